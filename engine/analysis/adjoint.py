@@ -20,8 +20,8 @@ import numpy as np
 from scipy.special import softmax
 
 from engine.backend.threads import torch_threads
-from engine.compilation.compiler import constraints_of
 from engine.compilation.maxent import DualProblem
+from engine.compilation.passes import build_constraints, build_network
 from engine.network.junction_tree import add_to_clique
 from engine.network.values import Factor
 
@@ -80,7 +80,7 @@ def slopes(inference: Inference, evidence: Evidence, contrasts: Floats) -> Slope
     if not network.steps:
         # Below the root there is nothing that could be declared otherwise.
         return Slopes(np.pad(contrasts, ((0, 0), (0, len(base.rules) + len(network.root_states)))), {})
-    constraints = constraints_of(base)
+    constraints = build_constraints(build_network(base))
     compiled = {rule.name: rule for rule in network.rules}
     both = np.tile([[0.0, 0.0], [0.0, 1.0]], (len(network.root_states), 1, 1))
     conditions = [compiled[rule.name].condition.astype(np.float64) for rule in constraints.rules]
@@ -161,11 +161,10 @@ def _means(model: DualProblem, network: Network, evidence: Evidence) -> Floats:
         rows = len(evidence.row_item[cut])
         x = torch.zeros(rows * model.k, model.size, dtype=torch.float64, requires_grad=True)
         tables = model.log_tables(x)
-        for node in network.nodes.values():
+        for node in network.state_nodes.values():
             observed = [v for v in node.variables if v in logs]
             if observed:
-                assert node.index is not None
-                log_likelihood = sum(logs[v][node.index[:, node.variables.index(v)]].T for v in observed)
+                log_likelihood = sum(logs[v][node.values_of(v)].T for v in observed)
                 add_to_clique(
                     model.steps,
                     tables,

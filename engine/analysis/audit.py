@@ -145,8 +145,7 @@ def _deviations(inference: Inference) -> Iterator[Deviation]:
 
 def _moments(network: Network, names: tuple[str, ...], state: int) -> tuple[Floats, Floats, Floats]:
     """Return the compiled mean, sd and correlation of the interval variables; uniform within bins."""
-    node = next(node for node in network.nodes.values() if node.variables == names)
-    assert node.index is not None
+    node = network.node_of[names[0]]
     edges = [np.array(network.edges[name]) for name in names]
     values = np.stack(
         [((e[:-1] + e[1:]) / 2)[node.index[:, i]] for i, e in enumerate(edges)], axis=1, dtype=np.float64

@@ -23,14 +23,17 @@ import numpy as np
 
 from engine.model.formula import In
 from engine.network.network import Network
-from engine.network.values import Clique, CompiledRule, Factor, Grid, Node, StateRun
+from engine.network.values import Clique, CompiledRule, Factor, FunctionNode, Grid, StateNode, StateRun
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from engine.model.knowledge import Knowledge
 
-KINDS = {kind.__name__: kind for kind in (Clique, CompiledRule, Factor, Grid, In, Network, Node, StateRun)}
+KINDS = {
+    kind.__name__: kind
+    for kind in (Clique, CompiledRule, Factor, FunctionNode, Grid, In, Network, StateNode, StateRun)
+}
 MOST_FILES = 64
 
 

@@ -24,14 +24,7 @@ import numpy as np
 
 from engine.backend.threads import torch_threads
 from engine.compilation.maxent import DualProblem
-from engine.compilation.passes import (
-    PartialNetwork,
-    build_cliques,
-    build_constraints,
-    build_couplings,
-    build_nodes,
-    build_rules,
-)
+from engine.compilation.passes import build_cliques, build_constraints, build_network
 from engine.errors import Fault, KnowledgeError
 from engine.language.yaml_tree import YamlTree
 from engine.network.network import Network
@@ -43,8 +36,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from engine.compilation.maxent import Constraints, Event, Solution
-    from engine.compilation.passes import RuleTables
+    from engine.compilation.passes import PartialNetwork, RuleTables
     from engine.model.knowledge import Knowledge
+    from engine.network.values import Clique
 
     Floats = NDArray[np.float64]
 
@@ -53,10 +47,10 @@ MOST_REFITTED = 4_000_000
 MOST_MISSED = 1e-6
 
 
-def check_rules(partial: PartialNetwork) -> PartialNetwork:
+def check_rules(partial: PartialNetwork, steps: tuple[Clique, ...]) -> PartialNetwork:
     """Refuse rules whose `if`, or `if` with `then`, nothing satisfies; those that cannot fail are decided."""
-    fitted = [item for item in partial.rule_tables if not item.decided]
-    probabilities = iter(_dual_problem(partial).probabilities([e for item in fitted for e in _events(item)]))
+    events = [event for item in partial.fitted_rules for event in _events(item)]
+    probabilities = iter(_dual_problem(partial, steps).probabilities(events))
     yaml = partial.knowledge.yaml
     places = yaml.places if isinstance(yaml, YamlTree) else {}
     faults, kept = [], []
@@ -75,16 +69,15 @@ def check_rules(partial: PartialNetwork) -> PartialNetwork:
         kept.append(replace(item, decided=item.decided or p_both >= p_if * (1 - CERTAIN)))
     if faults:
         raise KnowledgeError(faults)
-    return build_constraints(replace(partial, rule_tables=tuple(kept)))
+    return replace(partial, rule_tables=tuple(kept))
 
 
-def solve(partial: PartialNetwork) -> PartialNetwork:
+def solve(
+    partial: PartialNetwork, steps: tuple[Clique, ...], near: Network | None
+) -> tuple[Solution, tuple[CompiledRule, ...]]:
     """Fit the local tables and the rules' weights; see the module's docstring."""
-    assert partial.constraints is not None
-    fitted = [item for item in partial.rule_tables if not item.decided]
-    model = _dual_problem(partial)
-    solution = _solve_by_strength(model, [item.rule.n for item in fitted])
-    marginals = solution.marginals
+    model = _dual_problem(partial, steps, near)
+    solution = _solve_by_strength(model, [item.rule.n for item in partial.fitted_rules])
     if solution.miss > MOST_MISSED:
         message = (
             f"the declared numbers cannot all be met: after the fit one is still off by {solution.miss:.2g}. "
@@ -92,9 +85,8 @@ def solve(partial: PartialNetwork) -> PartialNetwork:
         )
         root = partial.knowledge.variables[partial.knowledge.root]
         raise KnowledgeError([Fault(root.place, "", message)])
-    fits = dict(
-        zip((item.rule.name for item in fitted), zip(solution.held, solution.theta, strict=True), strict=True)
-    )
+    names = [item.rule.name for item in partial.fitted_rules]
+    fits = dict(zip(names, zip(solution.held, solution.theta, strict=True), strict=True))
     events = iter(_event_probabilities(model, partial, solution))
     rules = []
     for item in partial.rule_tables:
@@ -103,19 +95,12 @@ def solve(partial: PartialNetwork) -> PartialNetwork:
         is_met = not held and abs(p_both - item.rule.confidence * p_if) < 1e-3 * p_if
         status = "decided" if item.decided else "met" if is_met else "unmet"
         rules.append(_compiled(item, status, p_both, p_if, theta))
-    return replace(
-        partial,
-        factors=(*solution.tables, *partial.factors, *solution.rules),
-        rules=tuple(rules),
-        marginals=marginals,
-        log_z=solution.log_z,
-    )
+    return solution, tuple(rules)
 
 
 def _event_probabilities(model: DualProblem, partial: PartialNetwork, solution: Solution) -> Iterator[float]:
     """Yield P(if) and P(if & then) of every rule in the fitted network, reference population."""
-    assert partial.constraints is not None
-    weights = partial.constraints.weights
+    weights = model.c.weights
     below = [item for item in partial.rule_tables if item.nodes]
     probabilities = iter(
         model.probabilities([e for item in below for e in _events(item)], solution.parameters)
@@ -129,30 +114,27 @@ def _event_probabilities(model: DualProblem, partial: PartialNetwork, solution: 
             )
 
 
-def _dual_problem(partial: PartialNetwork) -> DualProblem:
-    assert partial.constraints is not None
-    sizes = {name: node.size for name, node in partial.nodes.items()}
-    return DualProblem(partial.constraints, partial.steps, sizes, partial.factors, _start_parameters(partial))
+def _dual_problem(
+    partial: PartialNetwork, steps: tuple[Clique, ...], near: Network | None = None
+) -> DualProblem:
+    constraints = build_constraints(partial)
+    begin = _start_parameters(constraints, partial, near) if near and steps else None
+    return DualProblem(constraints, steps, partial.sizes, partial.factors, begin)
 
 
-def _start_parameters(partial: PartialNetwork) -> Floats | None:
+def _start_parameters(c: Constraints, partial: PartialNetwork, near: Network) -> Floats | None:
     """Return the parameters of the near network, as far as it has the same tables."""
-    c = partial.constraints
-    if partial.near is None or c is None or not partial.nodes:
-        return None
-    tables = {factor.nodes[0]: factor.log_table for factor in partial.near.factors if factor.kind == "table"}
-    wanted = {
-        name: (len(c.weights), partial.nodes[name].size) for name in (*c.binary, *([c.block] * bool(c.block)))
-    }
+    tables = {factor.nodes[0]: factor.log_table for factor in near.factors if factor.kind == "table"}
+    wanted = {name: (len(c.weights), node.size) for name, node in partial.state_nodes.items()}
     if wanted != {name: table.shape for name, table in tables.items()}:
         return None
     parts = [(tables[name][:, 1] - tables[name][:, 0])[:, None] for name in c.binary]
-    if c.features is not None:
+    if c.block:
         # The table is a sum of the features but for a constant.
         wide = np.concatenate([c.features, np.ones((*c.features.shape[:2], 1))], axis=2)
         solved = [np.linalg.lstsq(*pair)[0][:-1] for pair in zip(wide, tables[c.block], strict=True)]
         parts.append(np.stack(solved))
-    theta = {rule.name: rule.weight for rule in partial.near.rules}
+    theta = {rule.name: rule.weight for rule in near.rules}
     parts += [np.full((len(c.weights), 1), theta.get(rule.name, 0.0)) for rule in c.rules]
     return np.concatenate(parts, axis=1)
 
@@ -222,18 +204,6 @@ def _compiled(item: RuleTables, status: Any, p_both: float, p_if: float, weight:
     )
 
 
-PASSES = (build_nodes, build_couplings, build_rules, build_cliques, build_constraints, check_rules, solve)
-
-
-def constraints_of(knowledge: Knowledge) -> Constraints:
-    """Return the constraints that the compiled network of a base must meet."""
-    partial = PartialNetwork(knowledge)
-    for step in PASSES[: PASSES.index(check_rules)]:
-        partial = step(partial)
-    assert partial.constraints is not None
-    return partial.constraints
-
-
 def compile_network(knowledge: Knowledge, near: Network | None = None) -> Network:
     """Compile a base; see the module's docstring for what holds in the result.
 
@@ -243,28 +213,28 @@ def compile_network(knowledge: Knowledge, near: Network | None = None) -> Networ
         KnowledgeError: a formula that nothing satisfies, moments that no distribution on the
             bins has, or a base too wide for memory.
     """
-    partial = PartialNetwork(knowledge, near)
     with torch_threads(1):
-        for step in PASSES:
-            partial = step(partial)
-    assert partial.log_z is not None
+        partial = build_network(knowledge)
+        cliques, steps = build_cliques(partial)
+        partial = check_rules(partial, steps)
+        solution, rules = solve(partial, steps, near)
     log_prior = {
-        name: np.log(np.array(population.p)) - partial.log_z
+        name: np.log(np.array(population.p)) - solution.log_z
         for name, population in knowledge.populations.items()
     }
-    cliques = tuple(tuple(sorted(clique)) for clique in partial.cliques)
     names = (knowledge.root, *knowledge.cells, *knowledge.affect)
     return Network(
         knowledge.root,
         {name: knowledge.variables[name].states for name in names},
         {name: knowledge.variables[name].edges for name in knowledge.affect},
         knowledge.reference,
-        partial.nodes,
-        partial.factors,
+        partial.state_nodes,
+        partial.function_nodes,
+        (*solution.tables, *partial.factors, *solution.rules),
         log_prior,
-        partial.rules,
+        rules,
         partial.facts,
-        partial.marginals,
-        cliques,
-        partial.steps,
+        solution.marginals,
+        tuple(tuple(sorted(clique)) for clique in cliques),
+        steps,
     )

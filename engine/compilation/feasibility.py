@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from engine.model.knowledge import Knowledge
     from engine.network.network import Network
-    from engine.network.values import CompiledRule
+    from engine.network.values import CompiledRule, StateNode
 
     Floats = NDArray[np.float64]
 
@@ -60,7 +60,8 @@ def _relevant_nodes(network: Network, rule: CompiledRule) -> frozenset[str]:
         name = pending.pop()
         if name not in names:
             names.add(name)
-            pending += network.nodes[name].parents
+            if name in network.function_nodes:
+                pending += network.function_nodes[name].parents
     return frozenset(names)
 
 
@@ -95,8 +96,8 @@ class _Programme:
         size = len(next(iter(cells.values())))
         allowed = np.ones(size, dtype=bool)
         for name, index in cells.items():
-            node = self.network.nodes[name]
-            if node.function is not None and set(node.parents) <= set(cells):
+            node = self.network.function_nodes.get(name)
+            if node is not None and set(node.parents) <= set(cells):
                 allowed &= node.function[tuple(cells[p] for p in node.parents)] == index
         return allowed
 
@@ -143,15 +144,15 @@ class _Programme:
 
     def _declared(self, equation: object) -> None:
         network = self.network
-        for node in network.nodes.values():
-            if not node.variables or node.name not in self.names:
+        for node in network.state_nodes.values():
+            if node.name not in self.names:
                 continue
             clique = next(i for i, c in enumerate(self.cliques) if node.name in c)
             index = self.cells[clique][node.name]
             for state, weight in enumerate(self.weights):
                 columns = self._columns(clique, state)
                 p = network.marginals[node.name][state]
-                for feature in _features(network, node.name):
+                for feature in _features(network, node):
                     equation([(columns, feature[index])], weight * float(p @ feature))  # type: ignore[operator]
 
     def _agreement(self, equation: object) -> None:
@@ -174,17 +175,15 @@ class _Programme:
                         equation(terms, 0.0)  # type: ignore[operator]
 
 
-def _features(network: Network, name: str) -> list[Floats]:
+def _features(network: Network, node: StateNode) -> list[Floats]:
     """Return the declared functions of a node's states, (states,) each: total, rate or moments."""
-    node = network.nodes[name]
     features = [np.ones(node.size)]
     if node.size == 2 and not node.cell:
         return [*features, np.array([0.0, 1.0])]
-    assert node.index is not None
     values = []
-    for column, variable in enumerate(node.variables):
+    for variable in node.variables:
         edges = np.array(network.edges[variable])
-        values.append(((edges[:-1] + edges[1:]) / 2)[node.index[:, column]])
+        values.append(((edges[:-1] + edges[1:]) / 2)[node.values_of(variable)])
     features += values
     features += [a * b for i, a in enumerate(values) for b in values[i:]]
     return features

@@ -39,7 +39,8 @@ class Constraints:
     """The constraints of the compiled network.
 
     weights: (K,) P(root), reference. binary: J node names; rates: (K, J) P(true | root).
-    block: the block's node or ""; features: (K, cells, F), their required means targets: (K, F).
+    block: the block's node; features: (K, cells, F), their required means targets: (K, F). Without a block
+    they are "", (K, 0, 0) and (K, 0).
     rules: R factors whose tables are if · (then - c), (K, sizes...); bounds: (R,) of |θ|.
     """
 
@@ -47,8 +48,8 @@ class Constraints:
     binary: tuple[str, ...]
     rates: Floats
     block: str
-    features: Floats | None
-    targets: Floats | None
+    features: Floats
+    targets: Floats
     rules: tuple[Factor, ...]
     bounds: Floats
 
@@ -99,8 +100,9 @@ class DualProblem:
         self.static = [torch.zeros(1, *(sizes[n] for n in step.nodes), dtype=torch.float64) for step in steps]
         for factor in fixed:
             add_to_clique(steps, self.static, factor.nodes, torch.as_tensor(factor.log_table))
-        self.features = None if constraints.features is None else torch.as_tensor(constraints.features)
-        self.local = len(constraints.binary) + (0 if self.features is None else self.features.shape[2])
+        self.features = torch.as_tensor(constraints.features)
+        self.targets = np.concatenate([constraints.rates, constraints.targets], axis=1)
+        self.local = self.targets.shape[1]
         self.size = self.local + len(constraints.rules)
         self.begin = begin
         self.designs = self._designs()
@@ -134,7 +136,7 @@ class DualProblem:
                 clique_parameters = parameters[:, columns].reshape(copies, self.k, -1)
                 tilt = (clique_parameters[:, :, None] @ features)[:, :, 0].flatten(0, 1)
                 tables[index] = tables[index] + tilt.reshape(-1, *tables[index].shape[1:])
-        if self.features is not None:
+        if self.c.block:
             block_parameters = parameters[:, len(self.c.binary) : self.local].reshape(copies, self.k, -1)
             scores = torch.einsum("ksf,ckf->cks", self.features, block_parameters)
             add_to_clique(self.steps, tables, (self.c.block,), scores.flatten(0, 1))
@@ -246,17 +248,13 @@ class DualProblem:
         )
 
 
-def _targets(c: Constraints) -> Floats:
-    return c.rates if c.targets is None else np.concatenate([c.rates, c.targets], axis=1)
-
-
 def _newton(model: DualProblem, begin: Floats, bounds: Floats, count: int) -> tuple[Floats, float]:
     """Take damped Newton steps until the constraints hold, θ kept within its bounds; return the miss too.
 
     count: how many of the parameters move: all, or the local ones only. A Hessian serves again as long as
     steps by it bring the constraints ten times nearer, as they do where the fit begins near its end.
     """
-    c, targets, rules = model.c, _targets(model.c), count - model.local
+    c, targets, rules = model.c, model.targets, count - model.local
     parameters, worst, bounds = begin, 0.0, bounds[:rules]
     hessian, before = None, np.inf
     for _ in range(MOST_STEPS):
@@ -292,7 +290,7 @@ def _lbfgs(model: DualProblem, begin: Floats, bounds: Floats) -> Floats:
     """
     from scipy.optimize import minimize
 
-    c, targets, k, local = model.c, _targets(model.c), model.k, model.local
+    c, targets, k, local = model.c, model.targets, model.k, model.local
     events = [(rule.nodes, rule.log_table**2) for rule in c.rules]
     curvature = model.probabilities(events, begin)
     spread = np.ones((k, local))
@@ -373,7 +371,7 @@ def _box_qp(square: Floats, right: Floats, low: Floats, high: Floats) -> Floats:
 
 def _search(model: DualProblem, parameters: Floats, step: Floats, dual: float, slope: float) -> Floats:
     """Halve the step until the dual falls as much as its slope promises."""
-    weights, targets = model.c.weights, _targets(model.c)
+    weights, targets = model.c.weights, model.targets
     length = 1.0
     for _ in range(30):
         trial = parameters + length * step
@@ -392,7 +390,7 @@ def _local_factors(model: DualProblem, parameters: Floats) -> tuple[Factor, ...]
     for j, name in enumerate(c.binary):
         log_table = np.stack([np.zeros(model.k), parameters[:, j]], axis=1)
         tables.append((name, log_table))
-    if c.features is not None:
+    if c.block:
         scores = parameters[:, len(c.binary) : model.local]
         tables.append((c.block, np.einsum("ksf,kf->ks", c.features, scores)))
     return tuple(Factor(name, "table", (name,), table - _log_sum(table)[:, None]) for name, table in tables)
@@ -402,7 +400,7 @@ def _normalisers(model: DualProblem, parameters: Floats) -> Floats:
     """Return the sum of the local tables' log normalisers, (K,)."""
     c = model.c
     total = np.logaddexp(0, parameters[:, : len(c.binary)]).sum(1)
-    if c.features is not None:
+    if c.block:
         scores = parameters[:, len(c.binary) : model.local]
         total = total + _log_sum(np.einsum("ksf,kf->ks", c.features, scores))
     return np.asarray(total)

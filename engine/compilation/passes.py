@@ -1,30 +1,30 @@
 """The compiler's passes up to the fit: nodes, factors, cliques and constraints of a knowledge base.
 
-Each function is a pass of the compiler: it takes a partial network and returns one with more in it.
+Each public function is a pass of the compiler; compiler.py has them in their order.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from engine.compilation.maxent import Constraints
-from engine.compilation.rule_nodes import Propositions, cells_of, table_of
+from engine.compilation.rule_nodes import Propositions, table_of
 from engine.errors import Fault, KnowledgeError
 from engine.network.junction_tree import plan, triangulate
-from engine.network.values import Clique, CompiledRule, Factor, Node, grids_of
+from engine.network.values import Factor, StateNode, grid_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from engine.model.formula import In
     from engine.model.knowledge import Knowledge, Rule
-    from engine.network.network import Network
+    from engine.network.values import Clique, FunctionNode
 
     Floats = NDArray[np.float64]
 
@@ -49,144 +49,136 @@ class RuleTables:
 
 @dataclass(frozen=True)
 class PartialNetwork:
-    """A network during compilation: every pass returns a copy with more of its fields filled."""
+    """The nodes, couplings, links and rule tables of a base: its network without what the fit adds.
+
+    block: the node of all interval variables. sizes: the states of all nodes, in the network's order.
+    facts: derived node -> the variable and states of which it is the truth.
+    """
 
     knowledge: Knowledge
-    near: Network | None = None
-    nodes: Mapping[str, Node] = field(default_factory=dict)
-    factors: tuple[Factor, ...] = ()
-    rule_tables: tuple[RuleTables, ...] = ()
-    facts: Mapping[str, In] = field(default_factory=dict)
-    cliques: tuple[frozenset[str], ...] = ()
-    steps: tuple[Clique, ...] = ()
-    constraints: Constraints | None = None
-    rules: tuple[CompiledRule, ...] = ()
-    marginals: Mapping[str, Floats] = field(default_factory=dict)
-    log_z: Floats | None = None
+    block: StateNode | None
+    state_nodes: Mapping[str, StateNode]
+    function_nodes: Mapping[str, FunctionNode]
+    sizes: Mapping[str, int]
+    facts: Mapping[str, In]
+    factors: tuple[Factor, ...]
+    rule_tables: tuple[RuleTables, ...]
+
+    @property
+    def fitted_rules(self) -> list[RuleTables]:
+        """The rules that no table decides."""
+        return [item for item in self.rule_tables if not item.decided]
 
 
-def build_nodes(partial: PartialNetwork) -> PartialNetwork:
-    """Add one node for each binary variable and one for the block of interval variables."""
-    base = partial.knowledge
-    nodes = {name: Node(name, 2, (name,), index=np.arange(2)[:, None]) for name in base.cells}
-    if base.affect:
-        shape = tuple(len(base.variables[v].states) for v in base.affect)
-        index = np.stack(np.unravel_index(np.arange(math.prod(shape)), shape), axis=1)
-        name = "+".join(base.affect)
-        nodes[name] = Node(name, len(index), base.affect, index=index)
-    return replace(partial, nodes=nodes)
+def build_network(base: Knowledge) -> PartialNetwork:
+    """Build the nodes and couplings of a base, the tables of its rules and the nodes that these need.
+
+    Raises:
+        KnowledgeError: a rule over too many nodes.
+    """
+    block = _block_node(base)
+    nodes = {name: StateNode(name, (name,), np.arange(2)[:, None]) for name in base.cells}
+    nodes |= {block.name: block} if block else {}
+    intervals = {name: len(base.variables[name].states) for name in base.affect}
+    propositions = Propositions(base.root, intervals, {name: node.size for name, node in nodes.items()})
+    tables = _rule_tables(base, nodes.values(), propositions)
+    if block:
+        nodes[block.name] = block = propositions.link_facts(block)
+    functions = propositions.functions
+    return PartialNetwork(
+        base,
+        block,
+        nodes,
+        {name: functions[name] for name in propositions.sizes if name in functions},
+        propositions.sizes,
+        propositions.facts,
+        (*_coupling_factors(base), *propositions.links),
+        tables,
+    )
 
 
-def build_couplings(partial: PartialNetwork) -> PartialNetwork:
-    """Add one factor for each coupling: its odds ratio where both variables are true."""
-    factors = []
-    for coupling in partial.knowledge.couplings:
+def _block_node(base: Knowledge) -> StateNode | None:
+    """Return one node for the block of all interval variables, if there are any."""
+    if not base.affect:
+        return None
+    shape = tuple(len(base.variables[v].states) for v in base.affect)
+    index = np.stack(np.unravel_index(np.arange(math.prod(shape)), shape), axis=1)
+    return StateNode("+".join(base.affect), base.affect, index)
+
+
+def _coupling_factors(base: Knowledge) -> Iterator[Factor]:
+    """Yield one factor for each coupling: its odds ratio where both variables are true."""
+    for coupling in base.couplings:
         table = np.zeros((1, 2, 2))
         table[0, 1, 1] = np.log(coupling.odds_ratio)
-        factors.append(Factor(coupling.name, "coupling", coupling.pair, table))
-    return replace(partial, factors=(*partial.factors, *factors))
+        yield Factor(coupling.name, "coupling", coupling.pair, table)
 
 
-def build_rules(partial: PartialNetwork) -> PartialNetwork:
-    """Add the tables of every rule's formulas and the derived nodes that these need."""
-    base = partial.knowledge
+def _rule_tables(
+    base: Knowledge, nodes: Collection[StateNode], propositions: Propositions
+) -> tuple[RuleTables, ...]:
+    """Return the tables of every rule's formulas, collecting the derived nodes that these need."""
     root, states = base.root, len(base.variables[base.root].states)
-    propositions = Propositions(root, dict(partial.nodes), frozenset(base.affect))
     tables: list[RuleTables] = []
     faults: list[Fault] = []
     for rule in base.rules:
-        assert rule.condition is not None
-        assert rule.then is not None
-        decided = _node_count(partial, rule) <= 1
-        if decided:
-            tables.append(_decided_tables(partial, rule))
+        mentioned = rule.condition.variables() | rule.then.variables()
+        rule_nodes = [node for node in nodes if mentioned & set(node.variables)]
+        if len(rule_nodes) <= 1:
+            tables.append(_decided_tables(base, rule, rule_nodes))
             continue
         condition, then = propositions.rewrite(rule.condition), propositions.rewrite(rule.then)
-        mentioned = condition.variables() | then.variables()
-        names = tuple(sorted(mentioned - {root}))
-        nodes = {**partial.nodes, **propositions.derived}
-        if cells_of(names, nodes) * states > WIDEST:
+        names = tuple(sorted((condition.variables() | then.variables()) - {root}))
+        shape = (states, *(propositions.sizes[n] for n in names))
+        if math.prod(shape) > WIDEST:
             message = f"speaks of {len(names)} things at once; split it, or use count(...)"
             faults.append(Fault(rule.place, f"rules.{rule.name}", message))
             continue
-        shape = (states, *(nodes[n].size for n in names))
-        tables.append(
-            RuleTables(
-                rule,
-                names,
-                np.broadcast_to(table_of(condition, root, states, names, nodes), shape),
-                np.broadcast_to(table_of(then, root, states, names, nodes), shape),
-                decided=False,
-            )
-        )
-    propositions.finish()
+        condition_table, then_table = (table_of(f, (root, *names), shape) for f in (condition, then))
+        tables.append(RuleTables(rule, names, condition_table, then_table, decided=False))
     if faults:
         raise KnowledgeError(faults)
-    return replace(
-        partial,
-        nodes={**propositions.nodes, **propositions.derived},
-        facts=propositions.facts,
-        factors=(*partial.factors, *propositions.links),
-        rule_tables=tuple(tables),
-    )
+    return tuple(tables)
 
 
-def _node_count(partial: PartialNetwork, rule: Rule) -> int:
-    """Return the number of nodes below the root in the formulas of a rule."""
-    assert rule.condition is not None
-    assert rule.then is not None
-    mentioned = rule.condition.variables() | rule.then.variables()
-    return sum(1 for node in partial.nodes.values() if mentioned & set(node.variables))
-
-
-def _decided_tables(partial: PartialNetwork, rule: Rule) -> RuleTables:
+def _decided_tables(base: Knowledge, rule: Rule, nodes: Sequence[StateNode]) -> RuleTables:
     """Evaluate a rule over the root and at most one node, whose own tables decide it."""
-    base = partial.knowledge
-    assert rule.condition is not None
-    assert rule.then is not None
-    mentioned = rule.condition.variables() | rule.then.variables()
-    node = next((n for n in partial.nodes.values() if mentioned & set(n.variables)), None)
     states = len(base.variables[base.root].states)
     values = {base.root: np.arange(states)[:, None]}
-    if node is not None and node.index is not None:
-        values |= {v: node.index[None, :, i] for i, v in enumerate(node.variables)}
-    shape = (states, node.size if node else 1)
+    values |= {v: node.values_of(v)[None] for node in nodes for v in node.variables}
+    shape = (states, *(node.size for node in nodes)) if nodes else (states, 1)
     condition, then = (
         np.broadcast_to(formula.holds(values), shape) for formula in (rule.condition, rule.then)
     )
-    return RuleTables(rule, (node.name,) if node else (), condition, then, decided=True)
+    return RuleTables(rule, tuple(node.name for node in nodes), condition, then, decided=True)
 
 
-def build_cliques(partial: PartialNetwork) -> PartialNetwork:
-    """Add the triangulation's cliques; refuse a base too wide for memory, with the names that make it so."""
-    sizes = {name: node.size for name, node in partial.nodes.items()}
+def build_cliques(partial: PartialNetwork) -> tuple[list[frozenset[str]], tuple[Clique, ...]]:
+    """Return the triangulation's cliques and the plan of the pass over them.
+
+    Raises:
+        KnowledgeError: the base is too wide for memory; with the names that make it so.
+    """
+    sizes, block = partial.sizes, partial.block
     scopes = [factor.nodes for factor in partial.factors]
-    scopes += [(node.name, node.cell) for node in partial.nodes.values() if node.cell]
-    scopes += [item.nodes for item in partial.rule_tables if not item.decided]
+    scopes += [(block.name, block.cell)] if block and block.cell else []
+    scopes += [item.nodes for item in partial.fitted_rules]
     cliques = triangulate(sizes, scopes)
+    widest = max(cliques, key=lambda clique: math.prod(sizes[n] for n in clique), default=frozenset())
     states = len(partial.knowledge.variables[partial.knowledge.root].states)
-    widest = max(cliques, key=lambda clique: cells_of(tuple(clique), partial.nodes), default=frozenset())
-    cells = states * cells_of(tuple(widest), partial.nodes)
+    cells = states * math.prod(sizes[n] for n in widest)
     # The fit holds every table once a parameter.
     most = HEAVIEST // (len(partial.knowledge.cells) + len(partial.rule_tables) + 1)
     if cells > most:
         raise KnowledgeError([_width_fault(partial, widest, cells, most)])
-    blocks = [
-        node.name
-        for node in partial.nodes.values()
-        if node.variables and node.variables == partial.knowledge.affect
-    ]
-    return replace(
-        partial, cliques=tuple(cliques), steps=plan(sizes, cliques, grids_of(partial.nodes, blocks))
-    )
+    grids = {block.name: grid_of(block, partial.function_nodes.get(block.cell))} if block else {}
+    return cliques, plan(sizes, cliques, grids)
 
 
 def _width_fault(partial: PartialNetwork, clique: frozenset[str], cells: int, most: int) -> Fault:
     """Return the fault of a clique that is too large, with the couplings and rules that tie it together."""
     ties = [(len(clique & set(c.pair)), f"couplings.{c.name}", c.place) for c in partial.knowledge.couplings]
-    for item in (item for item in partial.rule_tables if not item.decided):
-        assert item.rule.condition is not None
-        assert item.rule.then is not None
+    for item in partial.fitted_rules:
         mentioned = {*item.nodes, *item.rule.condition.variables(), *item.rule.then.variables()}
         ties.append((len(clique & mentioned), f"rules.{item.rule.name}", item.rule.place))
     ties = sorted((tie for tie in ties if tie[0] >= 2), key=lambda tie: -tie[0])
@@ -201,32 +193,32 @@ def _width_fault(partial: PartialNetwork, clique: frozenset[str], cells: int, mo
     return Fault(ties[0][2] if ties else root, "", message)
 
 
-def build_constraints(partial: PartialNetwork) -> PartialNetwork:
-    """Add the constraints that the fit has to meet."""
-    base = partial.knowledge
-    reference = base.populations[base.reference]
-    block = next((n for n in partial.nodes.values() if n.variables == base.affect), None)
-    features, targets = _moment_features(base, block) if block and base.affect else (None, None)
-    rules = [item for item in partial.rule_tables if not item.decided]
-    constraints = Constraints(
-        weights=np.array(reference.p),
+def build_constraints(partial: PartialNetwork) -> Constraints:
+    """Return the constraints that the fit has to meet.
+
+    Raises:
+        KnowledgeError: moments that no distribution on the bins has.
+    """
+    base, block = partial.knowledge, partial.block
+    weights = np.array(base.populations[base.reference].p)
+    k = len(weights)
+    features, targets = _moment_features(base, block) if block else (np.zeros((k, 0, 0)), np.zeros((k, 0)))
+    return Constraints(
+        weights=weights,
         binary=tuple(base.cells),
-        rates=np.array([[cell.p for cell in row] for row in base.cells.values()]).T.reshape(
-            len(reference.p), -1
-        ),
-        block=block.name if block and base.affect else "",
+        rates=np.array([[cell.p for cell in row] for row in base.cells.values()]).T.reshape(k, -1),
+        block=block.name if block else "",
         features=features,
         targets=targets,
         rules=tuple(
             Factor(item.rule.name, "rule", item.nodes, item.condition * (item.then - item.rule.confidence))
-            for item in rules
+            for item in partial.fitted_rules
         ),
-        bounds=np.full(len(rules), BOUND),
+        bounds=np.full(len(partial.fitted_rules), BOUND),
     )
-    return replace(partial, constraints=constraints)
 
 
-def _moment_features(base: Knowledge, block: Node) -> tuple[Floats, Floats]:
+def _moment_features(base: Knowledge, block: StateNode) -> tuple[Floats, Floats]:
     """Return the standardised first and second moments on the block's grid, and their required means.
 
     A bin's value is uniform within the bin: its second moment is centre² + width² / 12.
@@ -237,7 +229,6 @@ def _moment_features(base: Knowledge, block: Node) -> tuple[Floats, Floats]:
     edges = [np.array(base.variables[v].edges) for v in base.affect]
     centres = [(e[:-1] + e[1:]) / 2 for e in edges]
     widths = np.array([e[1] - e[0] for e in edges])
-    assert block.index is not None
     grid = np.stack([c[block.index[:, i]] for i, c in enumerate(centres)], axis=1)
     upper = np.triu_indices(len(edges))
     features, targets = [], []

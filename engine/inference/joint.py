@@ -31,7 +31,7 @@ def mutual_information(inference: Inference) -> dict[frozenset[str], float]:
     by one exact inference a state of each variable.
     """
     network, base = inference.network, inference.knowledge
-    names = [base.root, *(v for node in network.nodes.values() for v in node.variables)]
+    names = [base.root, *network.node_of]
     fixed_states = [(name, state) for name in names for state in range(len(base.variables[name].states))]
     rows = len(fixed_states)
     logs = {

@@ -365,8 +365,7 @@ class _RowLayout:
 
     def __init__(self, network: Network, knowledge: Knowledge, rules: tuple[str, ...]) -> None:
         self.network, self.rules, self.interval = network, rules, knowledge.affect
-        names = [network.root, *(v for node in network.nodes.values() for v in node.variables)]
-        self.names = tuple(names)
+        self.names = names = (network.root, *network.node_of)
         ends = np.cumsum([len(network.states[name]) for name in names]).tolist()
         self.places = dict(zip(names, map(slice, [0, *ends], ends), strict=False))
         self.derived = [v for v in knowledge.variables.values() if v.kind == "derived"]
@@ -380,10 +379,9 @@ class _RowLayout:
 
     def _state_indicators(self, variable: Variable) -> Floats:
         """Return 1 where a state of a derived variable holds, (states, cells of the block)."""
-        nodes = self.network.nodes.values()
+        nodes = self.network.state_nodes.values()
         node = next(n for n in nodes if variable.formulas[0].variables() <= set(n.variables))
-        assert node.index is not None
-        values = {name: node.index[:, i] for i, name in enumerate(node.variables)}
+        values = {name: node.values_of(name) for name in node.variables}
         return np.stack([formula.holds(values) for formula in variable.formulas]).astype(np.float64)
 
     def _values(self, name: str) -> Floats:
@@ -394,9 +392,8 @@ class _RowLayout:
     def _product(self) -> Floats:
         """Return the product of the block's first two variables, (1, cells)."""
         first, second = self.interval[:2]
-        node = self.network.nodes[self.network.node_of[first]]
-        assert node.index is not None
-        product = self._values(first)[node.index[:, 0]] * self._values(second)[node.index[:, 1]]
+        node = self.network.node_of[first]
+        product = self._values(first)[node.values_of(first)] * self._values(second)[node.values_of(second)]
         return np.asarray(product[None])
 
     def stack(self, root: Floats, beliefs: Beliefs, out: Floats | None = None) -> Floats:

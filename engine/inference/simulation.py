@@ -78,8 +78,7 @@ def draw_truth(
     certain: dict[str, Floats] = {}
     # Which items have the same evidence of a variable.
     kinds: dict[str, Ints] = {}
-    names = [v for node in inference.network.nodes.values() for v in node.variables]
-    for name in (inference.network.root, *names):
+    for name in (inference.network.root, *inference.network.node_of):
         drawn = known.get(name, np.full(evidence.items, -1)).copy()
         u, items = rng.random(evidence.items), np.flatnonzero(drawn < 0)
         if items.size:
@@ -109,25 +108,22 @@ def bearing_on(network: Network, name: str, known: Collection[str]) -> list[str]
     known: those whose states are known. Given the root, nothing passes a node of which all is known (the
     nodes of each clique are neighbours of one another); on the root all bears.
     """
-    every = [v for node in network.nodes.values() for v in node.variables]
     if network.root not in known:
-        return [network.root, *every]
+        return [network.root, *network.node_of]
     neighbours: dict[str, set[str]] = {node: set() for node in network.nodes}
-    for clique in (*network.cliques, *((node.name, *node.parents) for node in network.nodes.values())):
+    families = ((node.name, *node.parents) for node in network.function_nodes.values())
+    for clique in (*network.cliques, *families):
         for node in clique:
             neighbours[node] |= set(clique)
-    (start,) = (node.name for node in network.nodes.values() if name in node.variables)
+    start = network.node_of[name].name
     reached, ahead = {start}, [start]
     while ahead:
         node = ahead.pop()
-        variables = network.nodes[node].variables
-        if node == start or not variables or not set(variables) <= set(known):
+        state_node = network.state_nodes.get(node)
+        if node == start or not state_node or not set(state_node.variables) <= set(known):
             ahead += neighbours[node] - reached
             reached |= neighbours[node]
-    return [
-        network.root,
-        *(v for node in network.nodes if node in reached for v in network.nodes[node].variables),
-    ]
+    return [network.root, *(v for v, state_node in network.node_of.items() if state_node.name in reached)]
 
 
 def _alike(codes: Sequence[Ints], items: int) -> tuple[Ints, Ints]:

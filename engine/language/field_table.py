@@ -21,6 +21,7 @@ itself, not only the first number of its table, and `fitted` where an `sd` may s
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -59,10 +60,10 @@ class FieldSpec(NamedTuple):
     """One entry.
 
     kind: text, name, choice, word, date, formula, flag, number, whole, list, named, table or either.
-    what: what a name is of; of a table its name. words: of a choice. low, high: None where other entries set
-    them; reason: why they are so. inner: of a list its item, of a table keyed by names its entry, or what it
-    may be either. size: how many items, 0 where that is free; at_least: whether there may be more. fields: of
-    a table its entries, of one keyed by names those that are none of them.
+    what: what a name is of; of a table its name. words: of a choice. low, high: infinite where other
+    entries set them; reason: why they are so. inner: of a list its item, of a table keyed by names its entry,
+    or what it may be either. size: how many items, 0 where that is free; at_least: whether there may be more.
+    fields: of a table its entries, of one keyed by names those that are none of them.
     """
 
     kind: str
@@ -74,8 +75,8 @@ class FieldSpec(NamedTuple):
     what: str = ""
     strict: bool = False
     words: tuple[str, ...] = ()
-    low: float | None = None
-    high: float | None = None
+    low: float = -math.inf
+    high: float = math.inf
     reason: str = ""
     inner: tuple[FieldSpec, ...] = ()
     size: int = 0
@@ -116,7 +117,10 @@ def _plain_field(text: str, default: str) -> FieldSpec:
             kind, default=default or DEFAULTS.get(kind, ""), what=what, words=tuple(words.split())
         )
     kind, *limits, reason = _groups(NUMBER, text)
-    low, high = (None if limit == "?" else float(limit) for limit in limits)
+    low, high = (
+        end if limit == "?" else float(limit)
+        for limit, end in zip(limits, (-math.inf, math.inf), strict=True)
+    )
     number = None if default == "none" else float(default or 0)
     value = int(number) if number is not None and kind == "whole" else number
     return FieldSpec(kind, default=value, low=low, high=high, reason=reason)
@@ -124,7 +128,7 @@ def _plain_field(text: str, default: str) -> FieldSpec:
 
 def _groups(pattern: re.Pattern[str], text: str) -> tuple[str, ...]:
     match = pattern.fullmatch(text)
-    assert match is not None, text
+    assert match is not None, text  # The texts are this module's.
     return match.groups("")
 
 

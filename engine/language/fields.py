@@ -234,8 +234,6 @@ class Fields:
         return {key: self.read(inner, field.inner[0]) for key, inner in entries if key not in CITATION}
 
     def _number(self, node: Node, field: FieldSpec) -> float:
-        assert field.low is not None
-        assert field.high is not None  # Others are read with limits of their own.
         value = self.number_at(node, field.low, field.high, field.reason)
         if field.kind == "number":
             return value

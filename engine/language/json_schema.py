@@ -6,6 +6,7 @@ nothing is required, and what only the whole tells (names, sums, formulas, citat
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from engine.language.field_table import TABLES, VARIABLE_KEYS
@@ -153,8 +154,8 @@ def _schema(field: FieldSpec, names: Names) -> Json:
 
 def _number(field: FieldSpec) -> Json:
     schema: Json = {"type": "integer" if field.kind == "whole" else "number"}
-    if field.high is None:
-        return schema if field.low is None else schema | {"exclusiveMinimum": field.low}
+    if field.high == math.inf:
+        return schema if field.low == -math.inf else schema | {"exclusiveMinimum": field.low}
     return schema | {"minimum": field.low, "maximum": field.high}
 
 

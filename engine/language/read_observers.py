@@ -283,7 +283,7 @@ def _weight(entries: Entries) -> float:
 def _accurate(entries: Entries, variable: Variable) -> Rows:
     size = max(len(variable.states), 2)
     reason = "from guessing to almost never wrong"
-    accuracy = entries.within("accuracy", 1 / size, 1 - (CELL.low or 0) * size, reason)
+    accuracy = entries.within("accuracy", 1 / size, 1 - CELL.low * size, reason)
     off = (1 - accuracy) / (size - 1)
     return tuple(tuple(accuracy if i == j else off for j in range(size)) for i in range(size))
 

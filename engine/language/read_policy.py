@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Value = TypeVar("Value")
 
 POLICY = TABLES["POLICY"].fields
-MOST_CONFLICT = POLICY["conflict"].high or 0.0
+MOST_CONFLICT = POLICY["conflict"].high
 
 
 def questions(
@@ -190,7 +190,7 @@ class _Spread:
         if len(kinds) != 1:
             message = "needs just one of `each`, the most of each risk, and `mean`, of their mean"
             self.fields.fault(node, message)
-            return "each", float(risk.low or 0)
+            return "each", risk.low
         return kinds[0], self._number(entries[kinds[0]], risk)
 
     def _over(

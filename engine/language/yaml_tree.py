@@ -232,16 +232,13 @@ def changes(old: Knowledge, new: Knowledge) -> tuple[Change, ...]:
 
 def _changes(old: Knowledge, new: Knowledge, old_table: Table, new_table: Table) -> Iterator[Change]:
     for key in dict.fromkeys((*old_table.entries, *new_table.entries)):
-        a, b = old_table.get(key), new_table.get(key)
         if key in CITATION:
             continue
+        a, b = old_table.get(key), new_table.get(key)
         if a is None or b is None:
-            node = a or b
-            assert node is not None
-            kind, place = (
-                ("removed", old_table.places[key]) if b is None else ("added", new_table.places[key])
-            )
-            yield Change(node.path, kind, leaves=tuple(_leaves(node)), place=place)
+            table, kind = (old_table, "removed") if b is None else (new_table, "added")
+            node = table.entries[key]
+            yield Change(node.path, kind, leaves=tuple(_leaves(node)), place=table.places[key])
         elif isinstance(a, Table) and isinstance(b, Table):
             yield from _changes(old, new, _with_proportions(a), _with_proportions(b))
         else:

@@ -77,7 +77,6 @@ def learn_knowledge(fit: Fit, answers: Answers, gold: Gold, before: Knowledge) -
     before: the base as declared, whose strengths are the prior's; the fit may be of a later one.
     """
     inference = fit.parameters.inference
-    sums = None
     for _ in range(EM_STEPS):
         sums = _expected_counts(fit, inference, answers, gold)
         base = _update_base(before, sums)
@@ -86,7 +85,6 @@ def learn_knowledge(fit: Fit, answers: Answers, gold: Gold, before: Knowledge) -
         inference = Inference(network, base, inference.population, threads=inference.threads)
         if moved < CONVERGED:
             break
-    assert sums is not None
     entries = tuple(_entries(before, inference.knowledge, sums))
     return Learned(inference.knowledge, inference, entries, _sections(before, entries, base))
 

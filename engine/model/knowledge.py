@@ -129,13 +129,13 @@ class Coupling(Cited):
     statement: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Rule(Cited):
     """`confidence` is P(then | condition) in the compiled network (reference population)."""
 
-    name: str = ""
-    condition: Formula | None = None
-    then: Formula | None = None
+    name: str
+    condition: Formula
+    then: Formula
     confidence: float = 0.0
     n: float = 0.0
     statement: str = ""

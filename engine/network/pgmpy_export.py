@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pgmpy.factors.discrete import TabularCPD
     from pgmpy.models import DiscreteBayesianNetwork
 
-    from engine.network.values import Factor, NetworkValues, Node
+    from engine.network.values import Factor, NetworkValues, StateNode
 
     Floats = NDArray[np.float64]
 
@@ -111,9 +111,8 @@ def observed_true(network: NetworkValues) -> dict[str, str]:
 
 def _derived(network: NetworkValues) -> list[str]:
     """Return facts and counters, each after what it depends on; the blocks' cell nodes are left out."""
-    cells = {node.cell for node in network.nodes.values()}
-    counters = [n.name for n in network.nodes.values() if not n.variables and n.name not in cells]
-    return [*network.facts, *(name for name in counters if name not in network.facts)]
+    others = {*network.facts, *(node.cell for node in network.state_nodes.values())}
+    return [*network.facts, *(name for name in network.function_nodes if name not in others)]
 
 
 class _PgmpyTables:
@@ -141,9 +140,8 @@ class _PgmpyTables:
         prior = network.log_prior[self.population]
         yield self._table(root, (), _normalised(prior, 0))
         local = {f.nodes[0]: f.log_table for f in network.factors if f.kind == "table"}
-        for node in network.nodes.values():
-            if node.variables:
-                yield from self._chain(root, node, local[node.name])
+        for node in network.state_nodes.values():
+            yield from self._chain(root, node, local[node.name])
         for name in _derived(network):
             yield self._function(name)
         for factor in network.factors:
@@ -164,9 +162,8 @@ class _PgmpyTables:
             state_names={n: list(self.states[n]) for n in (name, *parents)},
         )
 
-    def _chain(self, root: str, node: Node, log_table: Floats) -> Iterator[TabularCPD]:
+    def _chain(self, root: str, node: StateNode, log_table: Floats) -> Iterator[TabularCPD]:
         """Write a node's table (K, states) as P(first | root), P(second | root, first), ..."""
-        assert node.index is not None
         names = [self.names["variable", v] for v in node.variables]
         shape = (len(log_table), *(len(self.states[n]) for n in names))
         joint = np.full(shape, -np.inf)
@@ -185,8 +182,7 @@ class _PgmpyTables:
             bins = np.arange(len(self.states[parents[0]]))
             value = np.isin(bins, sorted(fact.states)).astype(np.int64)
         else:
-            node = self.network.nodes[name]
-            assert node.function is not None
+            node = self.network.function_nodes[name]
             parents, value = [self._of_node(p) for p in node.parents], node.function
         return self._table(exported, parents, np.eye(len(self.states[exported]))[value])
 
@@ -202,7 +198,7 @@ class _PgmpyTables:
         return self._table(self.names[factor.kind, factor.name], parents, np.stack([true, 1 - true], axis=-1))
 
     def _of_node(self, name: str) -> str:
-        kind = "variable" if self.network.nodes[name].variables else "derived"
+        kind = "variable" if name in self.network.state_nodes else "derived"
         return self.names[kind, name]
 
 

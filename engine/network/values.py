@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
@@ -27,23 +27,37 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Node:
-    """A node below the root.
+class StateNode:
+    """A node below the root that stands for `variables` of the base.
 
-    `variables` are the base's variables that it stands for; `index` (size, variables) gives
-    each state's value of each of them. A derived node has none: `parents` and `function` (one
-    state index a parent cell, shape = the parents' sizes) define it. The states of a block
-    are ordered so that each state of the derived node `cell`, which says what the rules want
-    to know of the block, is one run of them.
+    index: (size, variables), each state's value of each variable. cell: the name of the function node that
+    says what the rules need to know of a block, or "". A block's states are ordered so that each state of
+    its cell node is one run of them.
     """
 
     name: str
-    size: int
-    variables: tuple[str, ...] = ()
-    parents: tuple[str, ...] = ()
-    index: NDArray[np.int64] | None = field(default=None, compare=False)
-    function: NDArray[np.int64] | None = field(default=None, compare=False)
+    variables: tuple[str, ...]
+    index: NDArray[np.int64] = field(compare=False)
     cell: str = ""
+
+    @property
+    def size(self) -> int:
+        """Number of states."""
+        return len(self.index)
+
+    def values_of(self, variable: str) -> NDArray[np.int64]:
+        """Return each state's value of a variable, (size,)."""
+        return self.index[:, self.variables.index(variable)]
+
+
+@dataclass(frozen=True)
+class FunctionNode:
+    """A node that is a function of its parents: the index of its state, shape = the parents' sizes."""
+
+    name: str
+    size: int
+    parents: tuple[str, ...]
+    function: NDArray[np.int64] = field(compare=False)
 
 
 @dataclass(frozen=True)
@@ -71,26 +85,17 @@ class Grid:
     runs: tuple[StateRun, ...]
 
 
-def grids_of(nodes: Mapping[str, Node], blocks: Iterable[str]) -> dict[str, Grid]:
-    """Return the grid of each block; a cell's states are a rectangle, as facts are on one variable each."""
-    grids = {}
-    for name in blocks:
-        node = nodes[name]
-        assert node.index is not None
-        function = nodes[node.cell].function if node.cell else np.zeros(node.size, dtype=np.int64)
-        assert function is not None
-        ends = np.cumsum(np.bincount(function)).tolist()
-        runs = []
-        for cell, (start, stop) in enumerate(zip((0, *ends), ends, strict=False)):
-            states = [np.unique(column) for column in node.index[start:stop].T]
-            sizes = tuple(len(axis_states) for axis_states in states)
-            assert math.prod(sizes) == stop - start
-            runs.append(
-                StateRun(cell, start, stop, sizes, tuple(_range(axis_states) for axis_states in states))
-            )
-        sizes = tuple((node.index.max(axis=0) + 1).tolist())
-        grids[name] = Grid(node.variables, sizes, node.cell, tuple(runs))
-    return grids
+def grid_of(block: StateNode, cell_node: FunctionNode | None) -> Grid:
+    """Return the grid of a block; a cell's states are a rectangle, as facts are on one variable each."""
+    ends = np.cumsum(np.bincount(cell_node.function)).tolist() if cell_node else [block.size]
+    runs = []
+    for cell, (start, stop) in enumerate(zip((0, *ends), ends, strict=False)):
+        states = [np.unique(column) for column in block.index[start:stop].T]
+        sizes = tuple(len(axis_states) for axis_states in states)
+        assert math.prod(sizes) == stop - start
+        runs.append(StateRun(cell, start, stop, sizes, tuple(_range(axis_states) for axis_states in states)))
+    sizes = tuple((block.index.max(axis=0) + 1).tolist())
+    return Grid(block.variables, sizes, block.cell, tuple(runs))
 
 
 def _range(states: NDArray[np.int64]) -> slice | NDArray[np.int64]:
@@ -163,6 +168,7 @@ class NetworkValues:
     (bins + 1,), of the interval variables. reference: the population under which rules hold. log_prior: per
     population the log q(root), (K,); with the factors it gives P(root) of that population.
     facts: derived node -> the variable and states of which it is the truth.
+    function_nodes: the facts, the counters and the block's cell.
     marginals: node -> P(node | root), (K, states), whatever the population.
     cliques: the nodes of each clique below the root, which is in all of them. steps: the same as the plan of
     the pass to the top, small leaves merged.
@@ -172,7 +178,8 @@ class NetworkValues:
     states: Mapping[str, tuple[str, ...]]
     edges: Mapping[str, tuple[float, ...]]
     reference: str
-    nodes: Mapping[str, Node]
+    state_nodes: Mapping[str, StateNode]
+    function_nodes: Mapping[str, FunctionNode]
     factors: tuple[Factor, ...]
     log_prior: Mapping[str, Floats]
     rules: tuple[CompiledRule, ...]
@@ -187,9 +194,14 @@ class NetworkValues:
         return self.states[self.root]
 
     @cached_property
-    def node_of(self) -> Mapping[str, str]:
+    def nodes(self) -> Mapping[str, StateNode | FunctionNode]:
+        """All nodes below the root."""
+        return {**self.state_nodes, **self.function_nodes}
+
+    @cached_property
+    def node_of(self) -> Mapping[str, StateNode]:
         """For each variable below the root the node that stands for it."""
-        return {v: node.name for node in self.nodes.values() for v in node.variables}
+        return {v: node for node in self.state_nodes.values() for v in node.variables}
 
     @property
     def treewidth(self) -> int:
@@ -201,20 +213,14 @@ class NetworkValues:
         sizes = [
             len(self.root_states) * math.prod(self.nodes[n].size for n in clique)
             for clique in self.cliques
-            if any(self._is_block(n) for n in clique) == blocks
+            if any(self.node_of[v].name in clique for v in self.edges) == blocks
         ]
         return max(sizes, default=0)
-
-    def _is_block(self, name: str) -> bool:
-        return any(v in self.edges for v in self.nodes[name].variables)
 
     @cached_property
     def given_root(self) -> Mapping[str, Floats]:
         """Compiled P(variable | root) of every variable below the root, (K, states)."""
-        tables = {}
-        for node in self.nodes.values():
-            for column, name in enumerate(node.variables):
-                size = len(self.states[name])
-                assert node.index is not None
-                tables[name] = self.marginals[node.name] @ np.eye(size)[node.index[:, column]]
-        return tables
+        return {
+            name: self.marginals[node.name] @ np.eye(len(self.states[name]))[node.values_of(name)]
+            for name, node in self.node_of.items()
+        }

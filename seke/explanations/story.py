@@ -203,10 +203,11 @@ def _steps(session: Session, item_samples: SingleSamples, order: Sequence[Line])
         answers_so_far.gathered((str(count),), np.repeat(item_index, len(answers_so_far.items)))
         for count, answers_so_far in enumerate(so_far)
     ]
-    posterior = session.inference.posterior(Answers.stacked(parts)) if parts else None
+    if not parts:
+        return ()
+    posterior = session.inference.posterior(Answers.stacked(parts))
     steps = []
     for count, place in enumerate(places):
-        assert posterior is not None
         answer = item_samples.answers.part(place, place + 1)
         _, observer, question, about, view = item_samples.line[place]
         p = dict(zip(session.network.root_states, posterior.marginals[root][count].tolist(), strict=True))

@@ -59,7 +59,6 @@ class RationaleFinder:
         self.rules = {
             rule.name: (rule, names)
             for rule in base.rules
-            if rule.condition is not None and rule.then is not None
             if root in (names := sorted(rule.condition.variables() | rule.then.variables()))
             and not_derived.issuperset(names)
         }
@@ -108,8 +107,6 @@ class RationaleFinder:
             for name, size in zip(names, sizes, strict=True)
         ]
         grid = dict(zip(names, np.ix_(*possible_states), strict=True))
-        assert rule.condition is not None  # Others are no part of `rules`.
-        assert rule.then is not None
         return bool(np.all(rule.condition.holds(grid)) and np.all(rule.then.holds(grid)))
 
 

@@ -69,7 +69,9 @@ class _Verification:
         except (OSError, ValueError) as error:
             raise SekeError(f"{folder}: is no export (export.json: {error})") from None
         self.datasets = _library("datasets")
-        self.trl = _library("trl.data_utils") if "trl" in self.facts["formats"] else None
+        self.libraries = {"datasets": self.datasets}
+        if "trl" in self.facts["formats"]:
+            self.libraries["trl"] = _library("trl.data_utils")
         self.faults = Faults()
         self.pictures: set[str] = set()
 
@@ -95,8 +97,7 @@ class _Verification:
         finally:
             if had_progress_bar:
                 self.datasets.enable_progress_bars()
-        libraries = ["datasets", *(["trl"] if self.trl else [])]
-        readers = tuple(f"{name} {import_module(name).__version__}" for name in libraries)
+        readers = tuple(f"{name} {import_module(name).__version__}" for name in self.libraries)
         return Verified(rows, tuple(self.faults.lines()), readers)
 
     def _read(self, name: str, check: Check) -> int:
@@ -157,11 +158,11 @@ class _Verification:
         yield from self._pictures(row["images"])
 
     def _trl(self, row: Record) -> Iterator[str]:
-        assert self.trl is not None
-        if not self.trl.is_conversational(row):
+        trl = self.libraries["trl"]
+        if not trl.is_conversational(row):
             yield "is no conversation"
-        prompt = self.trl.prepare_multimodal_messages(row["prompt"], images=list(row["images"]))
-        completion = self.trl.prepare_multimodal_messages(row["completion"])
+        prompt = trl.prepare_multimodal_messages(row["prompt"], images=list(row["images"]))
+        completion = trl.prepare_multimodal_messages(row["completion"])
         parts = [part for message in (*prompt, *completion) for part in message["content"]]
         texts = [part["text"] for part in parts if part["type"] == "text"]
         if [part["type"] for part in parts] != ["image", "text", "text"] or not all(texts):

@@ -74,7 +74,7 @@ def network_graph(knowledge: Knowledge | str | Path | None = None) -> nx.Graph:
         name = f"rule {rule.name}"
         graph.add_node(name, kind="rule", label=rule.name, number=number, confidence=rule.confidence, **texts)
         for key, formula in (("if", rule.condition), ("then", rule.then)):
-            for name_in_formula in sorted(formula.variables()) if formula else ():
+            for name_in_formula in sorted(formula.variables()):
                 if not graph.has_edge(name_in_formula, name):
                     graph.add_edge(name_in_formula, name, kind=key)
     return graph

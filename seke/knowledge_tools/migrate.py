@@ -179,9 +179,7 @@ def _write_over(migration: Migration) -> tuple[list[str], list[str]]:
 
 def _advice(migration: Migration, path: Path) -> list[str]:
     """Return what the user has to do next, a line each."""
-    advice = []
-    if migration.certificates is not None:
-        advice.append(f"to certify it again: {_renewal(migration, path)}")
+    advice = _renewal(migration, path)
     if migration.unrecorded:
         advice.append(UNRECORDED)
     advice += [
@@ -191,19 +189,24 @@ def _advice(migration: Migration, path: Path) -> list[str]:
     return advice
 
 
-def _renewal(migration: Migration, path: Path) -> str:
-    """Return the command that certifies again, on the base before the fit, so that no gold counts twice."""
+def _renewal(migration: Migration, path: Path) -> list[str]:
+    """Return the line with the command that certifies again, if certificates were taken out.
+
+    It runs on the base before the fit, so that no gold counts twice.
+    """
     made = migration.certificates
-    assert made is not None  # Only asked for where some were taken out.
+    if made is None:
+        return []
     base = path
     if migration.unrecorded and migration.extends:
         base = migration.base or Path(migration.extends)
     output = path.with_name(f"{path.stem}-certified.yaml")
-    parts = ["seke calibrate SAMPLES --gold TABLE", f"-k {_shell_path(base)}", f"-o {_shell_path(output)}"]
+    parts = ["to certify it again: seke calibrate SAMPLES --gold TABLE"]
+    parts += [f"-k {_shell_path(base)}", f"-o {_shell_path(output)}"]
     parts += [f"--{name} {shlex.quote(getattr(made, name))}" for name in ("alpha", "delta")]
     parts += [f"--population {shlex.quote(made.population)}"] if made.population else []
     parts += ["--groups COLUMN"] if made.by_subject else []
-    return " ".join([*parts, *(["--adaptive"] if made.adaptive else [])])
+    return [" ".join([*parts, *(["--adaptive"] if made.adaptive else [])])]
 
 
 def _shell_path(path: Path) -> str:

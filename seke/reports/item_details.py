@@ -13,7 +13,7 @@ from seke.reports.sample_contributions import STATUSES
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from seke.reports.inputs import ItemSamples, ReportInputs
+    from seke.reports.inputs import ReportInputs
     from seke.reports.records_table import RecordTable
     from seke.reports.sample_contributions import SampleContributions
 
@@ -34,9 +34,9 @@ def item_details(
         for detail, labels in zip(details, gold, strict=True):
             if labels:
                 detail["gold"] = labels
-    if contributions is not None and inputs.item_samples is not None:
+    if contributions is not None:
         _add_readings(details, contributions)
-        _add_steps(details, inputs.item_samples, contributions, table)
+        _add_steps(details, contributions, table)
     return details
 
 
@@ -80,10 +80,9 @@ def _add_readings(details: list[Detail], contributions: SampleContributions) -> 
         details[item].setdefault("readings", []).append([observer, question, clean(responses.views[view]), p])
 
 
-def _add_steps(
-    details: list[Detail], item_samples: ItemSamples, contributions: SampleContributions, table: RecordTable
-) -> None:
+def _add_steps(details: list[Detail], contributions: SampleContributions, table: RecordTable) -> None:
     """Add each sample: [observer, question, view, about, status, words, absent, thousandths after, when]."""
+    item_samples = contributions.item_samples
     observers, questions = list(table.base.observers), list(table.base.questions)
     lines = item_samples.samples.line
     shown = np.all(np.isfinite(contributions.posterior_after), axis=1).tolist()

@@ -40,8 +40,8 @@ def observer_facts(inputs: ReportInputs, contributions: SampleContributions, gol
     names = (inputs.base.root, *inputs.table.binaries)
     marginals = marginals_without_halo(inputs.session.inference, contributions.responses, names, gold)
     followed = 1 - marginals[inputs.base.root].sum(1)
-    lines = inputs.item_samples.samples.line if inputs.item_samples else ()
-    places = inputs.item_samples.place.tolist() if inputs.item_samples else []
+    lines = contributions.item_samples.samples.line
+    places = contributions.item_samples.place.tolist()
     observers = np.array([lines[place][1] for place in places])
     questions = np.array([lines[place][2] for place in places])
     facts = []
@@ -73,7 +73,7 @@ def observer_facts(inputs: ReportInputs, contributions: SampleContributions, gol
     return {
         "truth": truth,
         "observers": facts,
-        "ordered": bool(inputs.item_samples and inputs.item_samples.ordered),
+        "ordered": bool(contributions.item_samples.ordered),
     }
 
 
@@ -287,8 +287,7 @@ def _drift(
     Where times are unknown the order is that of the items. right: the mean posterior probability of the
     answered state of the root; refused: the share of answers that were refused or unreadable.
     """
-    item_samples = inputs.item_samples
-    assert item_samples is not None
+    item_samples = contributions.item_samples
     root = inputs.base.root
     samples = item_samples.samples.answers
     right = np.full(len(of_observer), np.nan)

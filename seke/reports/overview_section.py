@@ -257,9 +257,8 @@ def _guarantee(inputs: ReportInputs) -> Facts:
     }
 
 
-def _reliability(table: RecordTable, gold: Gold | None) -> Iterator[Facts]:
+def _reliability(table: RecordTable, gold: Gold) -> Iterator[Facts]:
     """Yield the reliability of the root and of all binary variables together: stated against true shares."""
-    assert gold is not None
     root = table.base.root
     parts = []
     if root in gold.values:

@@ -29,12 +29,14 @@ STATUSES = ("", "refused", "unreadable")
 class SampleContributions:
     """What S samples in R readings contribute to the posteriors of N items.
 
+    item_samples: the samples.
     responses: all answers about the table's items; posterior: given all of them. prior: (K,) of the root.
     likelihoods: (R, K) P(answers | root), scaled to sum 1. posterior_after: (S, K + intervals) the root's
     posterior and the intervals' means after each sample, NaN where it was left out. words: (S,) what each
     sample says; absent: (S,) how many binary variables it calls absent. status: (S,) indices of STATUSES.
     """
 
+    item_samples: ItemSamples
     responses: Answers
     posterior: Posterior
     prior: Floats
@@ -60,6 +62,7 @@ def contributions_of(
     words, absent = _sample_words(base, samples)
     status = np.where(samples.answers.refused > 0, 1, np.where(samples.answers.unreadable > 0, 2, 0))
     return SampleContributions(
+        item_samples,
         responses,
         inference.posterior(responses),
         prior,

@@ -88,7 +88,7 @@ def variants():
 def soft_evidence(network, items, seed=0):
     """Likelihoods of every variable, of made-up items."""
     rng = np.random.default_rng(seed)
-    names = [network.root, *(v for node in network.nodes.values() for v in node.variables)]
+    names = [network.root, *network.node_of]
     logs = {v: np.log(rng.uniform(0.05, 1, (len(network.states[v]), items))) for v in names}
     return Evidence(
         items,

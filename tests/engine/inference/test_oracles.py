@@ -318,7 +318,7 @@ def test_all_declared_numbers_hold_in_the_shipped_base(network):
     base = knowledge()
     for name, row in base.cells.items():
         np.testing.assert_allclose(network.given_root[name][:, 1], [cell.p for cell in row], atol=1e-4)
-    node = network.nodes[network.node_of[base.affect[0]]]
+    node = network.node_of[base.affect[0]]
     p = network.marginals[node.name]
     edges = [np.array(base.variables[name].edges) for name in base.affect]
     values = [((e[:-1] + e[1:]) / 2)[node.index[:, i]] for i, e in enumerate(edges)]

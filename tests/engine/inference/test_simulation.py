@@ -82,7 +82,7 @@ def test_draws_are_those_of_each_item_by_itself_with_all_evidence(seed):
     rng = np.random.default_rng(seed)
     base = random_base(Shape(binaries=5, bins=(3, 4), couplings=2, rules=2, observers=1, seed=seed))
     inference = Inference(compile_network(base), base)
-    names = [inference.network.root, *(v for n in inference.network.nodes.values() for v in n.variables)]
+    names = [inference.network.root, *inference.network.node_of]
     items = 40
     # Few kinds of evidence, so that items are alike.
     kind = rng.integers(0, 3, items)

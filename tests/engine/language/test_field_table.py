@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import get_args
 
@@ -25,7 +26,7 @@ def kind_in_words(field):
     inner = [kind_in_words(entry) for entry in field.inner]
     match field.kind:
         case "number" | "whole":
-            if field.low is None or field.high is None:
+            if math.isinf(field.high - field.low):
                 return "number"
             whole = "whole number, " if field.kind == "whole" else ""
             return f"{whole}{decimal(field.low)} to {decimal(field.high)}"
@@ -108,7 +109,7 @@ def test_a_row_is_read_as_it_is_written():
     pull = TABLES["RANKING"].fields["pull"].inner[0]
     assert (pull.inner[0].low, pull.fields.keys()) == (-10, {"sd"})
     assert TABLES["TYPE"].fields["misread"].default is None
-    assert TABLES["GAUGE"].fields["offset"].low is None
+    assert TABLES["GAUGE"].fields["offset"].low == -math.inf
     assert policy["labels"].words == ("look", "final")
 
 

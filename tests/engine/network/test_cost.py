@@ -23,12 +23,12 @@ def small():
 def test_a_small_base_is_promised_no_more_than_a_few_times_what_it_does(small):
     """Where tables are tiny, most of the CPU's time is what every row takes whatever the network."""
     rng, every = np.random.default_rng(0), np.ones(ITEMS, dtype=bool)
-    variables = read(BASES / "weather.yaml").variables
-    names = [small.root, *(name for node in small.nodes.values() for name in node.variables)]
-    logs = {name: np.log(rng.uniform(0.05, 1, (len(variables[name].states), ITEMS))) for name in names}
+    base = read(BASES / "weather.yaml")
+    names = [small.root, *small.node_of]
+    logs = {name: np.log(rng.uniform(0.05, 1, (len(base.variables[name].states), ITEMS))) for name in names}
     none = np.zeros((2, 0), dtype=np.int64)
     evidence = Evidence(ITEMS, np.arange(ITEMS), np.zeros(ITEMS), logs, every, none)
-    inference, spent = Inference(small, threads=1), []
+    inference, spent = Inference(small, base, threads=1), []
     for _ in range(5):
         start = time.thread_time()
         inference.given(evidence)
