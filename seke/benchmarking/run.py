@@ -284,7 +284,7 @@ def benchmark(
     Raises:
         engine.KnowledgeError, engine.SekeError: bad input.
     """
-    base = knowledge if isinstance(knowledge, Knowledge) else read_knowledge(knowledge)
+    base = read_knowledge(knowledge)
     image_list = [images] if isinstance(images, str | Path) else images
     model_settings = settings or Settings(type(model).__name__, temperature=0.0)
     return Benchmark(Path(folder), items_of(image_list, base), base, model, model_settings, **given)

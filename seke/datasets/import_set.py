@@ -87,7 +87,7 @@ def import_set(
         raise SekeError(f"no set is called {name!r}; allowed are {', '.join(LAYOUTS)}")
     root, target = Path(folder), Path(output)
     above = _above(root, target)
-    base = knowledge if isinstance(knowledge, Knowledge) else read_knowledge(knowledge)
+    base = read_knowledge(knowledge)
     tally = ReadCounts()
     source = SourceFolder(source_sets()[name], root, base, ReadOptions(**given), tally)
     layout = LAYOUTS[name](source)

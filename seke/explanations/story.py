@@ -103,7 +103,7 @@ def story_of(
         engine.SekeError: bad input; an item that is not there; a run made with another base.
     """
     sources = [Path(file) for file in ([source] if isinstance(source, str | Path) else source)]
-    base = knowledge if isinstance(knowledge, Knowledge) else read_knowledge(knowledge)
+    base = read_knowledge(knowledge)
     if len(sources) == 1 and sources[0].is_dir():
         return _run_story(sources[0], item, base, population, seed, with_facts=with_facts)
     if len(sources) == 1 and holds_posteriors(sources[0]):

@@ -76,7 +76,7 @@ def check(knowledge: Knowledge | str | Path | None = None, seed: int = 0) -> Kno
         engine.KnowledgeError: all faults of a base that cannot be read or compiled, or whose prompts
             cannot be rendered.
     """
-    base = knowledge if isinstance(knowledge, Knowledge) else read_knowledge(knowledge)
+    base = read_knowledge(knowledge)
     Questions(base).check()
     audit = audit_network(Inference(compiled(base, cache_folder()), base), seed)
     return KnowledgeCheck(_facts(base, audit), audit.warnings)

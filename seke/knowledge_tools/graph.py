@@ -46,7 +46,7 @@ def network_graph(knowledge: Knowledge | str | Path | None = None) -> nx.Graph:
     if, then, confidence). Edges (`kind`): `table` between the root and the others, `coupling` with its odds
     ratio, both with `bits`, the mutual information of its ends; `if` and `then` between rules and variables.
     """
-    base = knowledge if isinstance(knowledge, Knowledge) else read_knowledge(knowledge)
+    base = read_knowledge(knowledge)
     bits = mutual_information(Inference(compiled(base, cache_folder()), base))
     graph = nx.Graph(name=base.name, digest=base.digest, root=base.root)
     for name in (base.root, *base.cells, *base.affect):

@@ -62,7 +62,7 @@ def show(name: str | None = None, knowledge: Knowledge | str | Path | None = Non
         engine.SekeError: a name that the base does not have.
         engine.KnowledgeError: a base that cannot be read.
     """
-    base = knowledge if isinstance(knowledge, Knowledge) else read_knowledge(knowledge)
+    base = read_knowledge(knowledge)
     if name is None:
         return Description(_overview(base))
     known = list(_things(base))
