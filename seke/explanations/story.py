@@ -17,6 +17,7 @@ from seke.explanations.facts import facts_of
 from seke.files.shipped import knowledge as read_knowledge
 from seke.graphics.thumbnails import face_of, thumbnail
 from seke.graphics.valence_arousal import DrawnMoments, JointBins
+from seke.inference.record import bin_centres
 from seke.inference.session import Session
 from seke.runs.ledger import order_of
 from seke.samples import single_samples
@@ -211,7 +212,8 @@ def _steps(session: Session, item_samples: SingleSamples, order: Sequence[Line])
         _, observer, question, about, view = item_samples.line[place]
         p = dict(zip(session.network.root_states, posterior.marginals[root][count].tolist(), strict=True))
         numbers = {
-            name: float(posterior.marginals[name][count] @ _middles(base, name)) for name in base.affect
+            name: float(posterior.marginals[name][count] @ bin_centres(base.variables[name]))
+            for name in base.affect
         }
         refused, unreadable = bool(answer.refused[0]), bool(answer.unreadable[0])
         status = "refused" if refused else "unreadable" if unreadable else "ok"
@@ -233,11 +235,6 @@ def _answer_order(item_samples: SingleSamples, order: Sequence[Line]) -> list[in
     # What a set says of itself was there before anything was asked.
     unasked = [place for place in np.argsort(item_samples.place).tolist() if place not in set(first)]
     return [*unasked, *first]
-
-
-def _middles(base: Knowledge, name: str) -> Any:
-    edges = np.array(base.variables[name].edges)
-    return (edges[:-1] + edges[1:]) / 2
 
 
 def _joint(session: Session, whole: Answers) -> JointBins | None:
