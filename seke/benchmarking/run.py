@@ -63,10 +63,6 @@ class BenchmarkSummary:
     finished: bool
     stopped: str = ""
 
-    def as_facts(self) -> Record:
-        """Return everything as one mapping."""
-        return asdict(self)
-
 
 @dataclass
 class Benchmark:
@@ -231,7 +227,7 @@ class Benchmark:
             finished,
             stopped,
         )
-        data = msgspec.json.format(msgspec.json.encode(summary.as_facts()), indent=2)
+        data = msgspec.json.format(msgspec.json.encode(asdict(summary)), indent=2)
         write_file(data, self.folder / SUMMARY)
         return summary
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -54,10 +54,6 @@ class Imported:
     left_out: Mapping[str, int]
     examples: Mapping[str, list[str]]
     notes: tuple[str, ...]
-
-    def as_facts(self) -> dict[str, Any]:
-        """Return everything as one mapping."""
-        return asdict(self)
 
 
 def import_set(
