@@ -73,11 +73,8 @@ class Prediction:
 
     def of(self, rows: Ints) -> Prediction:
         """Return the prediction of some rows."""
-        columns = (
-            *(self.value, self.p, self.low, self.high, self.risk, self.accepted),
-            *(self.refused, self.unreadable),
-        )
-        return Prediction(*(None if column is None else column[rows] for column in columns))  # type: ignore[arg-type]
+        columns = vars(self).items()
+        return Prediction(**{name: None if column is None else column[rows] for name, column in columns})
 
     @classmethod
     def concatenate(cls, parts: Sequence[Prediction]) -> Prediction:

@@ -181,6 +181,15 @@ class RecordLayout:
         )
 
 
+def posteriors_of(record: Mapping[str, Any], base: Knowledge) -> dict[str, Any]:
+    """Return the posteriors of a record by variable, those that it holds under their level, too."""
+    posteriors = dict(record.get("posteriors", record))
+    for level in base.levels:
+        if level not in base.variables and isinstance(posteriors.get(level), dict):
+            posteriors |= posteriors[level]
+    return posteriors
+
+
 def _rows(names: tuple[str, ...] | list[str], *columns: list[Any]) -> Iterator[Record]:
     for row in zip(*columns, strict=True):
         yield dict(zip(names, row, strict=True))
