@@ -24,6 +24,7 @@ from seke.console.decision_words import DECISIONS, LEVEL_DECISIONS
 from seke.files.faults import Faults
 from seke.files.rows import describe_met
 from seke.samples.columns_builder import look_up
+from seke.samples.schema import native
 from seke.tables.label_table import LabelTableBuilder, read_labels
 
 if TYPE_CHECKING:
@@ -123,7 +124,8 @@ def read_predictions(source: str | Path | Iterable[Record], knowledge: Knowledge
             builder = LabelTableBuilder(knowledge, first.source, outcomes=_OUTCOMES)
             for table in chain([first], tables):
                 if isinstance(table, RecordRows):
-                    builder.add_rows(zip(table.numbers, table.records, strict=True))
+                    rows = (native(record, 1) for record in table.records)
+                    builder.add_rows(zip(table.numbers, rows, strict=True))
             return _predictions_of_labels(builder.table(), first.source.name)
     return _predictions_of_labels(read_labels(source, knowledge, outcomes=_OUTCOMES), first.source.name)
 
