@@ -74,8 +74,10 @@ class Prediction:
 
     def of(self, rows: Ints) -> Prediction:
         """Return the prediction of some rows."""
-        columns = vars(self).items()
-        return Prediction(**{name: None if column is None else column[rows] for name, column in columns})
+        columns: dict[str, Any] = {
+            name: None if column is None else column[rows] for name, column in vars(self).items()
+        }
+        return Prediction(**columns)
 
     @classmethod
     def concatenate(cls, parts: Sequence[Prediction]) -> Prediction:
