@@ -6,10 +6,16 @@ and asking for help stay instant.
 
 from __future__ import annotations
 
+import ast
 import importlib
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-# What type checkers see; a name that is imported as itself is exported.
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# What type checkers see, and what `lazy_face` reads; a name that is imported as itself is exported.
 if TYPE_CHECKING:
     from engine.analysis.audit import Audit as Audit
     from engine.analysis.audit import AuditedRule as AuditedRule
@@ -46,7 +52,6 @@ if TYPE_CHECKING:
     from engine.decision.decision import overrules as overrules
     from engine.decision.disputed_labels import disputed_labels as disputed_labels
     from engine.decision.level import LevelDecision as LevelDecision
-    from engine.decision.limits import MeanThreshold as MeanThreshold
     from engine.decision.limits import set_thresholds as set_thresholds
     from engine.decision.limits import thresholds_by_value as thresholds_by_value
     from engine.decision.looks_at_labels import LabelLooks as LabelLooks
@@ -91,7 +96,6 @@ if TYPE_CHECKING:
     from engine.language.writer import resolve as resolve
     from engine.language.yaml_tree import Change as Change
     from engine.language.yaml_tree import Leaf as Leaf
-    from engine.language.yaml_tree import YamlTree as YamlTree
     from engine.language.yaml_tree import changes as changes
     from engine.language.yaml_tree import declared_of as declared_of
     from engine.learning.answered_observers import informative as informative
@@ -123,7 +127,6 @@ if TYPE_CHECKING:
     from engine.metrics.bootstrap import resampled as resampled
     from engine.metrics.bootstrap import scored as scored
     from engine.metrics.bootstrap import scored_together as scored_together
-    from engine.metrics.calibration_error import NullInterval as NullInterval
     from engine.metrics.calibration_error import Reliability as Reliability
     from engine.metrics.scores import BinaryScore as BinaryScore
     from engine.metrics.scores import CategoricalScore as CategoricalScore
@@ -156,7 +159,6 @@ if TYPE_CHECKING:
     from engine.network.cost import cost_of as cost_of
     from engine.network.network import Network as Network
     from engine.network.pgmpy_export import exported as exported
-    from engine.network.values import CompiledRule as CompiledRule
     from engine.observation.dependence import reading_follows as reading_follows
     from engine.observation.joint_answers import ErrorRates as ErrorRates
     from engine.observation.joint_answers import draws_jointly as draws_jointly
@@ -164,84 +166,33 @@ if TYPE_CHECKING:
     from engine.observation.joint_answers import observers_jointly as observers_jointly
     from engine.observation.joint_answers import readings_jointly as readings_jointly
 
-# What runs: the names of each module, which is imported when one of them is first used.
-LAZY = {
-    "analysis.audit": "Audit AuditedRule Deviation audit_network",
-    "analysis.counterfactuals": "Counterfactual FactorContribution Sensitivity",
-    "analysis.sensitivity": "Influence Influences",
-    "analysis.weight_of_evidence": "Weights said_of weigh_parts",
-    "certification.learn_then_test": "certify split",
-    "certification.sampling_design": "design_of mismatches",
-    "compilation.cache": "compiled",
-    "compilation.compiler": "compile_network",
-    "compilation.feasibility": "feasible_interval",
-    "decision.basis": "Basis bases_of draws_of",
-    "decision.decision": (
-        "Decisions Option acceptable all_required certified_thresholds decide_certified decide_items "
-        "decide_levels highest_risk look_in_words overrules"
-    ),
-    "decision.disputed_labels": "disputed_labels",
-    "decision.level": "LevelDecision",
-    "decision.limits": "MeanThreshold set_thresholds thresholds_by_value",
-    "decision.looks_at_labels": "LabelLooks joined_looks looks_at_labels",
-    "decision.origin": "Origin labels_of reports_of",
-    "decision.people": "is_person people_asked price_of",
-    "decision.voi_approximate": "LookAhead",
-    "decision.voi_exact": "Outcome Preposterior",
-    "errors": "AnswerError Fault KnowledgeError Place SekeError did_you_mean",
-    "inference.diagnostics": "Diagnostics diagnose",
-    "inference.joint": "joint_marginal joint_marginals marginals_without_halo mutual_information",
-    "inference.posterior": "Inference Posterior",
-    "inference.simulation": "Misfit SimulatedObserver SimulatedReading draw_looks prior_truth values_of",
-    "language.certificates_yaml": "certificates_yaml",
-    "language.json_schema": "json_schema",
-    "language.migrate": "Migration read_migration",
-    "language.parameter_paths": "yaml_path",
-    "language.read_fits": "fits_yaml",
-    "language.reader": "read",
-    "language.writer": "resolve",
-    "language.yaml_tree": "Change Leaf YamlTree changes declared_of",
-    "learning.answered_observers": "informative",
-    "learning.drawn_risks": "DrawnRisks FitDraws",
-    "learning.em": "Learned learn_knowledge learn_population",
-    "learning.observer_fit": "Fit FitSettings fit_observers",
-    "learning.overlay_of_fit": "Entry entries_of overlay_tree replaced_paths unidentified_numbers written",
-    "learning.parameters": "ObserverParameters",
-    "learning.posterior_predictive": "Check far_off predictive_checks",
-    "learning.priors": "FitPriors",
-    "learning.reading_types": "ComponentTrial split_types",
-    "learning.tempering": "tempered",
-    "metrics.binomial": "fewest",
-    "metrics.bootstrap": "mcnemar percentile_interval resampled scored scored_together",
-    "metrics.calibration_error": "NullInterval Reliability",
-    "metrics.scores": "BinaryScore CategoricalScore NumberScore SelectiveScore",
-    "model.fit_record": "FitRecord FittedReading Threshold",
-    "model.gold": "Gold states_of",
-    "model.guarantee": "Certificate Design Guarantee least_abstention listed",
-    "model.knowledge": "First Knowledge LabelInstrument Number Observer Policy Question Variable View",
-    "model.responses": "Answers Labels Numbers Rankings",
-    "network.cost": "Cost cost_of",
-    "network.network": "Network",
-    "network.pgmpy_export": "exported",
-    "network.values": "CompiledRule",
-    "observation.dependence": "reading_follows",
-    "observation.joint_answers": "ErrorRates draws_jointly error_rates observers_jointly readings_jointly",
-}
-_MODULE_OF = dict(sorted((name, module) for module, names in LAZY.items() for name in names.split()))
 
-# Type checkers would take a computed list for an empty one.
+def lazy_face(package: str, file: str) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
+    """Return `__getattr__`, `__dir__` and `__all__` of a package whose names are imported on first use.
+
+    The names are those that its file imports as themselves, for type checkers: `from a.b import c as c`.
+    """
+    tree = ast.parse(Path(file).read_text("utf-8"))
+    module_of: dict[str, str] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            module_of |= {alias.name: node.module for alias in node.names if alias.asname == alias.name}
+
+    def load(name: str) -> Any:
+        if name not in module_of:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        if module_of[name] == package:
+            return importlib.import_module(f"{package}.{name}")
+        value = getattr(importlib.import_module(module_of[name]), name)
+        setattr(sys.modules[package], name, value)
+        return value
+
+    def names() -> list[str]:
+        return sorted({*vars(sys.modules[package]), *module_of})
+
+    return load, names, sorted(module_of)
+
+
+# Type checkers would take computed names for none.
 if not TYPE_CHECKING:
-    __all__ = list(_MODULE_OF)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULE_OF:
-        raise AttributeError(f"module 'engine' has no attribute {name!r}")
-    module = importlib.import_module(f"engine.{_MODULE_OF[name]}")
-    value = getattr(module, name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_MODULE_OF})
+    __getattr__, __dir__, __all__ = lazy_face(__name__, __file__)

@@ -5,10 +5,11 @@ What the commands do is here as functions on the same values; each is imported o
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-# What type checkers see; a name that is imported as itself is exported.
+from engine import lazy_face
+
+# What type checkers see, and what `lazy_face` reads; a name that is imported as itself is exported.
 if TYPE_CHECKING:
     from seke import plot as plot
     from seke._version import __version__ as __version__
@@ -35,47 +36,6 @@ if TYPE_CHECKING:
     from seke.tables.label_table import LabelTable as LabelTable
     from seke.tables.label_table import read_labels as read_labels
 
-# What runs: the names of each module, which is imported when one of them is first used.
-LAZY = {
-    "_version": "__version__",
-    "annotation.from_python": "annotate",
-    "benchmarking.run": "benchmark",
-    "benchmarking.score": "score",
-    "calibration.calibrate": "calibrate",
-    "calibration.gold_plan": "plan_gold",
-    "calibration.independence": "independence",
-    "datasets.import_set": "import_set",
-    "explanations.facts": "explain",
-    "exporting.export": "export",
-    "files.shipped": "knowledge",
-    "knowledge_tools.check": "check",
-    "knowledge_tools.diff": "diff",
-    "knowledge_tools.graph": "network_graph",
-    "knowledge_tools.migrate": "migrate",
-    "knowledge_tools.sensitivity": "sensitivity",
-    "knowledge_tools.show": "show",
-    "planning.plan": "plan",
-    "plot": "plot",
-    "reports.report": "report",
-    "sampling.infer": "infer",
-    "sampling.simulate": "simulate",
-    "tables.label_table": "LabelTable read_labels",
-}
-_MODULE_OF = dict(sorted((name, module) for module, names in LAZY.items() for name in names.split()))
-
-# Type checkers would take a computed list for an empty one.
+# Type checkers would take computed names for none.
 if not TYPE_CHECKING:
-    __all__ = list(_MODULE_OF)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULE_OF:
-        raise AttributeError(f"module 'seke' has no attribute {name!r}")
-    module = importlib.import_module(f"seke.{_MODULE_OF[name]}")
-    value = module if name == "plot" else getattr(module, name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_MODULE_OF})
+    __getattr__, __dir__, __all__ = lazy_face(__name__, __file__)

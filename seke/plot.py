@@ -133,7 +133,7 @@ def _story(source: Source, item: str | None, knowledge: Base, *, with_facts: boo
     if isinstance(source, Story):
         return source
     if isinstance(source, Mapping):
-        base = knowledge if isinstance(knowledge, Knowledge) else read_knowledge(knowledge)
+        base = read_knowledge(knowledge)
         return story_of_record(source, base)
     if item is None:
         raise SekeError("name the item that is to be drawn")

@@ -150,22 +150,6 @@ def test_the_faces_hold_what_they_promise(module):
         _ = module.nothing
 
 
-@pytest.mark.parametrize("module", [engine, seke])
-def test_type_checkers_see_what_a_face_imports(module):
-    """What is imported for types, each name as itself, is what is imported when it is first used."""
-    tree = ast.parse(MODULES[module.__name__].read_text())
-    (block,) = (
-        node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
-    )
-    typed = {(node.module, alias.name, alias.asname) for node in block.body for alias in node.names}
-    lazy = {
-        (module.__name__ if inner == name else f"{module.__name__}.{inner}", name, name)
-        for inner, names in module.LAZY.items()
-        for name in names.split()
-    }
-    assert typed == lazy
-
-
 def run(code, **options):
     return subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT, **options

@@ -70,9 +70,8 @@ class Fit:
 
     point: key of a site -> its value at the mode (map), the Gaussian's centre (svi) or the mean (nuts).
     draws: key -> (S, ...) from the posterior; prior: as many from the prior. chains: how many the draws are
-    of, one after another. log_joint: at the point, nats, of the unconstrained coordinates. centre, root:
-    those of the Gaussian there, (P,) and (P, P). exponents: key -> declared, sd of its prior, fitted, its sd
-    (`tempering`).
+    of, one after another. centre, root: those of the Gaussian at the point, of the unconstrained coordinates,
+    (P,) and (P, P). exponents: key -> declared, sd of its prior, fitted, its sd (`tempering`).
     """
 
     parameters: ObserverParameters
@@ -81,7 +80,6 @@ class Fit:
     draws: Mapping[ParameterKey, Floats]
     prior: Mapping[ParameterKey, Floats]
     chains: int
-    log_joint: float
     centre: Floats
     root: Floats
     exponents: Mapping[ParameterKey, tuple[float, float, float, float]] = field(default_factory=dict)
@@ -160,7 +158,7 @@ def _fit(
         point = {key: values.mean(0) for key, values in draws.items()}
     prior = whole.values_of_draws(whole.prior_draws(DRAWS))
     chains = settings.chains if settings.method == "nuts" else 1
-    return Fit(parameters, settings, point, draws, prior, chains, -whole.potential(x)[0], x, root)
+    return Fit(parameters, settings, point, draws, prior, chains, x, root)
 
 
 class Target:

@@ -5,8 +5,6 @@ An answer is read as a value of each variable of the level, or as `refused` or `
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -92,9 +90,7 @@ def _question(level: str, members: list[Variable]) -> DirectQuestion:
     edges = (first.edges[0], first.edges[-1]) if first.edges else (0.0, 0.0)
     words = {"names": names, "low": f"{edges[0]:g}", "high": f"{edges[1]:g}", "answer": form.words()}
     text = _template(str(kind)).render(words).strip()
-    schema = form.schema()
-    content = json.dumps([text, schema], ensure_ascii=False, sort_keys=True)
-    prompt = Prompt(text, schema, hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest())
+    prompt = Prompt.of(text, form.schema())
     return DirectQuestion(level, tuple(variable.name for variable in members), prompt, form)
 
 

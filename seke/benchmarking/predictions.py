@@ -24,6 +24,7 @@ from seke.console.decision_words import DECISIONS, LEVEL_DECISIONS
 from seke.files.faults import Faults
 from seke.files.rows import describe_met
 from seke.samples.columns_builder import look_up
+from seke.samples.schema import native
 from seke.tables.label_table import LabelTableBuilder, read_labels
 
 if TYPE_CHECKING:
@@ -73,11 +74,10 @@ class Prediction:
 
     def of(self, rows: Ints) -> Prediction:
         """Return the prediction of some rows."""
-        columns = (
-            *(self.value, self.p, self.low, self.high, self.risk, self.accepted),
-            *(self.refused, self.unreadable),
-        )
-        return Prediction(*(None if column is None else column[rows] for column in columns))  # type: ignore[arg-type]
+        columns: dict[str, Any] = {
+            name: None if column is None else column[rows] for name, column in vars(self).items()
+        }
+        return Prediction(**columns)
 
     @classmethod
     def concatenate(cls, parts: Sequence[Prediction]) -> Prediction:
@@ -126,7 +126,8 @@ def read_predictions(source: str | Path | Iterable[Record], knowledge: Knowledge
             builder = LabelTableBuilder(knowledge, first.source, outcomes=_OUTCOMES)
             for table in chain([first], tables):
                 if isinstance(table, RecordRows):
-                    builder.add_rows(zip(table.numbers, table.records, strict=True))
+                    rows = (native(record, 1) for record in table.records)
+                    builder.add_rows(zip(table.numbers, rows, strict=True))
             return _predictions_of_labels(builder.table(), first.source.name)
     return _predictions_of_labels(read_labels(source, knowledge, outcomes=_OUTCOMES), first.source.name)
 

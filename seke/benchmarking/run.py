@@ -63,10 +63,6 @@ class BenchmarkSummary:
     finished: bool
     stopped: str = ""
 
-    def as_facts(self) -> Record:
-        """Return everything as one mapping."""
-        return asdict(self)
-
 
 @dataclass
 class Benchmark:
@@ -231,7 +227,7 @@ class Benchmark:
             finished,
             stopped,
         )
-        data = msgspec.json.format(msgspec.json.encode(summary.as_facts()), indent=2)
+        data = msgspec.json.format(msgspec.json.encode(asdict(summary)), indent=2)
         write_file(data, self.folder / SUMMARY)
         return summary
 
@@ -284,7 +280,7 @@ def benchmark(
     Raises:
         engine.KnowledgeError, engine.SekeError: bad input.
     """
-    base = knowledge if isinstance(knowledge, Knowledge) else read_knowledge(knowledge)
+    base = read_knowledge(knowledge)
     image_list = [images] if isinstance(images, str | Path) else images
     model_settings = settings or Settings(type(model).__name__, temperature=0.0)
     return Benchmark(Path(folder), items_of(image_list, base), base, model, model_settings, **given)

@@ -85,7 +85,7 @@ def score(
         engine.AnswerError: predictions or gold that cannot be read.
         engine.SekeError: no item or no variable that both have.
     """
-    base = knowledge if isinstance(knowledge, Knowledge) else read_knowledge(knowledge)
+    base = read_knowledge(knowledge)
     table = _gold(gold, base, groups, sources)
     options = ScoreOptions(bootstrap, seed, level, bins)
     prediction_sets = [read_predictions(source, base) for source in _sources(predictions)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -119,7 +120,7 @@ def _forecast(job: Benchmark, prices: Prices | None, *, as_json: bool) -> None:
 
 def _conclude(summary: BenchmarkSummary, images: tuple[str, ...], *, as_json: bool) -> None:
     if as_json:
-        print_json(summary.as_facts())
+        print_json(asdict(summary))
     else:
         print(f"{summary.items:,} items")
         for level, counts in summary.answers.items():

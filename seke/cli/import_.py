@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -118,7 +119,7 @@ def _callback(name: str) -> Callable[..., None]:
             imported = import_set(name, folder, output, **given)
             _tell(imported)
             if as_json:
-                print_json(imported.as_facts())
+                print_json(asdict(imported))
 
     return run
 

@@ -13,7 +13,16 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from engine import SekeError
-from seke.datasets.common import EXPRESSION, Frame, SetContents, lines_of, numbered_pictures, unit, whole
+from seke.datasets.common import (
+    EXPRESSION,
+    Frame,
+    SetContents,
+    lines_of,
+    numbered_pictures,
+    read_or_note,
+    unit,
+    whole,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,10 +74,8 @@ def _files(source: SourceFolder, names: tuple[str, ...], suffix: str) -> dict[st
 def _frames(source: SourceFolder, pictures: Path, files: dict[str, dict[str, Path]]) -> Iterator[Frame]:
     for name in sorted({*files["facs"], *files["emotion"]}):
         paths = [files[kind][name] for kind in ("facs", "emotion") if name in files[kind]]
-        try:
-            labels = _labels(source, files, name)
-        except SekeError as error:
-            source.tally.faults.note(str(error))
+        labels = read_or_note(source.tally, _labels, source, files, name)
+        if labels is None:
             continue
         label_file = source.below(paths[0])
         subject, sequence = paths[0].parts[-3:-1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -55,10 +55,6 @@ class Imported:
     examples: Mapping[str, list[str]]
     notes: tuple[str, ...]
 
-    def as_facts(self) -> dict[str, Any]:
-        """Return everything as one mapping."""
-        return asdict(self)
-
 
 def import_set(
     name: str,
@@ -87,7 +83,7 @@ def import_set(
         raise SekeError(f"no set is called {name!r}; allowed are {', '.join(LAYOUTS)}")
     root, target = Path(folder), Path(output)
     above = _above(root, target)
-    base = knowledge if isinstance(knowledge, Knowledge) else read_knowledge(knowledge)
+    base = read_knowledge(knowledge)
     tally = ReadCounts()
     source = SourceFolder(source_sets()[name], root, base, ReadOptions(**given), tally)
     layout = LAYOUTS[name](source)

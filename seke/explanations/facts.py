@@ -57,7 +57,7 @@ def explain(
     Raises:
         engine.SekeError: bad knowledge or samples, with their places; an item that the samples do not have.
     """
-    base = knowledge if isinstance(knowledge, Knowledge) else read_knowledge(knowledge)
+    base = read_knowledge(knowledge)
     samples = samples if isinstance(samples, str | Path) else list(samples)  # type: ignore[assignment]
     session = Session.open(base, population, seed)
     if not in_order:

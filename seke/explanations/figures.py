@@ -22,6 +22,7 @@ from seke.graphics.face import face, face_table
 from seke.graphics.shapes import LETTER, Drawing, Shape, Text, box, clean, ellipse, fitting
 from seke.graphics.trajectory import course
 from seke.graphics.valence_arousal import DrawnMoments, plane
+from seke.inference.record import posteriors_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -41,24 +42,15 @@ DIGITS = 6
 
 def probabilities(story: Story) -> Mapping[str, float]:
     """Return P(true) of all binary variables."""
-    given = _posteriors(story.record, story.base.root)
+    given = posteriors_of(story.record, story.base)
     binary = (name for name, variable in story.base.variables.items() if variable.kind == "binary")
     return {name: given[name] for name in binary if given.get(name) is not None}
 
 
 def root_posterior(story: Story) -> Mapping[str, float]:
     """Return P(state) of the root."""
-    distribution: Mapping[str, float] = _posteriors(story.record, story.base.root)[story.base.root]
+    distribution: Mapping[str, float] = posteriors_of(story.record, story.base)[story.base.root]
     return distribution
-
-
-def _posteriors(record: Facts, root: str) -> Facts:
-    """Return variable -> posterior of a record, with nested mappings flattened."""
-    given = dict(record.get("posteriors", record))
-    mappings = [value for name, value in given.items() if name != root and isinstance(value, dict)]
-    for value in mappings:
-        given |= {name: p for name, p in value.items() if name not in given}
-    return given
 
 
 def has_face(story: Story) -> bool:

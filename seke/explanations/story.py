@@ -17,6 +17,7 @@ from seke.explanations.facts import facts_of
 from seke.files.shipped import knowledge as read_knowledge
 from seke.graphics.thumbnails import face_of, thumbnail
 from seke.graphics.valence_arousal import DrawnMoments, JointBins
+from seke.inference.record import bin_centres
 from seke.inference.session import Session
 from seke.runs.ledger import order_of
 from seke.samples import single_samples
@@ -103,7 +104,7 @@ def story_of(
         engine.SekeError: bad input; an item that is not there; a run made with another base.
     """
     sources = [Path(file) for file in ([source] if isinstance(source, str | Path) else source)]
-    base = knowledge if isinstance(knowledge, Knowledge) else read_knowledge(knowledge)
+    base = read_knowledge(knowledge)
     if len(sources) == 1 and sources[0].is_dir():
         return _run_story(sources[0], item, base, population, seed, with_facts=with_facts)
     if len(sources) == 1 and holds_posteriors(sources[0]):
@@ -212,7 +213,8 @@ def _steps(session: Session, item_samples: SingleSamples, order: Sequence[Line])
         _, observer, question, about, view = item_samples.line[place]
         p = dict(zip(session.network.root_states, posterior.marginals[root][count].tolist(), strict=True))
         numbers = {
-            name: float(posterior.marginals[name][count] @ _middles(base, name)) for name in base.affect
+            name: float(posterior.marginals[name][count] @ bin_centres(base.variables[name]))
+            for name in base.affect
         }
         refused, unreadable = bool(answer.refused[0]), bool(answer.unreadable[0])
         status = "refused" if refused else "unreadable" if unreadable else "ok"
@@ -234,11 +236,6 @@ def _answer_order(item_samples: SingleSamples, order: Sequence[Line]) -> list[in
     # What a set says of itself was there before anything was asked.
     unasked = [place for place in np.argsort(item_samples.place).tolist() if place not in set(first)]
     return [*unasked, *first]
-
-
-def _middles(base: Knowledge, name: str) -> Any:
-    edges = np.array(base.variables[name].edges)
-    return (edges[:-1] + edges[1:]) / 2
 
 
 def _joint(session: Session, whole: Answers) -> JointBins | None:

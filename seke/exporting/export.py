@@ -129,7 +129,7 @@ def export(
         from seke.exporting.verify import check_installed
 
         check_installed(settings.formats)
-    base = knowledge if isinstance(knowledge, Knowledge) else read_knowledge(knowledge)
+    base = read_knowledge(knowledge)
     recorded_run = RunFolder.read(Path(run))
     _check_base(recorded_run, base)
     licences = read_licences(Path(sources)) if sources is not None else {}

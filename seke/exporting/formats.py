@@ -114,65 +114,57 @@ class _LineFiles:
         self._stack.close()
 
 
-class Messages(_LineFiles):
+class _TaskRows(_LineFiles):
+    """A row for each task of an item."""
+
+    def write(self, export_item: ExportItem) -> None:
+        """Write the rows of an item."""
+        for task, ask, answer in export_item.rows:
+            self.put(export_item.split, self.row(export_item, task, ask, answer) | {"schema": self.schema})
+
+    def row(self, export_item: ExportItem, task: str, ask: str, answer: str) -> Record:
+        """Return the row of a task, without `schema`."""
+        about = {"images": [export_item.picture], "item": export_item.accepted.item, "task": task}
+        return self.turns(ask, answer) | about
+
+    def turns(self, ask: str, answer: str) -> Record:
+        """Return the columns of question and answer."""
+        raise NotImplementedError
+
+
+class Messages(_TaskRows):
     """Rows of messages, with a list of images."""
 
-    def write(self, export_item: ExportItem) -> None:
-        """Write the rows of an item."""
-        for task, ask, answer in export_item.rows:
-            user = {"role": "user", "content": IMAGE + ask}
-            self.put(
-                export_item.split,
-                {
-                    "messages": [user, {"role": "assistant", "content": answer}],
-                    "images": [export_item.picture],
-                    "item": export_item.accepted.item,
-                    "task": task,
-                    "schema": self.schema,
-                },
-            )
+    def turns(self, ask: str, answer: str) -> Record:
+        """Return the columns of question and answer."""
+        user = {"role": "user", "content": IMAGE + ask}
+        return {"messages": [user, {"role": "assistant", "content": answer}]}
 
 
-class Trl(_LineFiles):
+class Trl(_TaskRows):
     """Rows of prompt and completion, as content parts."""
 
-    def write(self, export_item: ExportItem) -> None:
-        """Write the rows of an item."""
-        for task, ask, answer in export_item.rows:
-            question_parts = [{"type": "image"}, {"type": "text", "text": ask}]
-            answer_parts = [{"type": "text", "text": answer}]
-            self.put(
-                export_item.split,
-                {
-                    "prompt": [{"role": "user", "content": question_parts}],
-                    "completion": [{"role": "assistant", "content": answer_parts}],
-                    "images": [export_item.picture],
-                    "item": export_item.accepted.item,
-                    "task": task,
-                    "schema": self.schema,
-                },
-            )
+    def turns(self, ask: str, answer: str) -> Record:
+        """Return the columns of question and answer."""
+        question_parts = [{"type": "image"}, {"type": "text", "text": ask}]
+        answer_parts = [{"type": "text", "text": answer}]
+        return {
+            "prompt": [{"role": "user", "content": question_parts}],
+            "completion": [{"role": "assistant", "content": answer_parts}],
+        }
 
 
-class Llava(_LineFiles):
+class Llava(_TaskRows):
     """One list of conversations."""
 
     before, between, after = b"[\n", b",\n", b"\n]\n"
     ending = "json"
 
-    def write(self, export_item: ExportItem) -> None:
-        """Write the rows of an item."""
-        for task, ask, answer in export_item.rows:
-            turns = [{"from": "human", "value": f"{IMAGE}\n{ask}"}, {"from": "gpt", "value": answer}]
-            self.put(
-                export_item.split,
-                {
-                    "id": f"{export_item.accepted.item}/{task}",
-                    "image": export_item.picture,
-                    "conversations": turns,
-                    "schema": self.schema,
-                },
-            )
+    def row(self, export_item: ExportItem, task: str, ask: str, answer: str) -> Record:
+        """Return the row of a task, without `schema`."""
+        turns = [{"from": "human", "value": f"{IMAGE}\n{ask}"}, {"from": "gpt", "value": answer}]
+        name = f"{export_item.accepted.item}/{task}"
+        return {"id": name, "image": export_item.picture, "conversations": turns}
 
 
 class ImageFolder(_LineFiles):

@@ -82,10 +82,7 @@ class InstructionWriter:
 
     def soft_values(self, accepted: AcceptedLabels) -> dict[str, Any]:
         """Return the probabilities and intervals of the accepted levels, as JSON values."""
-        values: dict[str, Any] = {}
-        for level in accepted.levels:
-            values |= self._json_of(level, accepted, soft=True)
-        return values
+        return self._jointly(accepted, soft=True)
 
     def can_answer(self, task: str, accepted: AcceptedLabels, rationale: Rationale | None = None) -> bool:
         """Whether enough is accepted for a task: its level, for several levels two, for reasons a reason."""
@@ -127,9 +124,7 @@ class InstructionWriter:
             "p_next": lambda accepted, _: accepted.record["expression"][_second(accepted)],
         }
         affect: dict[str, Fact] = {
-            "asked": lambda accepted, _: self._list_text(
-                tuple(self._name(name) for name in accepted.numbers)
-            ),
+            "asked": lambda accepted, _: self._asked_text("affect", accepted),
             "low": lambda *_: self.base.variables[self.base.affect[0]].edges[0],
             "high": lambda *_: self.base.variables[self.base.affect[0]].edges[-1],
             "numbers": lambda accepted, _: self._numbers(accepted),
@@ -147,7 +142,7 @@ class InstructionWriter:
                 [self._asked_text(level, accepted) for level in accepted.levels]
             ),
             "parts": self._parts,
-            "json": lambda accepted, _: _json(self._jointly(accepted)),
+            "json": lambda accepted, _: _json(self._jointly(accepted, soft=self.soft)),
         }
         by_task["reasoned"] = {**expression, "reasons": self._reasons}
         return by_task
@@ -230,10 +225,10 @@ class InstructionWriter:
             }
         }
 
-    def _jointly(self, accepted: AcceptedLabels) -> dict[str, Any]:
+    def _jointly(self, accepted: AcceptedLabels, *, soft: bool) -> dict[str, Any]:
         values: dict[str, Any] = {}
         for level in accepted.levels:
-            values |= self._json_of(level, accepted, soft=self.soft)
+            values |= self._json_of(level, accepted, soft=soft)
         return values
 
 

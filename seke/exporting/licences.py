@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 COLUMNS = ("source", "licence", "url", "note", "copy")
-NAMELESS = ""
 
 
 @dataclass(frozen=True)

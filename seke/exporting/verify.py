@@ -128,15 +128,15 @@ class _Verification:
 
     def _load(self, name: str, splits: list[str], cache: str) -> Any:
         place = self.folder.resolve()
-        if name == "imagefolder":
-            files = {split: str(place / "images" / split / "**") for split in splits}
-            return self.datasets.load_dataset("imagefolder", data_files=files, cache_dir=cache)
-        if name == "parquet":
-            files = {split: str(place / "parquet" / f"{split}.parquet") for split in splits}
-            return self.datasets.load_dataset("parquet", data_files=files, cache_dir=cache)
-        if name == "llava":
-            files = {split: str(place / "llava" / f"{split}.json") for split in splits}
-            return self.datasets.load_dataset("json", data_files=files, cache_dir=cache)
+        loaders = {
+            "imagefolder": ("imagefolder", "images/{}/**"),
+            "parquet": ("parquet", "parquet/{}.parquet"),
+            "llava": ("json", "llava/{}.json"),
+        }
+        if name in loaders:
+            loader, files = loaders[name]
+            paths = {split: str(place / files.format(split)) for split in splits}
+            return self.datasets.load_dataset(loader, data_files=paths, cache_dir=cache)
         # By the configurations that the card declares, as anyone would who is given the folder.
         return self.datasets.load_dataset(str(place), name, cache_dir=cache)
 

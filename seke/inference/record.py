@@ -181,6 +181,15 @@ class RecordLayout:
         )
 
 
+def posteriors_of(record: Mapping[str, Any], base: Knowledge) -> dict[str, Any]:
+    """Return the posteriors of a record by variable, those that it holds under their level, too."""
+    posteriors = dict(record.get("posteriors", record))
+    for level in base.levels:
+        if level not in base.variables and isinstance(posteriors.get(level), dict):
+            posteriors |= posteriors[level]
+    return posteriors
+
+
 def _rows(names: tuple[str, ...] | list[str], *columns: list[Any]) -> Iterator[Record]:
     for row in zip(*columns, strict=True):
         yield dict(zip(names, row, strict=True))
@@ -195,12 +204,18 @@ def _distribution(variable: Variable, p: Floats) -> Iterator[Any]:
         return iter(np.round(p[:, 1], DIGITS).tolist())
     if variable.kind != "interval":
         return _mappings(variable.states, p)
-    edges = np.array(variable.edges)
-    centres, width = (edges[:-1] + edges[1:]) / 2, edges[1] - edges[0]
+    edges, centres = np.array(variable.edges), bin_centres(variable)
+    width = edges[1] - edges[0]
     mean = p @ centres
     sd = np.sqrt(np.maximum(p @ centres**2 - mean**2 + width**2 / 12, 0))
     table = np.stack([mean, sd, _quantile(p, edges, 0.05), _quantile(p, edges, 0.95)], axis=1)
     return _mappings(("mean", "sd", "q05", "q95"), table)
+
+
+def bin_centres(variable: Variable) -> Floats:
+    """Return the middle of each bin of an interval variable, (bins,)."""
+    edges = np.array(variable.edges)
+    return np.asarray((edges[:-1] + edges[1:]) / 2)
 
 
 def _quantile(p: Floats, edges: Floats, q: float) -> Floats:

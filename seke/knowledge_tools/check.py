@@ -76,7 +76,7 @@ def check(knowledge: Knowledge | str | Path | None = None, seed: int = 0) -> Kno
         engine.KnowledgeError: all faults of a base that cannot be read or compiled, or whose prompts
             cannot be rendered.
     """
-    base = knowledge if isinstance(knowledge, Knowledge) else read_knowledge(knowledge)
+    base = read_knowledge(knowledge)
     Questions(base).check()
     audit = audit_network(Inference(compiled(base, cache_folder()), base), seed)
     return KnowledgeCheck(_facts(base, audit), audit.warnings)
@@ -216,17 +216,16 @@ def _short(value: float) -> float:
 
 
 def _lines(facts: Mapping[str, Any]) -> list[str]:
-    parts = (
-        _head_lines,
-        _deviation_lines,
-        _rule_lines,
-        _pair_lines,
-        _dependence_lines,
-        _fit_lines,
-        _guarantee_lines,
-        _cost_lines,
-    )
-    return [line for part in parts for line in part(facts)]
+    return [
+        *_head_lines(facts),
+        *_deviation_lines(facts),
+        *_rule_lines(facts),
+        *_pair_lines(facts),
+        *_dependence_lines(facts),
+        *_fit_lines(facts),
+        *_guarantee_lines(facts),
+        *("", f"Cost: {facts['cost']['text']}"),
+    ]
 
 
 def _head_lines(facts: Mapping[str, Any]) -> list[str]:
@@ -236,17 +235,8 @@ def _head_lines(facts: Mapping[str, Any]) -> list[str]:
         count(size["binary"], "binary variable"),
         count(size["interval"], "interval"),
     ]
-    counts = [
-        count(size[key], singular)
-        for key, singular in (
-            ("numbers", "number"),
-            ("sources", "source"),
-            ("couplings", "coupling"),
-            ("rules", "rule"),
-            ("observers", "observer"),
-            ("questions", "question"),
-        )
-    ]
+    others = ("number", "source", "coupling", "rule", "observer", "question")
+    counts = [count(size[f"{singular}s"], singular) for singular in others]
     knowledge = facts["knowledge"]
     return [f"{knowledge['name']} {knowledge['digest']}: {', '.join(variables)};", f"  {', '.join(counts)}"]
 
@@ -356,7 +346,3 @@ def _guarantee_lines(facts: Mapping[str, Any]) -> list[str]:
         f"Guarantee of {made['made']} for population {made['population']}: {made['verdict']}",
         *refused,
     ]
-
-
-def _cost_lines(facts: Mapping[str, Any]) -> list[str]:
-    return ["", f"Cost: {facts['cost']['text']}"]

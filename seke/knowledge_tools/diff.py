@@ -67,7 +67,7 @@ def diff(
     Raises:
         engine.SekeError: a base that cannot be read or compiled, or samples that do not fit both bases.
     """
-    bases = [base if isinstance(base, Knowledge) else read_knowledge(base) for base in (old, new)]
+    bases = [read_knowledge(base) for base in (old, new)]
     differences = changes(*bases)
     facts: Facts = {
         "old": {"name": bases[0].name, "digest": bases[0].digest},

@@ -46,7 +46,7 @@ def network_graph(knowledge: Knowledge | str | Path | None = None) -> nx.Graph:
     if, then, confidence). Edges (`kind`): `table` between the root and the others, `coupling` with its odds
     ratio, both with `bits`, the mutual information of its ends; `if` and `then` between rules and variables.
     """
-    base = knowledge if isinstance(knowledge, Knowledge) else read_knowledge(knowledge)
+    base = read_knowledge(knowledge)
     bits = mutual_information(Inference(compiled(base, cache_folder()), base))
     graph = nx.Graph(name=base.name, digest=base.digest, root=base.root)
     for name in (base.root, *base.cells, *base.affect):
@@ -270,12 +270,10 @@ def _draw_nodes(axes: Axes, graph: nx.Graph, layout: _GraphLayout) -> dict[str, 
         if node["kind"] == "rule":
             axes.plot([x], [y], marker="D", ms=9.5, mfc="white", mec=RULE, mew=1.0, zorder=4)
             axes.text(x, y, str(node["number"]), ha="center", va="center", fontsize=6, color=RULE, zorder=5)
-        elif node["kind"] == "binary":
+        elif node["kind"] in ("binary", "interval"):
+            face, size = (BINARY, 7.5) if node["kind"] == "binary" else (INTERVAL, 9)
             below = "" if node["label"] == name else textwrap.fill(node["label"], 14)
-            boxes[name] = _box(axes, x, y, name, BINARY, INK, 7.5, below)
-        elif node["kind"] == "interval":
-            below = "" if node["label"] == name else textwrap.fill(node["label"], 14)
-            boxes[name] = _box(axes, x, y, name, INTERVAL, INK, 9, below)
+            boxes[name] = _box(axes, x, y, name, face, INK, size, below)
         else:
             states = node["states"].replace(", ", "\n")
             boxes[name] = _box(axes, x, y, name, ROOT, "white", 10, states)

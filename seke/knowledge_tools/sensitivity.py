@@ -72,7 +72,7 @@ def sensitivity(
     Raises:
         engine.SekeError: bad knowledge or samples; an item or a variable that is not there.
     """
-    base = knowledge if isinstance(knowledge, Knowledge) else read_knowledge(knowledge)
+    base = read_knowledge(knowledge)
     session = Session.open(base, population)
     known = [name for names in base.levels.values() for name in names]
     if about is not None and about not in known:

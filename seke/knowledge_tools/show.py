@@ -62,7 +62,7 @@ def show(name: str | None = None, knowledge: Knowledge | str | Path | None = Non
         engine.SekeError: a name that the base does not have.
         engine.KnowledgeError: a base that cannot be read.
     """
-    base = knowledge if isinstance(knowledge, Knowledge) else read_knowledge(knowledge)
+    base = read_knowledge(knowledge)
     if name is None:
         return Description(_overview(base))
     known = list(_things(base))
@@ -157,8 +157,7 @@ def _name_of(base: Knowledge, kind: str, path: str) -> str:
 
 
 def _leaf(leaf: Leaf) -> Facts:
-    facts: Facts = {"path": leaf.path, "value": _value(leaf), "text": leaf.text}
-    facts |= {"source": leaf.source, "place": near(leaf.place)}
+    facts = _value_facts(leaf.path, _value(leaf), leaf.text, leaf)
     if leaf.under:
         facts["replaced"] = {
             "value": _value(leaf.under),
@@ -168,6 +167,11 @@ def _leaf(leaf: Leaf) -> Facts:
             "place": near(leaf.under.place),
         }
     return facts
+
+
+def _value_facts(path: str, value: float | str, text: str, cited: Any) -> Facts:
+    """Return the facts of a value; cited: what has its source and place."""
+    return {"path": path, "value": value, "text": text, "source": cited.source, "place": near(cited.place)}
 
 
 def _value(leaf: Leaf) -> float | str:
@@ -201,15 +205,7 @@ def _filled_cells(base: Knowledge, kind: str, name: str) -> list[Facts]:
                 and kind.split(maxsplit=1)[0] in ("binary", "state")
             ):
                 value = f"p {cell.p:.4g}, n {cell.n:.4g}"
-                filled.append(
-                    {
-                        "path": path,
-                        "value": value,
-                        "text": value,
-                        "source": cell.source,
-                        "place": near(cell.place),
-                    }
-                )
+                filled.append(_value_facts(path, value, value, cell))
     return filled
 
 
@@ -220,8 +216,7 @@ def _kind_share(base: Knowledge, name: str) -> list[Facts]:
         return []
     kind = base.dependence.kinds[base.observers[name].kind]
     value = f"{kind.follows:g}, as its kind {kind.name}"
-    place = near(kind.place)
-    return [{"path": path, "value": value, "text": value, "source": kind.source, "place": place}]
+    return [_value_facts(path, value, value, kind)]
 
 
 def _family_share(base: Knowledge, name: str) -> list[Facts]:
@@ -234,9 +229,7 @@ def _family_share(base: Knowledge, name: str) -> list[Facts]:
         return []
     fellows = [o.name for o in base.observers.values() if o.family == observer.family and o.name != name]
     value = f"{family.follows:g}, of the family {observer.family}, with {', '.join(fellows) or 'nobody'}"
-    place = near(family.place)
-    path = f"observers.{name}.family"
-    return [{"path": path, "value": value, "text": value, "source": family.source, "place": place}]
+    return [_value_facts(f"observers.{name}.family", value, value, family)]
 
 
 def _references(base: Knowledge, kind: str, name: str) -> Iterator[Leaf]:

@@ -6,7 +6,7 @@ well, and says of each true, false or null (cannot be seen) where it is about th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from engine import SekeError
@@ -86,9 +86,7 @@ def form_of(base: Knowledge, observer: str, question: str, about: str | None, kn
     for name in (name for name in variables if name not in placed):
         kind = base.variables[name].kind
         inner_key = _key(base, reporter, name, "mark" if kind == "binary" else kind, (name,), mixed)
-        keys.append(
-            Key(name, inner_key.kind, (name,), inner_key.allowed, inner_key.low, inner_key.high, inside=True)
-        )
+        keys.append(replace(inner_key, inside=True))
     # What is seen comes before what it is called: a model that writes the name first writes the rest to fit.
     return Form(tuple(sorted(keys, key=lambda key: ORDER.index(key.kind))))
 

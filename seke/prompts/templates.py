@@ -20,8 +20,6 @@ so that whoever edits YAML edits prompts.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
@@ -95,9 +93,7 @@ class Questions:
                 f"{question.place}: question {question.name} has no `prompt`, so no model can be asked"
             )
         text = self._render(question, self._words(request, context, form)).strip()
-        schema = form.schema()
-        canonical = json.dumps([text, schema], ensure_ascii=False, sort_keys=True)
-        return Prompt(text, schema, hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest())
+        return Prompt.of(text, form.schema())
 
     def read(self, request: Request, choice: Choice, context: Context | None = None) -> Record:
         """Return the sample record that an answer to a request makes."""

@@ -175,15 +175,10 @@ def _units(
         yield {
             "name": name,
             "n": json_numbers(n, 1),
-            **{
-                key: [json_numbers(table[state][1], 3) for state in (0, 1)]
-                for key, table in (
-                    ("declared", np.array(instrument.confusion)),
-                    ("observed", rates),
-                    ("low", low),
-                )
-            },
-            "high": [json_numbers(high[state][1], 3) for state in (0, 1)],
+            "declared": json_numbers(np.array(instrument.confusion)[:, 1], 3),
+            "observed": json_numbers(rates[:, 1], 3),
+            "low": json_numbers(low[:, 1], 3),
+            "high": json_numbers(high[:, 1], 3),
         }
 
 

@@ -222,12 +222,8 @@ def _guarantee(inputs: ReportInputs) -> Facts:
     if promise is None:
         return {"holds": False, "why": ["The base holds no certificates: seke calibrate --alpha makes them."]}
     refused = [*inputs.session.refused, *inputs.summary.get("refused", ())]
-    outside = sum(
-        certificate is not None and not certificate["holds"] for certificate in inputs.table.guarantee
-    )
-    inside = sum(
-        certificate is not None and bool(certificate["holds"]) for certificate in inputs.table.guarantee
-    )
+    held = [bool(covered["holds"]) for covered in inputs.table.guarantee if covered is not None]
+    inside = sum(held)
     if not inside and not refused:
         refused = ["No record says that it is covered by the base's certificates."]
     rows = [
@@ -251,7 +247,7 @@ def _guarantee(inputs: ReportInputs) -> Facts:
         "items": promise.items,
         "made": promise.made,
         "inside": inside,
-        "outside": outside,
+        "outside": len(held) - inside,
         "certificates": rows,
         "assumptions": list(promise.assumptions),
     }

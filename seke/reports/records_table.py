@@ -11,6 +11,7 @@ import numpy as np
 
 from engine import AnswerError, Origin
 from seke.console.decision_words import BASES, DECISIONS, LEVEL_DECISIONS, UNKNOWN, basis_of, required_of
+from seke.inference.record import posteriors_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -190,7 +191,7 @@ class _RecordColumns:
         self.correlated = f"{axes[0]}_{axes[1]}_correlation" if len(axes) == 2 else ""
 
     def add(self, record: Record) -> None:
-        posteriors, decision = self._posteriors(record), record["decision"]
+        posteriors, decision = posteriors_of(record, self.base), record["decision"]
         floats, ints = self.floats, self.ints
         if unknown := posteriors[self.base.root].keys() - set(self.states):
             raise ValueError(f"has {', '.join(sorted(unknown))}, which {self.base.root} does not have")
@@ -222,14 +223,6 @@ class _RecordColumns:
         self.lists["guarantee"].append(decision.get("guarantee"))
         for key, field in (("lacking", "lacking_evidence"), ("overruled", "overruled")):
             self.lists[key].append(self._shared(tuple(map(str, diagnostics.get(field) or ()))))
-
-    def _posteriors(self, record: Record) -> dict[str, Any]:
-        """Return all posteriors of a record by variable."""
-        posteriors = dict(record.get("posteriors", record))
-        for level in self.base.levels:
-            if level not in self.base.variables and isinstance(posteriors.get(level), dict):
-                posteriors |= posteriors[level]
-        return posteriors
 
     def _shared(self, value: Any) -> Any:
         return self.seen.setdefault(value, value)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine import Answers
+from seke.inference.record import bin_centres
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -86,7 +87,7 @@ def _posteriors_after(inference: Inference, table: RecordTable, item_samples: It
     After an item's last sample they are those of its record.
     """
     base, row = table.base, item_samples.row
-    middles = [_middles(base, name) for name in base.affect]
+    middles = [bin_centres(base.variables[name]) for name in base.affect]
     number, count = ranks(row)
     posteriors = np.full((len(row), table.root.shape[1] + len(middles)), np.nan)
     last = number == count - 1
@@ -113,11 +114,6 @@ def _posteriors_after(inference: Inference, table: RecordTable, item_samples: It
         means = [(posterior.marginals[n] @ m)[:, None] for n, m in zip(base.affect, middles, strict=True)]
         posteriors[not_last] = np.concatenate([posterior.marginals[base.root], *means], axis=1)
     return posteriors
-
-
-def _middles(base: Knowledge, name: str) -> Floats:
-    edges = np.array(base.variables[name].edges)
-    return np.asarray((edges[:-1] + edges[1:]) / 2)
 
 
 def _sample_words(base: Knowledge, samples: SingleSamples) -> tuple[list[list[str]], Ints]:

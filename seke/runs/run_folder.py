@@ -33,7 +33,6 @@ PROMPTS = """
 SELECT c.question, r.prompt, count(*) FROM choices c JOIN requests r ON c.request = r.number
 GROUP BY 1, 2 ORDER BY 1, 3 DESC, 2
 """
-MOST_PROMPTS = 3
 
 
 @dataclass(frozen=True)

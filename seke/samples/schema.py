@@ -151,16 +151,17 @@ def _plain(record: object) -> object:
     """Return the record with Python's own numbers in place of numpy's, and without `extra`."""
     if not isinstance(record, Mapping):
         return record
-    return {key: _native(value) for key, value in record.items() if key != "extra"}
+    return {key: native(value) for key, value in record.items() if key != "extra"}
 
 
-def _native(value: object, depth: int = 3) -> object:
+def native(value: Any, depth: int = 3) -> Any:
+    """Return a value with Python's own numbers in place of numpy's, down to `depth` collections within it."""
     if isinstance(value, np.generic):
         return value.item()
     if depth and isinstance(value, Mapping):
-        return {key: _native(inner, depth - 1) for key, inner in value.items()}
+        return {key: native(inner, depth - 1) for key, inner in value.items()}
     if depth and isinstance(value, list | tuple):
-        return [_native(inner, depth - 1) for inner in value]
+        return [native(inner, depth - 1) for inner in value]
     return value
 
 

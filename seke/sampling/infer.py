@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine import Knowledge
 from seke.files.shipped import knowledge as read_knowledge
 from seke.inference.session import Session
 from seke.samples import answers_from, read_batches
@@ -16,7 +15,7 @@ from seke.sampling.replay import mark_off_policy
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from engine import Answers
+    from engine import Answers, Knowledge
 
     Record = dict[str, Any]
 
@@ -47,7 +46,7 @@ def infer(
     Raises:
         engine.KnowledgeError, engine.AnswerError: bad knowledge or samples, with their places.
     """
-    base = knowledge if isinstance(knowledge, Knowledge) else read_knowledge(knowledge)
+    base = read_knowledge(knowledge)
     if labels_final:
         base = replace(base, policy=replace(base.policy, labels_final=True))
     session = Session.open(base, population, seed)

@@ -82,7 +82,7 @@ def simulate(
     Raises:
         engine.SekeError: a name that the base does not have; an observer that answers none of the questions.
     """
-    base = knowledge if isinstance(knowledge, Knowledge) else read_knowledge(knowledge)
+    base = read_knowledge(knowledge)
     _check_known("population", [population] if population else [], base.populations)
     _check_known("observer", observers, base.observers)
     _check_known("question", questions, base.questions)

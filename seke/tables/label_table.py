@@ -27,6 +27,7 @@ from engine import AnswerError, Gold, did_you_mean
 from seke.files.faults import Faults
 from seke.files.rows import PARQUET, RowFile, describe_met, is_blank, record_source
 from seke.samples.columns_builder import look_up, unknown_name
+from seke.samples.schema import native
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -123,13 +124,8 @@ def labels_from(
 ) -> LabelTable:
     """Return the label table of rows that are mappings; messages call the third one `record 3`."""
     builder = LabelTableBuilder(knowledge, record_source(Faults()), groups, sources, outcomes)
-    builder.add_rows(enumerate(records, 1))
+    builder.add_rows((number, native(row, 1)) for number, row in enumerate(records, 1))
     return builder.table()
-
-
-def _native(row: Cells) -> Cells:
-    """Return a row with Python's own numbers in place of numpy's."""
-    return {key: cell.item() if isinstance(cell, np.generic) else cell for key, cell in row.items()}
 
 
 def _unread_columns(file: RowFile, names: Iterable[str]) -> Iterator[str]:
@@ -276,7 +272,7 @@ class LabelTableBuilder:
         """Take in numbered rows; one that is no mapping with named cells is a fault."""
         for number, row in rows:
             if isinstance(row, Mapping) and all(isinstance(key, str) for key in row):
-                self._add(number, _native(row))
+                self._add(number, row)
             else:
                 self.source.note(number, f"a row is an object with named fields; {describe_met(row)}")
 

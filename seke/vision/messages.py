@@ -6,6 +6,8 @@ Call --ask--> Choice, Choice, ...
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -40,6 +42,12 @@ class Prompt:
     text: str
     schema: Mapping[str, Any]
     digest: str
+
+    @classmethod
+    def of(cls, text: str, schema: Mapping[str, Any]) -> Prompt:
+        """Return the prompt of a text and a schema, with its digest."""
+        content = json.dumps([text, schema], ensure_ascii=False, sort_keys=True)
+        return cls(text, schema, hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest())
 
 
 @dataclass(frozen=True)
