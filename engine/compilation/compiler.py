@@ -253,11 +253,11 @@ def compile_network(knowledge: Knowledge, near: Network | None = None) -> Networ
         for name, population in knowledge.populations.items()
     }
     cliques = tuple(tuple(sorted(clique)) for clique in partial.cliques)
-    names = (knowledge.root, *knowledge.cells, *knowledge.affect)
+    names = (knowledge.root, *knowledge.cells, *knowledge.intervals)
     return Network(
         knowledge.root,
         {name: knowledge.variables[name].states for name in names},
-        {name: knowledge.variables[name].edges for name in knowledge.affect},
+        {name: knowledge.variables[name].edges for name in knowledge.intervals},
         knowledge.reference,
         partial.nodes,
         partial.factors,

@@ -14,6 +14,7 @@ import numpy as np
 from engine.compilation.maxent import Constraints
 from engine.compilation.rule_nodes import Propositions, cells_of, table_of
 from engine.errors import Fault, KnowledgeError
+from engine.language.parameter_paths import MOMENTS
 from engine.network.junction_tree import plan, triangulate
 from engine.network.values import Clique, CompiledRule, Factor, Node, grids_of
 
@@ -69,11 +70,11 @@ def build_nodes(partial: PartialNetwork) -> PartialNetwork:
     """Add one node for each binary variable and one for the block of interval variables."""
     base = partial.knowledge
     nodes = {name: Node(name, 2, (name,), index=np.arange(2)[:, None]) for name in base.cells}
-    if base.affect:
-        shape = tuple(len(base.variables[v].states) for v in base.affect)
+    if base.intervals:
+        shape = tuple(len(base.variables[v].states) for v in base.intervals)
         index = np.stack(np.unravel_index(np.arange(math.prod(shape)), shape), axis=1)
-        name = "+".join(base.affect)
-        nodes[name] = Node(name, len(index), base.affect, index=index)
+        name = "+".join(base.intervals)
+        nodes[name] = Node(name, len(index), base.intervals, index=index)
     return replace(partial, nodes=nodes)
 
 
@@ -91,7 +92,7 @@ def build_rules(partial: PartialNetwork) -> PartialNetwork:
     """Add the tables of every rule's formulas and the derived nodes that these need."""
     base = partial.knowledge
     root, states = base.root, len(base.variables[base.root].states)
-    propositions = Propositions(root, dict(partial.nodes), frozenset(base.affect))
+    propositions = Propositions(root, dict(partial.nodes), frozenset(base.intervals))
     tables: list[RuleTables] = []
     faults: list[Fault] = []
     for rule in base.rules:
@@ -174,7 +175,7 @@ def build_cliques(partial: PartialNetwork) -> PartialNetwork:
     blocks = [
         node.name
         for node in partial.nodes.values()
-        if node.variables and node.variables == partial.knowledge.affect
+        if node.variables and node.variables == partial.knowledge.intervals
     ]
     return replace(
         partial, cliques=tuple(cliques), steps=plan(sizes, cliques, grids_of(partial.nodes, blocks))
@@ -205,8 +206,8 @@ def build_constraints(partial: PartialNetwork) -> PartialNetwork:
     """Add the constraints that the fit has to meet."""
     base = partial.knowledge
     reference = base.populations[base.reference]
-    block = next((n for n in partial.nodes.values() if n.variables == base.affect), None)
-    features, targets = _moment_features(base, block) if block and base.affect else (None, None)
+    block = next((n for n in partial.nodes.values() if n.variables == base.intervals), None)
+    features, targets = _moment_features(base, block) if block and base.intervals else (None, None)
     rules = [item for item in partial.rule_tables if not item.decided]
     constraints = Constraints(
         weights=np.array(reference.p),
@@ -214,7 +215,7 @@ def build_constraints(partial: PartialNetwork) -> PartialNetwork:
         rates=np.array([[cell.p for cell in row] for row in base.cells.values()]).T.reshape(
             len(reference.p), -1
         ),
-        block=block.name if block and base.affect else "",
+        block=block.name if block and base.intervals else "",
         features=features,
         targets=targets,
         rules=tuple(
@@ -234,7 +235,7 @@ def _moment_features(base: Knowledge, block: Node) -> tuple[Floats, Floats]:
     Returns:
         features (K, cells, F) and targets (K, F).
     """
-    edges = [np.array(base.variables[v].edges) for v in base.affect]
+    edges = [np.array(base.variables[v].edges) for v in base.intervals]
     centres = [(e[:-1] + e[1:]) / 2 for e in edges]
     widths = np.array([e[1] - e[0] for e in edges])
     assert block.index is not None
@@ -245,8 +246,8 @@ def _moment_features(base: Knowledge, block: Node) -> tuple[Floats, Floats]:
     for state, moments in zip(base.variables[base.root].states, base.moments, strict=True):
         mean, sd = np.array(moments.mean), np.array(moments.sd)
         correlation = np.array(moments.correlation)
-        for name, e, c, m, s in zip(base.affect, edges, centres, mean, sd, strict=True):
-            faults += _spread_fault(moments.place, f"affect.moments.{state}", name, e, c, m, s)
+        for name, e, c, m, s in zip(base.intervals, edges, centres, mean, sd, strict=True):
+            faults += _spread_fault(moments.place, ".".join((*MOMENTS, state)), name, e, c, m, s)
         z = (grid - mean) / sd
         second = z[:, :, None] * z[:, None, :]
         wanted = correlation - np.diag((widths / sd) ** 2 / 12)

@@ -364,7 +364,7 @@ class _RowLayout:
     """
 
     def __init__(self, network: Network, knowledge: Knowledge, rules: tuple[str, ...]) -> None:
-        self.network, self.rules, self.interval = network, rules, knowledge.affect
+        self.network, self.rules, self.interval = network, rules, knowledge.intervals
         names = [network.root, *(v for node in network.nodes.values() for v in node.variables)]
         self.names = tuple(names)
         ends = np.cumsum([len(network.states[name]) for name in names]).tolist()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from engine import Answers, Knowledge, SekeError, people_asked
+from engine import Knowledge, SekeError, people_asked
 from seke.annotation.annotator import Annotator
 from seke.annotation.branches import OtherSettingsError, is_run, note_origin, origins
 from seke.annotation.measured_prices import pilot_of, stored_or_measured_prices, with_prices
@@ -322,7 +322,7 @@ def _check_askable(session: Session) -> None:
                 missing = f"question {question.name} has no `prompt`"
                 raise SekeError(f"{question.place}: {missing}, so {observer} cannot be asked")
     Questions(base).check()
-    for view in (Answers.USUAL_VIEW, *policy.views):
+    for view in (base.usual_view, *policy.views):
         view_of(base, view)
     if session.first is None:
         raise SekeError(f"the policy of {base.name} would not ask anything of {policy.ask}")

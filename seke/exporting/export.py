@@ -270,7 +270,7 @@ class _RunExport:
         self, entries: Sequence[tuple[SplitEntry, tuple[str, ...]]], assignment: SplitAssignment
     ) -> tuple[str, ...]:
         """Return the numbers that some item of every split has."""
-        splits_by_number: dict[str, set[str]] = {name: set() for name in self.base.affect}
+        splits_by_number: dict[str, set[str]] = {name: set() for name in self.base.intervals}
         for entry, numbers in entries:
             if entry.item in assignment.split:
                 for name in numbers:
@@ -371,7 +371,7 @@ class _RunExport:
         if assignment.contradicting:
             names = _some(assignment.contradicting)
             yield f"{len(assignment.contradicting):,} pictures recur with another expression: {names}"
-        lacking = [name for name in self.base.affect if name not in numbers]
+        lacking = [name for name in self.base.intervals if name not in numbers]
         if lacking and "imagefolder" in self.settings.formats:
             yield f"metadata.jsonl is without {' and '.join(lacking)}, of which some split has no value"
         unsaid = sorted({source for source in self.tally.sources if source not in self.licences})

@@ -130,8 +130,8 @@ class InstructionWriter:
             "asked": lambda accepted, _: self._list_text(
                 tuple(self._name(name) for name in accepted.numbers)
             ),
-            "low": lambda *_: self.base.variables[self.base.affect[0]].edges[0],
-            "high": lambda *_: self.base.variables[self.base.affect[0]].edges[-1],
+            "low": lambda *_: self.base.variables[self.base.intervals[0]].edges[0],
+            "high": lambda *_: self.base.variables[self.base.intervals[0]].edges[-1],
             "numbers": lambda accepted, _: self._numbers(accepted),
         }
         units: dict[str, Fact] = {

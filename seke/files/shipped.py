@@ -8,6 +8,8 @@ from pathlib import Path
 from engine import Knowledge, read
 
 SHIPPED = "shipped"
+# The view of answers that name none, of a base without `views`.
+USUAL_VIEW = "face"
 
 
 def shipped_folder() -> Path:
@@ -35,7 +37,7 @@ def knowledge(path: Knowledge | str | Path | None = None, *, shipped: Path | Non
         return path
     folder = shipped or shipped_folder()
     named = path is None or (str(path) == SHIPPED and not Path(path).exists())
-    return read(folder if named or path is None else Path(path), {SHIPPED: folder})
+    return read(folder if named or path is None else Path(path), {SHIPPED: folder}, USUAL_VIEW)
 
 
 def cache_folder() -> Path | None:

@@ -85,7 +85,7 @@ class RecordLayout:
                 continue
             for name in names:
                 columns[name] = _distribution(variables[name], posterior.marginals[name])
-            if self.faces and names == self.base.affect and len(names) == 2:
+            if self.faces and names == self.base.intervals and len(names) == 2:
                 key = f"{names[0]}_{names[1]}_correlation"
                 columns[key] = iter(np.round(posterior.correlation, DIGITS).tolist())
                 columns |= self._derived(posterior)

@@ -89,7 +89,7 @@ def base() -> Knowledge:
         reference="",
         populations={},
         cells={},
-        affect=affect,
+        intervals=affect,
         moments=(),
         couplings=(),
         rules=(),
@@ -97,6 +97,7 @@ def base() -> Knowledge:
         questions={question.name: question for question in questions},
         policy=Policy(),
         digest="",
+        usual_view="face",
     )
 
 
