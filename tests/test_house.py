@@ -112,6 +112,49 @@ def room_of(name):
     return ".".join(name.split(".")[:2])
 
 
+# Where names of the shipped base stand in code, and what they mean there.
+SHIPPED_NAMES = {
+    "files.shipped": "expression affect action_units generic-vlm dataset-label face",  # the names themselves
+    # Columns and tasks of what is exported: a file format.
+    "exporting.accepted_labels": "expression affect action_units",
+    "exporting.counts": "expression affect action_units",
+    "exporting.formats": "expression human",
+    "exporting.instruction_templates": "expression affect action_units",
+    "exporting.instruction_writer": "expression affect action_units",
+    "exporting.verify": "expression human",
+    "cli.export": "expression affect action_units",
+    # Columns of a label table of source sets of faces.
+    "datasets.affectnet": "expression valence arousal",
+    "datasets.common": "expression valence arousal",
+    # Fields of a record.
+    "knowledge_tools.diff": "action_units quadrant",
+    # The section of the YAML.
+    "calibration.summary": "affect",
+    "knowledge_tools.show": "affect",
+    # What is drawn: a face, and titles where nothing is given.
+    "cli.explain": "face",
+    "explanations.figures": "face",
+    "graphics.bars": "expression",
+    "graphics.valence_arousal": "valence arousal",
+    "plot": "face",
+    "reports.report": "face",
+}
+
+
+def test_names_of_the_shipped_base_stand_where_they_are_listed():
+    base = seke.knowledge()
+    names = {*base.observers, *base.levels, *base.variables, *base.populations, base.usual_view}
+    places = {}
+    for name, path in MODULES.items():
+        texts = {
+            node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)
+        }
+        # The engine's words are held above.
+        if texts & names and name.startswith("seke."):
+            places[name.removeprefix("seke.")] = texts & names
+    assert places == {name: set(words.split()) for name, words in SHIPPED_NAMES.items()}
+
+
 def test_every_room_has_a_floor():
     rooms = {room_of(name) for name in MODULES} - {"engine", "seke"}
     assert rooms == FLOOR.keys()

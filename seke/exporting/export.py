@@ -25,8 +25,8 @@ from seke.exporting.rationale import RationaleFinder
 from seke.exporting.splits import GROUPS, SplitAssignment, SplitEntry, assign_splits, shares_of
 from seke.files.atomic import replacing
 from seke.files.faults import Faults
+from seke.files.shipped import LEVELS
 from seke.files.shipped import knowledge as read_knowledge
-from seke.inference.record import FACE_LEVELS
 from seke.runs.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -154,9 +154,9 @@ def _check_output(folder: Path) -> None:
 
 
 def _check_base(run: RunFolder, base: Knowledge) -> None:
-    if set(base.levels) != FACE_LEVELS:
+    if set(base.levels) != LEVELS:
         raise SekeError(
-            f"{base.name} has not the levels {', '.join(sorted(FACE_LEVELS))}, which exports are about"
+            f"{base.name} has not the levels {', '.join(sorted(LEVELS))}, which exports are about"
         )
     base_name = f"{base.name} {base.digest}"
     if run.facts["knowledge"] != base_name:

@@ -1,4 +1,4 @@
-"""Where the shipped knowledge is, and reading any base on top of it."""
+"""Where the shipped knowledge is, which of its names commands use, and reading any base on top of it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,14 @@ from pathlib import Path
 from engine import Knowledge, read
 
 SHIPPED = "shipped"
-# The view of answers that name none, of a base without `views`.
+# What the shipped base names, where a command needs it by name; bases of one's own may name these, too.
+# The levels that records tell at their top, and that exports are about.
+LEVELS = frozenset({"expression", "affect", "action_units"})
+# Who an unknown model counts as.
+GENERIC_OBSERVER = "generic-vlm"
+# Who the labels count as that a data set has already.
+DATASET_OBSERVER = "dataset-label"
+# The view of answers that name none, where a base declares no `views`; the shipped one declares this one.
 USUAL_VIEW = "face"
 
 
