@@ -1,6 +1,6 @@
 """The engine: declared knowledge -> network -> posteriors -> decisions, for any domain.
 
-This module is its face. Everything is imported on first use, so that reading knowledge
+This module is its public interface. Everything is imported on first use, so that reading knowledge
 and asking for help stay instant.
 """
 

@@ -17,6 +17,7 @@ import numpy as np
 from engine.compilation.feasibility import feasible_interval
 from engine.decision.voi_exact import Preposterior
 from engine.errors import Fault, did_you_mean
+from engine.language.parameter_paths import CELLS, MOMENTS
 from engine.language.yaml_tree import declared_of
 from engine.network.cost import Cost, cost_of
 
@@ -126,17 +127,17 @@ def _deviations(inference: Inference) -> Iterator[Deviation]:
     states = network.root_states
     for name, row in base.cells.items():
         for state, cell, p in zip(states, row, network.given_root[name], strict=True):
-            path = f"activations.cells.{state}.{name}"
+            path = ".".join((*CELLS, state, name))
             yield Deviation(path, cell.place, cell.source, cell.p, float(p[1]))
     for index, (state, moments) in enumerate(zip(states, base.moments, strict=False)):
-        mean, sd, correlation = _moments(network, base.affect, index)
+        mean, sd, correlation = _moments(network, base.intervals, index)
         pairs = [("mean", moments.mean, mean), ("sd", moments.sd, sd)]
         for what, declared, compiled in pairs:
-            for name, declared_value, compiled_value in zip(base.affect, declared, compiled, strict=True):
-                path = f"affect.moments.{state}.{what}.{name}"
+            for name, declared_value, compiled_value in zip(base.intervals, declared, compiled, strict=True):
+                path = ".".join((*MOMENTS, state, what, name))
                 yield Deviation(path, moments.place, moments.source, declared_value, float(compiled_value))
         for i, j in zip(*np.triu_indices(len(mean), 1), strict=True):
-            path = f"affect.moments.{state}.correlation"
+            path = ".".join((*MOMENTS, state, "correlation"))
             declared_correlation = moments.correlation[i][j]
             yield Deviation(
                 path, moments.place, moments.source, declared_correlation, float(correlation[i, j])
@@ -170,7 +171,7 @@ def _oddity(audited: AuditedRule) -> str:
     rule, compiled = audited.rule, audited.compiled
     low, high = audited.possible
     gap = abs(compiled.reached - rule.confidence) > AGREES
-    tables = "`activations` or `affect`, which would have to change instead"
+    tables = f"`{CELLS[0]}` or `{MOMENTS[0]}`, which would have to change instead"
     alone = "" if math.isnan(low) else f"; with the declared tables alone {low:.3f} to {high:.3f} is possible"
     oddities = (
         (

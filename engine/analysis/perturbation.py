@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from engine.compilation.compiler import compile_network
 from engine.errors import KnowledgeError
 from engine.inference.posterior import Inference
+from engine.language.parameter_paths import CELLS, MOMENTS
 from engine.language.yaml_tree import declared_of
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 # Sections of the YAML that the network is compiled from, and what is read from these.
-COMPILED = ("words", "priors", "activations", "affect", "couplings", "rules")
+COMPILED = ("words", "priors", CELLS[0], MOMENTS[0], "couplings", "rules")
 OF_NETWORK = ("variables", "populations", "cells", "moments", "couplings", "rules")
 
 

@@ -66,7 +66,7 @@ def _key(knowledge: Knowledge) -> str:
     """
     content = knowledge.digests.get("knowledge", knowledge.digest)
     order = [(name, v.kind, v.states, v.edges) for name, v in knowledge.variables.items()]
-    names = [list(part) for part in (knowledge.populations, knowledge.cells, knowledge.affect)]
+    names = [list(part) for part in (knowledge.populations, knowledge.cells, knowledge.intervals)]
     names += [[declaration.name for declaration in part] for part in (knowledge.couplings, knowledge.rules)]
     text = json.dumps([content, knowledge.root, knowledge.reference, order, names, _engine()])
     return hashlib.sha256(text.encode()).hexdigest()[:32]

@@ -222,11 +222,11 @@ def compile_network(knowledge: Knowledge, near: Network | None = None) -> Networ
         name: np.log(np.array(population.p)) - solution.log_z
         for name, population in knowledge.populations.items()
     }
-    names = (knowledge.root, *knowledge.cells, *knowledge.affect)
+    names = (knowledge.root, *knowledge.cells, *knowledge.intervals)
     return Network(
         knowledge.root,
         {name: knowledge.variables[name].states for name in names},
-        {name: knowledge.variables[name].edges for name in knowledge.affect},
+        {name: knowledge.variables[name].edges for name in knowledge.intervals},
         knowledge.reference,
         partial.state_nodes,
         partial.function_nodes,

@@ -14,6 +14,7 @@ import numpy as np
 from engine.compilation.maxent import Constraints
 from engine.compilation.rule_nodes import Propositions, table_of
 from engine.errors import Fault, KnowledgeError
+from engine.language.parameter_paths import MOMENTS
 from engine.network.junction_tree import plan, triangulate
 from engine.network.values import Factor, StateNode, grid_of
 
@@ -79,7 +80,7 @@ def build_network(base: Knowledge) -> PartialNetwork:
     block = _block_node(base)
     nodes = {name: StateNode(name, (name,), np.arange(2)[:, None]) for name in base.cells}
     nodes |= {block.name: block} if block else {}
-    intervals = {name: len(base.variables[name].states) for name in base.affect}
+    intervals = {name: len(base.variables[name].states) for name in base.intervals}
     propositions = Propositions(base.root, intervals, {name: node.size for name, node in nodes.items()})
     tables = _rule_tables(base, nodes.values(), propositions)
     if block:
@@ -99,11 +100,11 @@ def build_network(base: Knowledge) -> PartialNetwork:
 
 def _block_node(base: Knowledge) -> StateNode | None:
     """Return one node for the block of all interval variables, if there are any."""
-    if not base.affect:
+    if not base.intervals:
         return None
-    shape = tuple(len(base.variables[v].states) for v in base.affect)
+    shape = tuple(len(base.variables[v].states) for v in base.intervals)
     index = np.stack(np.unravel_index(np.arange(math.prod(shape)), shape), axis=1)
-    return StateNode("+".join(base.affect), base.affect, index)
+    return StateNode("+".join(base.intervals), base.intervals, index)
 
 
 def _coupling_factors(base: Knowledge) -> Iterator[Factor]:
@@ -226,7 +227,7 @@ def _moment_features(base: Knowledge, block: StateNode) -> tuple[Floats, Floats]
     Returns:
         features (K, cells, F) and targets (K, F).
     """
-    edges = [np.array(base.variables[v].edges) for v in base.affect]
+    edges = [np.array(base.variables[v].edges) for v in base.intervals]
     centres = [(e[:-1] + e[1:]) / 2 for e in edges]
     widths = np.array([e[1] - e[0] for e in edges])
     grid = np.stack([c[block.index[:, i]] for i, c in enumerate(centres)], axis=1)
@@ -236,8 +237,8 @@ def _moment_features(base: Knowledge, block: StateNode) -> tuple[Floats, Floats]
     for state, moments in zip(base.variables[base.root].states, base.moments, strict=True):
         mean, sd = np.array(moments.mean), np.array(moments.sd)
         correlation = np.array(moments.correlation)
-        for name, e, c, m, s in zip(base.affect, edges, centres, mean, sd, strict=True):
-            faults += _spread_fault(moments.place, f"affect.moments.{state}", name, e, c, m, s)
+        for name, e, c, m, s in zip(base.intervals, edges, centres, mean, sd, strict=True):
+            faults += _spread_fault(moments.place, ".".join((*MOMENTS, state)), name, e, c, m, s)
         z = (grid - mean) / sd
         second = z[:, :, None] * z[:, None, :]
         wanted = correlation - np.diag((widths / sd) ** 2 / 12)

@@ -208,7 +208,7 @@ class LookAhead:
         if best is not None and best.rate > 1:
             samples = best.samples
         cost = price_of(self.base, observer.name, chosen, samples)
-        return Option(observer.name, chosen, None, Answers.USUAL_VIEW, samples, cost, 0.0)
+        return Option(observer.name, chosen, None, self.base.usual_view, samples, cost, 0.0)
 
     def observers(self, answers: Answers) -> NDArray[np.bool_]:
         """Return which observers may be asked about each item, (N, observers).
@@ -277,7 +277,7 @@ class LookAhead:
         seen = known.views(row, candidate.observer, number)
         if candidate.fresh:
             return next((view for view in self.base.policy.views if view not in seen), "")
-        return next(iter(seen or known.views(row, candidate.observer)), Answers.USUAL_VIEW)
+        return next(iter(seen or known.views(row, candidate.observer)), self.base.usual_view)
 
     def _belief(self, known: _Items) -> Belief:
         """Return beliefs with each variable's exact marginal and the network's dependence on the root."""

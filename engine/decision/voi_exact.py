@@ -134,7 +134,7 @@ class Preposterior:
         for observer in np.flatnonzero(self.look_ahead.observers(item_answers)[0]).tolist():
             instrument = self.observations.observers[observer]
             shown = [v for v, o in zip(views, item_answers.reading_observer, strict=True) if o == observer]
-            continued_views = list(dict.fromkeys(shown or [item_answers.USUAL_VIEW]))[:MOST_VIEWS]
+            continued_views = list(dict.fromkeys(shown or [self.base.usual_view]))[:MOST_VIEWS]
             offered = dict.fromkeys([*continued_views, *self.base.policy.views])
             for number, question in enumerate(self.base.questions.values()):
                 names = tuple(
@@ -218,7 +218,7 @@ class Preposterior:
         errors: dict[str, Floats] = {}
         for asking in self._askings(nothing):
             observer = self.observations.observers[asking.observer].name
-            if observer == self.base.policy.ask and asking.view == Answers.USUAL_VIEW:
+            if observer == self.base.policy.ask and asking.view == self.base.usual_view:
                 question = list(self.base.questions)[asking.question]
                 error = self._error(nothing, now, asking, drawn)
                 errors[question] = np.minimum(errors[question], error) if question in errors else error

@@ -364,7 +364,7 @@ class _RowLayout:
     """
 
     def __init__(self, network: Network, knowledge: Knowledge, rules: tuple[str, ...]) -> None:
-        self.network, self.rules, self.interval = network, rules, knowledge.affect
+        self.network, self.rules, self.interval = network, rules, knowledge.intervals
         self.names = names = (network.root, *network.node_of)
         ends = np.cumsum([len(network.states[name]) for name in names]).tolist()
         self.places = dict(zip(names, map(slice, [0, *ends], ends), strict=False))

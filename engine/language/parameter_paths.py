@@ -1,4 +1,4 @@
-"""Where the parameters of observers stand in the YAML."""
+"""Where the parameters of the network and of observers stand in the YAML."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ if TYPE_CHECKING:
     from engine.model.parameter_key import ParameterKey
 
 RANKING = ("bonus", "habit", "pull")
+# The keys that lead to `Knowledge.cells` and to `Knowledge.moments`, each by state.
+CELLS, MOMENTS = ("activations", "cells"), ("affect", "moments")
 
 
 def yaml_keys(key: ParameterKey, width: Literal["", "sd", "n"] = "") -> tuple[str, ...]:

@@ -64,7 +64,9 @@ def views(fields: Fields, node: Node | None) -> dict[str, View]:
                 continue
             regions[region] = edges
         by_name[name] = View(
-            **fields.cited(inner), name=name, regions=regions, **entries.values("size margin grey")
+            **fields.cited(inner),
+            name=name,
+            options=entries.values("size margin grey") | {"regions": regions},
         )
     return by_name
 

@@ -129,7 +129,7 @@ def mixtures(fields: Fields, node: Node | None, root: Variable) -> dict[str, dic
     return by_state
 
 
-def activations(
+def cells(
     fields: Fields,
     node: Node | None,
     root: Variable,
@@ -138,10 +138,10 @@ def activations(
     likes: Mixtures,
 ) -> dict[str, tuple[Cell, ...]]:
     """Read the `activations` section; variables without any cell are left out."""
-    return _Activations(fields, root, variables, scale, likes).read(node)
+    return _Cells(fields, root, variables, scale, likes).read(node)
 
 
-class _Activations:
+class _Cells:
     """Reads P(binary | root): given cells, then mixtures, then the background rate."""
 
     def __init__(
@@ -238,7 +238,7 @@ class _Activations:
         return Cell(**cited, p=sum(w * cell.p for w, cell in parts), n=sum(w * cell.n for w, cell in parts))
 
 
-def affect(
+def moments(
     fields: Fields,
     node: Node | None,
     root: Variable,

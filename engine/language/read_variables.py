@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Kind = Literal["categorical", "binary", "interval", "derived"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 MOST_STATES = 500
-# Of a base; a face has some tens. Each is a node of the network, and faults look names up among all.
+# Of a base; the shipped one has some tens. Each is a node of the network, and faults look names up among all.
 MOST_VARIABLES = 1_000
 MOST_CELLS = 40_000
 FARTHEST = 1e9

@@ -15,6 +15,7 @@ from engine.language import read_tables as table_reader
 from engine.language.certificates_yaml import certificates
 from engine.language.fields import Fields
 from engine.language.overlay import read_layers
+from engine.language.parameter_paths import CELLS, MOMENTS
 from engine.language.read_dependence import dependence
 from engine.language.read_variables import KINDS, formula, of_kind, variables
 from engine.language.yaml_nodes import Items, Table
@@ -30,10 +31,11 @@ if TYPE_CHECKING:
     from engine.language.yaml_nodes import Node
 
 
-def read(path: Path, bases: Mapping[str, Path] | None = None) -> Knowledge:
+def read(path: Path, bases: Mapping[str, Path] | None = None, usual_view: str = "") -> Knowledge:
     """Read a knowledge base: a folder of YAML files, or one file.
 
-    `bases` gives the folders that `extends` may name without a path.
+    `bases` gives the folders that `extends` may name without a path; `usual_view` the view of answers that
+    name none, for a base without `views`, of which the first is the usual one.
 
     Raises:
         KnowledgeError: all faults found, each with file, line, column and path.
@@ -44,12 +46,12 @@ def read(path: Path, bases: Mapping[str, Path] | None = None) -> Knowledge:
         raise KnowledgeError(faults, str(path))
     fields = Fields(faults)
     try:
-        knowledge = _read_tree(fields, tree)
+        knowledge = _read_tree(fields, tree, usual_view)
         if faults:
             raise KnowledgeError(faults)
     except KnowledgeError as error:
         raise KnowledgeError((_explain_removal(fault, tree) for fault in error.faults), str(path)) from None
-    declared = YamlTree(tree, partial(_read_changed, fields.cache))
+    declared = YamlTree(tree, partial(_read_changed, fields.cache, usual_view))
     return with_digests(replace(knowledge, numbers=fields.numbers, yaml=declared), tree)
 
 
@@ -63,16 +65,16 @@ def _explain_removal(fault: Fault, tree: Table) -> Fault:
     return replace(fault, message=f"{what}; {hint}")
 
 
-def _read_changed(earlier: Mapping[str, Once], tree: Table) -> Knowledge:
+def _read_changed(earlier: Mapping[str, Once], usual_view: str, tree: Table) -> Knowledge:
     """Read a changed tree, with the unchanged parts from an earlier reading; the base has no digest yet."""
     fields = Fields([], earlier)
-    knowledge = _read_tree(fields, tree)
+    knowledge = _read_tree(fields, tree, usual_view)
     if fields.faults:
         raise KnowledgeError(fields.faults)
     return knowledge
 
 
-def _read_tree(fields: Fields, tree: Table) -> Knowledge:
+def _read_tree(fields: Fields, tree: Table, usual_view: str) -> Knowledge:
     top = fields.table(tree, "BASE")
 
     def section(key: str, make: Callable[..., Any], *inputs: Any) -> Any:
@@ -95,17 +97,17 @@ def _read_tree(fields: Fields, tree: Table) -> Knowledge:
     prior = section("priors", table_reader.priors, by_name)
     root = prior.root
     cell_likes, moment_likes = (
-        table_reader.mixtures(fields, _inside(top, *path), root)
-        for path in (("activations", "cells"), ("affect", "moments"))
+        table_reader.mixtures(fields, _inside(top, *path), root) for path in (CELLS, MOMENTS)
     )
-    cells = section("activations", table_reader.activations, root, by_name, scale, cell_likes)
-    affect, moments = section("affect", table_reader.affect, root, by_name, moment_likes)
+    cells = section(CELLS[0], table_reader.cells, root, by_name, scale, cell_likes)
+    intervals, moments = section(MOMENTS[0], table_reader.moments, root, by_name, moment_likes)
     if root is not table_reader.NO_ROOT:
-        _check_described(fields, by_name.values(), {root.name, *cells, *affect})
+        _check_described(fields, by_name.values(), {root.name, *cells, *intervals})
     questions = section("questions", policy_reader.questions, levels, by_name)
     fields.names["question"] = questions
     likes = {root.name: moment_likes | cell_likes}
     shared = section("dependence", dependence)
+    views = section("views", policy_reader.views)
     observers = observer_reader.observers(fields, top.get("observers"), by_name, questions, likes, shared)
     return Knowledge(
         **top.values("name description"),
@@ -117,7 +119,7 @@ def _read_tree(fields: Fields, tree: Table) -> Knowledge:
         reference=prior.reference,
         populations=prior.populations,
         cells=cells,
-        affect=affect,
+        intervals=intervals,
         moments=moments,
         couplings=section("couplings", _couplings, by_name),
         rules=section("rules", _rules, by_name),
@@ -125,7 +127,8 @@ def _read_tree(fields: Fields, tree: Table) -> Knowledge:
         questions=questions,
         policy=policy_reader.policy(fields, top.get("policy"), by_name, levels, observers, questions),
         digest="",
-        views=section("views", policy_reader.views),
+        views=views,
+        usual_view=next(iter(views), usual_view),
         dependence=shared,
         copies=observer_reader.copies(fields, top.get("observers"), observers),
         # Their numbers are findings about the base, as those of certificates, and no part of what it says.

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from engine.errors import Fault, did_you_mean
+from engine.language.parameter_paths import CELLS, MOMENTS
 from engine.language.yaml_nodes import Items, Node, Scalar, Table
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 # Lists of names, and tables keyed by names, of variables or levels.
 LISTS = ("questions.*.reports", "policy.required", "codes.*.hides")
 TABLES = (
-    "activations.cells.*",
+    ".".join((*CELLS, "*")),
     "observers.*.categorical",
     "observers.*.stereotype.*",
     "observers.*.binary.cells",
@@ -115,8 +116,8 @@ def _forget_name(base: Table, name: str) -> None:
 
 def _forget_moments(base: Table, name: str) -> None:
     """Drop an interval variable's column from the moments, and with it the correlation."""
-    affect = base.get("affect")
-    variables = affect.get("variables") if isinstance(affect, Table) else None
+    section = base.get(MOMENTS[0])
+    variables = section.get("variables") if isinstance(section, Table) else None
     if not isinstance(variables, Items):
         return
     names = [item.text if isinstance(item, Scalar) else "" for item in variables.items]
@@ -124,7 +125,7 @@ def _forget_moments(base: Table, name: str) -> None:
         return
     column = names.index(name)
     _drop_item(variables, name)
-    for moments in _find(base, "affect.moments.*"):
+    for moments in _find(base, ".".join((*MOMENTS, "*"))):
         if not isinstance(moments, Table):
             continue
         moments.drop("correlation")
@@ -133,7 +134,7 @@ def _forget_moments(base: Table, name: str) -> None:
             if isinstance(numbers, Items):
                 del numbers.items[column : column + 1]
     if not variables.items:
-        base.drop("affect")
+        base.drop(MOMENTS[0])
 
 
 def _forget_state(base: Table, variable: str, state: str) -> None:
@@ -142,7 +143,7 @@ def _forget_state(base: Table, variable: str, state: str) -> None:
     The columns of confusion tables stay: an observer may still give that answer.
     """
     rows = tuple(f"observers.*.categorical.{variable}.{key}" for key in ("confusion", "n"))
-    tables = ("activations.cells", "affect.moments", "observers.*.stereotype", "priors.populations.*.add")
+    tables = (".".join(CELLS), ".".join(MOMENTS), "observers.*.stereotype", "priors.populations.*.add")
     _forget_keys(base, (*rows, *tables), state)
     for table in _find(base, "priors.populations.*.p"):
         if isinstance(table, Table):

@@ -19,6 +19,7 @@ import numpy as np
 
 from engine.compilation.compiler import compile_network
 from engine.inference.posterior import Inference
+from engine.language.parameter_paths import CELLS, MOMENTS
 from engine.learning.likelihood import IMPOSSIBLE, Likelihood
 from engine.learning.overlay_of_fit import Entry, shares_of_one
 from engine.model.gold import Gold, states_of
@@ -136,9 +137,9 @@ def _expected_counts(fit: Fit, inference: Inference, answers: Answers, gold: Gol
     observations = fit.observations()
     base, likelihood = inference.knowledge, Likelihood(inference, answers, gold)
     root, states = base.root, base.variables[base.root].states
-    edges = [np.array(base.variables[name].edges) for name in base.affect]
+    edges = [np.array(base.variables[name].edges) for name in base.intervals]
     centres = [(edge[:-1] + edge[1:]) / 2 for edge in edges]
-    k, d = len(states), len(base.affect)
+    k, d = len(states), len(base.intervals)
     sums = _Sums(
         np.zeros(k),
         {name: np.zeros(k) for name in base.cells},
@@ -168,7 +169,7 @@ def _expected_counts(fit: Fit, inference: Inference, answers: Answers, gold: Gol
                 p = posterior.marginals[name][:, 1]
                 sums.true[name][e] += w @ p
                 sums.doubt[name][e] += w @ (p * (1 - p))
-            bins = [posterior.marginals[name] for name in base.affect]
+            bins = [posterior.marginals[name] for name in base.intervals]
             shape = d, rows.items
             mean = np.array([p @ c for p, c in zip(bins, centres, strict=True)]).reshape(shape)
             within = np.array([(edge[1] - edge[0]) ** 2 / 12 for edge in edges])
@@ -233,13 +234,13 @@ def _entries(before: Knowledge, after: Knowledge, sums: _Sums) -> list[Entry]:
             information = (old.n + sums.state[e]) / width - sums.doubt[name][e] / width**2
             prior_sd = float(np.sqrt(old.p * (1 - old.p) / (old.n + 1)))
             sd = min(1 / np.sqrt(max(information, 1 / prior_sd**2)), prior_sd)
-            keys: tuple[str, ...] = ("activations", "cells", states[e], name, "p")
+            keys: tuple[str, ...] = (*CELLS, states[e], name, "p")
             entries.append(Entry(keys, old.p, prior_sd, new.p, float(sd)))
     for e, (old_m, new_m) in enumerate(zip(before.moments, after.moments, strict=True)):
-        for i in range(len(before.affect)):
+        for i in range(len(before.intervals)):
             prior_sd = old_m.sd[i] / np.sqrt(old_m.n + 1)
             sd = min(new_m.sd[i] / np.sqrt(old_m.n + sums.state[e] + 1), prior_sd)
-            keys = ("affect", "moments", states[e], f"mean[{i}]")
+            keys = (*MOMENTS, states[e], f"mean[{i}]")
             entries.append(Entry(keys, old_m.mean[i], float(prior_sd), new_m.mean[i], float(sd)))
     return entries
 
@@ -248,12 +249,12 @@ def _sections(before: Knowledge, entries: tuple[Entry, ...], after: Knowledge) -
     """Return the sections of the overlay: cells with what they count for now, and moments."""
     states = before.variables[before.root].states
     cells: dict[str, Any] = {}
-    for entry in (entry for entry in entries if entry.keys[0] == "activations"):
+    for entry in (entry for entry in entries if entry.keys[:2] == CELLS):
         _, _, state, name, _ = entry.keys
         n = min(max(entry.value * (1 - entry.value) / entry.sd**2 - 1, 0.1), MOST_N)
         cells.setdefault(state, {})[name] = {"p": f"{entry.value:.5f}", "n": f"{n:.1f}"}
     moments: dict[str, Any] = {}
-    sure = {entry.keys[2]: entry for entry in entries if entry.keys[0] == "affect"}
+    sure = {entry.keys[2]: entry for entry in entries if entry.keys[:2] == MOMENTS}
     for state, fitted in zip(states, after.moments, strict=False):
         n = min(max((fitted.sd[-1] / sure[state].sd) ** 2 - 1, 0.1), MOST_N)
         moments[state] = {
@@ -263,5 +264,5 @@ def _sections(before: Knowledge, entries: tuple[Entry, ...], after: Knowledge) -
         }
         if len(fitted.mean) == 2:
             moments[state]["correlation"] = f"{fitted.correlation[0][1]:.4f}"
-    sections: dict[str, Any] = {"activations": {"cells": cells}} if cells else {}
-    return sections | ({"affect": {"moments": moments}} if moments else {})
+    sections: dict[str, Any] = {CELLS[0]: {CELLS[1]: cells}} if cells else {}
+    return sections | ({MOMENTS[0]: {MOMENTS[1]: moments}} if moments else {})

@@ -7,7 +7,7 @@ sources do not take part in comparison: two bases that say the same are equal.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from engine.errors import Place
 
@@ -107,7 +107,7 @@ class Cell(Cited):
 
 @dataclass(frozen=True)
 class Moments(Cited):
-    """Mean, sd and correlation of the `affect` variables given a root state; n: pseudo-count.
+    """Mean, sd and correlation of the interval variables given a root state; n: pseudo-count.
 
     `mean` and `sd` have one number a variable; `correlation` is a full matrix.
     """
@@ -356,18 +356,10 @@ class Question(Cited):
 
 @dataclass(frozen=True)
 class View(Cited):
-    """One way of showing an item.
-
-    `size`: of the longest side in pixels. `margin`: what is shown around the item's box, as a share of its
-    sides. `grey`: without colour. `regions`: name -> left, top, right and bottom of a part of the box, as
-    shares of its sides.
-    """
+    """One way of showing an item. `options`: how, for whoever shows it, by the keys of the YAML."""
 
     name: str = ""
-    size: int = 0
-    margin: float = 0.0
-    grey: bool = False
-    regions: Mapping[str, tuple[float, float, float, float]] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -445,12 +437,13 @@ class Policy(Cited):
 class Knowledge:
     """A whole base. `root` is the categorical variable that the populations speak of.
 
-    `cells[variable]` and `moments` have one entry a root state, in its order; `blocks` are the
-    groups of interval variables that `moments` describe jointly (at most one for now).
+    `cells[variable]` and `moments` have one entry a root state, in its order; `intervals` are the
+    interval variables, which `moments` describe jointly.
     `digests`: those of its parts (`guarantee.PARTS`); `observer_digests`, `question_digests`: of each as it
     is now. `fits`: what its observers were fitted to, the latest last. `guarantee`: what was certified with
     it, or with a base that it changed. `numbers`: every number of the YAML by its path; `yaml`: with what
     `engine.language.yaml_tree` reads the base again. A base that was not read has neither.
+    `usual_view`: the view of answers that name none, and in which an item is shown first.
     """
 
     name: str
@@ -463,7 +456,7 @@ class Knowledge:
     reference: str
     populations: Mapping[str, Population]
     cells: Mapping[str, tuple[Cell, ...]]
-    affect: tuple[str, ...]
+    intervals: tuple[str, ...]
     moments: tuple[Moments, ...]
     couplings: tuple[Coupling, ...]
     rules: tuple[Rule, ...]
@@ -476,6 +469,7 @@ class Knowledge:
     question_digests: Mapping[str, str] = field(compare=False, default_factory=dict)
     fits: tuple[FitRecord, ...] = ()
     views: Mapping[str, View] = field(default_factory=dict)
+    usual_view: str = ""
     dependence: Dependence | None = None
     copies: Mapping[str, ObserverCopy] = field(default_factory=dict)
     guarantee: Guarantee | None = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -68,10 +68,8 @@ class Answers:
     samples, refused, unreadable, hidden: (N,) counts of records, of refused and unreadable
     ones, and of single variables reported as not visible. asked: (N,) answers from
     askable observers, whatever their status. A reading all of whose answers were refused or unreadable
-    does not appear. USUAL_VIEW: the view of answers that name none.
+    does not appear.
     """
-
-    USUAL_VIEW: ClassVar[str] = "face"
 
     items: tuple[str, ...]
     views: tuple[str, ...]

@@ -260,9 +260,10 @@ def _tokens(
     dict[tuple[str, str, str | None], tuple[float, float]], dict[tuple[str, str, str | None], tuple[int, int]]
 ]:
     """Return the tokens of a prompt and of an answer, expected and at most, by `_kind`."""
-    estimate, questions, model = Estimate(None, settings), Questions(job.annotator.base), ScriptedModel()
+    base = job.annotator.base
+    estimate, questions, model = Estimate(None, settings), Questions(base), ScriptedModel()
     first_item, option = job.items[0], job.annotator.session.first
-    view = view_of(job.annotator.base, option.view if option is not None else Answers.USUAL_VIEW)
+    view = view_of(base, option.view if option is not None else base.usual_view)
     picture = picture_of(first_item.path, view, first_item.box)
     expected, largest = {}, {}
     for request in requests:

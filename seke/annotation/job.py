@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from engine import Answers, Knowledge, SekeError, people_asked
+from engine import Knowledge, SekeError, people_asked
 from seke.annotation.annotator import Annotator
 from seke.annotation.branches import OtherSettingsError, is_run, note_origin, origins
 from seke.annotation.measured_prices import pilot_of, stored_or_measured_prices, with_prices
@@ -23,6 +23,7 @@ from seke.annotation.several import addresses_of, check_several
 from seke.annotation.stopping_rules import rule_of
 from seke.datasets.images import view_of
 from seke.datasets.manifest import items_of
+from seke.files.shipped import DATASET_OBSERVER
 from seke.files.shipped import knowledge as read_knowledge
 from seke.inference.session import Session
 from seke.prompts import Questions
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
     Facts = dict[str, Any]
     Result = TypeVar("Result")
 
-SET = "dataset-label"
 SAME = ("settings", "observer", "also", "population", "strategy", "budget", "labels_final", "digests")
 # What a run that was begun before a fact was noted had.
 BEFORE: Facts = {"labels_final": False, "also": {}}
@@ -273,9 +273,11 @@ def _facts_of(session: Session, settings: Settings, asked: AskedObservers, model
 def _known_labels(base: Knowledge, items: Sequence[Item]) -> tuple[str | None, dict[str, Mapping[str, Any]]]:
     """Return the observer as which the set's own labels count, None without, and item -> these labels."""
     labels = {item.name: item.labels for item in items if item.labels}
-    if SET not in base.observers and labels:
-        raise SekeError(f"the base has no observer {SET}, as which labels of the set would count")
-    return SET if SET in base.observers else None, labels
+    if DATASET_OBSERVER not in base.observers and labels:
+        raise SekeError(
+            f"the base has no observer {DATASET_OBSERVER}, as which labels of the set would count"
+        )
+    return DATASET_OBSERVER if DATASET_OBSERVER in base.observers else None, labels
 
 
 def session_of(folder: Path, base: Knowledge, population: str | None = None, seed: int = 0) -> Session:
@@ -322,7 +324,7 @@ def _check_askable(session: Session) -> None:
                 missing = f"question {question.name} has no `prompt`"
                 raise SekeError(f"{question.place}: {missing}, so {observer} cannot be asked")
     Questions(base).check()
-    for view in (Answers.USUAL_VIEW, *policy.views):
+    for view in (base.usual_view, *policy.views):
         view_of(base, view)
     if session.first is None:
         raise SekeError(f"the policy of {base.name} would not ask anything of {policy.ask}")

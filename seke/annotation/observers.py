@@ -6,14 +6,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from engine import SekeError, did_you_mean, people_asked
+from seke.files.shipped import GENERIC_OBSERVER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from engine import Knowledge
     from seke.inference.session import Session
-
-GENERIC = "generic-vlm"
 
 
 def observer_of(base: Knowledge, model: str) -> str:
@@ -27,8 +26,8 @@ def observer_of(base: Knowledge, model: str) -> str:
     for name in sorted(askable, key=len, reverse=True):
         if name in (model, short) or short.startswith(name):
             return name
-    if GENERIC in askable:
-        return GENERIC
+    if GENERIC_OBSERVER in askable:
+        return GENERIC_OBSERVER
     if len(askable) == 1:
         return askable[0]
     raise SekeError(f"which observer is {model!r}? name one with --observer: {', '.join(askable)}")

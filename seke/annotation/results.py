@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from engine import Answers
 from seke.annotation.annotator import ITEM_BATCH
 from seke.annotation.live_item import renumber_draws
 from seke.annotation.people import WAITING, awaited_observers, how_to_go_on
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from engine import Decisions
+    from engine import Answers, Decisions
     from seke.annotation.annotator import Annotator
     from seke.datasets.manifest import Item
     from seke.inference.session import Judged, Session
@@ -177,7 +176,7 @@ class RunResults:
             pictures = {
                 line[0]: asked.picture
                 for line, asked in self.ledger.lines([item.name for item in batch]).items()
-                if line[4] == Answers.USUAL_VIEW and not line[3]
+                if line[4] == self.annotator.base.usual_view and not line[3]
             }
             yield [
                 {

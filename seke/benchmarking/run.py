@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 
     Record = dict[str, Any]
 
-VIEW = "face"
 # Items, or answers, read from the ledger at once; bounds the memory.
 ITEMS_PER_BATCH = 500
 PREDICTIONS, SUMMARY, RAW = "predictions.csv", "summary.json", "answers.jsonl"
@@ -85,7 +84,7 @@ class Benchmark:
 
     def __post_init__(self) -> None:
         self.questions = level_questions(self.base)
-        self.view = view_of(self.base, VIEW)
+        self.view = view_of(self.base, self.base.usual_view)
 
     def questions_for(self, item: Item) -> list[DirectQuestion]:
         """Return the questions about an item: those on its labels' levels, all where it has no labels."""
@@ -102,7 +101,7 @@ class Benchmark:
         Raises:
             PictureError: the picture cannot be shown.
         """
-        request = Request(item.name, self.settings.model, question.level, None, VIEW, 0, 1)
+        request = Request(item.name, self.settings.model, question.level, None, self.view.name, 0, 1)
         return Call(request, question.prompt, picture_of(item.path, self.view, item.box))
 
     def run(self) -> BenchmarkSummary:

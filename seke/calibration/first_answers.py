@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine import Answers, Knowledge, SekeError, states_of
+from engine import Knowledge, SekeError, states_of
 from seke.samples import single_samples
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ class FirstAnswers:
     second: reading (observer, question, view) -> (N,) its first and second answer, NO_ANSWER where there is
     none; the numbers of answers are those of the states, then of what else may be answered. draws: reading ->
     how many draws most of its items have that were asked again. views: names.
+    usual_view: that of answers that name none.
     """
 
     variable: Variable
@@ -45,6 +46,7 @@ class FirstAnswers:
     second: Mapping[Place, Ints]
     draws: Mapping[Place, int]
     views: tuple[str, ...]
+    usual_view: str
 
     @classmethod
     def of(cls, samples: list[Any], base: Knowledge, variable: Variable, table: LabelTable) -> FirstAnswers:
@@ -77,7 +79,15 @@ class FirstAnswers:
             columns["first"][key], columns["second"][key], counts[key] = first, second, draws
         groups = table.groups_of(singles.items[i] for i in kept.tolist())
         group = _group_numbers(groups)
-        return cls(variable, truth[kept], group, **columns, draws=counts, views=answers.views)
+        return cls(
+            variable,
+            truth[kept],
+            group,
+            **columns,
+            draws=counts,
+            views=answers.views,
+            usual_view=base.usual_view,
+        )
 
     def wrong(self, column: Ints) -> Bools:
         """Return whether each answer (N,) is wrong; one that is missing counts as such."""
@@ -93,7 +103,7 @@ class FirstAnswers:
 
     def rank(self, place: Place) -> tuple[int, bool, int]:
         """Return a key that orders readings: by question, the usual view first."""
-        return place[1], self.views[place[2]] != Answers.USUAL_VIEW, place[2]
+        return place[1], self.views[place[2]] != self.usual_view, place[2]
 
 
 def _truth(table: LabelTable, items: Sequence[str], variable: Variable) -> Ints:

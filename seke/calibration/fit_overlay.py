@@ -6,8 +6,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine import Knowledge, overlay_tree, read, replaced_paths, written
-from seke.files.shipped import SHIPPED, shipped_folder
+from engine import Knowledge, overlay_tree, replaced_paths, written
+from seke.files.shipped import SHIPPED
+from seke.files.shipped import knowledge as read_knowledge
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -72,6 +73,6 @@ def read_overlay(text: str, path: Path) -> Knowledge:
     trial = path.with_name(f".{path.name}.trial.yaml")
     try:
         trial.write_text(text, "utf-8")
-        return read(trial, {SHIPPED: shipped_folder()})
+        return read_knowledge(trial)
     finally:
         trial.unlink(missing_ok=True)

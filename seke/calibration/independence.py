@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine import (
-    Answers,
     Inference,
     Knowledge,
     SekeError,
@@ -251,7 +250,7 @@ class _PairMeasure:
     def reading_name(self, place: Place) -> str:
         """Return the question of a reading, with its view where that is not the usual one."""
         question, view = self.questions[place[1]], self.answers.views[place[2]]
-        return question if view == Answers.USUAL_VIEW else f"{question}, {view}"
+        return question if view == self.base.usual_view else f"{question}, {view}"
 
     def observer_facts(self) -> Record:
         """Return observer -> items, accuracy, and the declared dependence, each observer by itself."""

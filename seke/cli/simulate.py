@@ -75,7 +75,6 @@ def _simulate(output: Path | None, truth: Path | None, given: dict[str, Any]) ->
     if output is not None and truth is not None and output.resolve() == truth.resolve():
         raise SekeError(f"{output}: is named for both samples and truth; name two files")
     misfit = Misfit(*(given.pop(name) for name in ("independent", "halo", "drift")))
-    given["views"] = given["views"] or ("face",)
     items = samples = 0
     with Writer(output) as writer, Writer(truth) if truth else nullcontext() as labels:
         for part in made_up(given.pop("knowledge"), given.pop("items"), misfit=misfit, **given):

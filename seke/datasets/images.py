@@ -42,6 +42,9 @@ LEAST_SIDE = 16
 # Of the JPEG that is sent.
 QUALITY = 90
 WHITE = (255, 255, 255)
+# The only view of a base that declares none: the longest side in pixels, and what is shown around the box,
+# as a share of its sides.
+PLAIN = {"size": 768, "margin": 0.25}
 
 
 _LARGE = threading.Lock()
@@ -96,9 +99,9 @@ def picture_of(path: Path, view: View, box: Box | None = None, region: str = "")
         warnings.simplefilter("ignore")
         # Under one name, so that no earlier stage of a large picture is kept.
         pixels = _cut(_upright(_open(path, stack), path), view, box, region, path)
-        if view.grey:
+        if view.options.get("grey"):
             pixels = pixels.convert("L")
-        scale = view.size / max(pixels.size)
+        scale = view.options["size"] / max(pixels.size)
         if scale < 1 or region:
             from PIL.Image import Resampling
 
@@ -202,9 +205,10 @@ def _on_white(image: Pixels) -> Pixels:
 def _cut(image: Pixels, view: View, box: Box | None, region: str, path: Path) -> Pixels:
     if box is None:
         return image
-    part = view.regions.get(region.replace(" ", "-"))
+    part = view.options.get("regions", {}).get(region.replace(" ", "-"))
     if part is None:
-        aside, above = box.width * view.margin, box.height * view.margin
+        margin = view.options.get("margin", 0.0)
+        aside, above = box.width * margin, box.height * margin
         edges: tuple[float, ...] = (
             box.x - aside,
             box.y - above,
@@ -233,7 +237,7 @@ def view_of(base: Knowledge, name: str) -> View:
         engine.SekeError: a view that is not declared, of a base that declares some.
     """
     if not base.views:
-        return View(name=name, size=768, margin=0.25)
+        return View(name=name, options=PLAIN)
     if name not in base.views:
         raise SekeError(f"no view is called {name!r}{did_you_mean(name, base.views)}")
     return base.views[name]

@@ -93,7 +93,7 @@ def legend_of(story: Story) -> str:
 
 def plane_of(story: Story) -> Drawing:
     """Draw the plane of both interval variables."""
-    names = story.base.affect
+    names = story.base.intervals
     ranges = [story.base.variables[name].edges for name in names]
     regions = [
         DrawnMoments(
@@ -134,7 +134,7 @@ def pictures_of(story: Story) -> Iterator[tuple[str, str, Callable[[Story], Draw
         yield "face", "Face, from the action units", face_of
     yield "posterior", story.base.variables[story.base.root].label or story.base.root, bars_of
     if story.posterior is not None:
-        yield "va", " and ".join(story.base.affect), plane_of
+        yield "va", " and ".join(story.base.intervals), plane_of
     if probabilities(story):
         yield "units", "Action units" if has_face(story) else "Binary variables", units_of
     if story.steps:

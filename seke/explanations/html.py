@@ -64,7 +64,7 @@ def page(story: Story, *, redact_image: bool = False) -> str:
             for name, title, draw in pictures_of(story)
         ],
         "root": clean(story.base.root),
-        "numbers": [clean(name) for name in story.base.affect],
+        "numbers": [clean(name) for name in story.base.intervals],
         "steps": [_step(story, step) for step in story.steps],
         "left_out": max(len(story.steps) and story.record["diagnostics"]["samples"] - len(story.steps), 0),
         "parts": [(clean(title), _lines(text)) for title, text in parts],
@@ -104,11 +104,11 @@ def _step(story: Story, step: Step) -> Mapping[str, Any]:
     best = max(step.p, key=lambda state: step.p[state])
     question = step.question + (f" about {step.about}" if step.about else "")
     return {
-        "question": clean(question + (f", {step.view}" if step.view != "face" else "")),
+        "question": clean(question + (f", {step.view}" if step.view != story.base.usual_view else "")),
         "observer": clean(step.observer),
         "said": clean("; ".join(_answer_phrases(step)), 2000),
         "then": clean(f"{best} {step.p[best]:.2f}"),
-        "numbers": [f"{step.numbers[name]:+.2f}" for name in story.base.affect],
+        "numbers": [f"{step.numbers[name]:+.2f}" for name in story.base.intervals],
     }
 
 

@@ -185,7 +185,7 @@ def _readings(
     readings = []
     for r, likelihood in enumerate(alone / alone.sum(1, keepdims=True)):
         view = whole.views[whole.reading_view[r]]
-        below = observers[whole.reading_observer[r]] + (f", {view}" if view != Answers.USUAL_VIEW else "")
+        below = observers[whole.reading_observer[r]] + (f", {view}" if view != base.usual_view else "")
         p = dict(zip(states, likelihood.tolist(), strict=True))
         readings.append((questions[whole.reading_question[r]], below, p))
     return tuple(readings), dict(zip(states, prior.tolist(), strict=True))
@@ -214,7 +214,7 @@ def _steps(session: Session, item_samples: SingleSamples, order: Sequence[Line])
         p = dict(zip(session.network.root_states, posterior.marginals[root][count].tolist(), strict=True))
         numbers = {
             name: float(posterior.marginals[name][count] @ bin_centres(base.variables[name]))
-            for name in base.affect
+            for name in base.intervals
         }
         refused, unreadable = bool(answer.refused[0]), bool(answer.unreadable[0])
         status = "refused" if refused else "unreadable" if unreadable else "ok"
@@ -240,29 +240,29 @@ def _answer_order(item_samples: SingleSamples, order: Sequence[Line]) -> list[in
 
 def _joint(session: Session, whole: Answers) -> JointBins | None:
     base = session.knowledge
-    if len(base.affect) != 2:
+    if len(base.intervals) != 2:
         return None
-    x, y = base.affect
-    edges = (np.array(base.variables[name].edges) for name in base.affect)
+    x, y = base.intervals
+    edges = (np.array(base.variables[name].edges) for name in base.intervals)
     return JointBins(joint_marginal(session.inference, whole, (x, y)), *edges)
 
 
 def _moments(record: Facts, base: Knowledge) -> DrawnMoments | None:
     """Return the moments of the two interval variables; None where a record lacks one of them."""
     given = record.get("posteriors", record)
-    if len(base.affect) != 2 or any(name not in given for name in base.affect):
+    if len(base.intervals) != 2 or any(name not in given for name in base.intervals):
         return None
-    x, y = (given[name] for name in base.affect)
-    key = f"{base.affect[0]}_{base.affect[1]}_correlation"
+    x, y = (given[name] for name in base.intervals)
+    key = f"{base.intervals[0]}_{base.intervals[1]}_correlation"
     return DrawnMoments((x["mean"], y["mean"]), (x["sd"], y["sd"]), given.get(key) or 0.0)
 
 
 def _points(base: Knowledge, answers: Answers) -> tuple[tuple[float, float], ...]:
     """Return the answers with values of both interval variables, where each sample counts as an item."""
-    if len(base.affect) != 2 or any(name not in answers.numbers for name in base.affect):
+    if len(base.intervals) != 2 or any(name not in answers.numbers for name in base.intervals):
         return ()
     values = []
-    for name in base.affect:
+    for name in base.intervals:
         column = answers.numbers[name]
         items = answers.reading_item[column.reading].tolist()
         values.append(dict(zip(items, column.value.tolist(), strict=True)))

@@ -62,7 +62,7 @@ class AcceptedLabels:
         return cls(
             record["item"],
             accepted.get(base.root),
-            {name: accepted[name] for name in base.affect if name in accepted},
+            {name: accepted[name] for name in base.intervals if name in accepted},
             {name: accepted[name] for name in base.cells if name in accepted},
             record,
         )

@@ -25,8 +25,8 @@ from seke.exporting.rationale import RationaleFinder
 from seke.exporting.splits import GROUPS, SplitAssignment, SplitEntry, assign_splits, shares_of
 from seke.files.atomic import replacing
 from seke.files.faults import Faults
+from seke.files.shipped import LEVELS
 from seke.files.shipped import knowledge as read_knowledge
-from seke.inference.record import FACE_LEVELS
 from seke.runs.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -154,9 +154,9 @@ def _check_output(folder: Path) -> None:
 
 
 def _check_base(run: RunFolder, base: Knowledge) -> None:
-    if set(base.levels) != FACE_LEVELS:
+    if set(base.levels) != LEVELS:
         raise SekeError(
-            f"{base.name} has not the levels {', '.join(sorted(FACE_LEVELS))}, which exports are about"
+            f"{base.name} has not the levels {', '.join(sorted(LEVELS))}, which exports are about"
         )
     base_name = f"{base.name} {base.digest}"
     if run.facts["knowledge"] != base_name:
@@ -270,7 +270,7 @@ class _RunExport:
         self, entries: Sequence[tuple[SplitEntry, tuple[str, ...]]], assignment: SplitAssignment
     ) -> tuple[str, ...]:
         """Return the numbers that some item of every split has."""
-        splits_by_number: dict[str, set[str]] = {name: set() for name in self.base.affect}
+        splits_by_number: dict[str, set[str]] = {name: set() for name in self.base.intervals}
         for entry, numbers in entries:
             if entry.item in assignment.split:
                 for name in numbers:
@@ -371,7 +371,7 @@ class _RunExport:
         if assignment.contradicting:
             names = _some(assignment.contradicting)
             yield f"{len(assignment.contradicting):,} pictures recur with another expression: {names}"
-        lacking = [name for name in self.base.affect if name not in numbers]
+        lacking = [name for name in self.base.intervals if name not in numbers]
         if lacking and "imagefolder" in self.settings.formats:
             yield f"metadata.jsonl is without {' and '.join(lacking)}, of which some split has no value"
         unsaid = sorted({source for source in self.tally.sources if source not in self.licences})

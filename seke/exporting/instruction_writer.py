@@ -125,8 +125,8 @@ class InstructionWriter:
         }
         affect: dict[str, Fact] = {
             "asked": lambda accepted, _: self._asked_text("affect", accepted),
-            "low": lambda *_: self.base.variables[self.base.affect[0]].edges[0],
-            "high": lambda *_: self.base.variables[self.base.affect[0]].edges[-1],
+            "low": lambda *_: self.base.variables[self.base.intervals[0]].edges[0],
+            "high": lambda *_: self.base.variables[self.base.intervals[0]].edges[-1],
             "numbers": lambda accepted, _: self._numbers(accepted),
         }
         units: dict[str, Fact] = {

@@ -1,4 +1,4 @@
-"""Where the shipped knowledge is, and reading any base on top of it."""
+"""Where the shipped knowledge is, which of its names commands use, and reading any base on top of it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,15 @@ from pathlib import Path
 from engine import Knowledge, read
 
 SHIPPED = "shipped"
+# What the shipped base names, where a command needs it by name; bases of one's own may name these, too.
+# The levels that records tell at their top, and that exports are about.
+LEVELS = frozenset({"expression", "affect", "action_units"})
+# Who an unknown model counts as.
+GENERIC_OBSERVER = "generic-vlm"
+# Who the labels count as that a data set has already.
+DATASET_OBSERVER = "dataset-label"
+# The view of answers that name none, where a base declares no `views`; the shipped one declares this one.
+USUAL_VIEW = "face"
 
 
 def shipped_folder() -> Path:
@@ -35,7 +44,7 @@ def knowledge(path: Knowledge | str | Path | None = None, *, shipped: Path | Non
         return path
     folder = shipped or shipped_folder()
     named = path is None or (str(path) == SHIPPED and not Path(path).exists())
-    return read(folder if named or path is None else Path(path), {SHIPPED: folder})
+    return read(folder if named or path is None else Path(path), {SHIPPED: folder}, USUAL_VIEW)
 
 
 def cache_folder() -> Path | None:

@@ -6,12 +6,12 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine import Answers, Knowledge
 from seke.datasets.images import Box, PictureError, picture_of, view_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from engine import Knowledge
     from seke.runs.item_list import KnownItem
 
     Face = tuple[Path, Box | None]
@@ -32,7 +32,7 @@ def thumbnail(face: Face, base: Knowledge, side: int = SIDE) -> bytes | None:
     from PIL.Image import Resampling
 
     try:
-        picture = picture_of(face[0], view_of(base, Answers.USUAL_VIEW), face[1])
+        picture = picture_of(face[0], view_of(base, base.usual_view), face[1])
     except PictureError:
         return None
     image = Image.open(io.BytesIO(picture.data), formats=("JPEG",))

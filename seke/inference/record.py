@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine import Basis, Origin, highest_risk, labels_of, overrules
+from seke.files.shipped import LEVELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 DIGITS = 6
 # Probability from which the violation of a rule is shown.
 SHOWN_VIOLATION = 0.1
-FACE_LEVELS = {"expression", "affect", "action_units"}
 
 
 class RecordLayout:
@@ -35,7 +35,7 @@ class RecordLayout:
 
     def __init__(self, base: Knowledge) -> None:
         self.base = base
-        self.faces = set(self.base.levels) == FACE_LEVELS
+        self.faces = set(self.base.levels) == LEVELS
 
     def records(
         self,
@@ -85,7 +85,7 @@ class RecordLayout:
                 continue
             for name in names:
                 columns[name] = _distribution(variables[name], posterior.marginals[name])
-            if self.faces and names == self.base.affect and len(names) == 2:
+            if self.faces and names == self.base.intervals and len(names) == 2:
                 key = f"{names[0]}_{names[1]}_correlation"
                 columns[key] = iter(np.round(posterior.correlation, DIGITS).tolist())
                 columns |= self._derived(posterior)

@@ -49,13 +49,13 @@ def network_graph(knowledge: Knowledge | str | Path | None = None) -> nx.Graph:
     base = read_knowledge(knowledge)
     bits = mutual_information(Inference(compiled(base, cache_folder()), base))
     graph = nx.Graph(name=base.name, digest=base.digest, root=base.root)
-    for name in (base.root, *base.cells, *base.affect):
+    for name in (base.root, *base.cells, *base.intervals):
         variable = base.variables[name]
         group = variable.about.get("region", "")
         graph.add_node(
             name, kind=variable.kind, label=variable.label, group=group, states=", ".join(variable.states)
         )
-    for name in (*base.cells, *base.affect):
+    for name in (*base.cells, *base.intervals):
         graph.add_edge(base.root, name, kind="table", bits=bits[frozenset((base.root, name))])
     for coupling in base.couplings:
         pair_bits = bits[frozenset(coupling.pair)]
@@ -66,8 +66,8 @@ def network_graph(knowledge: Knowledge | str | Path | None = None) -> nx.Graph:
             bits=pair_bits,
             label=coupling.name,
         )
-    if len(base.affect) == 2:
-        graph.add_edge(*base.affect, kind="table", bits=bits[frozenset(base.affect)])
+    if len(base.intervals) == 2:
+        graph.add_edge(*base.intervals, kind="table", bits=bits[frozenset(base.intervals)])
     leaves = declared_of(base).leaves
     for number, rule in enumerate(base.rules, 1):
         texts = {key: leaves[f"rules.{rule.name}.{key}"].text for key in ("if", "then")}

@@ -83,13 +83,13 @@ def _template(base: Knowledge, named: str, folder: Path) -> str:
                      - base.cells[unit][-1].p)  # fmt: skip
     unit, second_unit = (*typical, "UNIT", "OTHER")[:2]
     then, affect = f"{base.root} == {state}", ""
-    if base.affect:
-        name, moments = base.affect[0], base.moments[-1]
+    if base.intervals:
+        name, moments = base.intervals[0], base.moments[-1]
         edges = base.variables[name].edges
         then = f"{name} > {edges[len(edges) // 2]:g}"
         mean, sd = (f"[{', '.join(map(decimal, numbers))}]" for numbers in (moments.mean, moments.sd))
         affect = (
-            f"# How {' and '.join(base.affect)} go with a state: means, then sds, in this order.\n"
+            f"# How {' and '.join(base.intervals)} go with a state: means, then sds, in this order.\n"
             f"# affect:\n#   moments:\n#     {state}: {{mean: {mean}, sd: {sd}, n: 10, source: judgement, "
             'note: "my set is like this"}\n'
         )

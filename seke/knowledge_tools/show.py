@@ -186,7 +186,7 @@ def _numbers_of(base: Knowledge, kind: str, name: str) -> Iterator[Leaf]:
         state = kind.startswith("state") and keys[0] in ("activations", "affect", "priors")
         # The row of a confusion table belongs to the state that is true.
         row = kind.startswith("state") and keys[-2:-1] == [name] and "confusion" in keys
-        moments = name in base.affect and keys[:2] == ["affect", "moments"]
+        moments = name in base.intervals and keys[:2] == ["affect", "moments"]
         if (variable and name in keys[1:]) or (state and name in keys) or row or moments:
             yield leaf
 

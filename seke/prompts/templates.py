@@ -136,8 +136,7 @@ class Questions:
                 variables = [name for name in question.variables if name in reporter.instruments]
                 if variables and question.prompt:
                     about = variables[0] if question.about_one else None
-                    view = next(iter(self.base.views), "face")
-                    requests.append(Request(item, observer, question.name, about, view, 0, 1))
+                    requests.append(Request(item, observer, question.name, about, self.base.usual_view, 0, 1))
         return requests
 
     def _words(self, request: Request, context: Context, form: Form) -> Record:
@@ -178,7 +177,7 @@ class Questions:
             rare = [self._entry(base.variables[n]) for n in reversed(ranked) if cells[n][k] < RARE]
             means = base.moments[k].mean if base.moments else ()
             mean_values = [
-                {"name": n, "value": round(m, 1)} for n, m in zip(base.affect, means, strict=False)
+                {"name": n, "value": round(m, 1)} for n, m in zip(base.intervals, means, strict=False)
             ]
             patterns.append(
                 {"name": state, "label": state, "usual": usual, "rare": rare, "means": mean_values}

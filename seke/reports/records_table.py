@@ -187,7 +187,7 @@ class _RecordColumns:
         }
         # Equal texts once, however many items have them.
         self.seen: dict[Any, Any] = {}
-        axes = base.affect[:2]
+        axes = base.intervals[:2]
         self.correlated = f"{axes[0]}_{axes[1]}_correlation" if len(axes) == 2 else ""
 
     def add(self, record: Record) -> None:
@@ -197,7 +197,7 @@ class _RecordColumns:
             raise ValueError(f"has {', '.join(sorted(unknown))}, which {self.base.root} does not have")
         floats["root"].extend([posteriors[self.base.root][state] for state in self.states])
         floats["binary"].extend([posteriors[name] for name in self.binaries])
-        for name in self.base.affect:
+        for name in self.base.intervals:
             floats["intervals"].extend([posteriors[name][moment] for moment in MOMENTS])
         correlation = posteriors.get(self.correlated)
         floats["correlation"].append(np.nan if correlation is None else correlation)
@@ -232,7 +232,7 @@ class _RecordColumns:
         floats = {name: np.frombuffer(column) for name, column in self.floats.items()}
         ints = {name: np.frombuffer(column, dtype=np.int64) for name, column in self.ints.items()}
         levels = ints["levels"].reshape(n, -1)
-        intervals = floats["intervals"].reshape(n, len(base.affect), len(MOMENTS))
+        intervals = floats["intervals"].reshape(n, len(base.intervals), len(MOMENTS))
         promised = any(promise is not None for promise in self.lists["guarantee"])
         return RecordTable(
             base=base,
@@ -242,7 +242,7 @@ class _RecordColumns:
             root=floats["root"].reshape(n, -1),
             binaries=self.binaries,
             binary=floats["binary"].reshape(n, len(self.binaries)),
-            intervals={name: intervals[:, i] for i, name in enumerate(base.affect)},
+            intervals={name: intervals[:, i] for i, name in enumerate(base.intervals)},
             correlation=floats["correlation"],
             levels=self.levels,
             accepted=levels == LEVEL_DECISIONS.index("accept"),

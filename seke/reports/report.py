@@ -225,7 +225,7 @@ def _base(inputs: ReportInputs, contributions: SampleContributions | None) -> Fa
         "conflict": policy.conflict,
         "intervals": [
             {"name": name, "low": variables[name].edges[0], "high": variables[name].edges[-1]}
-            for name in base.affect
+            for name in base.intervals
         ],
         "units": [
             {

@@ -87,12 +87,12 @@ def _posteriors_after(inference: Inference, table: RecordTable, item_samples: It
     After an item's last sample they are those of its record.
     """
     base, row = table.base, item_samples.row
-    middles = [bin_centres(base.variables[name]) for name in base.affect]
+    middles = [bin_centres(base.variables[name]) for name in base.intervals]
     number, count = ranks(row)
     posteriors = np.full((len(row), table.root.shape[1] + len(middles)), np.nan)
     last = number == count - 1
     posteriors[last] = np.concatenate(
-        [table.root, *(table.intervals[n][:, :1] for n in base.affect)], axis=1
+        [table.root, *(table.intervals[n][:, :1] for n in base.intervals)], axis=1
     )[row[last]]
     thin = int((~last).sum()) > MOST_STEPS
     at = np.empty(len(row), dtype=np.int64)
@@ -111,7 +111,7 @@ def _posteriors_after(inference: Inference, table: RecordTable, item_samples: It
         part = item_samples.samples.answers.only(keep)
         so_far = part.gathered(tuple(map(str, range(len(items)))), within[row[at][keep]])
         posterior = inference.posterior(so_far)
-        means = [(posterior.marginals[n] @ m)[:, None] for n, m in zip(base.affect, middles, strict=True)]
+        means = [(posterior.marginals[n] @ m)[:, None] for n, m in zip(base.intervals, middles, strict=True)]
         posteriors[not_last] = np.concatenate([posterior.marginals[base.root], *means], axis=1)
     return posteriors
 

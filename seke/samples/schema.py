@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 import numpy as np
 
-from engine import AnswerError, Answers, did_you_mean
+from engine import AnswerError, did_you_mean
 from seke.files.rows import describe_met, parse_json_line
 from seke.samples.vocabulary import FIXED, REQUIRED, STATUSES
 
@@ -71,7 +71,7 @@ def record_type(vocabulary: Vocabulary, *, narrow: bool = False) -> type[msgspec
         ("observer", _name_type(vocabulary.observers if narrow else ())),
         ("question", _name_type(vocabulary.questions if narrow else ())),
         ("draw", Annotated[int, msgspec.Meta(ge=0, le=LARGEST_DRAW)]),
-        ("view", text, Answers.USUAL_VIEW),
+        ("view", text, vocabulary.usual_view),
         ("status", _name_type(STATUSES), "ok"),
         ("reports", dict[str, report] | None, None),
         ("extra", msgspec.Raw, msgspec.Raw(b"null")),

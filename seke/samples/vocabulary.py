@@ -47,7 +47,7 @@ class Vocabulary:
     the observer's own answers, -1 where it is none of them (last column: unknown words).
     hides: (C, V), variables that a code makes not visible. low, high: (V,), range of the
     interval variables. about_one: (Q,), askable: (O,). original: (O,), the observer that each is a copy of,
-    itself where it is none.
+    itself where it is none. usual_view: that of samples that name none.
     """
 
     names: tuple[str, ...]
@@ -67,6 +67,7 @@ class Vocabulary:
     about_one: NDArray[np.bool_]
     askable: NDArray[np.bool_]
     original: NDArray[np.int64]
+    usual_view: str
 
     def member_mask(self, field: Field) -> NDArray[np.bool_]:
         """Return the variables that belong to a key, (V,) bool."""
@@ -113,6 +114,7 @@ def vocabulary_of(knowledge: Knowledge) -> Vocabulary:
         about_one=np.array([question.about_one for question in questions], dtype=bool),
         askable=np.array([observer.askable for observer in observers], dtype=bool),
         original=np.array([place[name] for name in original_of.values()], dtype=np.int64),
+        usual_view=knowledge.usual_view,
     )
 
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine import Answers
 from seke.sampling.loop import Request
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from engine import Answers
     from seke.inference.session import Session
     from seke.sampling.loop import AnswerSource
 
@@ -36,7 +36,7 @@ def ceiling(
         for question in base.questions.values():
             reported = [name for name in question.variables if name in instruments]
             for about in reported if question.about_one else [None] * bool(reported):
-                line = (observer, question.name, about, Answers.USUAL_VIEW)
+                line = (observer, question.name, about, base.usual_view)
                 answers = answers.joined(source.ask([Request(name, *line, 0, ENDLESS) for name in names]))
     levels = session.levels(answers)
     return {

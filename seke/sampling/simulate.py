@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine import (
-    Answers,
     Inference,
     Knowledge,
     Misfit,
@@ -57,7 +56,7 @@ def simulate(
     draws: int = 5,
     observers: Sequence[str] = (),
     questions: Sequence[str] = (),
-    views: Sequence[str] = (Answers.USUAL_VIEW,),
+    views: Sequence[str] = (),
     population: str | None = None,
     misfit: Misfit = AS_DECLARED,
     seed: int = 0,
@@ -74,7 +73,7 @@ def simulate(
         draws: answers of each reading.
         observers: by name; the one that the policy asks by default.
         questions: by name; all that are not about a single variable by default.
-        views: a reading of every question in each of them.
+        views: a reading of every question in each of them; the usual view by default.
         population: the prior of the truth; the base's reference by default.
         misfit: how the observers differ from the declared ones.
         seed: of all chance.
@@ -92,9 +91,8 @@ def simulate(
         name for name, question in base.questions.items() if not question.about_one
     ]
     observer_names = list(dict.fromkeys(observers)) or [base.policy.ask]
-    simulator = _Simulator(
-        base, observer_names, list(dict.fromkeys(question_names)), list(dict.fromkeys(views)), draws
-    )
+    view_names = list(dict.fromkeys(views)) or [base.usual_view]
+    simulator = _Simulator(base, observer_names, list(dict.fromkeys(question_names)), view_names, draws)
     inference = Inference(compiled(base, cache_folder()), base, population)
     rng = np.random.default_rng(seed)
     for start in range(0, items, BATCH):
@@ -126,7 +124,7 @@ class _Simulator:
             if name not in [observer.name for observer, _ in self.asked]:
                 raise SekeError(f"{name} answers none of the questions {', '.join(questions)}")
         levels = [name for names in base.levels.values() for name in names]
-        self.columns = list(dict.fromkeys([*levels, base.root, *base.affect, *base.cells]))
+        self.columns = list(dict.fromkeys([*levels, base.root, *base.intervals, *base.cells]))
         self.fields = vocabulary_of(base).fields
         self.field_of = {
             member: field for field in self.fields for member in field.members if member not in base.codes
@@ -184,7 +182,7 @@ class _Simulator:
                     "question": question.name,
                     "draw": draw,
                 }
-                if view != Answers.USUAL_VIEW:
+                if view != self.base.usual_view:
                     record["view"] = view
                 for name in reported:
                     self._set_value(record, self.field_of.get(name), name, sample_values[name][i][draw])

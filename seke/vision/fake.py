@@ -12,6 +12,7 @@ import numpy as np
 
 from engine import SekeError
 from seke.files.lines import read_lines
+from seke.files.shipped import USUAL_VIEW
 from seke.vision.errors import UnansweredError
 from seke.vision.http_bodies import decoded_json
 from seke.vision.messages import Choice, Reply
@@ -46,7 +47,7 @@ class RecordedModel:
         for record in record_list:
             key = (
                 record.get("observer") if self.by_observer else None,
-                *(record["item"], record["question"], record.get("about"), record.get("view", "face")),
+                *(record["item"], record["question"], record.get("about"), record.get("view", USUAL_VIEW)),
             )
             draw = int(record.get("draw", 0))
             answer = str(record.get("text", "")), str(record.get("finish", "stop")), record.get("refusal")

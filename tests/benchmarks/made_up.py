@@ -50,7 +50,7 @@ def _spread(policy, models):
 def with_bins(base, bins):
     """Cut valence and arousal into other bins; only for bases without rules about them."""
     variables = dict(base.variables)
-    for name in base.affect:
+    for name in base.intervals:
         edges = np.round(
             np.linspace(base.variables[name].edges[0], base.variables[name].edges[-1], bins + 1), 12
         )
@@ -65,7 +65,7 @@ def with_bins(base, bins):
 def without_affect_rules(base):
     """Leave out the rules that speak of valence or arousal."""
     spoken = [rule.condition.variables() | rule.then.variables() for rule in base.rules]
-    kept = tuple(r for r, names in zip(base.rules, spoken, strict=True) if not names & set(base.affect))
+    kept = tuple(r for r, names in zip(base.rules, spoken, strict=True) if not names & set(base.intervals))
     return replace(base, rules=kept)
 
 
@@ -123,7 +123,7 @@ def joint_answers(base, items, draws=1, seed=0):
         plain = np.zeros(len(reading), dtype=bool)
         labels[name] = Labels(reading, answer, np.ones(len(reading)), plain)
     for name in asked_observer.numbers:
-        mean = np.array([m.mean[base.affect.index(name)] for m in base.moments])[root[reading]]
+        mean = np.array([m.mean[base.intervals.index(name)] for m in base.moments])[root[reading]]
         value = np.clip(np.round(mean + rng.normal(0, 0.2, len(reading)), 1), -1, 1)
         numbers[name] = Numbers(reading, value)
     none, every = np.zeros(items, dtype=np.int64), np.arange(items)

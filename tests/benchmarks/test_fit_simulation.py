@@ -175,7 +175,9 @@ def test_what_a_fit_costs(items, capsys):
     states = base.variables["expression"].states
     known = {row["item"]: row for row in truth}
     rows = [known[item] for item in answers.items]
-    gold = {name: np.array([row[name] for row in rows], dtype=float) for name in (*base.affect, *base.cells)}
+    gold = {
+        name: np.array([row[name] for row in rows], dtype=float) for name in (*base.intervals, *base.cells)
+    }
     gold["expression"] = np.array([states.index(row["expression"]) for row in rows], dtype=float)
     some = np.random.default_rng(0).random(items) > 0.2
     for values in gold.values():

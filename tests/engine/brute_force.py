@@ -108,7 +108,7 @@ class World:
     def __init__(self, network: Network, base: Knowledge, population: str | None = None) -> None:
         self.base = base
         self.population = np.array(base.populations[population or base.reference].p)
-        self.names = (base.root, *base.cells, *base.affect)
+        self.names = (base.root, *base.cells, *base.intervals)
         shape = tuple(len(base.variables[name].states) for name in self.names)
         self.values = dict(zip(self.names, np.indices(shape), strict=True))
         log_weight = np.zeros(shape)
@@ -156,7 +156,7 @@ class World:
         return self._moments(self.given_root[state])
 
     def _moments(self, p: Floats) -> tuple[Floats, Floats, Floats]:
-        names = self.base.affect
+        names = self.base.intervals
         edges = [np.array(self.base.variables[name].edges) for name in names]
         places = [np.take((e[:-1] + e[1:]) / 2, self.values[n][0]) for n, e in zip(names, edges, strict=True)]
         mean = np.array([(p * x).sum() for x in places])
@@ -179,7 +179,7 @@ class World:
             if variable.kind == "derived":
                 events = [f.holds(self.values) for f in variable.formulas]
                 marginals[variable.name] = np.array([(p * e).sum() for e in events])
-        correlation = self._moments(p.sum(0))[2][0, 1] if len(self.base.affect) > 1 else math.nan
+        correlation = self._moments(p.sum(0))[2][0, 1] if len(self.base.intervals) > 1 else math.nan
         violations = {name: float((p * event).sum()) for name, event in self.violated.items()}
         return Truth(marginals, float(correlation), math.log(total), violations)
 
@@ -742,6 +742,7 @@ def random_base(shape: Shape) -> Knowledge:
         policy,
         "",
         dependence=DEPENDENCE if shape.dependent else None,
+        usual_view="face",
     )
 
 

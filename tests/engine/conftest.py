@@ -49,7 +49,7 @@ def folder(names: Names, tmp_path: Path) -> Path:
 @pytest.fixture
 def base_of(folder: Path) -> Callable[[str], Knowledge]:
     """Read a base by its file's name."""
-    return lambda name: read(folder / f"{name}.yaml")
+    return lambda name: read(folder / f"{name}.yaml", usual_view="face")
 
 
 @pytest.fixture
@@ -60,6 +60,6 @@ def overlay_of(folder: Path, names: Names) -> Callable[..., Knowledge]:
         head = f"extends: {base}.yaml\n" if base else ""
         path = folder / "overlay.yaml"
         path.write_text(head + names.rename(text), "utf-8")
-        return read(path)
+        return read(path, usual_view="face")
 
     return overlay

@@ -211,7 +211,7 @@ def whole_interval(world, rule):
     rows, right = [], []
     features = [np.ones(root.shape)] + [world.values[name] == 1 for name in base.cells]
     places = []
-    for name in base.affect:
+    for name in base.intervals:
         edges = np.array(base.variables[name].edges)
         places.append(np.take((edges[:-1] + edges[1:]) / 2, world.values[name]))
     features += places + [a * b for a, b in itertools.combinations_with_replacement(places, 2)]
@@ -257,7 +257,7 @@ def test_of_two_rules_that_exclude_one_another_the_stronger_wins(base_of, swap):
 def test_a_rule_that_the_tables_decide_is_reported_and_not_compiled(base_of):
     base = base_of("machine")
     p = np.array(base.populations[base.reference].p)
-    sign, gauge = next(iter(base.cells)), base.affect[0]
+    sign, gauge = next(iter(base.cells)), base.intervals[0]
     state = base.variables[base.root].states[1]
     texts = [
         (f"{base.root} == {state}", sign),
@@ -307,7 +307,7 @@ def test_a_coupling_is_the_odds_ratio_given_everything_else(base_of):
 def test_a_formula_that_nothing_can_satisfy_is_a_fault(base_of, text, place):
     base = base_of("machine")
     names = list(base.cells)
-    text = text.format(*names, gauge=base.affect[0])
+    text = text.format(*names, gauge=base.intervals[0])
     condition, then = (text, names[3]) if place == "if" else (names[3], text)
     rule = pair_rule(condition, then, 0.5, name="empty", variables=base.variables)
     with pytest.raises(KnowledgeError, match=r"rules\.empty.*nothing can satisfy its `if`"):
@@ -464,7 +464,7 @@ def test_the_exported_network_is_the_compiled_one(shape, population):
     world = World(network, base, population)
     joint = multiplied(model, observed, world.names)
     np.testing.assert_allclose(joint, world.joint, atol=1e-9)
-    for name in base.affect:
+    for name in base.intervals:
         middles = base.variables[name].states
         words = [("m" if x[0] == "-" else "p") + x.lstrip("-").replace(".", "_") for x in middles]
         assert model.get_cpds(name).state_names[name] == words

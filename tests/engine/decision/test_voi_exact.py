@@ -93,7 +93,7 @@ def test_what_is_expected_of_answers_is_what_is_believed_now(seed):
     now, lookahead = inference.posterior(answers), Preposterior(inference)
     asked = 0
     for asking in lookahead._askings(answers):
-        if len(asking.names) > 1 or asking.names[0] in base.affect:
+        if len(asking.names) > 1 or asking.names[0] in base.intervals:
             continue
         for batch in (1, 3):
             _, p, after = lookahead.patterns(answers, now, asking.names[0], asking, batch)

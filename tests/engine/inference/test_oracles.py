@@ -271,7 +271,7 @@ def test_pyagrum_agrees(name, inference):
     oracle.setEvidence(explicit.observed)
     oracle.makeInference()
     base = inference.knowledge
-    wanted = (base.root, *base.cells, *base.affect)
+    wanted = (base.root, *base.cells, *base.intervals)
     compare(name, inference, {v: oracle.posterior(v).toarray() for v in wanted})
 
 
@@ -318,9 +318,9 @@ def test_all_declared_numbers_hold_in_the_shipped_base(network):
     base = knowledge()
     for name, row in base.cells.items():
         np.testing.assert_allclose(network.given_root[name][:, 1], [cell.p for cell in row], atol=1e-4)
-    node = network.node_of[base.affect[0]]
+    node = network.node_of[base.intervals[0]]
     p = network.marginals[node.name]
-    edges = [np.array(base.variables[name].edges) for name in base.affect]
+    edges = [np.array(base.variables[name].edges) for name in base.intervals]
     values = [((e[:-1] + e[1:]) / 2)[node.index[:, i]] for i, e in enumerate(edges)]
     for state, declared in enumerate(base.moments):
         mean = np.array([p[state] @ x for x in values])

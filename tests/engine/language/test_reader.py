@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from renaming import BASES
 
-from engine import First, KnowledgeError, compile_network, read
+from engine import First, KnowledgeError, compile_network, declared_of, read
 from engine.model.formula import Count, In, Not
 
 if TYPE_CHECKING:
@@ -243,7 +243,7 @@ def test_cells_words_and_background(base_of: Callable[[str], Knowledge], names: 
 
 def test_moments(base_of: Callable[[str], Knowledge], names: Names) -> None:
     base = base_of("machine")
-    assert base.affect == (names["load"], names["flow"])
+    assert base.intervals == (names["load"], names["flow"])
     assert base.moments[0].mean == (0.1, 2.5)
     assert base.moments[0].sd == (0.4, 0.8)
     assert base.moments[0].correlation == ((1, 0.3), (0.3, 1))
@@ -482,7 +482,7 @@ rules:
 
 def test_base_with_one_observer_and_no_numbers(base_of: Callable[[str], Knowledge], names: Names) -> None:
     base = base_of("weather")
-    assert (base.affect, base.moments) == ((), ())
+    assert (base.intervals, base.moments) == ((), ())
     assert base.policy.tolerance == {}
     network = compile_network(base)
     assert network.rules[0].status == "met"
@@ -593,7 +593,7 @@ def test_remove_binary_variable(overlay_of: Callable[..., Knowledge], names: Nam
 
 def test_remove_interval_variable(overlay_of: Callable[..., Knowledge], names: Names) -> None:
     base = overlay_of("remove: [variables.flow, variables.regime, rules.dry]\n")
-    assert base.affect == (names["load"],)
+    assert base.intervals == (names["load"],)
     assert [m.mean for m in base.moments] == [(0.1,), (0.3,), (0.5,)]
     assert base.moments[0].correlation == ((1,),)
     assert base.policy.tolerance == {names["load"]: 0.3}
@@ -606,7 +606,7 @@ def test_remove_every_variable_of_a_level(overlay_of: Callable[..., Knowledge], 
         "remove: [variables.load, variables.flow, variables.regime, rules.dry, rules.driven-heat]\n"
     )
     assert "gauges" not in base.levels
-    assert (base.affect, base.moments, base.rules) == ((), (), ())
+    assert (base.intervals, base.moments, base.rules) == ((), (), ())
     assert base.policy.required == ("fault",)
     assert base.questions["walk"].variables[-1] == names["dripping"]
     assert base.observers["fitter"].numbers == {}
@@ -810,3 +810,15 @@ def test_many_mutated_files(edits: list[tuple[str, float, float, str]]) -> None:
 @given(st.integers(0, 99), SEVERAL)
 def test_many_mutated_folders(which: int, edits: list[tuple[str, float, float, str]]) -> None:
     fuzz_folder(which, edits)
+
+
+def test_the_usual_view_is_the_first_of_the_views_else_the_one_that_is_given(
+    base_of: Callable[[str], Knowledge], overlay_of: Callable[..., Knowledge]
+) -> None:
+    assert base_of("machine").usual_view == "face"
+    text = "views: {source: judgement, note: A trial., wide: {size: 640, grey: true}, near: {size: 320}}"
+    base = overlay_of(text)
+    again = declared_of(base).with_numbers({"views.near.size": 300})
+    assert [base.usual_view, again.usual_view] == ["wide", "wide"]
+    assert declared_of(base_of("machine")).with_numbers({}).usual_view == "face"
+    assert (base.views["wide"].options["grey"], again.views["near"].options["size"]) == (True, 300)

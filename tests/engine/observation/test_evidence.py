@@ -205,7 +205,7 @@ def test_draws_of_one_reading_may_come_in_two_parts(base_of):
     base = base_of("machine")
     inference = Inference(compile_network(base), base)
     observer = base.observers[base.policy.ask]
-    gauge, sign = base.affect[0], next(iter(base.cells))
+    gauge, sign = base.intervals[0], next(iter(base.cells))
     draws = [
         {base.root: 1, sign: 1, gauge: 0.3},
         {base.root: 2, gauge: 0.1},
@@ -276,7 +276,7 @@ def symmetric(base, observer="symmetric", rows_equal=False):
 def test_an_uninformative_sample_changes_nothing(base_of, rows_equal):
     base = symmetric(base_of("machine"), rows_equal=rows_equal)
     inference = Inference(compile_network(base), base)
-    readings = one_reading(base, base.observers[base.policy.ask], [{base.root: 1, base.affect[0]: 0.4}])
+    readings = one_reading(base, base.observers[base.policy.ask], [{base.root: 1, base.intervals[0]: 0.4}])
     if rows_equal:
         draws = [{base.root: 2, **dict.fromkeys(base.cells, 1)}] * 3
     else:

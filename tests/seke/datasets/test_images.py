@@ -17,7 +17,7 @@ from seke.datasets.images import Box, PictureError, picture_of, view_of
 from seke.datasets.manifest import items_of, label_sample
 from seke.tables.label_table import labels_from
 
-FACE = View(name="face", size=200, margin=0.5, regions={"brows": (0.0, 0.0, 1.0, 0.5)})
+FACE = View(name="face", options={"size": 200, "margin": 0.5, "regions": {"brows": (0.0, 0.0, 1.0, 0.5)}})
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 
 
@@ -87,7 +87,8 @@ def test_a_region_of_the_box_is_enlarged(tmp_path):
 
 def test_a_grey_view_has_no_colour(tmp_path):
     halves().save(tmp_path / "a.png")
-    pixel = seen(picture_of(tmp_path / "a.png", View(name="grey", size=100, grey=True))).getpixel((5, 5))
+    view = View(name="grey", options={"size": 100, "grey": True})
+    pixel = seen(picture_of(tmp_path / "a.png", view)).getpixel((5, 5))
     assert max(pixel) - min(pixel) <= 2
 
 
@@ -157,7 +158,8 @@ def test_a_large_picture_is_not_there_several_times(tmp_path):
 def test_large_pictures_are_made_one_after_another(tmp_path):
     Image.new("L", (7_000, 7_000)).save(tmp_path / "a.jpg")
     code = "from concurrent.futures import ThreadPoolExecutor as Pool; from engine import View; "
-    code += "from seke.datasets.images import picture_of; grey = View(name='grey', size=200, grey=True); "
+    code += "from seke.datasets.images import picture_of; "
+    code += "grey = View(name='grey', options={'size': 200, 'grey': True}); "
     code += "list(Pool(8).map(lambda _: picture_of(path, grey), range(8)))"
     assert not report_of(code, tmp_path / "a.jpg")
 
@@ -212,7 +214,7 @@ def test_files_that_cannot_be_shown_say_why(tmp_path, name):
 
 
 def test_views_are_those_of_the_base(base):
-    assert view_of(base, "grey").grey
+    assert view_of(base, "grey").options["grey"]
     with pytest.raises(SekeError, match="no view is called 'gray'; did you mean grey"):
         view_of(base, "gray")
 

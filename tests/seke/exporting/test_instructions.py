@@ -167,7 +167,7 @@ def test_every_shipped_language_says_everything_and_names_the_base(base):
         assert all(instructions.phrasings[task, kind] for task in TASKS for kind in KINDS)
     german = read_instructions(base, "de")
     states = base.variables["expression"].states
-    assert {*states, *base.cells, *base.affect, *base.levels} - german.names.keys() == set()
+    assert {*states, *base.cells, *base.intervals, *base.levels} - german.names.keys() == set()
     about = {
         rule.name for rule in base.rules if "expression" in rule.condition.variables() | rule.then.variables()
     }

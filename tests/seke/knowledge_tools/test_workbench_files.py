@@ -76,7 +76,7 @@ def inference_of(name, population=None):
 
 
 def described(base):
-    return [base.root, *base.cells, *base.affect]
+    return [base.root, *base.cells, *base.intervals]
 
 
 def export_of(folder, name, form, *options):
@@ -308,7 +308,7 @@ def test_every_example_in_a_new_overlay_reads(folder, schema, name):
     examples = list(commented_out(text, schema["properties"]))
     sections = {key for example in examples for key in yaml.safe_load(example)}
     wanted = {"sources", "activations", "rules", "priors", "observers", "policy", "remove"}
-    assert wanted | ({"affect"} if base.affect else set()) == sections
+    assert wanted | ({"affect"} if base.intervals else set()) == sections
     validator = Draft202012Validator(
         json.loads((folder / "mine" / "knowledge.schema.json").read_text("utf-8"))
     )

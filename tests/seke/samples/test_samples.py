@@ -7,6 +7,7 @@ import io
 import json
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,7 +90,7 @@ def base() -> Knowledge:
         reference="",
         populations={},
         cells={},
-        affect=affect,
+        intervals=affect,
         moments=(),
         couplings=(),
         rules=(),
@@ -97,6 +98,7 @@ def base() -> Knowledge:
         questions={question.name: question for question in questions},
         policy=Policy(),
         digest="",
+        usual_view="face",
     )
 
 
@@ -126,6 +128,12 @@ def rows(batch: Answers, variable: str) -> list[tuple[int, int, float, bool]]:
 
 
 # What is understood ---------------------------------------------------------------------------
+
+
+def test_a_sample_that_names_no_view_is_of_the_usual_one() -> None:
+    records = [KEY | {"expression": "anger"}, KEY | {"expression": "anger", "draw": 1, "view": "near"}]
+    (batch,) = answers_from(records, replace(BASE, usual_view="near"))
+    assert (batch.views, len(batch.reading_view)) == (("near",), 1)
 
 
 def test_a_plain_sample_fills_one_row_a_variable() -> None:

@@ -72,7 +72,7 @@ class World:
                 for name, question in self.base.questions.items():
                     reported = [v for v in question.variables if v in known]
                     for about in reported if question.about_one else [None][: len(reported)]:
-                        yield Request(item, observer, name, about, Answers.USUAL_VIEW, 0, count)
+                        yield Request(item, observer, name, about, self.base.usual_view, 0, count)
 
 
 class Remembering:
