@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine.backend.arrays import library
+from engine.backend.arrays import namespace
 from engine.backend.threads import torch_threads
 from engine.errors import SekeError
 from engine.model.responses import cuts_of
@@ -91,7 +91,7 @@ class _Tree:
     tables: tuple[Array, ...]
     outlets: tuple[Readout, ...]
 
-    def put(self, array: Floats) -> Array:
+    def convert(self, array: Floats) -> Array:
         """Return the array converted to the library, type and device of this tree."""
         like = self.tables[0]
         return array if isinstance(like, np.ndarray) else _tensor(array, like.dtype, like.device)
@@ -319,7 +319,7 @@ class Inference:
         root *= share
         beliefs = None
         if len(evidence_rows):
-            beliefs = distribute(self.steps, tree.outlets, held, tree.put(root[:, evidence_rows]))
+            beliefs = distribute(self.steps, tree.outlets, held, tree.convert(root[:, evidence_rows]))
         self._fill(stacked, evidence, root, evidence_rows, beliefs)
         return log_z, share
 
@@ -349,8 +349,8 @@ class Inference:
         scale, linear = evidence.log_weight.copy(), {}
         for name, logs in evidence.log_likelihood.items():
             if name != self.network.root and len(evidence_rows):
-                part = tree.put(logs if len(evidence_rows) == len(scale) else logs[:, evidence_rows])
-                xp = library(part)
+                part = tree.convert(logs if len(evidence_rows) == len(scale) else logs[:, evidence_rows])
+                xp = namespace(part)
                 peak = xp.amax(part, 0)
                 linear[name] = xp.exp(part - peak)
                 scale[evidence_rows] += _numpy(peak)

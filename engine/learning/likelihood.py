@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from engine.backend.arrays import put, run_sums, take
+from engine.backend.arrays import asarray_like, run_sums, take_rows
 from engine.backend.threads import torch_threads
 from engine.model.gold import states_of
 from engine.model.responses import Answers, cuts_of
@@ -146,7 +146,7 @@ class Likelihood:
         logs, has_evidence = dict(evidence.log_likelihood), evidence.has_evidence
         for name, elsewhere in part.gold.items() if gold else ():
             here = elsewhere[:, evidence.row_item]
-            logs[name] = logs[name] + put(here, like) if name in logs else put(here, like)
+            logs[name] = logs[name] + asarray_like(here, like) if name in logs else asarray_like(here, like)
             if name != self.inference.network.root:
                 has_evidence = has_evidence | here.any(0)
         count = len(evidence.row_item)
@@ -169,7 +169,9 @@ class Likelihood:
         if gold and part.log_gold is not None:
             evidence = observations.evidence(part.answers)
             if set(evidence.log_likelihood) <= set(part.states):
-                log_rows = put(part.log_gold[evidence.row_item], evidence.log_weight) + evidence.log_weight
+                log_rows = (
+                    asarray_like(part.log_gold[evidence.row_item], evidence.log_weight) + evidence.log_weight
+                )
                 for name, logs in evidence.log_likelihood.items():
                     state = torch.as_tensor(part.states[name][evidence.row_item])
                     log_rows = log_rows + logs.gather(0, state[None])[0]
@@ -192,5 +194,5 @@ def _by_item(log_rows: Tensor, evidence: Evidence) -> Tensor:
         return log_rows
     starts = np.flatnonzero(np.diff(evidence.row_item, prepend=-1))
     peak = torch.as_tensor(np.maximum.reduceat(log_rows.detach().numpy(), starts))
-    shares = (log_rows - take(peak, evidence.row_item)).exp()
+    shares = (log_rows - take_rows(peak, evidence.row_item)).exp()
     return run_sums(shares, starts).log() + peak  # type: ignore[no-any-return]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine.backend.arrays import library
+from engine.backend.arrays import namespace
 from engine.language.parameter_paths import yaml_path
 from engine.model.parameter_key import ParameterKey
 
@@ -186,7 +186,7 @@ class Site:
         if self.floor is None:
             return value
         room = values[self.floor]
-        return library(value).clip((value - (1 - room)) / room, LEAST_SHARE, MOST_SHARE)
+        return namespace(value).clip((value - (1 - room)) / room, LEAST_SHARE, MOST_SHARE)
 
     def value(self, share: Array, values: Values) -> Array:
         """Return the parameter's value where this share is sampled."""

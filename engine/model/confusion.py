@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine.backend.arrays import library, put
+from engine.backend.arrays import asarray_like, namespace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,11 +31,13 @@ def confused_scatter(settled: Array, matches: Floats, repeat: Array) -> Array:
     """
     named, size = matches.sum(0), matches.shape[1]
     # Each answer's row of confusions: that of the state which it names.
-    rows = put(matches.T / np.maximum(named, 1)[:, None], settled) @ settled
-    rows = rows + put((named == 0)[:, None] * 1.0, settled) * settled.mean(0)
-    off_diagonal = library(settled).clip(rows, LEAST_CONFUSION, None) * put(1 - np.eye(size), settled)
+    rows = asarray_like(matches.T / np.maximum(named, 1)[:, None], settled) @ settled
+    rows = rows + asarray_like((named == 0)[:, None] * 1.0, settled) * settled.mean(0)
+    off_diagonal = namespace(settled).clip(rows, LEAST_CONFUSION, None) * asarray_like(
+        1 - np.eye(size), settled
+    )
     off_diagonal = off_diagonal / off_diagonal.sum(1)[:, None]
-    return repeat * put(np.eye(size), settled) + (1 - repeat) * off_diagonal
+    return repeat * asarray_like(np.eye(size), settled) + (1 - repeat) * off_diagonal
 
 
 def room_for(table: Array, matches: Floats, least: Array, off: Array, misread_off: Array) -> Array:
@@ -45,8 +47,8 @@ def room_for(table: Array, matches: Floats, least: Array, off: Array, misread_of
     room m = Σ least, what is seen rightly is a / ρ and the rest b / ρ', a = T[x, o] - least[o],
     b = 1 - m - a; that these add up to 1 is a quadratic equation in the factor.
     """
-    xp, named, m = library(table), put(matches.sum(1), table), least.sum()
-    a = (put(matches, table) * (table - least)).sum(1) + (1 - named) * (1 - m)
+    xp, named, m = namespace(table), asarray_like(matches.sum(1), table), least.sum()
+    a = (asarray_like(matches, table) * (table - least)).sum(1) + (1 - named) * (1 - m)
     line = off * (m + a) + misread_off * (1 - a)
     return 2 * m / (line + xp.sqrt(xp.clip(line**2 - 4 * off * misread_off * m, LEAST, None)))
 

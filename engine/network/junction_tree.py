@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine.backend.arrays import library
+from engine.backend.arrays import namespace
 from engine.network.values import Clique, Grid
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ def aligned_table(steps: Sequence[Clique], nodes: tuple[str, ...], log_table: Ar
     """Return the first clique that holds these nodes, and their table (1 or K, nodes...) on its axes."""
     index, step = next((i, s) for i, s in enumerate(steps) if set(nodes) <= set(s.nodes))
     order = sorted(range(len(nodes)), key=lambda i: step.nodes.index(nodes[i]))
-    table = library(log_table).moveaxis(log_table, [1 + i for i in order], list(range(1, 1 + len(order))))
+    table = namespace(log_table).moveaxis(log_table, [1 + i for i in order], list(range(1, 1 + len(order))))
     sizes = iter(table.shape[1:])
     shape = [len(table), *(next(sizes) if name in nodes else 1 for name in step.nodes)]
     return index, table.reshape(shape)
@@ -209,7 +209,7 @@ def collect(
         value = static if outside is None else static * outside
         gone = [1 + axis for axis, name in enumerate(step.shared) if name not in step.separator]
         message = _sum_out(value, gone)
-        xp, tiny, peak = library(message), _tiny(message), 1.0
+        xp, tiny, peak = namespace(message), _tiny(message), 1.0
         if step.children:
             constant = message if xp is np else message.detach()
             peak = xp.clip(xp.amax(constant, tuple(range(message.ndim - 1))), tiny, None)
@@ -243,7 +243,7 @@ def _static_grid(grid: Grid, table: Array, evidence: Mapping[str, Array]) -> tup
         }
         run_evidence.append(_product(cut, grid.variables, run.sizes))
         parts.append(part.sum(1)[:, None] if run_evidence[-1] is None else part @ run_evidence[-1])
-    return run_evidence, library(table).stack(parts, 1) if grid.cell else parts[0]
+    return run_evidence, namespace(table).stack(parts, 1) if grid.cell else parts[0]
 
 
 def _product(evidence: Mapping[str, Array], names: Sequence[str], sizes: Sequence[int]) -> Array | None:
@@ -252,7 +252,7 @@ def _product(evidence: Mapping[str, Array], names: Sequence[str], sizes: Sequenc
     if not present:
         return None
     first = evidence[present[0]]
-    xp, product = library(first), None
+    xp, product = namespace(first), None
     for name, size in zip(names, sizes, strict=True):
         u = evidence[name] if name in evidence else xp.broadcast_to(xp.ones_like(first[:1, :1]), (size, 1))
         product = u if product is None else (product[:, None] * u[None]).reshape(len(product) * size, -1)
@@ -283,7 +283,7 @@ def _widened(message: Array, separator: Sequence[str], shared: Sequence[str], si
 
 
 def _tiny(array: Array) -> float:
-    return float(library(array).finfo(array.dtype).tiny)
+    return float(namespace(array).finfo(array.dtype).tiny)
 
 
 @dataclass(frozen=True)
@@ -361,7 +361,7 @@ def _sum_out(array: Array, axes: Sequence[int]) -> Array:
 
 def _ratio(above: Array, below: Array) -> Array:
     """Return above / below; 0 where below is 0, since above is 0 there."""
-    return above / library(below).clip(below, _tiny(below), None)
+    return above / namespace(below).clip(below, _tiny(below), None)
 
 
 def _read_shared(
@@ -385,7 +385,7 @@ def _read_private(
     step: Clique, readout: Readout, state: CliqueState, pull: Array, items: int, beliefs: Beliefs
 ) -> None:
     """Read off the private nodes' marginals and the events within the clique."""
-    xp = library(pull)
+    xp = namespace(pull)
     full = xp.broadcast_to(pull, (pull.shape[0], *state.static.shape[1:-1], items))
     read = readout.transposed @ full.reshape(-1, items)
     read = read.reshape(1 + len(readout.events), -1, items)

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine.backend.arrays import library, put, run_sums, sums_at, take, taken_sums
+from engine.backend.arrays import asarray_like, namespace, run_sums, sums_at, take_rows, taken_sums
 from engine.errors import AnswerError
 from engine.model.confusion import own_answers
 from engine.model.knowledge import NumberInstrument
@@ -227,11 +227,11 @@ class ObservationModel:
 
     def _implied_types(self, key: tuple[int, str], kernel: Kernel, true: Array | None = None) -> Array:
         """Return P(type | state that the label implies), (K + 1, M), see `imagined`."""
-        table = put(self.stereotype(key), kernel.mix)
-        xp = library(kernel.mix)
+        table = asarray_like(self.stereotype(key), kernel.mix)
+        xp = namespace(kernel.mix)
         if true is not None:
             table = xp.stack([1 - true, true], 1)
-        stereotype = xp.concatenate([table, put(self.prior[None], kernel.mix) @ table])
+        stereotype = xp.concatenate([table, asarray_like(self.prior[None], kernel.mix) @ table])
         if isinstance(kernel, NumberKernel):
             return stereotype @ kernel.mix
         return stereotype[:, kernel.answer_of] * kernel.share
@@ -357,7 +357,7 @@ class ObservationModel:
         return Contributions(row_item, pairs, log_weight, has_evidence, contributions)
 
     def _zeros(self, *shape: int) -> Array:
-        return put(np.zeros(shape), self.carry)
+        return asarray_like(np.zeros(shape), self.carry)
 
     def _expand(self, answers: Answers, switched: NDArray[np.bool_]) -> tuple[Ints, _Pairs, Array]:
         """Return the rows' items, all (row, reading) pairs, and the rows' log-weights."""
@@ -392,7 +392,7 @@ class ObservationModel:
         at = np.flatnonzero(switched[reading])
         which = reading[at]
         p = self.halo[answers.reading_observer[which], answers.reading_question[which]]
-        xp, off = library(p), put(1.0 - on[at], p)
+        xp, off = namespace(p), asarray_like(1.0 - on[at], p)
         log_p = (1 - off) * xp.log(p) + off * xp.log1p(-p)
         log_weight = sums_at(log_p, row[at], len(row_item))
         return row_item, _Pairs(row, reading, on), log_weight
@@ -433,7 +433,7 @@ class ObservationModel:
         chosen = switched[reported.reading]
         if chosen.any():
             log_follow = _log_mixture(reported.table, imagined)
-            followed[reported.reading[chosen]] += take(log_follow, reported.pattern[chosen])
+            followed[reported.reading[chosen]] += take_rows(log_follow, reported.pattern[chosen])
 
     def _root_contribution(
         self, answers: Answers, observer: int, followed: Array, pairs: _Pairs
@@ -446,11 +446,11 @@ class ObservationModel:
         plain, on = by_observer & (local >= 0) & ~pairs.on, by_observer & pairs.on
         # Without a label only what follows from it was seen: a table of its own behind those of the labels.
         unlabelled = len(reported.table)
-        label_table = put(reported.table.reshape(-1, len(states)), followed)
-        xp = library(label_table)
+        label_table = asarray_like(reported.table.reshape(-1, len(states)), followed)
+        xp = namespace(label_table)
         table = xp.concatenate([label_table, self._zeros(1, len(states))])
         label_pattern = np.where(local >= 0, np.append(reported.pattern, unlabelled)[local], unlabelled)
-        combined = take(table, label_pattern[on]) + take(followed, pairs.reading[on])[:, states]
+        combined = take_rows(table, label_pattern[on]) + take_rows(followed, pairs.reading[on])[:, states]
         number = np.where(plain, label_pattern, 0)
         number[on] = len(table) + np.arange(len(combined))
         used = plain | on
@@ -481,7 +481,7 @@ class ObservationModel:
             cell = item[:, None] * states + np.arange(states)
             tail_sums = sums_at(tails.reshape(-1), cell.reshape(-1), items * states).reshape(items, states)
             count = np.bincount(item, minlength=items)
-            tail = self.exponent[observer] * tail_sums / put(np.maximum(count, 1.0)[:, None], tails)
+            tail = self.exponent[observer] * tail_sums / asarray_like(np.maximum(count, 1.0)[:, None], tails)
             total = total + tail
             if self.dependent:
                 spread = np.ptp(tail, axis=1)
@@ -752,12 +752,12 @@ class ObservationModel:
         several = np.bincount(row, minlength=logs.shape[1])[row] > 1
         if not several.all():
             fresh = exponent * _log_mixture(table, kernel.mix)
-            logs[:, row[~several]] += take(fresh, pattern[~several]).T
+            logs[:, row[~several]] += take_rows(fresh, pattern[~several]).T
         if several.any():
             carried_rows, where = np.unique(row[several], return_inverse=True)
             carry = self.carry[part.observer]
             log_likelihood = carried_log_likelihood(
-                kernel.mix, take(table, pattern[several]), where, len(carried_rows), carry
+                kernel.mix, take_rows(table, pattern[several]), where, len(carried_rows), carry
             )
             logs[:, carried_rows] += exponent * log_likelihood.T
 
@@ -767,14 +767,14 @@ _NOTHING = _Report(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), np.
 
 def _log_mixture(table: Array, mix: Array) -> Array:
     """Return log Σ_m mix[x, m] exp(table[p, m]), (P, X)."""
-    xp = library(table)
+    xp = namespace(table)
     peak = xp.amax(table, 1)[:, None]
     return _log(xp.exp(table - peak) @ mix.T) + peak
 
 
 def _log(array: Array) -> Array:
     """Return the log of an array, elementwise, its values clipped at LEAST; a numpy array is overwritten."""
-    if library(array) is np:
+    if namespace(array) is np:
         return np.log(np.maximum(array, LEAST, out=array), out=array)
     return array.clip(LEAST).log()
 
@@ -785,7 +785,7 @@ def carried_log_likelihood(mix: Array, likelihood: Array, row: Ints, rows: int, 
     mix: C (K, M); likelihood: log L_k, (P, M); row: (P,) the row that each reading k belongs to, every row
     has one; carry: κ.
     """
-    xp = library(mix)
+    xp = namespace(mix)
     log_mix = xp.log(xp.clip(mix, LEAST, None))
     parts = []
     for logs, peak in settled_logs(mix, likelihood, row, rows, carry):
@@ -803,7 +803,7 @@ def settled_logs(
 
     One part of the rows after the other; arguments as those of `carried_log_likelihood`.
     """
-    xp = library(mix)
+    xp = namespace(mix)
     order = np.argsort(row, kind="stable")
     starts = np.searchsorted(row[order], np.arange(rows))
     peak = xp.amax(likelihood, 1)
@@ -816,8 +816,8 @@ def settled_logs(
         last = max(int(np.searchsorted(ends, most, side="right")), first + 1)
         part = order[starts[first] : ends[last - 1]]
         begin = starts[first:last] - starts[first]
-        inner = carry * take(seen, part)[:, None, :] + (1 - carry) * take(fresh, part)[:, :, None]
-        yield run_sums(_log(inner), begin), run_sums(take(peak, part), begin)
+        inner = carry * take_rows(seen, part)[:, None, :] + (1 - carry) * take_rows(fresh, part)[:, :, None]
+        yield run_sums(_log(inner), begin), run_sums(take_rows(peak, part), begin)
         first = last
 
 
