@@ -28,7 +28,8 @@ FACES = re.compile(r"\b(happiness|sadness|disgust|contempt|valence|arousal|AU\d+
 # The rooms, floor by floor: whoever imports, also lazily or for types alone, imports from a lower floor.
 FLOORS = {
     "engine": (
-        "errors backend metrics",
+        "backend",
+        "errors metrics",
         "model",
         "language network",
         "compilation observation",

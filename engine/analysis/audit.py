@@ -23,15 +23,13 @@ from engine.network.cost import Cost, cost_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from numpy.typing import NDArray
-
+    from engine.backend.types import Floats
     from engine.errors import Place
     from engine.inference.posterior import Inference
     from engine.model.knowledge import Knowledge, Rule
     from engine.network.network import Network
     from engine.network.values import CompiledRule
 
-    Floats = NDArray[np.float64]
 
 # Imagined answers for the errors of pairs: as many as take some seconds, within these.
 FEWEST_PATHS, MOST_PATHS = 200, 2000

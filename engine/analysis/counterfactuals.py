@@ -24,14 +24,12 @@ from engine.inference.diagnostics import diagnose
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from numpy.typing import NDArray
-
     from engine.analysis.adjoint import Slopes
+    from engine.backend.types import Floats
     from engine.inference.posterior import Inference
     from engine.model.knowledge import Coupling, Knowledge, Number, Rule
     from engine.model.responses import Answers
 
-    Floats = NDArray[np.float64]
 
 # Step of a difference quotient on the scale of a number, in bits.
 STEP = 0.05

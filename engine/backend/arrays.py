@@ -11,10 +11,9 @@ import numpy as np
 from scipy import special
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from engine.backend.types import Ints
 
     Array = Any
-    Ints = NDArray[np.int64]
 
 
 def namespace(array: Array) -> Any:

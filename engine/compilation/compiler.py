@@ -40,13 +40,11 @@ from engine.network.values import CompiledRule
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from numpy.typing import NDArray
-
+    from engine.backend.types import Floats
     from engine.compilation.maxent import Constraints, Event, Solution
     from engine.compilation.passes import RuleTables
     from engine.model.knowledge import Knowledge
 
-    Floats = NDArray[np.float64]
 
 CERTAIN = 1e-12
 MOST_REFITTED = 4_000_000

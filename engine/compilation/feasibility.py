@@ -14,13 +14,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from engine.backend.types import Bools, Floats, Ints
     from engine.model.knowledge import Knowledge
     from engine.network.network import Network
     from engine.network.values import CompiledRule
-
-    Floats = NDArray[np.float64]
 
 
 def feasible_interval(network: Network, knowledge: Knowledge, rule: CompiledRule) -> tuple[float, float]:
@@ -79,7 +76,7 @@ class _Programme:
         self.cliques = [
             scope for scope in scopes if scope and not any(set(scope) < set(other) for other in scopes)
         ]
-        self.cells: list[dict[str, NDArray[np.int64]]] = []
+        self.cells: list[dict[str, Ints]] = []
         self.offsets: list[int] = []
         self.size = 0
         for clique in self.cliques:
@@ -91,7 +88,7 @@ class _Programme:
             self.offsets.append(self.size)
             self.size += len(self.weights) * int(allowed.sum())
 
-    def _allowed(self, cells: dict[str, NDArray[np.int64]]) -> NDArray[np.bool_]:
+    def _allowed(self, cells: dict[str, Ints]) -> Bools:
         size = len(next(iter(cells.values())))
         allowed = np.ones(size, dtype=bool)
         for name, index in cells.items():
@@ -105,7 +102,7 @@ class _Programme:
         start = self.offsets[clique] + state * count
         return slice(start, start + count)
 
-    def _event(self, rule: CompiledRule, table: NDArray[np.bool_]) -> Floats:
+    def _event(self, rule: CompiledRule, table: Bools) -> Floats:
         """Return the coefficients of P(event) for a table (root states, rule nodes...)."""
         clique = next(i for i, c in enumerate(self.cliques) if set(rule.nodes) <= set(c))
         row = np.zeros(self.size)

@@ -19,12 +19,11 @@ from engine.network.values import Factor
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from numpy.typing import NDArray
     from torch import Tensor
 
+    from engine.backend.types import Bools, Floats
     from engine.network.values import Clique
 
-    Floats = NDArray[np.float64]
     Event = tuple[tuple[str, ...], Floats]
 
 MOST_STEPS = 60
@@ -65,7 +64,7 @@ class Solution:
 
     parameters: Floats
     theta: Floats
-    held: NDArray[np.bool_]
+    held: Bools
     tables: tuple[Factor, ...]
     rules: tuple[Factor, ...]
     log_z: Floats

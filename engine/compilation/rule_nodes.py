@@ -20,7 +20,7 @@ from engine.network.values import Factor, Node
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from numpy.typing import NDArray
+    from engine.backend.types import Bools, Ints
 
 WIDEST_COUNT = 4
 
@@ -96,7 +96,7 @@ class Propositions:
             for column, fact in enumerate(block_facts):
                 self._link(fact, (name,), rows[:, column].astype(np.int64), 2)
 
-    def _derive(self, parents: tuple[str, ...], function: NDArray[np.int64]) -> str:
+    def _derive(self, parents: tuple[str, ...], function: Ints) -> str:
         """Return the node that is this function of its parents."""
         if (parents, function.tobytes()) in self._known:
             return self._known[parents, function.tobytes()]
@@ -105,7 +105,7 @@ class Propositions:
         self._link(name, parents, function, max(int(function.max()) + 1, 2))
         return name
 
-    def _link(self, name: str, parents: tuple[str, ...], function: NDArray[np.int64], states: int) -> None:
+    def _link(self, name: str, parents: tuple[str, ...], function: Ints, states: int) -> None:
         self.derived[name] = Node(name, states, parents=parents, function=function)
         with np.errstate(divide="ignore"):
             log_table = np.log((function[..., None] == np.arange(states)).astype(np.float64))[None]
@@ -136,7 +136,7 @@ class Propositions:
 
 def table_of(
     formula: Formula, root: str, states: int, names: tuple[str, ...], nodes: Mapping[str, Node]
-) -> NDArray[np.bool_]:
+) -> Bools:
     """Evaluate a rewritten formula on the grid (root or 1, nodes...)."""
     sizes = (states if root in formula.variables() else 1, *(nodes[n].size for n in names))
     axes = np.ix_(*(np.arange(size) for size in sizes))

@@ -21,16 +21,13 @@ from engine.observation.kernels import LabelKernel
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from numpy.typing import NDArray
-
+    from engine.backend.types import Bools, Floats, Ints
     from engine.decision.loss import Stakes
     from engine.model.knowledge import Knowledge
     from engine.model.responses import Answers
     from engine.observation.evidence import Contributions, ObservationModel
     from engine.observation.kernels import NumberKernel
 
-    Floats = NDArray[np.float64]
-    Ints = NDArray[np.int64]
 
 # Simulated paths an item; their uniform numbers are stratified into as many strata.
 PATHS = 12
@@ -52,7 +49,7 @@ class Belief:
     sums: Mapping[str, Floats]
     stakes: Stakes
     binary_worth: Floats
-    binary_unseen: NDArray[np.bool_]
+    binary_unseen: Bools
 
     def part(self, rows: Ints | slice) -> Belief:
         """Return the belief about some of the items."""

@@ -34,10 +34,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from engine.backend.types import Bools, Floats, Ints
     from engine.inference.posterior import Inference, Posterior
 
-    Floats = NDArray[np.float64]
-    Ints = NDArray[np.int64]
 
 # Patterns of answers up to which a gain is exact; beyond, it is simulated.
 MOST_PATTERNS = 7_000
@@ -83,7 +82,7 @@ class _Drawn:
     """
 
     truth: Mapping[str, Ints]
-    on: NDArray[np.bool_]
+    on: Bools
     row: Ints
     rows: int
 
@@ -346,7 +345,7 @@ class _AnswerSampler:
         halo = owner.observations.halo[asking.observer, asking.question] if len(asking.names) > 1 else 0.0
         known = self.continued & owner.observations.switched(item_answers)
         chance = self.rng.random(paths) < halo
-        self.follows: NDArray[np.bool_] = np.asarray(drawn.on[:, known].any(1) if known.any() else chance)
+        self.follows: Bools = np.asarray(drawn.on[:, known].any(1) if known.any() else chance)
 
     def draw(self, count: int) -> tuple[dict[str, Ints], dict[str, Floats]]:
         """Return `count` answers on each path about each variable: labels and numbers, (paths, count)."""
@@ -410,7 +409,7 @@ class _AnswerSampler:
         settled = self.observations.given_others(self.answers, self.asking.observer, name)
         return fresh.copy() if settled is None else settled[self.drawn.row, self.drawn.truth[name]]
 
-    def _likelihoods(self, name: str) -> Iterator[tuple[int, Floats, NDArray[np.bool_]]]:
+    def _likelihoods(self, name: str) -> Iterator[tuple[int, Floats, Bools]]:
         """Yield the observer's readings about a variable: likelihood (paths, M), and where it is of use."""
         readings = self.observations.of_readings(self.answers, self.asking.observer, name, self.drawn.on)
         for reading, likelihood in readings:

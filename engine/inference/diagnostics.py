@@ -10,12 +10,9 @@ import numpy as np
 from engine.inference.conflict import conflict_of
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from engine.backend.types import Floats
     from engine.inference.posterior import Inference, Posterior
     from engine.model.responses import Answers
-
-    Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -35,8 +35,7 @@ from engine.observation.evidence import ObservationModel
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from numpy.typing import NDArray
-
+    from engine.backend.types import Floats, Ints
     from engine.model.knowledge import Knowledge, Variable
     from engine.model.responses import Answers
     from engine.network.network import Network
@@ -44,8 +43,6 @@ if TYPE_CHECKING:
     from engine.observation.evidence import Evidence
 
     Array = Any
-    Floats = NDArray[np.float64]
-    Ints = NDArray[np.int64]
 
 # Rows of evidence built at once.
 MOST_ROWS = 8192

@@ -22,14 +22,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from engine.backend.types import Floats, Ints
     from engine.inference.posterior import Inference
     from engine.model.knowledge import Knowledge
     from engine.network.network import Network
     from engine.observation.evidence import ObservationModel
     from engine.observation.kernels import NumberKernel
 
-    Floats = NDArray[np.float64]
-    Ints = NDArray[np.int64]
 
 # Products of codes up to this are told apart by 64 bits.
 MOST_JOINT_CODES = 2**62

@@ -27,8 +27,7 @@ from engine.model.knowledge import (
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from numpy.typing import NDArray
-
+    from engine.backend.types import Floats
     from engine.language.field_table import FieldSpec
     from engine.language.fields import Fields
     from engine.language.yaml_nodes import Node
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
 
     Mixtures = Mapping[str, Mapping[str, float]]
     Rows = tuple[tuple[float, ...], ...]
-    Floats = NDArray[np.float64]
 
 ROUNDING = 0.005
 LABELS, RANKING = TABLES["LABELS"].fields, TABLES["RANKING"].fields

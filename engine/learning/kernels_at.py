@@ -30,15 +30,13 @@ from engine.observation.kernels import (
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
-    from numpy.typing import NDArray
-
+    from engine.backend.types import Floats
     from engine.learning.answered_observers import AnsweredObservers
     from engine.model.knowledge import LabelInstrument, NumberInstrument
     from engine.model.parameter_key import What
     from engine.observation.evidence import ObservationModel
 
     Array = Any
-    Floats = NDArray[np.float64]
     Values = Mapping[ParameterKey, Array]
 
 # Cells of a one-answer table are at least this before its rows are normalised.

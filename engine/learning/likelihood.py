@@ -21,14 +21,13 @@ from engine.model.responses import Answers, cuts_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from numpy.typing import NDArray
     from torch import Tensor
 
+    from engine.backend.types import Floats, Ints
     from engine.inference.posterior import Inference
     from engine.model.gold import Gold
     from engine.observation.evidence import Evidence, ObservationModel
 
-    Floats = NDArray[np.float64]
     Make = Callable[[Sequence[Tensor]], ObservationModel]
 
 # Log-likelihood, nats, of a state that gold rules out: exp of it is small yet above 0 in double precision.
@@ -48,7 +47,7 @@ class ItemPart:
 
     answers: Answers
     gold: Mapping[str, Floats]
-    states: Mapping[str, NDArray[np.int64]]
+    states: Mapping[str, Ints]
     log_gold: Floats | None
 
 

@@ -26,16 +26,15 @@ from engine.learning.priors import FitPriors
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from numpy.typing import NDArray
     from torch import Tensor
 
+    from engine.backend.types import Floats
     from engine.inference.posterior import Inference
     from engine.model.gold import Gold
     from engine.model.parameter_key import ParameterKey
     from engine.model.responses import Answers
     from engine.observation.evidence import ObservationModel
 
-    Floats = NDArray[np.float64]
     Progress = Callable[[str, int, int], None]
 
 METHODS = ("map", "svi", "nuts")

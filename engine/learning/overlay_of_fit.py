@@ -17,13 +17,11 @@ from engine.model.parameter_key import ParameterKey
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from numpy.typing import NDArray
-
+    from engine.backend.types import Floats
     from engine.learning.observer_fit import Fit
     from engine.model.knowledge import LabelInstrument, Observer
     from engine.model.parameter_key import What
 
-    Floats = NDArray[np.float64]
     Tree = dict[str, Any]
     Keyed = tuple[ParameterKey, "Entry"]
 

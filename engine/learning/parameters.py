@@ -30,8 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Literal
 
-    from numpy.typing import NDArray
-
+    from engine.backend.types import Floats
     from engine.inference.posterior import Inference
     from engine.learning.answered_observers import AnswerCounts
     from engine.model.gold import Gold
@@ -39,7 +38,6 @@ if TYPE_CHECKING:
     from engine.model.parameter_key import What
     from engine.model.responses import Answers
 
-    Floats = NDArray[np.float64]
 
 # Shares of a habit are at least this: none is impossible.
 LEAST_HABIT = 1e-4

@@ -21,16 +21,13 @@ from engine.observation.evidence import Evidence
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from numpy.typing import NDArray
-
+    from engine.backend.types import Bools, Floats, Ints
     from engine.learning.observer_fit import Fit
     from engine.model.gold import Gold
     from engine.model.knowledge import Knowledge, LabelInstrument, Observer, Variable
     from engine.model.responses import Answers, Labels, Numbers
     from engine.observation.evidence import ObservationModel
 
-    Floats = NDArray[np.float64]
-    Ints = NDArray[np.int64]
 
 # Replicates that are drawn.
 REPLICATES = 40
@@ -153,7 +150,7 @@ def _statistics(fit: Fit, answers: Answers, gold: Gold) -> Statistics:
     return statistics
 
 
-def _counts(answers: Answers, name: str, by_observer: NDArray[np.bool_]) -> tuple[Ints, Floats]:
+def _counts(answers: Answers, name: str, by_observer: Bools) -> tuple[Ints, Floats]:
     """Return the observer's readings with whole answers about a variable, and their counts (R, Y)."""
     column = answers.labels[name]
     used = by_observer[column.reading] & ~column.spread
@@ -165,7 +162,7 @@ def _counts(answers: Answers, name: str, by_observer: NDArray[np.bool_]) -> tupl
 
 
 def _mean_statistics(
-    base: Knowledge, observer: Observer, answers: Answers, gold: Gold, by_observer: NDArray[np.bool_]
+    base: Knowledge, observer: Observer, answers: Answers, gold: Gold, by_observer: Bools
 ) -> Iterator[tuple[str, str, Floats]]:
     """Yield statistics that are means over readings: kind, name, their values."""
     for name in (name for name in answers.labels if name in observer.labels):
@@ -195,7 +192,7 @@ def _mean_statistics(
 
 
 def _right_by_count(
-    observer: Observer, variable: Variable, answers: Answers, by_observer: NDArray[np.bool_], known: Floats
+    observer: Observer, variable: Variable, answers: Answers, by_observer: Bools, known: Floats
 ) -> Iterator[tuple[str, str, Floats]]:
     """Yield how often the commonest of a reading's first n answers is right, for each n of FIRST_ANSWERS.
 
@@ -227,7 +224,7 @@ def _commonest_is_wrong(
 
 
 def _correlations(
-    base: Knowledge, observer: Observer, answers: Answers, gold: Gold, by_observer: NDArray[np.bool_]
+    base: Knowledge, observer: Observer, answers: Answers, gold: Gold, by_observer: Bools
 ) -> Iterator[tuple[str, str, float, int]]:
     """Yield correlations: of the errors of two readings of an item, and of binary answers of a reading."""
     names = [name for name in answers.labels if name in observer.labels]

@@ -15,12 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Literal
 
-    from numpy.typing import NDArray
-
+    from engine.backend.types import Floats
     from engine.model.knowledge import Number
 
     Array = Any
-    Floats = NDArray[np.float64]
     Values = Mapping[ParameterKey, Array]
 
 # Bounds of the prior mean of a share: a mean of 0 or 1 could never be moved.

@@ -12,10 +12,7 @@ import numpy as np
 from scipy.special import bdtrik, betaincc, betaincinv
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Ints = NDArray[np.int64]
-    Mask = NDArray[np.bool_]
+    from engine.backend.types import Bools, Ints
 
 
 def fewest(alpha: float, share: float) -> int:
@@ -23,7 +20,7 @@ def fewest(alpha: float, share: float) -> int:
     return math.ceil(math.log(share) / math.log1p(-alpha) - 1e-12)
 
 
-def passes(n: Ints | int, errors: Ints | int, alpha: float, share: float) -> Mask:
+def passes(n: Ints | int, errors: Ints | int, alpha: float, share: float) -> Bools:
     """Return whether counts reject that more than alpha err: P(Binomial(n, alpha) <= errors) <= share."""
     return np.asarray(tail(n, errors, alpha) <= share)
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    Floats = NDArray[np.float64]
-    Ints = NDArray[np.int64]
+    from engine.backend.types import Floats, Ints
+
     Scores = Mapping[str, Floats]
 
 LEAST_DEFINED = 0.9

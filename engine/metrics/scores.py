@@ -14,11 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from engine.backend.types import Bools, Floats, Ints
 
-    Floats = NDArray[np.float64]
-    Ints = NDArray[np.int64]
-    Flags = NDArray[np.bool_]
 
 CLIP = 1e-6
 _NO_ITEM = "no item has both gold and a prediction"
@@ -227,7 +224,7 @@ class SelectiveScore:
 
     wrong: Floats
     risk: Floats
-    accepted: Flags | None = None
+    accepted: Bools | None = None
     ranked: bool = True
 
     @cached_property

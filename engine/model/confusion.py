@@ -11,12 +11,10 @@ from engine.backend.arrays import asarray_like, namespace
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
+    from engine.backend.types import Floats
     from engine.model.knowledge import Variable
 
     Array = Any
-    Floats = NDArray[np.float64]
 
 # Smallest argument of a logarithm or square root.
 LEAST = 1e-300

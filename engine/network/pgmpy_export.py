@@ -23,13 +23,12 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from numpy.typing import NDArray
     from pgmpy.factors.discrete import TabularCPD
     from pgmpy.models import DiscreteBayesianNetwork
 
+    from engine.backend.types import Floats
     from engine.network.values import Factor, NetworkValues, Node
 
-    Floats = NDArray[np.float64]
 
 TRUTH = ("true", "false")
 OBSERVED = ("coupling", "rule")

@@ -19,11 +19,8 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from numpy.typing import NDArray
-
+    from engine.backend.types import Bools, Floats, Ints
     from engine.model.formula import In
-
-    Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -41,8 +38,8 @@ class Node:
     size: int
     variables: tuple[str, ...] = ()
     parents: tuple[str, ...] = ()
-    index: NDArray[np.int64] | None = field(default=None, compare=False)
-    function: NDArray[np.int64] | None = field(default=None, compare=False)
+    index: Ints | None = field(default=None, compare=False)
+    function: Ints | None = field(default=None, compare=False)
     cell: str = ""
 
 
@@ -58,7 +55,7 @@ class StateRun:
     start: int
     stop: int
     sizes: tuple[int, ...]
-    states: tuple[slice | NDArray[np.int64], ...] = field(compare=False)
+    states: tuple[slice | Ints, ...] = field(compare=False)
 
 
 @dataclass(frozen=True)
@@ -93,7 +90,7 @@ def grids_of(nodes: Mapping[str, Node], blocks: Iterable[str]) -> dict[str, Grid
     return grids
 
 
-def _range(states: NDArray[np.int64]) -> slice | NDArray[np.int64]:
+def _range(states: Ints) -> slice | Ints:
     """Return a slice where states follow one another; a slice copies nothing."""
     low, high = int(states[0]), int(states[-1]) + 1
     return slice(low, high) if high - low == len(states) else states
@@ -151,8 +148,8 @@ class CompiledRule:
     p_if: float
     weight: float
     nodes: tuple[str, ...]
-    condition: NDArray[np.bool_] = field(compare=False)
-    violated: NDArray[np.bool_] = field(compare=False)
+    condition: Bools = field(compare=False)
+    violated: Bools = field(compare=False)
 
 
 @dataclass(frozen=True)

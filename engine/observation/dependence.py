@@ -36,11 +36,9 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
+    from engine.backend.types import Floats
     from engine.model.knowledge import Dependence, Observer
 
-    Floats = NDArray[np.float64]
 
 # Steps of both iterations: more of them changed no posterior that was tried by .001.
 EM_STEPS = 30

@@ -40,15 +40,12 @@ from engine.observation.kernels import LEAST, LabelKernel, NumberKernel, label_k
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from numpy.typing import NDArray
-
+    from engine.backend.types import Bools, Floats, Ints
     from engine.model.knowledge import Knowledge, LabelInstrument, Variable
     from engine.model.responses import Answers
     from engine.network.network import Network
 
     Array = Any
-    Floats = NDArray[np.float64]
-    Ints = NDArray[np.int64]
     Kernel = LabelKernel | NumberKernel
 
 # Readings of an item under halo at most: each doubles its rows.
@@ -72,7 +69,7 @@ class Evidence:
     row_item: Ints
     log_weight: Array
     log_likelihood: Mapping[str, Array]
-    has_evidence: NDArray[np.bool_]
+    has_evidence: Bools
     on: Ints
 
     def part(self, start: int, stop: int, first: int, last: int) -> Evidence:
@@ -96,7 +93,7 @@ class _Pairs:
 
     row: Ints
     reading: Ints
-    on: NDArray[np.bool_]
+    on: Bools
 
 
 @dataclass(frozen=True)
@@ -124,7 +121,7 @@ class _Contribution:
     pattern: Ints
     row: Ints
 
-    def within(self, rows: NDArray[np.bool_]) -> _Contribution:
+    def within(self, rows: Bools) -> _Contribution:
         """Return the contribution to some rows of the evidence; rows: a mask (rows,)."""
         used = rows[self.row]
         return _Contribution(self.observer, self.table, self.pattern[used], self.row[used])
@@ -137,7 +134,7 @@ class Contributions:
     row_item: Ints
     pairs: _Pairs
     log_weight: Array
-    has_evidence: NDArray[np.bool_]
+    has_evidence: Bools
     contributions: Mapping[str, list[_Contribution]]
 
 
@@ -254,7 +251,7 @@ class ObservationModel:
         readings = answers.reading_item[self.switched(answers)]
         return 2 ** np.bincount(readings, minlength=len(answers.items))
 
-    def switches(self, answers: Answers) -> NDArray[np.bool_]:
+    def switches(self, answers: Answers) -> Bools:
         """Return which readings' switches are on in each row of one item's evidence, (rows, readings)."""
         row_item, pairs, _ = self._expand(answers, self.switched(answers))
         on = np.zeros((len(row_item), len(answers.reading_item)), dtype=bool)
@@ -262,7 +259,7 @@ class ObservationModel:
         return on
 
     def of_readings(
-        self, answers: Answers, observer: int, name: str, on: NDArray[np.bool_]
+        self, answers: Answers, observer: int, name: str, on: Bools
     ) -> Iterator[tuple[int, Floats]]:
         """Yield an observer's readings of one item about a variable, with P(answers | type), (paths, M).
 
@@ -296,7 +293,7 @@ class ObservationModel:
         reported = self._report(answers, observer, name, kernel)
         return reported.reading, reported.table[reported.pattern]
 
-    def switched(self, answers: Answers) -> NDArray[np.bool_]:
+    def switched(self, answers: Answers) -> Bools:
         """Return which readings may follow their label, (R,): those under halo, with more than a label."""
         more = np.zeros(len(answers.reading_item), dtype=bool)
         for name, labels in answers.labels.items():
@@ -359,7 +356,7 @@ class ObservationModel:
     def _zeros(self, *shape: int) -> Array:
         return asarray_like(np.zeros(shape), self.carry)
 
-    def _expand(self, answers: Answers, switched: NDArray[np.bool_]) -> tuple[Ints, _Pairs, Array]:
+    def _expand(self, answers: Answers, switched: Bools) -> tuple[Ints, _Pairs, Array]:
         """Return the rows' items, all (row, reading) pairs, and the rows' log-weights."""
         items, item_of = len(answers.items), answers.reading_item
         if not switched.any():
@@ -422,9 +419,7 @@ class ObservationModel:
         patterns, pattern = distinct_rows(counts[answered].astype(np.float64))
         return _Report(answered, pattern, kernel.log_likelihood(patterns))
 
-    def _add_followed(
-        self, followed: Array, switched: NDArray[np.bool_], imagined: Array, reported: _Report
-    ) -> None:
+    def _add_followed(self, followed: Array, switched: Bools, imagined: Array, reported: _Report) -> None:
         """Add to `followed` (readings, K + 1) the log-likelihood of answers that follow each label.
 
         What a label implies is imagined once a reading, from the knowledge, and then answered as often as
@@ -687,7 +682,7 @@ class ObservationModel:
         answers: Answers,
         observer: int,
         name: str,
-        followed: NDArray[np.bool_] | None = None,
+        followed: Bools | None = None,
         collected: Contributions | None = None,
     ) -> Floats | None:
         """Return P(type that an observer settles on | state, other observers' answers), (rows, K, M).

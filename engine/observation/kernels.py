@@ -40,12 +40,10 @@ from engine.backend.arrays import asarray_like, gammaln, namespace, ndtr
 from engine.model.confusion import confused_scatter, own_answers
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from engine.backend.types import Floats, Ints
     from engine.model.knowledge import LabelInstrument, NumberInstrument, Variable
 
     Array = Any
-    Floats = NDArray[np.float64]
 
 # Probabilities are at least this before a log is taken.
 LEAST = 1e-300
@@ -63,7 +61,7 @@ class LabelKernel:
 
     mix: Array
     alpha: Array
-    answer_of: NDArray[np.int64]
+    answer_of: Ints
     share: Array
     weight: float
     tails: Array | None
