@@ -113,7 +113,7 @@ class DualProblem:
         by_clique: dict[int, list[tuple[int, Tensor]]] = {}
         for column, nodes, table in features:
             index, wide = aligned_table(self.steps, nodes, torch.as_tensor(table))
-            full = wide.expand(len(wide), *self.static[index].shape[1:]).flatten(1)
+            full = torch.as_tensor(wide).expand(len(wide), *self.static[index].shape[1:]).flatten(1)
             by_clique.setdefault(index, []).append((column, full))
         designs: list[tuple[list[int], Tensor] | None] = [None] * len(self.steps)
         for index, members in by_clique.items():
@@ -149,7 +149,7 @@ class DualProblem:
             for t, p in zip(tables, peaks, strict=True)
         ]
         total, _ = collect(self.steps, linear, {})
-        log_z: Tensor = total[:, 0] + sum(peaks)
+        log_z: Tensor = self.torch.as_tensor(total)[:, 0] + sum(peaks)
         return log_z
 
     def derivatives(self, parameters: Floats, count: int | None = None) -> tuple[Floats, Floats, Floats]:

@@ -277,7 +277,9 @@ class PredictiveSampler:
         """Sample answers of an observer that settles as declared, (n, paths, batches, states)."""
         kernel = self.observations.kernels[self.observer, name]
         if isinstance(kernel, LabelKernel):
-            return self._sample_labels(name, kernel, kernel.mix[None], continued, other_counts, truth)
+            return self._sample_labels(
+                name, kernel, np.asarray(kernel.mix)[None], continued, other_counts, truth
+            )
         return self._sample_numbers(name, kernel, continued, other_counts, truth)
 
     def _sample_labels(
@@ -295,7 +297,7 @@ class PredictiveSampler:
             (n, paths, batches, states): P(sampled answers | state, answers so far).
         """
         n, batches = len(truth), self.batches
-        alpha = kernel.alpha
+        alpha = np.asarray(kernel.alpha)
         type_given = self._type_given(kernel, settled, continued, other_counts)
         rows = np.arange(n)[:, None]
         urn = alpha[None] + continued[:, None, :]
@@ -374,5 +376,5 @@ def _choose(p: Floats, u: Floats) -> Ints:
 
 def _likelihood(kernel: LabelKernel, counts: Floats) -> Floats:
     """Return P(counts | type) up to a factor a row, (n, types)."""
-    logs = kernel.log_likelihood(counts)
+    logs = np.asarray(kernel.log_likelihood(counts))
     return np.asarray(np.exp(logs - logs.max(1, keepdims=True)))

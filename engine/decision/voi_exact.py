@@ -366,7 +366,7 @@ class _AnswerSampler:
                 counts = np.bincount(column.answer[continued], weight[continued], len(counts)).astype(
                     np.float64
                 )
-            labels[name] = draw_labels(kernel.alpha[kind] + counts, count, self.rng)
+            labels[name] = draw_labels(np.asarray(kernel.alpha)[kind] + counts, count, self.rng)
         return labels, numbers
 
     def _seen_root(self) -> Ints:
@@ -379,7 +379,7 @@ class _AnswerSampler:
     def _types(self, name: str, kernel: LabelKernel | NumberKernel, seen_root: Ints) -> Ints:
         """Draw the type that the reading brings out of a variable, (paths,)."""
         paths = len(self.drawn.on)
-        fresh = kernel.mix[self.drawn.truth[name]]
+        fresh = np.asarray(kernel.mix)[self.drawn.truth[name]]
         weight, continued_likelihood = (
             self._settled_given_others(name, fresh),
             np.ones((paths, fresh.shape[1])),

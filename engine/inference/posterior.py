@@ -13,11 +13,11 @@ from contextlib import nullcontext
 from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.backend.arrays import namespace
+from engine.backend.arrays import is_tensor, namespace
 from engine.backend.threads import torch_threads
 from engine.errors import SekeError
 from engine.model.responses import cuts_of
@@ -35,14 +35,15 @@ from engine.observation.evidence import ObservationModel
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from engine.backend.types import Floats, Ints
+    import torch
+
+    from engine.backend.types import Array, Floats, Ints
     from engine.model.knowledge import Knowledge, Variable
     from engine.model.responses import Answers
     from engine.network.network import Network
     from engine.network.values import Clique
     from engine.observation.evidence import Evidence
 
-    Array = Any
 
 # Rows of evidence built at once.
 MOST_ROWS = 8192
@@ -88,10 +89,10 @@ class _Tree:
     tables: tuple[Array, ...]
     outlets: tuple[Readout, ...]
 
-    def convert(self, array: Floats) -> Array:
+    def convert(self, array: Array) -> Array:
         """Return the array converted to the library, type and device of this tree."""
         like = self.tables[0]
-        return array if isinstance(like, np.ndarray) else _tensor(array, like.dtype, like.device)
+        return _tensor(array, like.dtype, like.device) if is_tensor(like) else array
 
     def as_tensors(self, device: str, single: bool) -> _Tree:
         """Return this tree as torch tensors on a device."""
@@ -119,14 +120,14 @@ def _check_device(device: str) -> None:
         raise SekeError(message) from None
 
 
-def _tensor(array: Floats, kind: Any, device: Any) -> Array:
+def _tensor(array: Array, kind: torch.dtype, device: torch.device | str) -> Array:
     import torch
 
     return torch.as_tensor(array).to(device=device, dtype=kind)
 
 
 def _numpy(array: Array) -> Floats:
-    return np.asarray(array if isinstance(array, np.ndarray) else array.cpu().numpy(), dtype=np.float64)
+    return np.asarray(array.cpu().numpy() if is_tensor(array) else array, dtype=np.float64)
 
 
 class Inference:
@@ -343,7 +344,7 @@ class Inference:
         self, tree: _Tree, evidence: Evidence, evidence_rows: Ints
     ) -> tuple[dict[str, Array], Floats]:
         """Return the likelihoods of rows with evidence, linear with peak 1, and the rows' log-scales."""
-        scale, linear = evidence.log_weight.copy(), {}
+        scale, linear = np.array(evidence.log_weight), {}
         for name, logs in evidence.log_likelihood.items():
             if name != self.network.root and len(evidence_rows):
                 part = tree.convert(logs if len(evidence_rows) == len(scale) else logs[:, evidence_rows])
@@ -453,7 +454,7 @@ def _answer_odds(evidence: Evidence, name: str, shares: Floats) -> Floats:
 
 def _largest_array(steps: Sequence[Clique], held: Sequence[CliqueState]) -> int:
     """Return the size per item of the largest array of the two passes, in numbers."""
-    sizes = [messages.static.size // messages.static.shape[-1] for messages in held]
+    sizes = [math.prod(messages.static.shape[:-1]) for messages in held]
     for step in steps:
         runs = step.grid.runs if step.grid else ()
         sizes.append(max((run.stop - run.start for run in runs), default=math.prod(step.sizes)))

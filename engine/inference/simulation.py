@@ -257,7 +257,7 @@ class SimulatedObserver:
         return choose(given, rng.random(self.items))
 
     def _draw_fresh(self, name: str, rng: np.random.Generator) -> Ints:
-        return choose(self.kernels[name].mix[self.truth[name]], rng.random(self.items))
+        return choose(np.asarray(self.kernels[name].mix)[self.truth[name]], rng.random(self.items))
 
     def _follow_label(self, question: str, reading_types: dict[str, Ints], rng: np.random.Generator) -> None:
         """Replace the types by those that the label implies, in items whose switch is on."""
@@ -269,7 +269,7 @@ class SimulatedObserver:
         on = rng.random(self.items) < halo
         label = self.observations.seen_state[self.index][reading_types[root]]
         for name in (name for name in reading_types if name != root):
-            implied = self.observations.imagined[self.index, name][label]
+            implied = np.asarray(self.observations.imagined[self.index, name])[label]
             reading_types[name] = np.where(on, choose(implied, rng.random(self.items)), reading_types[name])
 
 
@@ -299,7 +299,7 @@ class SimulatedReading:
         for name, kind in self.reading_types.items():
             kernel = self.observer.kernels[name]
             if isinstance(kernel, LabelKernel):
-                self.theta[name] = propensities(kernel.alpha[kind], self.rng)
+                self.theta[name] = propensities(np.asarray(kernel.alpha)[kind], self.rng)
 
     def _answer(self, name: str) -> NDArray[Any]:
         """Draw the next answer of each item about a variable, (N,)."""

@@ -391,7 +391,8 @@ def _check_misread(
     off, misread_off = (
         1 - sum(reading_type.shares[i] * reading_type.repeat for reading_type in types) for i in (0, 1)
     )
-    room = room_for(table, matches, table.min(axis=0), np.float64(off), np.float64(misread_off)).min()
+    least_off = np.float64(off), np.float64(misread_off)
+    room = np.asarray(room_for(table, matches, table.min(axis=0), *least_off)).min()
     if room < 1 - 1e-9:
         known = f"{decimal(round(1 - misread_off, 6))}, of the rest {decimal(round(1 - off, 6))}"
         message = (

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine.backend.arrays import asarray_like, namespace
+from engine.backend.arrays import asarray_like, is_tensor, namespace
 from engine.learning.priors import LEAST_SHARE
 from engine.model.confusion import own_answers, room_for
 from engine.model.parameter_key import ParameterKey
@@ -30,13 +30,12 @@ from engine.observation.kernels import (
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
-    from engine.backend.types import Floats
+    from engine.backend.types import Array, Floats
     from engine.learning.answered_observers import AnsweredObservers
     from engine.model.knowledge import LabelInstrument, NumberInstrument
     from engine.model.parameter_key import What
     from engine.observation.evidence import ObservationModel
 
-    Array = Any
     Values = Mapping[ParameterKey, Array]
 
 # Cells of a one-answer table are at least this before its rows are normalised.
@@ -83,7 +82,9 @@ class ParameterKernels:
         key, instrument = self._answered.key(index, name), self._answered.observers[index].numbers[name]
         like = next(iter(values.values()))
         declared = {what: asarray_like(np.array(getattr(instrument, what)), like) for what in GAUGE}
-        return replace(instrument, **{what: values.get(key.of(what), declared[what]) for what in GAUGE})
+        # Numbers of numpy or torch stand for those of the YAML.
+        gauge: dict[str, Any] = {what: values.get(key.of(what), declared[what]) for what in GAUGE}
+        return replace(instrument, **gauge)
 
     def model_at(self, values: Values) -> ObservationModel:
         """Return the observation model at values of the parameters."""
@@ -140,7 +141,7 @@ class ParameterKernels:
         matches = own_answers(instrument.answers, variable)
         mix, alpha = scatter(table, matches, share, misread, repeat, strength, smooth_least(table, 0))
         size, kinds = len(instrument.answers), len(instrument.types)
-        type_share = share.repeat_interleave(size) if namespace(share) is not np else np.repeat(share, size)
+        type_share = share.repeat_interleave(size) if is_tensor(share) else np.repeat(share, size)
         answer_of = np.tile(np.arange(size), kinds)
         return LabelKernel(mix, alpha, answer_of, type_share, instrument.weight, tails)
 
@@ -270,7 +271,7 @@ def _put_kernel(kernel: LabelKernel | NumberKernel, like: Array) -> LabelKernel 
 
 
 def _copy(array: Array) -> Array:
-    return array.copy() if namespace(array) is np else array.clone()
+    return array.clone() if is_tensor(array) else np.array(array)
 
 
 def _with_diagonal(rows: Array) -> Array:

@@ -168,17 +168,16 @@ class Likelihood:
         if gold and part.log_gold is not None:
             evidence = observations.evidence(part.answers)
             if set(evidence.log_likelihood) <= set(part.states):
-                log_rows = (
-                    asarray_like(part.log_gold[evidence.row_item], evidence.log_weight) + evidence.log_weight
-                )
+                log_rows = torch.as_tensor(part.log_gold[evidence.row_item])
+                log_rows = log_rows + torch.as_tensor(evidence.log_weight)
                 for name, logs in evidence.log_likelihood.items():
                     state = torch.as_tensor(part.states[name][evidence.row_item])
-                    log_rows = log_rows + logs.gather(0, state[None])[0]
+                    log_rows = log_rows + torch.as_tensor(logs).gather(0, state[None])[0]
                 return _by_item(log_rows, evidence)
         evidence, rows = self.rows(part, observations, gold=gold)
-        logs = rows.log_likelihood
-        log_rows = _RowLogZ.apply(self.inference, rows, *logs.values())  # type: ignore[no-untyped-call]
-        return _by_item(log_rows + evidence.log_weight, evidence)
+        row_logs = rows.log_likelihood.values()
+        log_z: Tensor = _RowLogZ.apply(self.inference, rows, *row_logs)  # type: ignore[no-untyped-call]
+        return _by_item(log_z + torch.as_tensor(evidence.log_weight), evidence)
 
     def log_likelihoods(self, observations: ObservationModel, *, gold: bool = True) -> Iterator[Floats]:
         """Yield `of_part` of every part, (N,) each, without derivatives."""
@@ -193,5 +192,5 @@ def _by_item(log_rows: Tensor, evidence: Evidence) -> Tensor:
         return log_rows
     starts = np.flatnonzero(np.diff(evidence.row_item, prepend=-1))
     peak = torch.as_tensor(np.maximum.reduceat(log_rows.detach().numpy(), starts))
-    shares = (log_rows - take_rows(peak, evidence.row_item)).exp()
-    return run_sums(shares, starts).log() + peak  # type: ignore[no-any-return]
+    shares = (log_rows - torch.as_tensor(take_rows(peak, evidence.row_item))).exp()
+    return torch.as_tensor(run_sums(shares, starts)).log() + peak

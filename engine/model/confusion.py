@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,10 +11,9 @@ from engine.backend.arrays import asarray_like, namespace
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from engine.backend.types import Floats
+    from engine.backend.types import Array, Floats
     from engine.model.knowledge import Variable
 
-    Array = Any
 
 # Smallest argument of a logarithm or square root.
 LEAST = 1e-300
@@ -22,7 +21,7 @@ LEAST = 1e-300
 LEAST_CONFUSION = 1e-6
 
 
-def confused_scatter(settled: Array, matches: Floats, repeat: Array) -> Array:
+def confused_scatter(settled: Array, matches: Floats, repeat: Array | float) -> Array:
     """Return R (Y, Y), P(draw | settled answer), with errors in proportion to the confusions.
 
     settled: C (K, Y). matches: (K, Y) 1 where an answer is the truth's own. repeat: ρ.
@@ -38,7 +37,9 @@ def confused_scatter(settled: Array, matches: Floats, repeat: Array) -> Array:
     return repeat * asarray_like(np.eye(size), settled) + (1 - repeat) * off_diagonal
 
 
-def room_for(table: Array, matches: Floats, least: Array, off: Array, misread_off: Array) -> Array:
+def room_for(
+    table: Array, matches: Floats, least: Array, off: Array | float, misread_off: Array | float
+) -> Array:
     """Return the factor by which 1 - ρ and 1 - ρ' may be multiplied at most, (K,); below 1 is not feasible.
 
     off, misread_off: 1 - ρ and 1 - ρ', above 0. Where the habit's share in the answers to x takes all of the

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine.backend.arrays import namespace
+from engine.backend.arrays import is_tensor, namespace
 from engine.network.values import Clique, Grid
 
 if TYPE_CHECKING:
@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
     from networkx import Graph
 
-    Array = Any
+    from engine.backend.types import Array
+
 
 MERGED = 32
 
@@ -158,9 +159,11 @@ def aligned_table(steps: Sequence[Clique], nodes: tuple[str, ...], log_table: Ar
 
 
 def add_to_clique(
-    steps: Sequence[Clique], tables: list[Array], nodes: tuple[str, ...], log_table: Array
+    steps: Sequence[Clique], tables: list[Any], nodes: tuple[str, ...], log_table: Array
 ) -> int:
     """Add a log-table (1 or K, nodes...) to that of the first clique that holds its nodes.
+
+    tables: of one kind of array, which one the caller knows: one a step, (1 or K, nodes...).
 
     Returns:
         The clique's index.
@@ -183,7 +186,7 @@ class CliqueState:
     static: Array
     outside: Array | None
     message: Array
-    peak: Any
+    peak: Array | float
 
 
 def collect(
@@ -200,7 +203,7 @@ def collect(
     Returns:
         (K, N or 1): log Σ_x Π tables · Π evidence; and each clique's state, for `distribute`.
     """
-    total: Array = 0.0
+    total: Any = 0.0  # An array from the first clique on.
     clique_states: list[CliqueState] = []
     for step, table in zip(steps, tables, strict=True):
         private_evidence, static = _static(step, table, evidence)
@@ -209,9 +212,10 @@ def collect(
         value = static if outside is None else static * outside
         gone = [1 + axis for axis, name in enumerate(step.shared) if name not in step.separator]
         message = _sum_out(value, gone)
-        xp, tiny, peak = namespace(message), _tiny(message), 1.0
+        xp, tiny = namespace(message), _tiny(message)
+        peak: Array | float = 1.0
         if step.children:
-            constant = message if xp is np else message.detach()
+            constant = message.detach() if is_tensor(message) else message
             peak = xp.clip(xp.amax(constant, tuple(range(message.ndim - 1))), tiny, None)
             message = message / peak
             total = total + xp.log(peak)
@@ -417,6 +421,7 @@ def _read_grid(grid: Grid, readout: Readout, state: CliqueState, pull: Array, be
 
 
 def _zeros(like: Array, rows: int, columns: int) -> Array:
-    if isinstance(like, np.ndarray):
-        return np.zeros((rows, columns), like.dtype)
-    return like.new_zeros(rows, columns)
+    if is_tensor(like):
+        return like.new_zeros(rows, columns)
+    zeros: Array = np.zeros((rows, columns), like.dtype)
+    return zeros

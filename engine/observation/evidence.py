@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine.backend.arrays import asarray_like, namespace, run_sums, sums_at, take_rows, taken_sums
+from engine.backend.arrays import asarray_like, is_tensor, namespace, run_sums, sums_at, take_rows, taken_sums
 from engine.errors import AnswerError
 from engine.model.confusion import own_answers
 from engine.model.knowledge import NumberInstrument
@@ -40,12 +40,11 @@ from engine.observation.kernels import LEAST, LabelKernel, NumberKernel, label_k
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from engine.backend.types import Bools, Floats, Ints
+    from engine.backend.types import Array, Bools, Floats, Ints
     from engine.model.knowledge import Knowledge, LabelInstrument, Variable
     from engine.model.responses import Answers
     from engine.network.network import Network
 
-    Array = Any
     Kernel = LabelKernel | NumberKernel
 
 # Readings of an item under halo at most: each doubles its rows.
@@ -291,7 +290,7 @@ class ObservationModel:
     ) -> tuple[Ints, Floats]:
         """Return an observer's readings about a variable, (r,), and log P(answers | type) of each, (r, M)."""
         reported = self._report(answers, observer, name, kernel)
-        return reported.reading, reported.table[reported.pattern]
+        return reported.reading, np.asarray(reported.table[reported.pattern])
 
     def switched(self, answers: Answers) -> Bools:
         """Return which readings may follow their label, (R,): those under halo, with more than a label."""
@@ -542,7 +541,7 @@ class ObservationModel:
             return None
         variable = self.knowledge.variables[name]
         answers = [observer.labels[name].answers for observer in observers]
-        mixes = [self.kernels[o, name].mix for o in known]
+        mixes = [np.asarray(self.kernels[o, name].mix) for o in known]
         # Types are answers, each once for every kind of reading.
         tables = [mix.reshape(len(mix), -1, len(a)).sum(1) for mix, a in zip(mixes, answers, strict=True)]
         shares = [
@@ -769,9 +768,10 @@ def _log_mixture(table: Array, mix: Array) -> Array:
 
 def _log(array: Array) -> Array:
     """Return the log of an array, elementwise, its values clipped at LEAST; a numpy array is overwritten."""
-    if namespace(array) is np:
-        return np.log(np.maximum(array, LEAST, out=array), out=array)
-    return array.clip(LEAST).log()
+    if is_tensor(array):
+        return array.clip(LEAST).log()
+    numbers = np.asarray(array)
+    return np.log(np.maximum(numbers, LEAST, out=numbers), out=numbers)
 
 
 def carried_log_likelihood(mix: Array, likelihood: Array, row: Ints, rows: int, carry: Any) -> Array:

@@ -32,7 +32,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -40,10 +40,9 @@ from engine.backend.arrays import asarray_like, gammaln, namespace, ndtr
 from engine.model.confusion import confused_scatter, own_answers
 
 if TYPE_CHECKING:
-    from engine.backend.types import Floats, Ints
+    from engine.backend.types import Array, Floats, Ints
     from engine.model.knowledge import LabelInstrument, NumberInstrument, Variable
 
-    Array = Any
 
 # Probabilities are at least this before a log is taken.
 LEAST = 1e-300
@@ -86,10 +85,10 @@ class NumberKernel:
         instrument, half = self.instrument, self.instrument.grid / 2
         # Far beyond the range, yet finite: an infinite bound has no derivative.
         far = 1e3 * (self.high - self.low)
-        lower = np.where(values <= self.low + 1e-9, self.low - far, values - half)[:, None]
-        upper = np.where(values >= self.high - 1e-9, self.high + far, values + half)[:, None]
+        lower: Array = np.where(values <= self.low + 1e-9, self.low - far, values - half)[:, None]
+        upper: Array = np.where(values >= self.high - 1e-9, self.high + far, values + half)[:, None]
         # An end of the range is half a cell of the grid.
-        width = (np.minimum(upper, self.high) - np.maximum(lower, self.low)) / (self.high - self.low)
+        width: Array = (np.minimum(upper, self.high) - np.maximum(lower, self.low)) / (self.high - self.low)
         nodes, lower, upper, width = (
             asarray_like(array, self.mix) for array in (self.nodes, lower, upper, width)
         )
@@ -133,8 +132,8 @@ def settled_kernel(
     settled: Array,
     variable: Variable,
     instrument: LabelInstrument,
-    repeat: Array,
-    strength: Array,
+    repeat: Array | float,
+    strength: Array | float,
     tails: Array | None,
 ) -> LabelKernel:
     """Build the kernel of an observer that settles on (K, Y), around which its draws scatter."""
