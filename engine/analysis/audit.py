@@ -142,7 +142,7 @@ def _deviations(inference: Inference) -> Iterator[Deviation]:
 
 
 def _moments(network: Network, names: tuple[str, ...], state: int) -> tuple[Floats, Floats, Floats]:
-    """Return the compiled mean, sd and correlation of the interval variables; uniform within bins."""
+    """Return the compiled mean and sd, (F,), and correlation (F, F) of interval variables."""
     node = next(node for node in network.nodes.values() if node.variables == names)
     assert node.index is not None
     edges = [np.array(network.edges[name]) for name in names]

@@ -21,7 +21,7 @@ _FOR_NUMPY = (np.ndarray, np.generic, float, int)
 
 
 def is_tensor(array: object) -> TypeGuard[torch.Tensor]:
-    """Return whether an array is torch's; all else, numbers too, are for numpy."""
+    """Return whether an array, of any shape, is torch's; all else, numbers too, are for numpy."""
     return not isinstance(array, _FOR_NUMPY)
 
 

@@ -35,7 +35,7 @@ class Array(Protocol):
 
     @property
     def T(self) -> Array:  # noqa: N802 (so both call it)
-        """Return the transpose of a matrix."""
+        """Return the transpose (n, m) of a matrix (m, n)."""
 
     def __array__(self) -> Floats: ...
     def __float__(self) -> float: ...
@@ -59,13 +59,13 @@ class Array(Protocol):
         """Return the numbers in another shape."""
 
     def squeeze(self, *axis: Any, **options: Any) -> Array:
-        """Return the array without axes of size 1."""
+        """Return the numbers in a shape without axes of size 1."""
 
     def sum(self, *axis: Any, **options: Any) -> Array:
-        """Return the sum over axes, or of all."""
+        """Return the sum over axes, of the shape without them; of all a scalar."""
 
     def mean(self, *axis: Any, **options: Any) -> Array:
-        """Return the mean over axes, or of all."""
+        """Return the mean over axes, of the shape without them; of all a scalar."""
 
 
 class Namespace(Protocol):

@@ -134,7 +134,7 @@ def _dual_problem(partial: PartialNetwork) -> DualProblem:
 
 
 def _start_parameters(partial: PartialNetwork) -> Floats | None:
-    """Return the parameters of the near network, as far as it has the same tables."""
+    """Return the parameters (K, J + F + R) of the near network; None where its tables are others."""
     c = partial.constraints
     if partial.near is None or c is None or not partial.nodes:
         return None
@@ -195,6 +195,7 @@ def _solve_by_strength(model: DualProblem, strengths: Sequence[float]) -> Soluti
 
 
 def _without(bounds: Floats, rules: list[int]) -> Floats:
+    """Return the bounds (R,) with 0 for some rules, which drops them."""
     changed = bounds.copy()
     changed[rules] = 0
     return changed

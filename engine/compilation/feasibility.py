@@ -89,6 +89,7 @@ class _Programme:
             self.size += len(self.weights) * int(allowed.sum())
 
     def _allowed(self, cells: dict[str, Ints]) -> Bools:
+        """Return which cells of a clique its functions allow, (cells,); cells: node -> (cells,) states."""
         size = len(next(iter(cells.values())))
         allowed = np.ones(size, dtype=bool)
         for name, index in cells.items():
@@ -103,7 +104,7 @@ class _Programme:
         return slice(start, start + count)
 
     def _event(self, rule: CompiledRule, table: Bools) -> Floats:
-        """Return the coefficients of P(event) for a table (root states, rule nodes...)."""
+        """Return the coefficients (size,) of P(event) for a table (root states, rule nodes...)."""
         clique = next(i for i, c in enumerate(self.cliques) if set(rule.nodes) <= set(c))
         row = np.zeros(self.size)
         cells = tuple(self.cells[clique][n] for n in rule.nodes)
@@ -112,15 +113,18 @@ class _Programme:
         return row
 
     def condition(self, rule: CompiledRule) -> Floats:
-        """Return the coefficients of P(if)."""
+        """Return the coefficients of P(if), (size,)."""
         return self._event(rule, rule.condition)
 
     def conclusion(self, rule: CompiledRule) -> Floats:
-        """Return the coefficients of P(if & then)."""
+        """Return the coefficients of P(if & then), (size,)."""
         return self._event(rule, rule.condition & ~rule.violated)
 
     def constraints(self) -> tuple[Floats, Floats]:
-        """Return equations A x = b: declared tables and moments, agreement on separators."""
+        """Return the equations A x = b: declared tables and moments, agreement on separators.
+
+        A is sparse, (equations, size); b: (equations,).
+        """
         from scipy.sparse import coo_matrix
 
         entries: list[tuple[int, int, float]] = []

@@ -224,6 +224,7 @@ class Preposterior:
         return errors
 
     def _error(self, nothing: Answers, now: Posterior, asking: _Asking, drawn: _Drawn) -> Floats:
+        """Return the Bayes error of each pair of root states after one answer, (K, K), as `pair_errors`."""
         kernel = self.observations.kernels[asking.observer, asking.names[0]]
         if len(asking.names) == 1 and isinstance(kernel, LabelKernel):
             _, p, after = self.patterns(nothing, now, asking.names[0], asking, 1)
@@ -370,7 +371,7 @@ class _AnswerSampler:
         return labels, numbers
 
     def _seen_root(self) -> Ints:
-        """Draw what the reading brings out of the root."""
+        """Return what the reading brings out of the root, drawn, (paths,)."""
         kernel = self.observations.kernels.get((self.asking.observer, self.root))
         if kernel is None:
             return np.zeros(len(self.drawn.on), dtype=np.int64)

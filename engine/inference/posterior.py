@@ -90,7 +90,7 @@ class _Tree:
     outlets: tuple[Readout, ...]
 
     def convert(self, array: Array) -> Array:
-        """Return the array converted to the library, type and device of this tree."""
+        """Return the array, of the same shape, in the library, type and device of this tree."""
         like = self.tables[0]
         return _tensor(array, like.dtype, like.device) if is_tensor(like) else array
 
@@ -121,12 +121,14 @@ def _check_device(device: str) -> None:
 
 
 def _tensor(array: Array, kind: torch.dtype, device: torch.device | str) -> Array:
+    """Return an array as a tensor of the same shape."""
     import torch
 
     return torch.as_tensor(array).to(device=device, dtype=kind)
 
 
 def _numpy(array: Array) -> Floats:
+    """Return an array as numpy's, of the same shape."""
     return np.asarray(array.cpu().numpy() if is_tensor(array) else array, dtype=np.float64)
 
 
@@ -301,6 +303,7 @@ class Inference:
     def _chunk_log_evidence(
         self, tree: _Tree, evidence: Evidence, stacked: Floats | None
     ) -> tuple[Floats, Floats]:
+        """Return log Z, (items,), and each row's share in it, (rows,); fill `stacked` unless it is None."""
         evidence_rows = np.flatnonzero(evidence.has_evidence)
         u, scale = self._likelihoods(tree, evidence, evidence_rows)
         logs = np.repeat(self._log_z_prior, len(evidence.row_item), axis=1)
@@ -343,7 +346,10 @@ class Inference:
     def _likelihoods(
         self, tree: _Tree, evidence: Evidence, evidence_rows: Ints
     ) -> tuple[dict[str, Array], Floats]:
-        """Return the likelihoods of rows with evidence, linear with peak 1, and the rows' log-scales."""
+        """Return the likelihoods of rows with evidence, linear with peak 1, and the rows' log-scales.
+
+        Variable -> (states, rows with evidence), and (rows,).
+        """
         scale, linear = np.array(evidence.log_weight), {}
         for name, logs in evidence.log_likelihood.items():
             if name != self.network.root and len(evidence_rows):
@@ -385,7 +391,7 @@ class _RowLayout:
         return np.stack([formula.holds(values) for formula in variable.formulas]).astype(np.float64)
 
     def _values(self, name: str) -> Floats:
-        """Return the bins' centres of an interval variable."""
+        """Return the centres of an interval variable's bins, (bins,)."""
         edges = np.array(self.network.edges[name])
         return np.asarray((edges[:-1] + edges[1:]) / 2)
 
@@ -462,7 +468,7 @@ def _largest_array(steps: Sequence[Clique], held: Sequence[CliqueState]) -> int:
 
 
 def _log_sum_and_shares(logs: Floats) -> tuple[Floats, Floats]:
-    """Return the log of the sum over the first axis, and the shares in it."""
+    """Return the log of the sum over the first axis, (rows,), and the shares in it, (K, rows)."""
     peak = logs.max(0)
     shares = np.exp(logs - peak)
     total = shares.sum(0)

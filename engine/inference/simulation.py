@@ -190,6 +190,7 @@ def draw_numbers(kernel: NumberKernel, kind: Ints, count: int, rng: np.random.Ge
 
 
 def _draw_any_number(kernel: NumberKernel, shape: tuple[int, ...], rng: np.random.Generator) -> Floats:
+    """Draw numbers of the grid, all equally likely, in this shape."""
     steps = round((kernel.high - kernel.low) / kernel.instrument.grid)
     return np.asarray(kernel.low + kernel.instrument.grid * rng.integers(0, steps + 1, shape))
 
@@ -257,6 +258,7 @@ class SimulatedObserver:
         return choose(given, rng.random(self.items))
 
     def _draw_fresh(self, name: str, rng: np.random.Generator) -> Ints:
+        """Draw each item's type given its truth alone, (N,)."""
         return choose(np.asarray(self.kernels[name].mix)[self.truth[name]], rng.random(self.items))
 
     def _follow_label(self, question: str, reading_types: dict[str, Ints], rng: np.random.Generator) -> None:

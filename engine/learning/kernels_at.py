@@ -230,7 +230,7 @@ class ParameterKernels:
 
 
 def _headroom(table: Array, matches: Floats, right: Array, misread: Array) -> Array:
-    """Return the factor by which kinds of reading shrink to fit the room of their table; 1 if it is wide."""
+    """Return the factor, a scalar, by which kinds of reading shrink to fit their table; 1 if it is wide."""
     headroom = room_for(table, matches, smooth_least(table, 0), right, misread)
     xp = namespace(headroom)
     return smooth_least(xp.concatenate([headroom, xp.ones_like(headroom[:1])]), 0, 8 * SMOOTH_POWER)
@@ -254,7 +254,7 @@ def rate_tables(specificity: Array, sensitivity: Array) -> Array:
 
 
 def smooth_least(array: Array, axis: int, power: int = SMOOTH_POWER) -> Array:
-    """Return a smooth lower bound of the minimum along an axis, of numbers above 0."""
+    """Return a smooth lower bound of the minima of positive numbers along an axis; the shape lacks it."""
     xp = namespace(array)
     least = xp.amin(array, axis, keepdims=True)
     return ((least / array) ** power).sum(axis) ** (-1 / power) * least.squeeze(axis)
@@ -271,6 +271,7 @@ def _put_kernel(kernel: LabelKernel | NumberKernel, like: Array) -> LabelKernel 
 
 
 def _copy(array: Array) -> Array:
+    """Return a copy, of the same shape."""
     return array.clone() if is_tensor(array) else np.array(array)
 
 

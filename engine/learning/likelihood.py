@@ -56,6 +56,7 @@ class _RowLogZ(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, inference: Inference, evidence: Evidence, *logs: Tensor) -> Tensor:
+        """Return log Z, (rows,); logs: (states, rows) of each variable of the evidence."""
         names = tuple(evidence.log_likelihood)
         known = {
             name: log_likelihood.detach().numpy() for name, log_likelihood in zip(names, logs, strict=True)
@@ -74,6 +75,7 @@ class _SumOverItems(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, likelihood: Likelihood, make: Make, gold: bool, *values: Tensor) -> Tensor:
+        """Return the sum, a scalar."""
         leaves = [value.detach().clone().requires_grad_() for value in values]
         total = 0.0
         with torch_threads(likelihood.inference.threads), torch.enable_grad():
@@ -130,7 +132,7 @@ class Likelihood:
         return log_gold if (log_gold > IMPOSSIBLE / 2).all() else None
 
     def total(self, make: Make, values: Sequence[Tensor], *, gold: bool = True) -> Tensor:
-        """Return Σ log P(answers, gold), nats, or without gold Σ log P(answers).
+        """Return Σ log P(answers, gold), nats, a scalar, or without gold Σ log P(answers).
 
         make: values -> observation model.
         """

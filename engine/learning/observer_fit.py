@@ -334,7 +334,7 @@ def _find_mode(whole: Target, part: Target, share: float, progress: Progress) ->
 
 
 def _covariance_root(hessian: Floats, root: Floats) -> Floats:
-    """Return a square root of the covariance whose inverse is this Hessian in coordinates x = root z."""
+    """Return a square root (P, P) of the covariance whose inverse is this Hessian in z, x = root z."""
     values, vectors = np.linalg.eigh(hessian)
     # Where the density is not concave, as far from its mode, the prior's width stays.
     safe = np.where(values > 1e-3, values, 1.0)
@@ -364,7 +364,11 @@ def minimise_potential(target: Target, x: Floats, root: Floats, stage: str, prog
 def _fit_gaussian(
     target: Target, x: Floats, root: Floats, settings: FitSettings, progress: Progress
 ) -> tuple[Floats, Floats]:
-    """Fit Pyro's AutoMultivariateNormal by SVI, begun at a mode; return its centre and square root."""
+    """Fit Pyro's AutoMultivariateNormal by SVI, begun at a mode.
+
+    Returns:
+        Its centre, (P,), and the square root of its covariance, (P, P).
+    """
     import pyro
     from pyro.infer import SVI, Trace_ELBO
     from pyro.infer.autoguide import AutoMultivariateNormal

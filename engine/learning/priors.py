@@ -155,7 +155,9 @@ class Site:
         return made.to_event(self.mean.ndim)
 
     def sample(self, values: Values) -> Tensor:
-        """Sample the site within a Pyro model, given the values of the sites before.
+        """Return a sample of the site, of the mean's shape, within a Pyro model.
+
+        values: those of the sites before.
 
         Above a floor 1 - y the share v of the room y is sampled, x = (1 - y) + y v; the density of x is the
         prior's, dx = y dv.
@@ -174,20 +176,20 @@ class Site:
         return value
 
     def log_density(self, share: Tensor, values: Values, prior: Any) -> Tensor:
-        """Return the site's term of the log density at a sampled share; prior: its `prior`."""
+        """Return the site's term of the log density at a sampled share, a scalar; prior: its `prior`."""
         value = share if self.floor is None else self.value(share, values).clip(1e-9, 1 - 1e-9)
         density: Tensor = prior.log_prob(value)
         return density if self.floor is None else density + values[self.floor].log().sum()
 
     def share(self, value: Tensor, values: Values) -> Tensor:
-        """Return the share that is sampled where the parameter has this value."""
+        """Return the share that is sampled where the parameter has this value, of the same shape."""
         if self.floor is None:
             return value
         room = values[self.floor]
         return ((value - (1 - room)) / room).clip(LEAST_SHARE, MOST_SHARE)
 
     def value(self, share: Tensor, values: Values) -> Tensor:
-        """Return the parameter's value where this share is sampled."""
+        """Return the parameter's value where this share is sampled, of the same shape."""
         if self.floor is None:
             return share
         room = values[self.floor]

@@ -21,7 +21,10 @@ def fewest(alpha: float, share: float) -> int:
 
 
 def passes(n: Ints | int, errors: Ints | int, alpha: float, share: float) -> Bools:
-    """Return whether counts reject that more than alpha err: P(Binomial(n, alpha) <= errors) <= share."""
+    """Return whether counts, of any shape, reject that more than alpha err.
+
+    They do where P(Binomial(n, alpha) <= errors) <= share.
+    """
     return np.asarray(tail(n, errors, alpha) <= share)
 
 

@@ -27,7 +27,7 @@ class Formula(Protocol):
         """Return the names of the variables in the formula."""
 
     def holds(self, values: Values) -> Bools:
-        """Return where it is true; `values` gives each variable's state indices, broadcastable."""
+        """Return where it is true, of the shape that the values, indices of states, broadcast to."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class In:
         return frozenset({self.variable})
 
     def holds(self, values: Values) -> Bools:
-        """Return where the variable's state is one of `states`."""
+        """Return where the variable's state is one of `states`, of its values' shape."""
         return np.isin(values[self.variable], sorted(self.states))
 
 
@@ -57,7 +57,7 @@ class Not:
         return self.part.variables()
 
     def holds(self, values: Values) -> Bools:
-        """Return where the part is false."""
+        """Return where the part is false, of the part's shape."""
         return ~self.part.holds(values)
 
 
@@ -76,7 +76,7 @@ class Count:
         return frozenset().union(*(part.variables() for part in self.parts))
 
     def holds(self, values: Values) -> Bools:
-        """Return where the number of true parts is allowed."""
+        """Return where the number of true parts is allowed, of the shape that they broadcast to."""
         total = sum((part.holds(values).astype(np.int64) for part in self.parts), np.zeros((), np.int64))
         return np.isin(total, sorted(self.allowed))
 

@@ -226,7 +226,7 @@ def collect(
 
 
 def _static(step: Clique, table: Array, evidence: Mapping[str, Array]) -> tuple[Any, Array]:
-    """Sum out the private nodes; return the product of their evidence and Σ_P T[k, Q, P] · u[P, n]."""
+    """Return the private nodes' evidence u, and Σ_P T[k, Q, P] · u[P, n], (K, shared..., N or 1)."""
     if step.grid is not None:
         return _static_grid(step.grid, table, evidence)
     outer, inner = table.shape[: 1 + len(step.shared)], table.shape[1 + len(step.shared) :]
@@ -266,7 +266,10 @@ def _product(evidence: Mapping[str, Array], names: Sequence[str], sizes: Sequenc
 def _outside(
     step: Clique, static: Array, evidence: Mapping[str, Array], incoming: Sequence[tuple[Clique, Array]]
 ) -> Array | None:
-    """Multiply what comes to the shared nodes: their evidence, then the children's messages."""
+    """Return the product of what comes to the shared nodes, their evidence and the children's messages.
+
+    None where nothing does, else what broadcasts to (K, shared..., N).
+    """
     sizes, product = static.shape[1:-1], None
     for axis, name in enumerate(step.shared):
         if name in step.evidence and name in evidence:
@@ -356,7 +359,10 @@ def distribute(
 
 
 def _sum_out(array: Array, axes: Sequence[int]) -> Array:
-    """Sum over axes, one after another: far quicker than at once, since items are the last axis."""
+    """Return the sum over axes, of the shape without them.
+
+    One after another: far quicker than at once, since items are the last axis.
+    """
     for axis in reversed(axes):
         before = (slice(None),) * axis
         array = array[(*before, 0)] + array[(*before, 1)] if array.shape[axis] == 2 else array.sum(axis)
@@ -364,7 +370,7 @@ def _sum_out(array: Array, axes: Sequence[int]) -> Array:
 
 
 def _ratio(above: Array, below: Array) -> Array:
-    """Return above / below; 0 where below is 0, since above is 0 there."""
+    """Return above / below, of their shape; 0 where below is 0, since above is 0 there."""
     return above / namespace(below).clip(below, _tiny(below), None)
 
 
@@ -421,6 +427,7 @@ def _read_grid(grid: Grid, readout: Readout, state: CliqueState, pull: Array, be
 
 
 def _zeros(like: Array, rows: int, columns: int) -> Array:
+    """Return zeros (rows, columns) of the kind of an array."""
     if is_tensor(like):
         return like.new_zeros(rows, columns)
     zeros: Array = np.zeros((rows, columns), like.dtype)

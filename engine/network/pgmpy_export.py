@@ -219,6 +219,6 @@ def _words(states: Sequence[str]) -> tuple[str, ...]:
 
 
 def _normalised(logs: Floats, axis: int) -> Floats:
-    """Return exp(logs), summing to one along an axis."""
+    """Return exp(logs), of their shape, summing to one along an axis."""
     linear = np.exp(logs - np.max(logs, axis=axis, keepdims=True))
     return np.asarray(linear / linear.sum(axis=axis, keepdims=True))

@@ -91,7 +91,7 @@ def grids_of(nodes: Mapping[str, Node], blocks: Iterable[str]) -> dict[str, Grid
 
 
 def _range(states: Ints) -> slice | Ints:
-    """Return a slice where states follow one another; a slice copies nothing."""
+    """Return states (n,) as a slice where they follow one another; a slice copies nothing."""
     low, high = int(states[0]), int(states[-1]) + 1
     return slice(low, high) if high - low == len(states) else states
 

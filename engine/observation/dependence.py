@@ -64,7 +64,7 @@ class FamilyLook:
     answer_given: tuple[Floats, ...]
 
     def of_member(self, place: int) -> Floats:
-        """Return W of the member at this place."""
+        """Return W of the member at this place, (K, J, F, Y)."""
         return self.answer_given[self.members.index(place)]
 
 

@@ -238,7 +238,7 @@ class ObservationModel:
         return label_kernel(instrument, variable, self.prior)
 
     def _states_of(self, kernel: LabelKernel, observer: int) -> Ints:
-        """Return for each type the root state that its own answer names, K where it names none."""
+        """Return for each type, (M,), the root state that its own answer names, K where it names none."""
         states = self.network.root_states
         names = self.observers[observer].labels[self.network.root].answers
         return np.array(
@@ -353,10 +353,11 @@ class ObservationModel:
         return Contributions(row_item, pairs, log_weight, has_evidence, contributions)
 
     def _zeros(self, *shape: int) -> Array:
+        """Return zeros of a shape, in the library of the kernels."""
         return asarray_like(np.zeros(shape), self.carry)
 
     def _expand(self, answers: Answers, switched: Bools) -> tuple[Ints, _Pairs, Array]:
-        """Return the rows' items, all (row, reading) pairs, and the rows' log-weights."""
+        """Return the rows' items, all pairs of row and reading, and the rows' log-weights; (rows,) each."""
         items, item_of = len(answers.items), answers.reading_item
         if not switched.any():
             every = np.arange(len(item_of))
@@ -767,7 +768,7 @@ def _log_mixture(table: Array, mix: Array) -> Array:
 
 
 def _log(array: Array) -> Array:
-    """Return the log of an array, elementwise, its values clipped at LEAST; a numpy array is overwritten."""
+    """Return the log of each number, clipped at LEAST, of the array's shape; a numpy array is overwritten."""
     if is_tensor(array):
         return array.clip(LEAST).log()
     numbers = np.asarray(array)
