@@ -114,7 +114,7 @@ class Likelihood:
             self.parts.append(ItemPart(part, part_gold, certain, self._log_gold(part, part_gold, certain)))
 
     def _log_gold(
-        self, answers: Answers, gold: Mapping[str, Floats], certain: Mapping[str, Any]
+        self, answers: Answers, gold: Mapping[str, Floats], certain: Mapping[str, Ints]
     ) -> Floats | None:
         """Return log P(gold), nats, (N,); None if an item lacks gold of an answered variable."""
         if not {*answers.labels, *answers.numbers, *answers.rankings} <= set(certain):

@@ -15,7 +15,7 @@ sensitivity takes.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -29,6 +29,8 @@ from engine.observation.kernels import habit_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Literal
+
+    from numpy.typing import ArrayLike
 
     from engine.backend.types import Floats
     from engine.inference.posterior import Inference
@@ -99,8 +101,8 @@ class ObserverParameters:
         self,
         key: ParameterKey,
         kind: Literal["simplex", "unit", "positive", "real"],
-        mean: Any,
-        width: Any,
+        mean: ArrayLike,
+        width: ArrayLike,
         floor: ParameterKey | None = None,
     ) -> None:
         mean, width = np.array(mean, dtype=np.float64), np.array(width, dtype=np.float64)

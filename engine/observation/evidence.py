@@ -25,7 +25,7 @@ from __future__ import annotations
 
 from copy import copy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -775,7 +775,9 @@ def _log(array: Array) -> Array:
     return np.log(np.maximum(numbers, LEAST, out=numbers), out=numbers)
 
 
-def carried_log_likelihood(mix: Array, likelihood: Array, row: Ints, rows: int, carry: Any) -> Array:
+def carried_log_likelihood(
+    mix: Array, likelihood: Array, row: Ints, rows: int, carry: Array | float
+) -> Array:
     """Return log Σ_m C[x, m] Π_k (κ L_k(m) + (1 - κ) Σ_r C[x, r] L_k(r)), (rows, K).
 
     mix: C (K, M); likelihood: log L_k, (P, M); row: (P,) the row that each reading k belongs to, every row
@@ -793,7 +795,7 @@ def carried_log_likelihood(mix: Array, likelihood: Array, row: Ints, rows: int, 
 
 
 def settled_logs(
-    mix: Array, likelihood: Array, row: Ints, rows: int, carry: Any
+    mix: Array, likelihood: Array, row: Ints, rows: int, carry: Array | float
 ) -> Iterator[tuple[Array, Array]]:
     """Yield log Π_k (κ L_k(m) + (1 - κ) Σ_r C[x, r] L_k(r)) of some rows, (n, K, M), less their peaks (n,).
 
