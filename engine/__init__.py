@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from engine.analysis.weight_of_evidence import Weights as Weights
     from engine.analysis.weight_of_evidence import said_of as said_of
     from engine.analysis.weight_of_evidence import weigh_parts as weigh_parts
+    from engine.backend.types import Bools as Bools
+    from engine.backend.types import Floats as Floats
+    from engine.backend.types import Ints as Ints
     from engine.certification.learn_then_test import certify as certify
     from engine.certification.learn_then_test import split as split
     from engine.certification.sampling_design import design_of as design_of

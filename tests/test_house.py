@@ -34,7 +34,8 @@ KEYS = {"affect", "activations", "grey"}
 # The rooms, floor by floor: whoever imports, also lazily or for types alone, imports from a lower floor.
 FLOORS = {
     "engine": (
-        "errors backend metrics",
+        "backend",
+        "errors metrics",
         "model",
         "language network",
         "compilation observation",
@@ -314,6 +315,29 @@ def test_a_class_name_has_one_meaning():
             if isinstance(node, ast.ClassDef):
                 places.setdefault(node.name, []).append(name)
     assert {name: modules for name, modules in places.items() if len(modules) > 1} == {}
+
+
+# A reader of a call has to know what its array is, without reading the function.
+ARRAY = re.compile(r"\b(Array|Bools|Floats|Ints|NDArray|Tensor)\b")
+SHAPE = re.compile(r"\([^()|]*,[^()|]*\)|\(\.\.\.\)|\b(shape|scalar)\b")
+
+
+def public_functions(node):
+    """Functions of a module, and methods of its classes, whose name has no underscore."""
+    for child in node.body:
+        if isinstance(child, ast.ClassDef | ast.FunctionDef) and not child.name.startswith("_"):
+            yield from [child] if isinstance(child, ast.FunctionDef) else public_functions(child)
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if name.startswith("engine")])
+def test_what_returns_arrays_says_their_shape(name):
+    shapeless = [
+        node.name
+        for node in public_functions(ast.parse(MODULES[name].read_text()))
+        if node.returns and ARRAY.search(ast.unparse(node.returns))
+        if not SHAPE.search(ast.get_docstring(node) or "")
+    ]
+    assert shapeless == []
 
 
 # A function is read on one screen, a file in one sitting.

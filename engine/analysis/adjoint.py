@@ -26,15 +26,12 @@ from engine.network.junction_tree import add_to_clique
 from engine.network.values import Factor
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from engine.backend.types import Floats
     from engine.compilation.maxent import Constraints
     from engine.inference.posterior import Inference
     from engine.model.knowledge import Knowledge, Moments
     from engine.network.network import Network
     from engine.observation.evidence import Evidence
-
-    Floats = NDArray[np.float64]
 
 
 MOST_ROWS = 64

@@ -24,15 +24,13 @@ from engine.network.cost import Cost, cost_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from numpy.typing import NDArray
-
+    from engine.backend.types import Floats
     from engine.errors import Place
     from engine.inference.posterior import Inference
     from engine.model.knowledge import Knowledge, Rule
     from engine.network.network import Network
     from engine.network.values import CompiledRule
 
-    Floats = NDArray[np.float64]
 
 # Imagined answers for the errors of pairs: as many as take some seconds, within these.
 FEWEST_PATHS, MOST_PATHS = 200, 2000
@@ -145,7 +143,7 @@ def _deviations(inference: Inference) -> Iterator[Deviation]:
 
 
 def _moments(network: Network, names: tuple[str, ...], state: int) -> tuple[Floats, Floats, Floats]:
-    """Return the compiled mean, sd and correlation of the interval variables; uniform within bins."""
+    """Return the compiled mean and sd, (F,), and correlation (F, F); uniform within bins."""
     node = network.node_of[names[0]]
     edges = [np.array(network.edges[name]) for name in names]
     values = np.stack(

@@ -24,14 +24,12 @@ from engine.inference.diagnostics import diagnose
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from numpy.typing import NDArray
-
     from engine.analysis.adjoint import Slopes
+    from engine.backend.types import Floats
     from engine.inference.posterior import Inference
     from engine.model.knowledge import Coupling, Knowledge, Number, Rule
     from engine.model.responses import Answers
 
-    Floats = NDArray[np.float64]
 
 # Step of a difference quotient on the scale of a number, in bits.
 STEP = 0.05
@@ -177,7 +175,7 @@ class Sensitivity:
         return (AHEAD, AGREED) if agreed <= 0 else (AHEAD,)
 
     def _margins(self, base: Knowledge, p: Floats) -> Floats:
-        """Return how far the label is within its limit and ahead (nats), and the conflict above its alarm."""
+        """Return the margins (3,): label within its limit and ahead (nats), and conflict above its alarm."""
         limit = base.policy.highest_risk(base.variables[base.root]) or 0.0
         certain = math.log((1 - limit) / limit) if 0 < limit < 1 else NEVER
         ahead = np.log(max(p[self.label], 1e-300) / max(p[self.runner_up], 1e-300))
@@ -201,7 +199,7 @@ class Sensitivity:
                     yield number, goal, -float(now[goal] / slope[goal])
 
     def _first_order(self, other: Knowledge) -> Floats:
-        """Return the change of the margins: by the network to first order, by all else as it is."""
+        """Return the change of the margins, (3,): by the network to first order, by all else as it is."""
         change = np.append(
             self.slopes.declared @ declared_shift(self.base, other, self.inference.population), 0.0
         )

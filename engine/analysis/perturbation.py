@@ -19,13 +19,10 @@ from engine.language.yaml_tree import declared_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    import numpy as np
-    from numpy.typing import NDArray
-
+    from engine.backend.types import Floats
     from engine.model.knowledge import Knowledge, Number, Observer
     from engine.model.responses import Answers
 
-    Floats = NDArray[np.float64]
 
 # Sections of the YAML that the network is compiled from, and what is read from these.
 COMPILED = ("words", "priors", CELLS[0], MOMENTS[0], "couplings", "rules")

@@ -24,13 +24,11 @@ from engine.inference.diagnostics import diagnose
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from numpy.typing import NDArray
-
+    from engine.backend.types import Floats
     from engine.inference.posterior import Inference
     from engine.model.knowledge import Number
     from engine.model.responses import Answers
 
-    Floats = NDArray[np.float64]
 
 # Step of a difference quotient, as a share of the number's size.
 STEP = 1e-3

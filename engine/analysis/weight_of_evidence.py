@@ -17,13 +17,11 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from numpy.typing import NDArray
-
+    from engine.backend.types import Floats
     from engine.inference.posterior import Inference
     from engine.model.knowledge import Cited
     from engine.model.responses import Answers, Labels, Numbers
 
-    Floats = NDArray[np.float64]
 
 MOST_PAIRED = 40
 

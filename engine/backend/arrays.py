@@ -5,69 +5,99 @@ Where a fit needs derivatives the arrays are torch's, else numpy's.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 from scipy import special
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Array = Any
-    Ints = NDArray[np.int64]
-
-
-def library(array: Array) -> Any:
-    """Return the module whose functions work on an array: numpy, or torch for its tensors."""
-    if isinstance(array, np.ndarray | np.generic | float | int):
-        return np
     import torch
 
-    return torch
+    from engine.backend.types import Array, Floats, Ints, Namespace
 
 
-def put(array: Array, like: Array, *, whole: bool = False) -> Array:
-    """Return a numpy array as one of the library and kind of `like`, or of its whole numbers."""
-    if library(like) is np:
+# What numpy works with, plain numbers too.
+_FOR_NUMPY = (np.ndarray, np.generic, float, int)
+
+
+def is_tensor(array: object) -> TypeGuard[torch.Tensor]:
+    """Return whether an array, of any shape, is torch's; all else, numbers too, are for numpy."""
+    return not isinstance(array, _FOR_NUMPY)
+
+
+def namespace(array: Array | float) -> Namespace:
+    """Return the module whose functions work on an array: numpy, or torch for its tensors."""
+    module: Any = np  # Its functions are overloaded, for which mypy finds that it lacks those of `Namespace`.
+    if is_tensor(array):
+        import torch
+
+        module = torch
+    return module  # type: ignore[no-any-return]
+
+
+def asarray_like(array: Array, like: Array | float) -> Array:
+    """Return a numpy array as one of the library and kind of `like`, of the same shape."""
+    if not is_tensor(like):
         return array
-    return library(like).as_tensor(array, dtype=None if whole else like.dtype)
+    import torch
+
+    return torch.as_tensor(array, dtype=like.dtype)
 
 
 def gammaln(array: Array) -> Array:
-    """Return log Γ."""
-    return special.gammaln(array) if library(array) is np else array.lgamma()
+    """Return log Γ of each number, of the array's shape."""
+    if is_tensor(array):
+        return array.lgamma()
+    values: Floats = special.gammaln(array)
+    return values
 
 
 def ndtr(array: Array) -> Array:
-    """Return the normal distribution function."""
-    xp = library(array)
-    return special.ndtr(array) if xp is np else xp.special.ndtr(array)
+    """Return the normal distribution function of each number, of the array's shape."""
+    values: Array
+    if is_tensor(array):
+        import torch
+
+        values = torch.special.ndtr(array)
+    else:
+        values = special.ndtr(array)
+    return values
 
 
-def take(array: Array, index: Ints) -> Array:
-    """Return rows of an array; in torch by the way whose derivative is quick."""
-    return array[index] if library(array) is np else array.index_select(0, put(index, array, whole=True))
+def take_rows(array: Array, index: Ints) -> Array:
+    """Return rows (n, ...) of an array by their index (n,); in torch by the way whose derivative is quick."""
+    if not is_tensor(array):
+        return array[index]
+    import torch
+
+    return array.index_select(0, torch.as_tensor(index))
 
 
 def run_sums(array: Array, starts: Ints) -> Array:
-    """Return the sums of the runs along the first axis that begin at `starts`, which begin with 0."""
-    if library(array) is np:
+    """Return the sums (runs, ...) of the runs of rows that begin at `starts`, the first of which is 0."""
+    if not is_tensor(array):
         return np.add.reduceat(array, starts, axis=0)
-    run = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(array)))
-    return array.new_zeros(len(starts), *array.shape[1:]).index_add(0, put(run, array, whole=True), array)
+    import torch
+
+    run = torch.as_tensor(np.repeat(np.arange(len(starts)), np.diff(starts, append=len(array))))
+    return array.new_zeros(len(starts), *array.shape[1:]).index_add(0, run, array)
 
 
 def taken_sums(array: Array, index: Ints, starts: Ints) -> Array:
-    """Return `run_sums` of the rows `index` of an array (n, M)."""
-    if library(array) is np:
+    """Return `run_sums` (runs, M) of the rows `index` of an array (n, M)."""
+    if not is_tensor(array):
         return np.add.reduceat(array[index], starts, axis=0)
+    import torch
     from torch.nn.functional import embedding_bag
 
-    return embedding_bag(put(index, array, whole=True), array, put(starts, array, whole=True), mode="sum")
+    return embedding_bag(torch.as_tensor(index), array, torch.as_tensor(starts), mode="sum")
 
 
 def sums_at(array: Array, place: Ints, size: int) -> Array:
     """Return the sums (size,) of the numbers (n,) that have the same place (n,)."""
-    if library(array) is np:
-        return np.bincount(place, weights=array, minlength=size)
-    return array.new_zeros(size).index_add(0, put(place, array, whole=True), array)
+    if not is_tensor(array):
+        sums: Floats = np.bincount(place, weights=array, minlength=size).astype(np.float64, copy=False)
+        return sums
+    import torch
+
+    return array.new_zeros(size).index_add(0, torch.as_tensor(place), array)

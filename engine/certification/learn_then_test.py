@@ -33,16 +33,12 @@ from engine.model.guarantee import Certificate, Guarantee
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from numpy.typing import NDArray
-
+    from engine.backend.types import Bools, Floats, Ints
     from engine.decision.level import LevelDecision
     from engine.model.gold import Gold
     from engine.model.guarantee import Design
     from engine.model.knowledge import Knowledge
 
-    Floats = NDArray[np.float64]
-    Ints = NDArray[np.int64]
-    Mask = NDArray[np.bool_]
 
 CANDIDATES = 50
 # Chance of a certificate, as the fit split predicts it, below which a value takes no share of delta.
@@ -51,9 +47,7 @@ QUANTILES = (np.arange(16) + 0.5) / 16
 MOST_GOLD = 10_000_000
 
 
-def split(
-    items: int, groups: Sequence[object] | None, share: float, rng: np.random.Generator
-) -> NDArray[np.bool_]:
+def split(items: int, groups: Sequence[object] | None, share: float, rng: np.random.Generator) -> Bools:
     """Return a random mask (N,) of the gold items for fitting; the others certify.
 
     groups: the subject of each item; all of a subject's are in one part. share: of the items, or subjects,
@@ -74,7 +68,7 @@ class _Part:
     """
 
     risk: Floats
-    wrong: Mask
+    wrong: Bools
     unit: Ints
     order: Floats | None
 
@@ -108,7 +102,7 @@ class _Units:
 
     @classmethod
     def of(
-        cls, in_fit_split: Mask, groups: Sequence[object] | None, rng: np.random.Generator | None
+        cls, in_fit_split: Bools, groups: Sequence[object] | None, rng: np.random.Generator | None
     ) -> _Units:
         """Return the units; groups: the subject of each item, whose items are taken by chance."""
         index, order = np.arange(len(in_fit_split)), None
@@ -175,9 +169,9 @@ class _Hypothesis:
 def certify(
     base: Knowledge,
     levels: Mapping[str, LevelDecision],
-    acceptable: NDArray[np.bool_],
+    acceptable: Bools,
     gold: Gold,
-    in_fit_split: NDArray[np.bool_],
+    in_fit_split: Bools,
     *,
     alpha: float,
     delta: float,
@@ -236,9 +230,9 @@ def _equal_shares(delta: float, among: int) -> float:
 def _hypotheses(
     base: Knowledge,
     levels: Mapping[str, LevelDecision],
-    acceptable: Mask,
+    acceptable: Bools,
     gold: Gold,
-    in_fit_split: Mask,
+    in_fit_split: Bools,
     units: _Units,
 ) -> list[_Hypothesis]:
     hypotheses = []
@@ -258,7 +252,7 @@ def _hypotheses(
     return hypotheses
 
 
-def _part(risk: Floats, wrong: Mask, units: _Units, chosen: Mask) -> _Part:
+def _part(risk: Floats, wrong: Bools, units: _Units, chosen: Bools) -> _Part:
     index = np.flatnonzero(chosen)
     index = index[np.argsort(risk[index], kind="stable")]
     order = None if units.order is None else units.order[index]

@@ -33,14 +33,12 @@ from engine.network.values import CompiledRule
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from numpy.typing import NDArray
-
+    from engine.backend.types import Floats
     from engine.compilation.maxent import Constraints, Event, Solution
     from engine.compilation.passes import PartialNetwork, RuleTables
     from engine.model.knowledge import Knowledge
     from engine.network.values import Clique
 
-    Floats = NDArray[np.float64]
 
 CERTAIN = 1e-12
 MOST_REFITTED = 4_000_000
@@ -123,7 +121,7 @@ def _dual_problem(
 
 
 def _start_parameters(c: Constraints, partial: PartialNetwork, near: Network) -> Floats | None:
-    """Return the parameters of the near network, as far as it has the same tables."""
+    """Return the parameters (K, J + F + R) of the near network; None where its tables are others."""
     tables = {factor.nodes[0]: factor.log_table for factor in near.factors if factor.kind == "table"}
     wanted = {name: (len(c.weights), node.size) for name, node in partial.state_nodes.items()}
     if wanted != {name: table.shape for name, table in tables.items()}:
@@ -179,6 +177,7 @@ def _solve_by_strength(model: DualProblem, strengths: Sequence[float]) -> Soluti
 
 
 def _without(bounds: Floats, rules: list[int]) -> Floats:
+    """Return the bounds (R,) with 0 for some rules, which drops them."""
     changed = bounds.copy()
     changed[rules] = 0
     return changed

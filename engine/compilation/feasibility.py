@@ -14,13 +14,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from engine.backend.types import Bools, Floats, Ints
     from engine.model.knowledge import Knowledge
     from engine.network.network import Network
     from engine.network.values import CompiledRule, StateNode
-
-    Floats = NDArray[np.float64]
 
 
 def feasible_interval(network: Network, knowledge: Knowledge, rule: CompiledRule) -> tuple[float, float]:
@@ -80,7 +77,7 @@ class _Programme:
         self.cliques = [
             scope for scope in scopes if scope and not any(set(scope) < set(other) for other in scopes)
         ]
-        self.cells: list[dict[str, NDArray[np.int64]]] = []
+        self.cells: list[dict[str, Ints]] = []
         self.offsets: list[int] = []
         self.size = 0
         for clique in self.cliques:
@@ -92,7 +89,8 @@ class _Programme:
             self.offsets.append(self.size)
             self.size += len(self.weights) * int(allowed.sum())
 
-    def _allowed(self, cells: dict[str, NDArray[np.int64]]) -> NDArray[np.bool_]:
+    def _allowed(self, cells: dict[str, Ints]) -> Bools:
+        """Return which cells of a clique its functions allow, (cells,); cells: node -> (cells,) states."""
         size = len(next(iter(cells.values())))
         allowed = np.ones(size, dtype=bool)
         for name, index in cells.items():
@@ -106,8 +104,8 @@ class _Programme:
         start = self.offsets[clique] + state * count
         return slice(start, start + count)
 
-    def _event(self, rule: CompiledRule, table: NDArray[np.bool_]) -> Floats:
-        """Return the coefficients of P(event) for a table (root states, rule nodes...)."""
+    def _event(self, rule: CompiledRule, table: Bools) -> Floats:
+        """Return the coefficients (size,) of P(event) for a table (root states, rule nodes...)."""
         clique = next(i for i, c in enumerate(self.cliques) if set(rule.nodes) <= set(c))
         row = np.zeros(self.size)
         cells = tuple(self.cells[clique][n] for n in rule.nodes)
@@ -116,15 +114,18 @@ class _Programme:
         return row
 
     def condition(self, rule: CompiledRule) -> Floats:
-        """Return the coefficients of P(if)."""
+        """Return the coefficients of P(if), (size,)."""
         return self._event(rule, rule.condition)
 
     def conclusion(self, rule: CompiledRule) -> Floats:
-        """Return the coefficients of P(if & then)."""
+        """Return the coefficients of P(if & then), (size,)."""
         return self._event(rule, rule.condition & ~rule.violated)
 
     def constraints(self) -> tuple[Floats, Floats]:
-        """Return equations A x = b: declared tables and moments, agreement on separators."""
+        """Return the equations A x = b: declared tables and moments, agreement on separators.
+
+        A is sparse, (equations, size); b: (equations,).
+        """
         from scipy.sparse import coo_matrix
 
         entries: list[tuple[int, int, float]] = []

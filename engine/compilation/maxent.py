@@ -19,12 +19,11 @@ from engine.network.values import Factor
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from numpy.typing import NDArray
     from torch import Tensor
 
+    from engine.backend.types import Bools, Floats
     from engine.network.values import Clique
 
-    Floats = NDArray[np.float64]
     Event = tuple[tuple[str, ...], Floats]
 
 MOST_STEPS = 60
@@ -66,7 +65,7 @@ class Solution:
 
     parameters: Floats
     theta: Floats
-    held: NDArray[np.bool_]
+    held: Bools
     tables: tuple[Factor, ...]
     rules: tuple[Factor, ...]
     log_z: Floats
@@ -116,7 +115,7 @@ class DualProblem:
         by_clique: dict[int, list[tuple[int, Tensor]]] = {}
         for column, nodes, table in features:
             index, wide = aligned_table(self.steps, nodes, torch.as_tensor(table))
-            full = wide.expand(len(wide), *self.static[index].shape[1:]).flatten(1)
+            full = torch.as_tensor(wide).expand(len(wide), *self.static[index].shape[1:]).flatten(1)
             by_clique.setdefault(index, []).append((column, full))
         designs: list[tuple[list[int], Tensor] | None] = [None] * len(self.steps)
         for index, members in by_clique.items():
@@ -152,7 +151,7 @@ class DualProblem:
             for t, p in zip(tables, peaks, strict=True)
         ]
         total, _ = collect(self.steps, linear, {})
-        log_z: Tensor = total[:, 0] + sum(peaks)
+        log_z: Tensor = self.torch.as_tensor(total)[:, 0] + sum(peaks)
         return log_z
 
     def derivatives(self, parameters: Floats, count: int | None = None) -> tuple[Floats, Floats, Floats]:
@@ -187,7 +186,10 @@ class DualProblem:
             return self.log_z(self.log_tables(self.torch.as_tensor(parameters))).numpy()
 
     def probabilities(self, events: Sequence[Event], parameters: Floats | None = None) -> Floats:
-        """Return P(event), reference population; where no parameters are given, of the unfitted tables."""
+        """Return P(event) of each event, (events,), in the reference population.
+
+        parameters: (K, J + F + R); those of the unfitted tables where none are given.
+        """
         torch = self.torch
         parameters = self.start() if parameters is None else parameters
         tables = [
@@ -218,7 +220,7 @@ class DualProblem:
         return {name: p.numpy() for name, p in zip(units, gradients, strict=True)}
 
     def start(self) -> Floats:
-        """Return the parameters of the declared rates, everything else zero."""
+        """Return the parameters (K, J + F + R) of the declared rates, everything else zero."""
         parameters = np.zeros((self.k, self.size))
         parameters[:, : len(self.c.binary)] = np.log(self.c.rates / (1 - self.c.rates))
         return parameters
@@ -249,7 +251,9 @@ class DualProblem:
 
 
 def _newton(model: DualProblem, begin: Floats, bounds: Floats, count: int) -> tuple[Floats, float]:
-    """Take damped Newton steps until the constraints hold, θ kept within its bounds; return the miss too.
+    """Return the parameters (K, J + F + R) at which the constraints hold, and what the worst of them misses.
+
+    The way there is damped Newton steps, θ kept within its bounds.
 
     count: how many of the parameters move: all, or the local ones only. A Hessian serves again as long as
     steps by it bring the constraints ten times nearer, as they do where the fit begins near its end.
@@ -283,8 +287,9 @@ def _newton(model: DualProblem, begin: Floats, bounds: Floats, count: int) -> tu
 
 
 def _lbfgs(model: DualProblem, begin: Floats, bounds: Floats) -> Floats:
-    """Minimise the dual by L-BFGS-B, each parameter in units of its curvature at the start.
+    """Return the parameters (K, J + F + R) that minimise the dual, by L-BFGS-B.
 
+    Each parameter is in units of its curvature at the start.
     The larger the base, the fewer steps: thousands of rules seldom can all hold, and what is reached after
     some hundred steps is told of each.
     """
@@ -325,7 +330,10 @@ def _lbfgs(model: DualProblem, begin: Floats, bounds: Floats) -> Floats:
 def _step(
     model: DualProblem, hessian: Floats, miss: Floats, pull: Floats, limits: tuple[Floats, Floats]
 ) -> Floats:
-    """Solve the arrow system by its Schur complement in θ; θ's step stays within its limits."""
+    """Return the Newton step (K, parameters that move), θ's within its limits.
+
+    The arrow system is solved by its Schur complement in θ. hessian, miss: by root state; pull, limits: (R,).
+    """
     weights = model.c.weights
     local_hessian = hessian[:, : model.local, : model.local]
     tie = hessian[:, : model.local, model.local :]
@@ -343,8 +351,9 @@ def _step(
 
 
 def _box_qp(square: Floats, right: Floats, low: Floats, high: Floats) -> Floats:
-    """Minimise ½ x·Sx - b·x over low <= x <= high, by an active set that starts at 0 and only descends.
+    """Return x (R,), low <= x <= high, that minimises ½ x·Sx - b·x.
 
+    By an active set that starts at 0 and only descends; square: S (R, R), right: b, low, high: (R,).
     Clipping the free solution instead need not descend where rules pull against one another.
     """
     x, fixed = np.zeros(len(right)), np.zeros(len(right), dtype=bool)
@@ -370,7 +379,7 @@ def _box_qp(square: Floats, right: Floats, low: Floats, high: Floats) -> Floats:
 
 
 def _search(model: DualProblem, parameters: Floats, step: Floats, dual: float, slope: float) -> Floats:
-    """Halve the step until the dual falls as much as its slope promises."""
+    """Return the parameters (K, J + F + R) after a step, halved until the dual falls as its slope says."""
     weights, targets = model.c.weights, model.targets
     length = 1.0
     for _ in range(30):
@@ -407,5 +416,6 @@ def _normalisers(model: DualProblem, parameters: Floats) -> Floats:
 
 
 def _log_sum(table: Floats) -> Floats:
+    """Return the log of the sum of exponentials over the states, (K,); table: (K, states)."""
     peak = table.max(axis=1)
     return np.asarray(peak + np.log(np.exp(table - peak[:, None]).sum(axis=1)))

@@ -21,13 +21,11 @@ from engine.network.values import Factor, StateNode, grid_of
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
-    from numpy.typing import NDArray
-
+    from engine.backend.types import Bools, Floats
     from engine.model.formula import In
     from engine.model.knowledge import Knowledge, Rule
     from engine.network.values import Clique, FunctionNode
 
-    Floats = NDArray[np.float64]
 
 WIDEST = 4_000_000
 HEAVIEST = 4_000_000
@@ -43,8 +41,8 @@ class RuleTables:
 
     rule: Rule
     nodes: tuple[str, ...]
-    condition: NDArray[np.bool_]
-    then: NDArray[np.bool_]
+    condition: Bools
+    then: Bools
     decided: bool
 
 

@@ -19,7 +19,7 @@ from engine.network.values import Factor, FunctionNode, StateNode
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from numpy.typing import NDArray
+    from engine.backend.types import Bools, Ints
 
 WIDEST_COUNT = 4
 
@@ -82,7 +82,7 @@ class Propositions:
             self._link(fact, (name,), rows[:, column].astype(np.int64), 2)
         return replace(block, index=block.index[order], cell=name)
 
-    def _derive(self, parents: tuple[str, ...], function: NDArray[np.int64]) -> str:
+    def _derive(self, parents: tuple[str, ...], function: Ints) -> str:
         """Return the node that is this function of its parents."""
         if (parents, function.tobytes()) in self._known:
             return self._known[parents, function.tobytes()]
@@ -91,7 +91,7 @@ class Propositions:
         self._link(name, parents, function, max(int(function.max()) + 1, 2))
         return name
 
-    def _link(self, name: str, parents: tuple[str, ...], function: NDArray[np.int64], states: int) -> None:
+    def _link(self, name: str, parents: tuple[str, ...], function: Ints, states: int) -> None:
         self._add(FunctionNode(name, states, parents, function))
         with np.errstate(divide="ignore"):
             log_table = np.log((function[..., None] == np.arange(states)).astype(np.float64))[None]
@@ -121,7 +121,7 @@ class Propositions:
         return In(previous or "", counts)
 
 
-def table_of(formula: Formula, names: Sequence[str], shape: Sequence[int]) -> NDArray[np.bool_]:
+def table_of(formula: Formula, names: Sequence[str], shape: Sequence[int]) -> Bools:
     """Evaluate a rewritten formula on the grid of the root and nodes, of this shape."""
     axes = np.ix_(*(np.arange(size) for size in shape))
     return np.broadcast_to(formula.holds(dict(zip(names, axes, strict=True))), shape)

@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from engine.backend.types import Ints
     from engine.model.fit_record import FittedReading
     from engine.model.knowledge import Knowledge
     from engine.model.responses import Answers
 
     Codes = NDArray[np.int8]
-    Ints = NDArray[np.int64]
 
 
 class Basis(IntEnum):

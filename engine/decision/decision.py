@@ -27,14 +27,12 @@ from engine.decision.people import people_asked
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from numpy.typing import NDArray
-
+    from engine.backend.types import Bools, Floats, Ints
     from engine.inference.posterior import Posterior
     from engine.model.guarantee import Guarantee
     from engine.model.knowledge import Knowledge, Policy, Variable
     from engine.model.responses import Answers
 
-    Floats = NDArray[np.float64]
 
 # Log-odds that differ by less are equal.
 ROUNDING = 1e-9
@@ -116,7 +114,7 @@ def decide_levels(
     return decisions
 
 
-def overrules(variable: Variable, policy: Policy, value: Floats, label: Floats) -> NDArray[np.bool_]:
+def overrules(variable: Variable, policy: Policy, value: Floats, label: Floats) -> Bools:
     """Return where a value (N,) differs from a data set's label (N,); NaN is no label."""
     # Values of a variable that is no interval are whole numbers.
     return np.asarray(np.abs(value - label) > policy.tolerance.get(variable.name, 0.5))
@@ -129,7 +127,7 @@ def highest_risk(variable: Variable, policy: Policy, value: Floats) -> Floats:
     return np.asarray(highest[index])
 
 
-def acceptable(knowledge: Knowledge, answers: Answers, conflict: Floats) -> NDArray[np.bool_]:
+def acceptable(knowledge: Knowledge, answers: Answers, conflict: Floats) -> Bools:
     """Return which items may be accepted at all, (N,): those read and not in conflict; conflict: (N,)."""
     read = np.bincount(answers.reading_item, minlength=len(answers.items)) > 0
     return np.asarray(read & (conflict >= knowledge.policy.conflict))
@@ -139,7 +137,7 @@ def decide_certified(
     knowledge: Knowledge,
     guarantee: Guarantee,
     levels: Mapping[str, LevelDecision],
-    allowed: NDArray[np.bool_],
+    allowed: Bools,
 ) -> dict[str, LevelDecision]:
     """Return decisions with certified thresholds in the place of the limits; allowed: see `acceptable`."""
     decisions = {}
@@ -205,7 +203,7 @@ def _risk_around(value: Floats, sums: Floats, edges: Floats, tolerance: float) -
     return np.clip(1 - (below[1] - below[0]), 0, 1)
 
 
-def _interpolate(sums: Floats, start: NDArray[np.int64], edges: Floats, value: Floats) -> Floats:
+def _interpolate(sums: Floats, start: Ints, edges: Floats, value: Floats) -> Floats:
     """Interpolate distribution functions at `value` (...), x uniform in bins.
 
     sums: flat, each distribution's values at the edges from its start (...) on.
@@ -266,7 +264,7 @@ def decide_items(
     return Decisions(tuple(decisions), levels, asked_next, tuple(reasons), disputed)
 
 
-def all_required(knowledge: Knowledge, holds: Mapping[str, NDArray[np.bool_]]) -> NDArray[np.bool_]:
+def all_required(knowledge: Knowledge, holds: Mapping[str, Bools]) -> Bools:
     """Return for which items `holds` is true for all variables of required levels; variable -> (N,)."""
     all_hold = np.ones_like(next(iter(holds.values())), dtype=bool)
     for name in (name for level in knowledge.policy.required for name in knowledge.levels[level]):

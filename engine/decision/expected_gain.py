@@ -20,13 +20,10 @@ from engine.decision.loss import relative_loss
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from numpy.typing import NDArray
-
+    from engine.backend.types import Floats, Ints
     from engine.decision.predictive_samples import Belief, SampledLikelihoods
     from engine.model.knowledge import Knowledge
 
-    Floats = NDArray[np.float64]
-    Ints = NDArray[np.int64]
 
 # Items; of the shipped base 32 to 64 were fastest, at about 3 MB of factors, and 128 took twice the time.
 TILE = 48

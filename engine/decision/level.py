@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    Floats = NDArray[np.float64]
+    from engine.backend.types import Bools, Floats
 
 
 @dataclass(frozen=True)
@@ -25,12 +25,12 @@ class LevelDecision:
     `decision.basis`.
     """
 
-    accepted: NDArray[np.bool_]
+    accepted: Bools
     value: Floats
     risk: Floats
-    eligible: NDArray[np.bool_]
+    eligible: Bools
     origin: NDArray[np.int8]
-    lacking: NDArray[np.bool_]
+    lacking: Bools
     basis: NDArray[np.int8]
 
     def of(self, chosen: NDArray[Any]) -> LevelDecision:

@@ -21,13 +21,10 @@ from engine.model.fit_record import Threshold
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from numpy.typing import NDArray
-
+    from engine.backend.types import Floats
     from engine.decision.level import LevelDecision
     from engine.model.knowledge import Policy, Variable
 
-    Floats = NDArray[np.float64]
-    Mask = NDArray[np.bool_]
 
 # Risks that differ by less are equal: what is read again has so many decimals.
 TIE = 1e-9

@@ -28,15 +28,11 @@ from engine.decision.origin import labels_of, looking
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from numpy.typing import NDArray
-
+    from engine.backend.types import Bools, Floats, Ints
     from engine.inference.posterior import Inference
     from engine.model.knowledge import Knowledge
     from engine.model.responses import Answers
 
-    Bools = NDArray[np.bool_]
-    Floats = NDArray[np.float64]
-    Ints = NDArray[np.int64]
 
 # The share of sets as declared that raise a false alarm, at most.
 ALARM = 0.01

@@ -20,13 +20,11 @@ from engine.decision.origin import Origin, labels_of, origins_of
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from numpy.typing import NDArray
-
+    from engine.backend.types import Bools, Floats, Ints
     from engine.model.knowledge import Knowledge
     from engine.model.responses import Answers
 
-    Floats = NDArray[np.float64]
-    Masks = Mapping[str, NDArray[np.bool_]]
+    Masks = Mapping[str, Bools]
 
 # The share of its worth that a value which is not accepted loses at least.
 UNACCEPTED = 0.5
@@ -43,7 +41,7 @@ class Stakes:
     worth: Mapping[str, Floats]
     unseen: Masks
 
-    def part(self, rows: NDArray[np.int64] | slice) -> Stakes:
+    def part(self, rows: Ints | slice) -> Stakes:
         """Return the stakes of some of the items."""
         worth = {name: column[rows] for name, column in self.worth.items()}
         return Stakes(worth, {name: column[rows] for name, column in self.unseen.items()})
@@ -94,7 +92,7 @@ def loss_of(
     return total
 
 
-def relative_loss(risk: Floats, limit: Floats | float, unseen: NDArray[np.bool_] | None = None) -> Floats:
+def relative_loss(risk: Floats, limit: Floats | float, unseen: Bools | None = None) -> Floats:
     """Return the loss as a share of the worth: 0 at or under the limit, 1/2 above it, towards 1 far above.
 
     Where nobody has looked it is 1/2 at least. All arguments broadcast to the shape of the risk.

@@ -17,10 +17,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from engine.backend.types import Bools, Floats, Ints
     from engine.model.knowledge import Knowledge
     from engine.model.responses import Answers
-
-    Floats = NDArray[np.float64]
 
 
 class Origin(IntEnum):
@@ -59,13 +58,13 @@ def origins_of(base: Knowledge, answers: Answers, followed: Floats) -> dict[str,
     return origins
 
 
-def looking(base: Knowledge, answers: Answers) -> NDArray[np.bool_]:
+def looking(base: Knowledge, answers: Answers) -> Bools:
     """Return which readings are of observers that look at the item, (R,), and no data set's labels."""
     looks = np.array([observer.origin == "seen" for observer in base.observers.values()], dtype=bool)
     return np.asarray(looks[answers.reading_observer])
 
 
-def reports_of(answers: Answers, name: str) -> NDArray[np.bool_]:
+def reports_of(answers: Answers, name: str) -> Bools:
     """Return which readings report a variable, (R,)."""
     reported = np.zeros(len(answers.reading_item), dtype=bool)
     for columns in (answers.labels, answers.numbers):
@@ -100,9 +99,7 @@ def labels_of(base: Knowledge, answers: Answers) -> Mapping[str, Floats]:
     return labels_by_name
 
 
-def _states(
-    base: Knowledge, answers: Answers, name: str, reading: NDArray[np.int64], answer: NDArray[np.int64]
-) -> Floats:
+def _states(base: Knowledge, answers: Answers, name: str, reading: Ints, answer: Ints) -> Floats:
     """Return the state that each answer (S,) of a reading names, NaN where it names none."""
     variable = base.variables[name]
     if variable.kind == "binary":

@@ -21,16 +21,13 @@ from engine.observation.kernels import LabelKernel
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from numpy.typing import NDArray
-
+    from engine.backend.types import Bools, Floats, Ints
     from engine.decision.loss import Stakes
     from engine.model.knowledge import Knowledge
     from engine.model.responses import Answers
     from engine.observation.evidence import Contributions, ObservationModel
     from engine.observation.kernels import NumberKernel
 
-    Floats = NDArray[np.float64]
-    Ints = NDArray[np.int64]
 
 # Simulated paths an item; their uniform numbers are stratified into as many strata.
 PATHS = 12
@@ -52,7 +49,7 @@ class Belief:
     sums: Mapping[str, Floats]
     stakes: Stakes
     binary_worth: Floats
-    binary_unseen: NDArray[np.bool_]
+    binary_unseen: Bools
 
     def part(self, rows: Ints | slice) -> Belief:
         """Return the belief about some of the items."""
@@ -280,7 +277,9 @@ class PredictiveSampler:
         """Sample answers of an observer that settles as declared, (n, paths, batches, states)."""
         kernel = self.observations.kernels[self.observer, name]
         if isinstance(kernel, LabelKernel):
-            return self._sample_labels(name, kernel, kernel.mix[None], continued, other_counts, truth)
+            return self._sample_labels(
+                name, kernel, np.asarray(kernel.mix)[None], continued, other_counts, truth
+            )
         return self._sample_numbers(name, kernel, continued, other_counts, truth)
 
     def _sample_labels(
@@ -298,7 +297,7 @@ class PredictiveSampler:
             (n, paths, batches, states): P(sampled answers | state, answers so far).
         """
         n, batches = len(truth), self.batches
-        alpha = kernel.alpha
+        alpha = np.asarray(kernel.alpha)
         type_given = self._type_given(kernel, settled, continued, other_counts)
         rows = np.arange(n)[:, None]
         urn = alpha[None] + continued[:, None, :]
@@ -377,5 +376,5 @@ def _choose(p: Floats, u: Floats) -> Ints:
 
 def _likelihood(kernel: LabelKernel, counts: Floats) -> Floats:
     """Return P(counts | type) up to a factor a row, (n, types)."""
-    logs = kernel.log_likelihood(counts)
+    logs = np.asarray(kernel.log_likelihood(counts))
     return np.asarray(np.exp(logs - logs.max(1, keepdims=True)))

@@ -31,14 +31,11 @@ from engine.model.responses import Answers
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
-    from numpy.typing import NDArray
-
+    from engine.backend.types import Bools, Floats, Ints
     from engine.decision.level import LevelDecision
     from engine.inference.posterior import Inference, Posterior
     from engine.model.knowledge import Knowledge, Question
 
-    Floats = NDArray[np.float64]
-    Ints = NDArray[np.int64]
     # Item, observer, question, what it is about and view -> whether that may be asked.
     MayAsk = Callable[[tuple[str, str, str, str | None, str]], bool]
 
@@ -76,8 +73,8 @@ class _Items:
     answers: Answers
     marginals: Mapping[str, Floats]
     followed: Floats
-    unseen: Mapping[str, NDArray[np.bool_]]
-    final: Mapping[str, NDArray[np.bool_]]
+    unseen: Mapping[str, Bools]
+    final: Mapping[str, Bools]
     remaining: Ints
 
     @classmethod
@@ -135,7 +132,7 @@ class LookAhead:
         self,
         answers: Answers,
         posterior: Posterior,
-        chosen: NDArray[np.bool_],
+        chosen: Bools,
         may_ask: MayAsk | None = None,
     ) -> tuple[Option | None, ...]:
         """Return for each chosen item (N,) the best question that is worth its price, else None.
@@ -154,7 +151,7 @@ class LookAhead:
                     options[item] = best
         return tuple(options)
 
-    def settled(self, levels: Mapping[str, LevelDecision], items: int) -> NDArray[np.bool_]:
+    def settled(self, levels: Mapping[str, LevelDecision], items: int) -> Bools:
         """Return for which items (N,) all variables with a worth are accepted at the risk aimed at."""
         settled = np.ones(items, dtype=bool)
         for name, level in levels.items():
@@ -210,7 +207,7 @@ class LookAhead:
         cost = price_of(self.base, observer.name, chosen, samples)
         return Option(observer.name, chosen, None, self.base.usual_view, samples, cost, 0.0)
 
-    def observers(self, answers: Answers) -> NDArray[np.bool_]:
+    def observers(self, answers: Answers) -> Bools:
         """Return which observers may be asked about each item, (N, observers).
 
         Those askable ones that it has, else the policy's `ask`; and the policy's `others`; none of those that
@@ -230,7 +227,7 @@ class LookAhead:
         return allowed
 
     def _best_options(
-        self, known: _Items, observers: NDArray[np.bool_], may_ask: MayAsk | None
+        self, known: _Items, observers: Bools, may_ask: MayAsk | None
     ) -> Iterator[Option | None]:
         candidates = list(self._candidates(known, observers))
         if not candidates:
@@ -309,7 +306,7 @@ class LookAhead:
             np.array(unseen, dtype=bool).reshape(shape),
         )
 
-    def _candidates(self, known: _Items, observers: NDArray[np.bool_]) -> Iterator[_Candidate]:
+    def _candidates(self, known: _Items, observers: Bools) -> Iterator[_Candidate]:
         belief = self._belief(known)
         before = self.expected.before(belief)
         # What others answered is collected once for all observers and questions.
@@ -338,7 +335,7 @@ class LookAhead:
                         gain = candidate.gain * open_views[:, None]
                         yield replace(candidate, gain=gain, error=candidate.error * open_views[:, None])
 
-    def _open_views(self, known: _Items, observer: int, question: int) -> NDArray[np.bool_]:
+    def _open_views(self, known: _Items, observer: int, question: int) -> Bools:
         """Return for each item whether the policy offers a view that it was not asked about in yet, (n,)."""
         is_open = np.zeros(len(known.remaining), dtype=bool)
         for row in range(len(is_open) if self.base.policy.views else 0):
@@ -394,7 +391,7 @@ class LookAhead:
             return nothing, nothing
         return self.expected.gain(belief, before, {self.base.root: likelihoods[self.base.root]})
 
-    def _most_informative(self, belief: Belief, names: Sequence[str]) -> NDArray[np.bool_]:
+    def _most_informative(self, belief: Belief, names: Sequence[str]) -> Bools:
         """Return which names are most informative about the root and least known, by item, (n, names)."""
         joint = belief.root[:, :, None] * belief.active
         p = joint.sum(1)

@@ -34,10 +34,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from engine.backend.types import Bools, Floats, Ints
     from engine.inference.posterior import Inference, Posterior
 
-    Floats = NDArray[np.float64]
-    Ints = NDArray[np.int64]
 
 # Patterns of answers up to which a gain is exact; beyond, it is simulated.
 MOST_PATTERNS = 7_000
@@ -83,7 +82,7 @@ class _Drawn:
     """
 
     truth: Mapping[str, Ints]
-    on: NDArray[np.bool_]
+    on: Bools
     row: Ints
     rows: int
 
@@ -225,6 +224,7 @@ class Preposterior:
         return errors
 
     def _error(self, nothing: Answers, now: Posterior, asking: _Asking, drawn: _Drawn) -> Floats:
+        """Return the Bayes error of each pair of root states after one answer, (K, K), as `pair_errors`."""
         kernel = self.observations.kernels[asking.observer, asking.names[0]]
         if len(asking.names) == 1 and isinstance(kernel, LabelKernel):
             _, p, after = self.patterns(nothing, now, asking.names[0], asking, 1)
@@ -346,7 +346,7 @@ class _AnswerSampler:
         halo = owner.observations.halo[asking.observer, asking.question] if len(asking.names) > 1 else 0.0
         known = self.continued & owner.observations.switched(item_answers)
         chance = self.rng.random(paths) < halo
-        self.follows: NDArray[np.bool_] = np.asarray(drawn.on[:, known].any(1) if known.any() else chance)
+        self.follows: Bools = np.asarray(drawn.on[:, known].any(1) if known.any() else chance)
 
     def draw(self, count: int) -> tuple[dict[str, Ints], dict[str, Floats]]:
         """Return `count` answers on each path about each variable: labels and numbers, (paths, count)."""
@@ -367,11 +367,11 @@ class _AnswerSampler:
                 counts = np.bincount(column.answer[continued], weight[continued], len(counts)).astype(
                     np.float64
                 )
-            labels[name] = draw_labels(kernel.alpha[kind] + counts, count, self.rng)
+            labels[name] = draw_labels(np.asarray(kernel.alpha)[kind] + counts, count, self.rng)
         return labels, numbers
 
     def _seen_root(self) -> Ints:
-        """Draw what the reading brings out of the root."""
+        """Return what the reading brings out of the root, drawn, (paths,)."""
         kernel = self.observations.kernels.get((self.asking.observer, self.root))
         if kernel is None:
             return np.zeros(len(self.drawn.on), dtype=np.int64)
@@ -380,7 +380,7 @@ class _AnswerSampler:
     def _types(self, name: str, kernel: LabelKernel | NumberKernel, seen_root: Ints) -> Ints:
         """Draw the type that the reading brings out of a variable, (paths,)."""
         paths = len(self.drawn.on)
-        fresh = kernel.mix[self.drawn.truth[name]]
+        fresh = np.asarray(kernel.mix)[self.drawn.truth[name]]
         weight, continued_likelihood = (
             self._settled_given_others(name, fresh),
             np.ones((paths, fresh.shape[1])),
@@ -410,7 +410,7 @@ class _AnswerSampler:
         settled = self.observations.given_others(self.answers, self.asking.observer, name)
         return fresh.copy() if settled is None else settled[self.drawn.row, self.drawn.truth[name]]
 
-    def _likelihoods(self, name: str) -> Iterator[tuple[int, Floats, NDArray[np.bool_]]]:
+    def _likelihoods(self, name: str) -> Iterator[tuple[int, Floats, Bools]]:
         """Yield the observer's readings about a variable: likelihood (paths, M), and where it is of use."""
         readings = self.observations.of_readings(self.answers, self.asking.observer, name, self.drawn.on)
         for reading, likelihood in readings:

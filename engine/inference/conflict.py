@@ -36,10 +36,9 @@ from engine.observation.kernels import LabelKernel
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from engine.backend.types import Floats, Ints
     from engine.inference.posterior import Inference
 
-    Floats = NDArray[np.float64]
-    Ints = NDArray[np.int64]
 
 # Bits; halved by the others is no contradiction, and with two readings R 2^-1 is 1 already.
 LEAST_BITS = 1.0

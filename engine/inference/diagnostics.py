@@ -10,12 +10,9 @@ import numpy as np
 from engine.inference.conflict import conflict_of
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from engine.backend.types import Floats
     from engine.inference.posterior import Inference, Posterior
     from engine.model.responses import Answers
-
-    Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -52,7 +49,7 @@ def diagnose(inference: Inference, answers: Answers, posterior: Posterior) -> Di
         entropies += entropy(p)
         kernel = inference.observations.kernels.get((ask, name))
         if kernel is not None:
-            mix = kernel.mix
+            mix = np.asarray(kernel.mix)
             epistemic += np.maximum(entropy(p @ mix) - p @ entropy(mix), 0)
     conflict = conflict_of(inference, answers, posterior.log_evidence)
     at_odds = tuple(names[answers.reading_observer[r]] if r >= 0 else "" for r in conflict.reading.tolist())

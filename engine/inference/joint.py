@@ -13,8 +13,7 @@ from engine.observation.evidence import Evidence
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
+    from engine.backend.types import Floats
     from engine.inference.posterior import Inference
     from engine.model.gold import Gold
     from engine.model.responses import Answers
@@ -63,7 +62,7 @@ def mutual_information(inference: Inference) -> dict[frozenset[str], float]:
     return bits
 
 
-def joint_marginal(inference: Inference, answers: Answers, pair: tuple[str, str]) -> NDArray[np.float64]:
+def joint_marginal(inference: Inference, answers: Answers, pair: tuple[str, str]) -> Floats:
     """Return P(x, y | answers) of two variables of one item, (states of x, states of y).
 
         P(x, y | answers) = P(x, answers) / P(answers) · P(y | x, answers)
@@ -71,13 +70,13 @@ def joint_marginal(inference: Inference, answers: Answers, pair: tuple[str, str]
     by one exact inference a state of x; neither is derived, nor are both the same.
     """
     first, second = pair
-    joint: NDArray[np.float64] = joint_marginals(inference, answers, first, (second,))[second][0]
+    joint: Floats = joint_marginals(inference, answers, first, (second,))[second][0]
     return joint
 
 
 def joint_marginals(
     inference: Inference, answers: Answers, first: str, other_names: Sequence[str]
-) -> dict[str, NDArray[np.float64]]:
+) -> dict[str, Floats]:
     """Return P(x, y | answers) of one variable with each of several others, for N items at once.
 
     The formula is that of `joint_marginal`. Name of the other -> (N, states of `first`, states of the other);
@@ -111,7 +110,7 @@ def joint_marginals(
 
 def marginals_without_halo(
     inference: Inference, answers: Answers, names: Sequence[str], gold: Gold | None = None
-) -> dict[str, NDArray[np.float64]]:
+) -> dict[str, Floats]:
     """Return P(x, a reading's answers did not follow its label | answers, gold), variable -> (R, states).
 
     The two events are dependent given the answers, so a product of their marginals is no joint. The sum is
@@ -155,7 +154,7 @@ def marginals_without_halo(
     return marginals
 
 
-def _log_gold_likelihood(inference: Inference, gold: Gold) -> dict[str, NDArray[np.float64]]:
+def _log_gold_likelihood(inference: Inference, gold: Gold) -> dict[str, Floats]:
     """Return log P(gold | state) of each variable, (states, N); 0 for items without gold."""
     variables = inference.knowledge.variables
     log_gold = {}

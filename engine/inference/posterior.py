@@ -13,11 +13,11 @@ from contextlib import nullcontext
 from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.backend.arrays import library
+from engine.backend.arrays import is_tensor, namespace
 from engine.backend.threads import torch_threads
 from engine.errors import SekeError
 from engine.model.responses import cuts_of
@@ -35,17 +35,15 @@ from engine.observation.evidence import ObservationModel
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from numpy.typing import NDArray
+    import torch
 
+    from engine.backend.types import Array, Floats, Ints
     from engine.model.knowledge import Knowledge, Variable
     from engine.model.responses import Answers
     from engine.network.network import Network
     from engine.network.values import Clique
     from engine.observation.evidence import Evidence
 
-    Array = Any
-    Floats = NDArray[np.float64]
-    Ints = NDArray[np.int64]
 
 # Rows of evidence built at once.
 MOST_ROWS = 8192
@@ -91,10 +89,10 @@ class _Tree:
     tables: tuple[Array, ...]
     outlets: tuple[Readout, ...]
 
-    def put(self, array: Floats) -> Array:
-        """Return the array converted to the library, type and device of this tree."""
+    def convert(self, array: Array) -> Array:
+        """Return the array, of the same shape, in the library, type and device of this tree."""
         like = self.tables[0]
-        return array if isinstance(like, np.ndarray) else _tensor(array, like.dtype, like.device)
+        return _tensor(array, like.dtype, like.device) if is_tensor(like) else array
 
     def as_tensors(self, device: str, single: bool) -> _Tree:
         """Return this tree as torch tensors on a device."""
@@ -122,14 +120,16 @@ def _check_device(device: str) -> None:
         raise SekeError(message) from None
 
 
-def _tensor(array: Floats, kind: Any, device: Any) -> Array:
+def _tensor(array: Array, kind: torch.dtype, device: torch.device | str) -> Array:
+    """Return an array as a tensor of the same shape."""
     import torch
 
     return torch.as_tensor(array).to(device=device, dtype=kind)
 
 
 def _numpy(array: Array) -> Floats:
-    return np.asarray(array if isinstance(array, np.ndarray) else array.cpu().numpy(), dtype=np.float64)
+    """Return an array as numpy's, of the same shape."""
+    return np.asarray(array.cpu().numpy() if is_tensor(array) else array, dtype=np.float64)
 
 
 class Inference:
@@ -303,6 +303,7 @@ class Inference:
     def _chunk_log_evidence(
         self, tree: _Tree, evidence: Evidence, stacked: Floats | None
     ) -> tuple[Floats, Floats]:
+        """Return log Z, (items,), and each row's share in it, (rows,); fill `stacked` unless it is None."""
         evidence_rows = np.flatnonzero(evidence.has_evidence)
         u, scale = self._likelihoods(tree, evidence, evidence_rows)
         logs = np.repeat(self._log_z_prior, len(evidence.row_item), axis=1)
@@ -319,7 +320,7 @@ class Inference:
         root *= share
         beliefs = None
         if len(evidence_rows):
-            beliefs = distribute(self.steps, tree.outlets, held, tree.put(root[:, evidence_rows]))
+            beliefs = distribute(self.steps, tree.outlets, held, tree.convert(root[:, evidence_rows]))
         self._fill(stacked, evidence, root, evidence_rows, beliefs)
         return log_z, share
 
@@ -345,12 +346,15 @@ class Inference:
     def _likelihoods(
         self, tree: _Tree, evidence: Evidence, evidence_rows: Ints
     ) -> tuple[dict[str, Array], Floats]:
-        """Return the likelihoods of rows with evidence, linear with peak 1, and the rows' log-scales."""
-        scale, linear = evidence.log_weight.copy(), {}
+        """Return the likelihoods of rows with evidence, linear with peak 1, and the rows' log-scales.
+
+        Variable -> (states, rows with evidence), and (rows,).
+        """
+        scale, linear = np.array(evidence.log_weight), {}
         for name, logs in evidence.log_likelihood.items():
             if name != self.network.root and len(evidence_rows):
-                part = tree.put(logs if len(evidence_rows) == len(scale) else logs[:, evidence_rows])
-                xp = library(part)
+                part = tree.convert(logs if len(evidence_rows) == len(scale) else logs[:, evidence_rows])
+                xp = namespace(part)
                 peak = xp.amax(part, 0)
                 linear[name] = xp.exp(part - peak)
                 scale[evidence_rows] += _numpy(peak)
@@ -385,7 +389,7 @@ class _RowLayout:
         return np.stack([formula.holds(values) for formula in variable.formulas]).astype(np.float64)
 
     def _values(self, name: str) -> Floats:
-        """Return the bins' centres of an interval variable."""
+        """Return the centres of an interval variable's bins, (bins,)."""
         edges = np.array(self.network.edges[name])
         return np.asarray((edges[:-1] + edges[1:]) / 2)
 
@@ -453,7 +457,7 @@ def _answer_odds(evidence: Evidence, name: str, shares: Floats) -> Floats:
 
 def _largest_array(steps: Sequence[Clique], held: Sequence[CliqueState]) -> int:
     """Return the size per item of the largest array of the two passes, in numbers."""
-    sizes = [messages.static.size // messages.static.shape[-1] for messages in held]
+    sizes = [math.prod(messages.static.shape[:-1]) for messages in held]
     for step in steps:
         runs = step.grid.runs if step.grid else ()
         sizes.append(max((run.stop - run.start for run in runs), default=math.prod(step.sizes)))
@@ -461,7 +465,7 @@ def _largest_array(steps: Sequence[Clique], held: Sequence[CliqueState]) -> int:
 
 
 def _log_sum_and_shares(logs: Floats) -> tuple[Floats, Floats]:
-    """Return the log of the sum over the first axis, and the shares in it."""
+    """Return the log of the sum over the first axis, (rows,), and the shares in it, (K, rows)."""
     peak = logs.max(0)
     shares = np.exp(logs - peak)
     total = shares.sum(0)

@@ -22,14 +22,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from engine.backend.types import Floats, Ints
     from engine.inference.posterior import Inference
     from engine.model.knowledge import Knowledge
     from engine.network.network import Network
     from engine.observation.evidence import ObservationModel
     from engine.observation.kernels import NumberKernel
 
-    Floats = NDArray[np.float64]
-    Ints = NDArray[np.int64]
 
 # Products of codes up to this are told apart by 64 bits.
 MOST_JOINT_CODES = 2**62
@@ -187,6 +186,7 @@ def draw_numbers(kernel: NumberKernel, kind: Ints, count: int, rng: np.random.Ge
 
 
 def _draw_any_number(kernel: NumberKernel, shape: tuple[int, ...], rng: np.random.Generator) -> Floats:
+    """Draw numbers of the grid, all equally likely, in this shape."""
     steps = round((kernel.high - kernel.low) / kernel.instrument.grid)
     return np.asarray(kernel.low + kernel.instrument.grid * rng.integers(0, steps + 1, shape))
 
@@ -254,7 +254,8 @@ class SimulatedObserver:
         return choose(given, rng.random(self.items))
 
     def _draw_fresh(self, name: str, rng: np.random.Generator) -> Ints:
-        return choose(self.kernels[name].mix[self.truth[name]], rng.random(self.items))
+        """Draw each item's type given its truth alone, (N,)."""
+        return choose(np.asarray(self.kernels[name].mix)[self.truth[name]], rng.random(self.items))
 
     def _follow_label(self, question: str, reading_types: dict[str, Ints], rng: np.random.Generator) -> None:
         """Replace the types by those that the label implies, in items whose switch is on."""
@@ -266,7 +267,7 @@ class SimulatedObserver:
         on = rng.random(self.items) < halo
         label = self.observations.seen_state[self.index][reading_types[root]]
         for name in (name for name in reading_types if name != root):
-            implied = self.observations.imagined[self.index, name][label]
+            implied = np.asarray(self.observations.imagined[self.index, name])[label]
             reading_types[name] = np.where(on, choose(implied, rng.random(self.items)), reading_types[name])
 
 
@@ -296,7 +297,7 @@ class SimulatedReading:
         for name, kind in self.reading_types.items():
             kernel = self.observer.kernels[name]
             if isinstance(kernel, LabelKernel):
-                self.theta[name] = propensities(kernel.alpha[kind], self.rng)
+                self.theta[name] = propensities(np.asarray(kernel.alpha)[kind], self.rng)
 
     def _answer(self, name: str) -> NDArray[Any]:
         """Draw the next answer of each item about a variable, (N,)."""

@@ -27,8 +27,7 @@ from engine.model.knowledge import (
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from numpy.typing import NDArray
-
+    from engine.backend.types import Floats
     from engine.language.field_table import FieldSpec
     from engine.language.fields import Fields
     from engine.language.yaml_nodes import Node
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
 
     Mixtures = Mapping[str, Mapping[str, float]]
     Rows = tuple[tuple[float, ...], ...]
-    Floats = NDArray[np.float64]
 
 ROUNDING = 0.005
 LABELS, RANKING = TABLES["LABELS"].fields, TABLES["RANKING"].fields
@@ -393,7 +391,8 @@ def _check_misread(
     off, misread_off = (
         1 - sum(reading_type.shares[i] * reading_type.repeat for reading_type in types) for i in (0, 1)
     )
-    room = room_for(table, matches, table.min(axis=0), np.float64(off), np.float64(misread_off)).min()
+    least_off = np.float64(off), np.float64(misread_off)
+    room = np.asarray(room_for(table, matches, table.min(axis=0), *least_off)).min()
     if room < 1 - 1e-9:
         known = f"{decimal(round(1 - misread_off, 6))}, of the rest {decimal(round(1 - off, 6))}"
         message = (

@@ -15,16 +15,13 @@ from engine.model.parameter_key import ParameterKey
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from numpy.typing import NDArray
-
+    from engine.backend.types import Bools, Floats
     from engine.inference.posterior import Inference
     from engine.learning.priors import FitPriors
     from engine.model.gold import Gold
     from engine.model.knowledge import Observer
     from engine.model.responses import Answers
     from engine.observation.evidence import ObservationModel
-
-    Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -73,7 +70,7 @@ def count_answers(answers: Answers, gold: Gold, observer: int, name: str) -> Ans
     )
 
 
-def informative(answers: Answers, gold: Gold) -> NDArray[np.bool_]:
+def informative(answers: Answers, gold: Gold) -> Bools:
     """Return which items identify how observers answer to which truth, (N,).
 
     These are items with gold, and items answered by several observers or in three readings or more. From

@@ -26,8 +26,7 @@ from engine.decision.decision import risk_of_value
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from numpy.typing import NDArray
-
+    from engine.backend.types import Floats
     from engine.decision.level import LevelDecision
     from engine.inference.posterior import Inference
     from engine.learning.observer_fit import Fit
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
     from engine.model.responses import Answers
     from engine.observation.evidence import Evidence, ObservationModel
 
-    Floats = NDArray[np.float64]
 
 # Draws of the fit: an .8 quantile of 200 is known to about .03 of its level.
 DRAWS = 200

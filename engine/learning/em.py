@@ -27,13 +27,11 @@ from engine.model.gold import Gold, states_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from numpy.typing import NDArray
-
+    from engine.backend.types import Floats
     from engine.learning.observer_fit import Fit
     from engine.model.knowledge import Knowledge, Moments
     from engine.model.responses import Answers
 
-    Floats = NDArray[np.float64]
 
 # Bounds of a learned cell, a probability.
 LEAST_P, MOST_P = 0.001, 0.999

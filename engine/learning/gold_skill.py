@@ -15,13 +15,9 @@ from engine.observation.kernels import LEAST, LabelKernel, settled_kernel
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from numpy.typing import NDArray
-
+    from engine.backend.types import Floats, Ints
     from engine.learning.answered_observers import AnsweredObservers
     from engine.model.knowledge import LabelInstrument, Variable
-
-    Floats = NDArray[np.float64]
-    Ints = NDArray[np.int64]
 
 
 def rows_at_skill(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine.backend.arrays import library, put
+from engine.backend.arrays import asarray_like, is_tensor, namespace
 from engine.learning.priors import LEAST_SHARE
 from engine.model.confusion import own_answers, room_for
 from engine.model.parameter_key import ParameterKey
@@ -30,15 +30,12 @@ from engine.observation.kernels import (
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
-    from numpy.typing import NDArray
-
+    from engine.backend.types import Array, Floats
     from engine.learning.answered_observers import AnsweredObservers
     from engine.model.knowledge import LabelInstrument, NumberInstrument
     from engine.model.parameter_key import What
     from engine.observation.evidence import ObservationModel
 
-    Array = Any
-    Floats = NDArray[np.float64]
     Values = Mapping[ParameterKey, Array]
 
 # Cells of a one-answer table are at least this before its rows are normalised.
@@ -84,14 +81,16 @@ class ParameterKernels:
     def _gauge(self, index: int, name: str, values: Values) -> NumberInstrument:
         key, instrument = self._answered.key(index, name), self._answered.observers[index].numbers[name]
         like = next(iter(values.values()))
-        declared = {what: put(np.array(getattr(instrument, what)), like) for what in GAUGE}
-        return replace(instrument, **{what: values.get(key.of(what), declared[what]) for what in GAUGE})
+        declared = {what: asarray_like(np.array(getattr(instrument, what)), like) for what in GAUGE}
+        # Numbers of numpy or torch stand for those of the YAML.
+        gauge: dict[str, Any] = {what: values.get(key.of(what), declared[what]) for what in GAUGE}
+        return replace(instrument, **gauge)
 
     def model_at(self, values: Values) -> ObservationModel:
         """Return the observation model at values of the parameters."""
         like = next(iter(values.values()))
         carry, exponent, halo = (
-            _copy(put(array, like))
+            _copy(asarray_like(array, like))
             for array in (self.observations.carry, self.observations.exponent, self.observations.halo)
         )
         stereotype: dict[tuple[int, str], Array] = {}
@@ -142,7 +141,7 @@ class ParameterKernels:
         matches = own_answers(instrument.answers, variable)
         mix, alpha = scatter(table, matches, share, misread, repeat, strength, smooth_least(table, 0))
         size, kinds = len(instrument.answers), len(instrument.types)
-        type_share = share.repeat_interleave(size) if library(share) is not np else np.repeat(share, size)
+        type_share = share.repeat_interleave(size) if is_tensor(share) else np.repeat(share, size)
         answer_of = np.tile(np.arange(size), kinds)
         return LabelKernel(mix, alpha, answer_of, type_share, instrument.weight, tails)
 
@@ -157,10 +156,10 @@ class ParameterKernels:
         key, like = self._answered.key(index, name), next(iter(values.values()))
         (kind,) = self._answered.observers[index].labels[name].types
         declared = settled_table(self.observations.kernels[index, name].mix)
-        rows = values.get(key.of("settled"), put(declared, like))
-        repeat = values.get(key.of("repeat"), put(np.array(kind.repeat), like))
-        strength = values.get(key.of("strength"), put(np.array(kind.strength), like))
-        return rows, library(like).clip(repeat, LEAST_SHARE, MOST_REPEAT), strength
+        rows = values.get(key.of("settled"), asarray_like(declared, like))
+        repeat = values.get(key.of("repeat"), asarray_like(np.array(kind.repeat), like))
+        strength = values.get(key.of("strength"), asarray_like(np.array(kind.strength), like))
+        return rows, namespace(like).clip(repeat, LEAST_SHARE, MOST_REPEAT), strength
 
     def _tails(self, index: int, name: str, values: Values) -> Array | None:
         """Return an observer's ranking tails (Y, Y + 1, Y + 1, K); None where it does not rank."""
@@ -169,8 +168,10 @@ class ParameterKernels:
         if key.of("habit") not in values:
             return self.observations.kernels[index, name].tails  # type: ignore[union-attr]
         matches, habit = own_answers(instrument.answers, variable), _with_diagonal(values[key.of("habit")])
-        pull = values.get(key.of("pull"), put(np.array(instrument.pull or 0.0 * matches), habit))
-        lift = values[key.of("bonus")] * put(matches, habit) + pull * put(1 - matches, habit)
+        pull = values.get(key.of("pull"), asarray_like(np.array(instrument.pull or 0.0 * matches), habit))
+        lift = values[key.of("bonus")] * asarray_like(matches, habit) + pull * asarray_like(
+            1 - matches, habit
+        )
         return ranking_tails(habit, lift)
 
     def _binary_tables(self, index: int, values: Values) -> dict[str, tuple[Array, Array]]:
@@ -179,7 +180,7 @@ class ParameterKernels:
         if not names:
             return {}
         key, like = ParameterKey(observer.name, "", "binary"), next(iter(values.values()))
-        every = _copy(put(np.array([observer.labels[n].confusion for n in names]), like))
+        every = _copy(asarray_like(np.array([observer.labels[n].confusion for n in names]), like))
         if self._rated[index]:
             fitted = rate_tables(values[key.of("specificity")], values[key.of("sensitivity")])
             every[[names.index(n) for n in self._rated[index]]] = fitted
@@ -206,12 +207,12 @@ class ParameterKernels:
             table, room = (binary or self._binary_tables(index, values))[name]
             key = self._answered.group(index, name)
         else:
-            table = values.get(key.of("confusion"), put(np.array(instrument.confusion), like))
-            table = library(like).clip(table, LEAST_CELL, None)
+            table = values.get(key.of("confusion"), asarray_like(np.array(instrument.confusion), like))
+            table = namespace(like).clip(table, LEAST_CELL, None)
             table = table / table.sum(1)[:, None]
             room = smooth_least(table, 0).sum()
         declared = np.array([(*t.shares, t.repeat, t.strength) for t in instrument.types]).T
-        share, misread, repeat, strength = (put(row, like) for row in declared)
+        share, misread, repeat, strength = (asarray_like(row, like) for row in declared)
         if key.of("share") in values:
             share = values[key.of("share")]
             misread = values.get(key.of("misread"), misread if _has_misread_shares(instrument) else share)
@@ -224,14 +225,14 @@ class ParameterKernels:
             strength = values[key.of("strength")]
         else:
             # A repeat that is not fitted rises as far as the table demands.
-            repeat = library(like).maximum(repeat, (1 - room) * library(like).ones_like(repeat))
-        return table, share, misread, library(like).clip(repeat, LEAST_SHARE, MOST_REPEAT), strength
+            repeat = namespace(like).maximum(repeat, (1 - room) * namespace(like).ones_like(repeat))
+        return table, share, misread, namespace(like).clip(repeat, LEAST_SHARE, MOST_REPEAT), strength
 
 
 def _headroom(table: Array, matches: Floats, right: Array, misread: Array) -> Array:
-    """Return the factor by which kinds of reading shrink to fit the room of their table; 1 if it is wide."""
+    """Return the factor, a scalar, by which kinds of reading shrink to fit their table; 1 if it is wide."""
     headroom = room_for(table, matches, smooth_least(table, 0), right, misread)
-    xp = library(headroom)
+    xp = namespace(headroom)
     return smooth_least(xp.concatenate([headroom, xp.ones_like(headroom[:1])]), 0, 8 * SMOOTH_POWER)
 
 
@@ -247,35 +248,36 @@ def settled_table(mix: Array) -> Floats:
 
 def rate_tables(specificity: Array, sensitivity: Array) -> Array:
     """Return the one-answer tables (J, 2, 2) of binary variables."""
-    xp = library(specificity)
+    xp = namespace(specificity)
     rows = [xp.stack([specificity, 1 - specificity], -1), xp.stack([1 - sensitivity, sensitivity], -1)]
     return xp.stack(rows, -2)
 
 
 def smooth_least(array: Array, axis: int, power: int = SMOOTH_POWER) -> Array:
-    """Return a smooth lower bound of the minimum along an axis, of numbers above 0."""
-    xp = library(array)
+    """Return a smooth lower bound of the minima of positive numbers along an axis; the shape lacks it."""
+    xp = namespace(array)
     least = xp.amin(array, axis, keepdims=True)
     return ((least / array) ** power).sum(axis) ** (-1 / power) * least.squeeze(axis)
 
 
 def _put_kernel(kernel: LabelKernel | NumberKernel, like: Array) -> LabelKernel | NumberKernel:
     """Return a kernel with its arrays in the library of `like`."""
-    mix = put(kernel.mix, like)
+    mix = asarray_like(kernel.mix, like)
     if isinstance(kernel, NumberKernel):
         return replace(kernel, mix=mix)
-    tails = None if kernel.tails is None else put(kernel.tails, like)
-    alpha, share = put(kernel.alpha, like), put(kernel.share, like)
+    tails = None if kernel.tails is None else asarray_like(kernel.tails, like)
+    alpha, share = asarray_like(kernel.alpha, like), asarray_like(kernel.share, like)
     return replace(kernel, mix=mix, alpha=alpha, share=share, tails=tails)
 
 
 def _copy(array: Array) -> Array:
-    return array.copy() if library(array) is np else array.clone()
+    """Return a copy, of the same shape."""
+    return array.clone() if is_tensor(array) else np.array(array)
 
 
 def _with_diagonal(rows: Array) -> Array:
     """Return rows (Y, Y - 1) over the others as a square with an empty diagonal."""
-    xp, size = library(rows), len(rows)
+    xp, size = namespace(rows), len(rows)
     zero = xp.zeros_like(rows[:, :1])
     parts = [xp.concatenate([rows[i, :i], zero[i], rows[i, i:]]) for i in range(size)]
     return xp.stack(parts)

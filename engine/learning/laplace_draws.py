@@ -19,9 +19,8 @@ import numpy as np
 from scipy.special import betaincinv, expit, logit, ndtr
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from engine.backend.types import Floats
 
-    Floats = NDArray[np.float64]
 
 # A share nearer to 0 or 1 is drawn as this: its logit is finite, and no answer is ever so improbable.
 LEAST_SHARE = 1e-12

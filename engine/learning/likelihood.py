@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from engine.backend.arrays import put, run_sums, take
+from engine.backend.arrays import asarray_like, run_sums, take_rows
 from engine.backend.threads import torch_threads
 from engine.model.gold import states_of
 from engine.model.responses import Answers, cuts_of
@@ -21,14 +21,13 @@ from engine.model.responses import Answers, cuts_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from numpy.typing import NDArray
     from torch import Tensor
 
+    from engine.backend.types import Floats, Ints
     from engine.inference.posterior import Inference
     from engine.model.gold import Gold
     from engine.observation.evidence import Evidence, ObservationModel
 
-    Floats = NDArray[np.float64]
     Make = Callable[[Sequence[Tensor]], ObservationModel]
 
 # Log-likelihood, nats, of a state that gold rules out: exp of it is small yet above 0 in double precision.
@@ -48,7 +47,7 @@ class ItemPart:
 
     answers: Answers
     gold: Mapping[str, Floats]
-    states: Mapping[str, NDArray[np.int64]]
+    states: Mapping[str, Ints]
     log_gold: Floats | None
 
 
@@ -57,6 +56,7 @@ class _RowLogZ(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, inference: Inference, evidence: Evidence, *logs: Tensor) -> Tensor:
+        """Return log Z, (rows,); logs: (states, rows) of each variable of the evidence."""
         names = tuple(evidence.log_likelihood)
         known = {
             name: log_likelihood.detach().numpy() for name, log_likelihood in zip(names, logs, strict=True)
@@ -75,6 +75,7 @@ class _SumOverItems(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, likelihood: Likelihood, make: Make, gold: bool, *values: Tensor) -> Tensor:
+        """Return the sum, a scalar."""
         leaves = [value.detach().clone().requires_grad_() for value in values]
         total = 0.0
         with torch_threads(likelihood.inference.threads), torch.enable_grad():
@@ -113,7 +114,7 @@ class Likelihood:
             self.parts.append(ItemPart(part, part_gold, certain, self._log_gold(part, part_gold, certain)))
 
     def _log_gold(
-        self, answers: Answers, gold: Mapping[str, Floats], certain: Mapping[str, Any]
+        self, answers: Answers, gold: Mapping[str, Floats], certain: Mapping[str, Ints]
     ) -> Floats | None:
         """Return log P(gold), nats, (N,); None if an item lacks gold of an answered variable."""
         if not {*answers.labels, *answers.numbers, *answers.rankings} <= set(certain):
@@ -131,7 +132,7 @@ class Likelihood:
         return log_gold if (log_gold > IMPOSSIBLE / 2).all() else None
 
     def total(self, make: Make, values: Sequence[Tensor], *, gold: bool = True) -> Tensor:
-        """Return Σ log P(answers, gold), nats, or without gold Σ log P(answers).
+        """Return Σ log P(answers, gold), nats, a scalar, or without gold Σ log P(answers).
 
         make: values -> observation model.
         """
@@ -146,7 +147,7 @@ class Likelihood:
         logs, has_evidence = dict(evidence.log_likelihood), evidence.has_evidence
         for name, elsewhere in part.gold.items() if gold else ():
             here = elsewhere[:, evidence.row_item]
-            logs[name] = logs[name] + put(here, like) if name in logs else put(here, like)
+            logs[name] = logs[name] + asarray_like(here, like) if name in logs else asarray_like(here, like)
             if name != self.inference.network.root:
                 has_evidence = has_evidence | here.any(0)
         count = len(evidence.row_item)
@@ -169,15 +170,16 @@ class Likelihood:
         if gold and part.log_gold is not None:
             evidence = observations.evidence(part.answers)
             if set(evidence.log_likelihood) <= set(part.states):
-                log_rows = put(part.log_gold[evidence.row_item], evidence.log_weight) + evidence.log_weight
+                log_rows = torch.as_tensor(part.log_gold[evidence.row_item])
+                log_rows = log_rows + torch.as_tensor(evidence.log_weight)
                 for name, logs in evidence.log_likelihood.items():
                     state = torch.as_tensor(part.states[name][evidence.row_item])
-                    log_rows = log_rows + logs.gather(0, state[None])[0]
+                    log_rows = log_rows + torch.as_tensor(logs).gather(0, state[None])[0]
                 return _by_item(log_rows, evidence)
         evidence, rows = self.rows(part, observations, gold=gold)
-        logs = rows.log_likelihood
-        log_rows = _RowLogZ.apply(self.inference, rows, *logs.values())  # type: ignore[no-untyped-call]
-        return _by_item(log_rows + evidence.log_weight, evidence)
+        row_logs = rows.log_likelihood.values()
+        log_z: Tensor = _RowLogZ.apply(self.inference, rows, *row_logs)  # type: ignore[no-untyped-call]
+        return _by_item(log_z + torch.as_tensor(evidence.log_weight), evidence)
 
     def log_likelihoods(self, observations: ObservationModel, *, gold: bool = True) -> Iterator[Floats]:
         """Yield `of_part` of every part, (N,) each, without derivatives."""
@@ -192,5 +194,5 @@ def _by_item(log_rows: Tensor, evidence: Evidence) -> Tensor:
         return log_rows
     starts = np.flatnonzero(np.diff(evidence.row_item, prepend=-1))
     peak = torch.as_tensor(np.maximum.reduceat(log_rows.detach().numpy(), starts))
-    shares = (log_rows - take(peak, evidence.row_item)).exp()
-    return run_sums(shares, starts).log() + peak  # type: ignore[no-any-return]
+    shares = (log_rows - torch.as_tensor(take_rows(peak, evidence.row_item))).exp()
+    return torch.as_tensor(run_sums(shares, starts)).log() + peak

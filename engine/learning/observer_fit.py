@@ -26,16 +26,15 @@ from engine.learning.priors import FitPriors
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from numpy.typing import NDArray
     from torch import Tensor
 
+    from engine.backend.types import Floats
     from engine.inference.posterior import Inference
     from engine.model.gold import Gold
     from engine.model.parameter_key import ParameterKey
     from engine.model.responses import Answers
     from engine.observation.evidence import ObservationModel
 
-    Floats = NDArray[np.float64]
     Progress = Callable[[str, int, int], None]
 
 METHODS = ("map", "svi", "nuts")
@@ -333,7 +332,7 @@ def _find_mode(whole: Target, part: Target, share: float, progress: Progress) ->
 
 
 def _covariance_root(hessian: Floats, root: Floats) -> Floats:
-    """Return a square root of the covariance whose inverse is this Hessian in coordinates x = root z."""
+    """Return a square root (P, P) of the covariance whose inverse is this Hessian in z, x = root z."""
     values, vectors = np.linalg.eigh(hessian)
     # Where the density is not concave, as far from its mode, the prior's width stays.
     safe = np.where(values > 1e-3, values, 1.0)
@@ -363,7 +362,11 @@ def minimise_potential(target: Target, x: Floats, root: Floats, stage: str, prog
 def _fit_gaussian(
     target: Target, x: Floats, root: Floats, settings: FitSettings, progress: Progress
 ) -> tuple[Floats, Floats]:
-    """Fit Pyro's AutoMultivariateNormal by SVI, begun at a mode; return its centre and square root."""
+    """Fit Pyro's AutoMultivariateNormal by SVI, begun at a mode.
+
+    Returns:
+        Its centre, (P,), and the square root of its covariance, (P, P).
+    """
     import pyro
     from pyro.infer import SVI, Trace_ELBO
     from pyro.infer.autoguide import AutoMultivariateNormal

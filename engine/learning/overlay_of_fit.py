@@ -17,13 +17,11 @@ from engine.model.parameter_key import ParameterKey
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from numpy.typing import NDArray
-
+    from engine.backend.types import Floats
     from engine.learning.observer_fit import Fit
     from engine.model.knowledge import LabelInstrument, Observer
     from engine.model.parameter_key import What
 
-    Floats = NDArray[np.float64]
     Tree = dict[str, Any]
     Keyed = tuple[ParameterKey, "Entry"]
 
@@ -194,7 +192,7 @@ class _ObserverEntries:
         if key.of("room") not in self.fit.point:
             # Repeats that were not fitted but rise above the declared ones for the fitted table.
             for t, kind in enumerate(instrument.types):
-                if at[t] > kind.repeat + LEAST_SD:
+                if float(at[t]) > kind.repeat + LEAST_SD:
                     sd, repeat = kind.repeat * (1 - kind.repeat), keys[t].of("repeat")
                     numbers = kind.repeat, sd, float(at[t]), sd
                     yield repeat, Entry(yaml_keys(repeat), *numbers, derived=True)

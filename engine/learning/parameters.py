@@ -15,7 +15,7 @@ sensitivity takes.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Literal
 
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike
 
+    from engine.backend.types import Floats
     from engine.inference.posterior import Inference
     from engine.learning.answered_observers import AnswerCounts
     from engine.model.gold import Gold
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from engine.model.parameter_key import What
     from engine.model.responses import Answers
 
-    Floats = NDArray[np.float64]
 
 # Shares of a habit are at least this: none is impossible.
 LEAST_HABIT = 1e-4
@@ -101,8 +101,8 @@ class ObserverParameters:
         self,
         key: ParameterKey,
         kind: Literal["simplex", "unit", "positive", "real"],
-        mean: Any,
-        width: Any,
+        mean: ArrayLike,
+        width: ArrayLike,
         floor: ParameterKey | None = None,
     ) -> None:
         mean, width = np.array(mean, dtype=np.float64), np.array(width, dtype=np.float64)

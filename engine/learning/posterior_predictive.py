@@ -21,16 +21,13 @@ from engine.observation.evidence import Evidence
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from numpy.typing import NDArray
-
+    from engine.backend.types import Bools, Floats, Ints
     from engine.learning.observer_fit import Fit
     from engine.model.gold import Gold
     from engine.model.knowledge import Knowledge, LabelInstrument, Observer, Variable
     from engine.model.responses import Answers, Labels, Numbers
     from engine.observation.evidence import ObservationModel
 
-    Floats = NDArray[np.float64]
-    Ints = NDArray[np.int64]
 
 # Replicates that are drawn.
 REPLICATES = 40
@@ -153,7 +150,7 @@ def _statistics(fit: Fit, answers: Answers, gold: Gold) -> Statistics:
     return statistics
 
 
-def _counts(answers: Answers, name: str, by_observer: NDArray[np.bool_]) -> tuple[Ints, Floats]:
+def _counts(answers: Answers, name: str, by_observer: Bools) -> tuple[Ints, Floats]:
     """Return the observer's readings with whole answers about a variable, and their counts (R, Y)."""
     column = answers.labels[name]
     used = by_observer[column.reading] & ~column.spread
@@ -165,9 +162,9 @@ def _counts(answers: Answers, name: str, by_observer: NDArray[np.bool_]) -> tupl
 
 
 def _mean_statistics(
-    base: Knowledge, observer: Observer, answers: Answers, gold: Gold, by_observer: NDArray[np.bool_]
+    base: Knowledge, observer: Observer, answers: Answers, gold: Gold, by_observer: Bools
 ) -> Iterator[tuple[str, str, Floats]]:
-    """Yield statistics that are means over readings: kind, name, their values."""
+    """Yield statistics that are means over readings: kind, name, and the value (n,) of each reading."""
     for name in (name for name in answers.labels if name in observer.labels):
         reading, counts = _counts(answers, name, by_observer)
         total = counts.sum(1)
@@ -195,10 +192,11 @@ def _mean_statistics(
 
 
 def _right_by_count(
-    observer: Observer, variable: Variable, answers: Answers, by_observer: NDArray[np.bool_], known: Floats
+    observer: Observer, variable: Variable, answers: Answers, by_observer: Bools, known: Floats
 ) -> Iterator[tuple[str, str, Floats]]:
-    """Yield how often the commonest of a reading's first n answers is right, for each n of FIRST_ANSWERS.
+    """Yield whether the commonest of a reading's first n answers is right, for each n of FIRST_ANSWERS.
 
+    Kind, name, and 1 or 0 of each reading with gold and so many answers, (readings,).
     A fit uses all answers in their order; an error at some number of answers shows here.
     """
     column = answers.labels[variable.name]
@@ -220,14 +218,17 @@ def _right_by_count(
 def _commonest_is_wrong(
     instrument: LabelInstrument, variable: Variable, counts: Floats, known: Floats
 ) -> Floats:
-    """Return 1 where the commonest answer is not the gold, 0 where it is, NaN where there is none."""
+    """Return 1 where the commonest answer is not the gold, 0 where it is, NaN where there is none, (R,).
+
+    counts: (R, Y) answers of each reading; known: (R,) its gold.
+    """
     states = [variable.states.index(a) if a in variable.states else -1 for a in instrument.answers]
     answered_state = np.array(states)[counts.argmax(1)]
     return np.where(np.isnan(known), np.nan, answered_state != known)
 
 
 def _correlations(
-    base: Knowledge, observer: Observer, answers: Answers, gold: Gold, by_observer: NDArray[np.bool_]
+    base: Knowledge, observer: Observer, answers: Answers, gold: Gold, by_observer: Bools
 ) -> Iterator[tuple[str, str, float, int]]:
     """Yield correlations: of the errors of two readings of an item, and of binary answers of a reading."""
     names = [name for name in answers.labels if name in observer.labels]

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine.backend.arrays import library
 from engine.language.parameter_paths import yaml_path
 from engine.model.parameter_key import ParameterKey
 
@@ -15,13 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Literal
 
-    from numpy.typing import NDArray
+    from torch import Tensor
 
+    from engine.backend.types import Floats
     from engine.model.knowledge import Number
 
-    Array = Any
-    Floats = NDArray[np.float64]
-    Values = Mapping[ParameterKey, Array]
+    Values = Mapping[ParameterKey, Tensor]
 
 # Bounds of the prior mean of a share: a mean of 0 or 1 could never be moved.
 LEAST_SHARE, MOST_SHARE = 0.01, 0.99
@@ -156,8 +154,10 @@ class Site:
             made = dist.Normal(mean, width)
         return made.to_event(self.mean.ndim)
 
-    def sample(self, values: Values) -> Array:
-        """Sample the site within a Pyro model, given the values of the sites before.
+    def sample(self, values: Values) -> Tensor:
+        """Return a sample of the site, of the mean's shape, within a Pyro model.
+
+        values: those of the sites before.
 
         Above a floor 1 - y the share v of the room y is sampled, x = (1 - y) + y v; the density of x is the
         prior's, dx = y dv.
@@ -167,29 +167,29 @@ class Site:
 
         dist: Any = pyro.distributions
         if self.floor is None:
-            return pyro.sample(self.name, self.prior())
+            value: Tensor = pyro.sample(self.name, self.prior())
+            return value
         room = values[self.floor]
         share = pyro.sample(self.name, dist.Uniform(0.0, 1.0).expand(room.shape).to_event(room.ndim))
         value = (1 - room + room * share).clip(1e-9, 1 - 1e-9)
         pyro.factor(f"{self.name}, its prior", self.prior().log_prob(value) + room.log().sum())
         return value
 
-    def log_density(self, share: Array, values: Values, prior: Any) -> Array:
-        """Return the site's term of the log density at a sampled share; prior: its `prior`."""
-        if self.floor is None:
-            return prior.log_prob(share)
-        value = self.value(share, values).clip(1e-9, 1 - 1e-9)
-        return prior.log_prob(value) + values[self.floor].log().sum()
+    def log_density(self, share: Tensor, values: Values, prior: Any) -> Tensor:
+        """Return the site's term of the log density at a sampled share, a scalar; prior: its `prior`."""
+        value = share if self.floor is None else self.value(share, values).clip(1e-9, 1 - 1e-9)
+        density: Tensor = prior.log_prob(value)
+        return density if self.floor is None else density + values[self.floor].log().sum()
 
-    def share(self, value: Array, values: Values) -> Array:
-        """Return the share that is sampled where the parameter has this value."""
+    def share(self, value: Tensor, values: Values) -> Tensor:
+        """Return the share that is sampled where the parameter has this value, of the same shape."""
         if self.floor is None:
             return value
         room = values[self.floor]
-        return library(value).clip((value - (1 - room)) / room, LEAST_SHARE, MOST_SHARE)
+        return ((value - (1 - room)) / room).clip(LEAST_SHARE, MOST_SHARE)
 
-    def value(self, share: Array, values: Values) -> Array:
-        """Return the parameter's value where this share is sampled."""
+    def value(self, share: Tensor, values: Values) -> Tensor:
+        """Return the parameter's value where this share is sampled, of the same shape."""
         if self.floor is None:
             return share
         room = values[self.floor]

@@ -32,15 +32,13 @@ from engine.observation.kernels import LabelKernel
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from numpy.typing import NDArray
-
+    from engine.backend.types import Floats
     from engine.inference.posterior import Inference
     from engine.learning.observer_fit import Fit
     from engine.learning.priors import FitPriors
     from engine.model.knowledge import ReadingType
     from engine.model.responses import Answers
 
-    Floats = NDArray[np.float64]
     Progress = Callable[[str, int, int], None]
 
 # Names of the kinds of each trial, tried in this order.

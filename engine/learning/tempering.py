@@ -25,14 +25,13 @@ from engine.model.parameter_key import ParameterKey
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
     from torch import Tensor
 
+    from engine.backend.types import Floats
     from engine.learning.observer_fit import Fit, Progress
     from engine.model.gold import Gold
     from engine.model.responses import Answers
 
-    Floats = NDArray[np.float64]
 
 # Folds of the held-out scores.
 FOLDS = 4

@@ -6,16 +6,13 @@ Clopper & Pearson 1934, doi:10.1093/biomet/26.4.404.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import bdtrik, betaincc, betaincinv
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Ints = NDArray[np.int64]
-    Mask = NDArray[np.bool_]
+    from engine.backend.types import Bools, Floats, Ints
 
 
 def fewest(alpha: float, share: float) -> int:
@@ -23,13 +20,16 @@ def fewest(alpha: float, share: float) -> int:
     return math.ceil(math.log(share) / math.log1p(-alpha) - 1e-12)
 
 
-def passes(n: Ints | int, errors: Ints | int, alpha: float, share: float) -> Mask:
-    """Return whether counts reject that more than alpha err: P(Binomial(n, alpha) <= errors) <= share."""
+def passes(n: Ints | int, errors: Ints | int, alpha: float, share: float) -> Bools:
+    """Return whether counts, of any shape, reject that more than alpha err.
+
+    They do where P(Binomial(n, alpha) <= errors) <= share.
+    """
     return np.asarray(tail(n, errors, alpha) <= share)
 
 
-def tail(n: Any, errors: Any, p: Any) -> Any:
-    """Return P(Binomial(n, p) <= errors) = 1 - I_p(errors + 1, n - errors)."""
+def tail(n: Ints | int, errors: Ints | int, p: Floats | float) -> Floats:
+    """Return P(Binomial(n, p) <= errors) = 1 - I_p(errors + 1, n - errors), of their common shape."""
     n, errors = np.asarray(n), np.asarray(errors)
     return np.where(errors < n, betaincc(errors + 1, np.maximum(n - errors, 1), p), 1.0)
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    Floats = NDArray[np.float64]
-    Ints = NDArray[np.int64]
+    from engine.backend.types import Floats, Ints
+
     Scores = Mapping[str, Floats]
 
 LEAST_DEFINED = 0.9
@@ -51,7 +51,9 @@ def scored_together(
     times: int,
     rng: np.random.Generator,
 ) -> list[dict[str, Floats]]:
-    """Return what `scored` does for several scores, in memory that does not grow with the resamples.
+    """Return the values (times,) of several scores on resamples, as `scored` does.
+
+    The memory that it takes does not grow with the resamples.
 
     scores: each with the items that it is about. groups, times, rng: those of `resampled`; the resamples are
     the same, but are drawn a few at a time, for all scores at once, and forgotten.
@@ -71,6 +73,7 @@ def scored_together(
 
 
 def _chunks(weights: NDArray[np.uint16], chosen: Ints) -> Iterator[Floats]:
+    """Yield the weights of the chosen items, a few resamples at a time, (rows, n)."""
     rows = max(_AT_ONCE // max(len(chosen), 1), 1)
     for start in range(0, len(weights), rows):
         yield weights[start : start + rows][:, chosen].astype(np.float64)

@@ -14,11 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from engine.backend.types import Bools, Floats, Ints
 
-    Floats = NDArray[np.float64]
-    Ints = NDArray[np.int64]
-    Flags = NDArray[np.bool_]
 
 CLIP = 1e-6
 _NO_ITEM = "no item has both gold and a prediction"
@@ -27,7 +24,7 @@ _NO_POSITIVE = "no item is positive in gold"
 
 
 def _ratio(above: Floats, below: Floats) -> Floats:
-    """Return the quotient, NaN where it is 0 / 0 or worse."""
+    """Return the quotient, of the shape that both broadcast to, NaN where it is 0 / 0 or worse."""
     unknown = np.full(np.broadcast(above, below).shape, np.nan)
     quotient: Floats = np.divide(above, below, out=unknown, where=below != 0)
     return quotient
@@ -210,7 +207,7 @@ def _mean(values: Floats) -> float:
 
 
 def _variance(square: Floats, mean: Floats) -> Floats:
-    """Return mean square - mean^2, 0 where that is rounding."""
+    """Return mean square - mean^2, of their shape, 0 where that is rounding."""
     variance = square - mean**2
     return np.where(variance > 1e-12 * square, variance, 0.0)
 
@@ -227,12 +224,12 @@ class SelectiveScore:
 
     wrong: Floats
     risk: Floats
-    accepted: Flags | None = None
+    accepted: Bools | None = None
     ranked: bool = True
 
     @cached_property
     def _blocks(self) -> tuple[Ints, Ints]:
-        """Return the order by risk, and where in it each run of equal risks starts."""
+        """Return the order by risk, (n,), and where in it each run of equal risks starts, (runs,)."""
         order = np.argsort(self.risk, kind="stable")
         risk = self.risk[order]
         return order, np.flatnonzero(np.concatenate([[True], risk[1:] != risk[:-1]])[: len(risk)])
@@ -249,6 +246,7 @@ class SelectiveScore:
         return scores
 
     def _aurc(self, weights: Floats) -> Floats:
+        """Return aurc, (R,), for whole weights (R, n)."""
         if not len(self.risk):
             return np.full(len(weights), np.nan)
         order, starts = self._blocks
@@ -266,7 +264,10 @@ class SelectiveScore:
         return _ratio(area.sum(1), total)
 
     def curve(self, points: int = 200) -> tuple[Floats, Floats, Floats]:
-        """Return coverage, share of errors and greatest risk of the items of least risk, at most `points`."""
+        """Return coverage, share of errors and greatest risk of the items of least risk.
+
+        points: numbers of items that are shown at most; each array is (points or fewer,).
+        """
         order, starts = self._blocks
         ends = np.append(starts[1:], len(order))[: len(starts)]
         share = np.cumsum(self.wrong[order])[ends - 1] / ends

@@ -15,9 +15,9 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from numpy.typing import NDArray
+    from engine.backend.types import Bools, Ints
 
-    Values = Mapping[str, NDArray[np.int64]]
+    Values = Mapping[str, Ints]
 
 
 class Formula(Protocol):
@@ -26,8 +26,8 @@ class Formula(Protocol):
     def variables(self) -> frozenset[str]:
         """Return the names of the variables in the formula."""
 
-    def holds(self, values: Values) -> NDArray[np.bool_]:
-        """Return where it is true; `values` gives each variable's state indices, broadcastable."""
+    def holds(self, values: Values) -> Bools:
+        """Return where it is true, of the shape that the values, indices of states, broadcast to."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,8 @@ class In:
         """Return the one variable."""
         return frozenset({self.variable})
 
-    def holds(self, values: Values) -> NDArray[np.bool_]:
-        """Return where the variable's state is one of `states`."""
+    def holds(self, values: Values) -> Bools:
+        """Return where the variable's state is one of `states`, of its values' shape."""
         return np.isin(values[self.variable], sorted(self.states))
 
 
@@ -56,8 +56,8 @@ class Not:
         """Return the part's variables."""
         return self.part.variables()
 
-    def holds(self, values: Values) -> NDArray[np.bool_]:
-        """Return where the part is false."""
+    def holds(self, values: Values) -> Bools:
+        """Return where the part is false, of the part's shape."""
         return ~self.part.holds(values)
 
 
@@ -75,8 +75,8 @@ class Count:
         """Return the variables of all parts."""
         return frozenset().union(*(part.variables() for part in self.parts))
 
-    def holds(self, values: Values) -> NDArray[np.bool_]:
-        """Return where the number of true parts is allowed."""
+    def holds(self, values: Values) -> Bools:
+        """Return where the number of true parts is allowed, of the shape that they broadcast to."""
         total = sum((part.holds(values).astype(np.int64) for part in self.parts), np.zeros((), np.int64))
         return np.isin(total, sorted(self.allowed))
 

@@ -10,12 +10,8 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from numpy.typing import NDArray
-
+    from engine.backend.types import Bools, Floats, Ints
     from engine.model.knowledge import Variable
-
-    Floats = NDArray[np.float64]
-    Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -28,11 +24,11 @@ class Gold:
         """Return the gold of items start to stop."""
         return Gold({name: column[start:stop] for name, column in self.values.items()})
 
-    def only(self, chosen: NDArray[np.bool_] | Ints) -> Gold:
+    def only(self, chosen: Bools | Ints) -> Gold:
         """Return the gold of the chosen items: a mask (N,) or indices."""
         return Gold({name: column[chosen] for name, column in self.values.items()})
 
-    def known(self, items: int) -> NDArray[np.bool_]:
+    def known(self, items: int) -> Bools:
         """Return which of N items have any gold, (N,)."""
         known = np.zeros(items, dtype=bool)
         for column in self.values.values():

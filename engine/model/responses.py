@@ -15,10 +15,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
-    from numpy.typing import NDArray
-
-    Ints = NDArray[np.int64]
-    Floats = NDArray[np.float64]
+    from engine.backend.types import Bools, Floats, Ints
 
 
 COUNTS = ("samples", "refused", "unreadable", "hidden", "asked")
@@ -37,7 +34,7 @@ class Labels:
     reading: Ints
     answer: Ints
     weight: Floats
-    spread: NDArray[np.bool_]
+    spread: Bools
 
 
 @dataclass(frozen=True)
@@ -222,7 +219,7 @@ class Answers:
             **self._counts(lambda column: column[cut]),
         )
 
-    def only(self, chosen: NDArray[np.bool_]) -> Answers:
+    def only(self, chosen: Bools) -> Answers:
         """Return the answers about the chosen items (N,)."""
         readings = chosen[self.reading_item]
         order = np.cumsum(chosen) - 1
@@ -236,7 +233,7 @@ class Answers:
             **self._counts(lambda column: column[chosen]),
         )
 
-    def keeping(self, readings: NDArray[np.bool_]) -> Answers:
+    def keeping(self, readings: Bools) -> Answers:
         """Return the same items with some of their readings (R,); counts stay as they are."""
         return replace(
             self._of_readings(np.where(readings, np.cumsum(readings) - 1, -1)),
@@ -246,7 +243,7 @@ class Answers:
             reading_view=self.reading_view[readings],
         )
 
-    def each_reading(self, chosen: NDArray[np.bool_]) -> Answers:
+    def each_reading(self, chosen: Bools) -> Answers:
         """Return each chosen reading (R,) as the only reading of an item of its own."""
         count = int(chosen.sum())
         place = np.where(chosen, np.cumsum(chosen) - 1, -1)
@@ -261,7 +258,7 @@ class Answers:
             **self._counts(lambda _: none),
         )
 
-    def without_each(self, chosen: NDArray[np.bool_]) -> Answers:
+    def without_each(self, chosen: Bools) -> Answers:
         """Return for each chosen reading (R,) an item with all other readings of its item."""
         left_out = np.flatnonzero(chosen)
         by_item = np.argsort(self.reading_item, kind="stable")
@@ -299,7 +296,7 @@ class Answers:
             **self._counts(lambda _: none),
         )
 
-    def copies(self, keep: NDArray[np.bool_], hidden: Sequence[Collection[str]] = ()) -> Answers:
+    def copies(self, keep: Bools, hidden: Sequence[Collection[str]] = ()) -> Answers:
         """Return copies of one item, each with a part of its readings.
 
         keep: (copies, R) the readings that a copy has. hidden: for each copy the variables of which its

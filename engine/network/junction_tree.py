@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine.backend.arrays import library
+from engine.backend.arrays import is_tensor, namespace
 from engine.network.values import Clique, Grid
 
 if TYPE_CHECKING:
@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
     from networkx import Graph
 
-    Array = Any
+    from engine.backend.types import Array
+
 
 MERGED = 32
 
@@ -151,16 +152,18 @@ def aligned_table(steps: Sequence[Clique], nodes: tuple[str, ...], log_table: Ar
     """Return the first clique that holds these nodes, and their table (1 or K, nodes...) on its axes."""
     index, step = next((i, s) for i, s in enumerate(steps) if set(nodes) <= set(s.nodes))
     order = sorted(range(len(nodes)), key=lambda i: step.nodes.index(nodes[i]))
-    table = library(log_table).moveaxis(log_table, [1 + i for i in order], list(range(1, 1 + len(order))))
+    table = namespace(log_table).moveaxis(log_table, [1 + i for i in order], list(range(1, 1 + len(order))))
     sizes = iter(table.shape[1:])
     shape = [len(table), *(next(sizes) if name in nodes else 1 for name in step.nodes)]
     return index, table.reshape(shape)
 
 
 def add_to_clique(
-    steps: Sequence[Clique], tables: list[Array], nodes: tuple[str, ...], log_table: Array
+    steps: Sequence[Clique], tables: list[Any], nodes: tuple[str, ...], log_table: Array
 ) -> int:
     """Add a log-table (1 or K, nodes...) to that of the first clique that holds its nodes.
+
+    tables: of one kind of array, which one the caller knows: one a step, (1 or K, nodes...).
 
     Returns:
         The clique's index.
@@ -183,7 +186,7 @@ class CliqueState:
     static: Array
     outside: Array | None
     message: Array
-    peak: Any
+    peak: Array | float
 
 
 def collect(
@@ -200,7 +203,7 @@ def collect(
     Returns:
         (K, N or 1): log Σ_x Π tables · Π evidence; and each clique's state, for `distribute`.
     """
-    total: Array = 0.0
+    total: Any = 0.0  # An array from the first clique on.
     clique_states: list[CliqueState] = []
     for step, table in zip(steps, tables, strict=True):
         private_evidence, static = _static(step, table, evidence)
@@ -209,9 +212,10 @@ def collect(
         value = static if outside is None else static * outside
         gone = [1 + axis for axis, name in enumerate(step.shared) if name not in step.separator]
         message = _sum_out(value, gone)
-        xp, tiny, peak = library(message), _tiny(message), 1.0
+        xp, tiny = namespace(message), _tiny(message)
+        peak: Array | float = 1.0
         if step.children:
-            constant = message if xp is np else message.detach()
+            constant = message.detach() if is_tensor(message) else message
             peak = xp.clip(xp.amax(constant, tuple(range(message.ndim - 1))), tiny, None)
             message = message / peak
             total = total + xp.log(peak)
@@ -222,7 +226,7 @@ def collect(
 
 
 def _static(step: Clique, table: Array, evidence: Mapping[str, Array]) -> tuple[Any, Array]:
-    """Sum out the private nodes; return the product of their evidence and Σ_P T[k, Q, P] · u[P, n]."""
+    """Return the private nodes' evidence u, and Σ_P T[k, Q, P] · u[P, n], (K, shared..., N or 1)."""
     if step.grid is not None:
         return _static_grid(step.grid, table, evidence)
     outer, inner = table.shape[: 1 + len(step.shared)], table.shape[1 + len(step.shared) :]
@@ -243,7 +247,7 @@ def _static_grid(grid: Grid, table: Array, evidence: Mapping[str, Array]) -> tup
         }
         run_evidence.append(_product(cut, grid.variables, run.sizes))
         parts.append(part.sum(1)[:, None] if run_evidence[-1] is None else part @ run_evidence[-1])
-    return run_evidence, library(table).stack(parts, 1) if grid.cell else parts[0]
+    return run_evidence, namespace(table).stack(parts, 1) if grid.cell else parts[0]
 
 
 def _product(evidence: Mapping[str, Array], names: Sequence[str], sizes: Sequence[int]) -> Array | None:
@@ -252,7 +256,7 @@ def _product(evidence: Mapping[str, Array], names: Sequence[str], sizes: Sequenc
     if not present:
         return None
     first = evidence[present[0]]
-    xp, product = library(first), None
+    xp, product = namespace(first), None
     for name, size in zip(names, sizes, strict=True):
         u = evidence[name] if name in evidence else xp.broadcast_to(xp.ones_like(first[:1, :1]), (size, 1))
         product = u if product is None else (product[:, None] * u[None]).reshape(len(product) * size, -1)
@@ -262,7 +266,10 @@ def _product(evidence: Mapping[str, Array], names: Sequence[str], sizes: Sequenc
 def _outside(
     step: Clique, static: Array, evidence: Mapping[str, Array], incoming: Sequence[tuple[Clique, Array]]
 ) -> Array | None:
-    """Multiply what comes to the shared nodes: their evidence, then the children's messages."""
+    """Return the product of what comes to the shared nodes, their evidence and the children's messages.
+
+    None where nothing does, else what broadcasts to (K, shared..., N).
+    """
     sizes, product = static.shape[1:-1], None
     for axis, name in enumerate(step.shared):
         if name in step.evidence and name in evidence:
@@ -283,7 +290,7 @@ def _widened(message: Array, separator: Sequence[str], shared: Sequence[str], si
 
 
 def _tiny(array: Array) -> float:
-    return float(library(array).finfo(array.dtype).tiny)
+    return float(namespace(array).finfo(array.dtype).tiny)
 
 
 @dataclass(frozen=True)
@@ -352,7 +359,10 @@ def distribute(
 
 
 def _sum_out(array: Array, axes: Sequence[int]) -> Array:
-    """Sum over axes, one after another: far quicker than at once, since items are the last axis."""
+    """Return the sum over axes, of the shape without them.
+
+    One after another: far quicker than at once, since items are the last axis.
+    """
     for axis in reversed(axes):
         before = (slice(None),) * axis
         array = array[(*before, 0)] + array[(*before, 1)] if array.shape[axis] == 2 else array.sum(axis)
@@ -360,8 +370,8 @@ def _sum_out(array: Array, axes: Sequence[int]) -> Array:
 
 
 def _ratio(above: Array, below: Array) -> Array:
-    """Return above / below; 0 where below is 0, since above is 0 there."""
-    return above / library(below).clip(below, _tiny(below), None)
+    """Return above / below, of their shape; 0 where below is 0, since above is 0 there."""
+    return above / namespace(below).clip(below, _tiny(below), None)
 
 
 def _read_shared(
@@ -385,7 +395,7 @@ def _read_private(
     step: Clique, readout: Readout, state: CliqueState, pull: Array, items: int, beliefs: Beliefs
 ) -> None:
     """Read off the private nodes' marginals and the events within the clique."""
-    xp = library(pull)
+    xp = namespace(pull)
     full = xp.broadcast_to(pull, (pull.shape[0], *state.static.shape[1:-1], items))
     read = readout.transposed @ full.reshape(-1, items)
     read = read.reshape(1 + len(readout.events), -1, items)
@@ -417,6 +427,8 @@ def _read_grid(grid: Grid, readout: Readout, state: CliqueState, pull: Array, be
 
 
 def _zeros(like: Array, rows: int, columns: int) -> Array:
-    if isinstance(like, np.ndarray):
-        return np.zeros((rows, columns), like.dtype)
-    return like.new_zeros(rows, columns)
+    """Return zeros (rows, columns) of the kind of an array."""
+    if is_tensor(like):
+        return like.new_zeros(rows, columns)
+    zeros: Array = np.zeros((rows, columns), like.dtype)
+    return zeros

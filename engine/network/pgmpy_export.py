@@ -23,13 +23,12 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from numpy.typing import NDArray
     from pgmpy.factors.discrete import TabularCPD
     from pgmpy.models import DiscreteBayesianNetwork
 
+    from engine.backend.types import Floats
     from engine.network.values import Factor, NetworkValues, StateNode
 
-    Floats = NDArray[np.float64]
 
 TRUTH = ("true", "false")
 OBSERVED = ("coupling", "rule")
@@ -216,6 +215,6 @@ def _words(states: Sequence[str]) -> tuple[str, ...]:
 
 
 def _normalised(logs: Floats, axis: int) -> Floats:
-    """Return exp(logs), summing to one along an axis."""
+    """Return exp(logs), of their shape, summing to one along an axis."""
     linear = np.exp(logs - np.max(logs, axis=axis, keepdims=True))
     return np.asarray(linear / linear.sum(axis=axis, keepdims=True))

@@ -19,11 +19,8 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from numpy.typing import NDArray
-
+    from engine.backend.types import Bools, Floats, Ints
     from engine.model.formula import In
-
-    Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -37,7 +34,7 @@ class StateNode:
 
     name: str
     variables: tuple[str, ...]
-    index: NDArray[np.int64] = field(compare=False)
+    index: Ints = field(compare=False)
     cell: str = ""
 
     @property
@@ -45,7 +42,7 @@ class StateNode:
         """Number of states."""
         return len(self.index)
 
-    def values_of(self, variable: str) -> NDArray[np.int64]:
+    def values_of(self, variable: str) -> Ints:
         """Return each state's value of a variable, (size,)."""
         return self.index[:, self.variables.index(variable)]
 
@@ -57,7 +54,7 @@ class FunctionNode:
     name: str
     size: int
     parents: tuple[str, ...]
-    function: NDArray[np.int64] = field(compare=False)
+    function: Ints = field(compare=False)
 
 
 @dataclass(frozen=True)
@@ -72,7 +69,7 @@ class StateRun:
     start: int
     stop: int
     sizes: tuple[int, ...]
-    states: tuple[slice | NDArray[np.int64], ...] = field(compare=False)
+    states: tuple[slice | Ints, ...] = field(compare=False)
 
 
 @dataclass(frozen=True)
@@ -98,8 +95,8 @@ def grid_of(block: StateNode, cell_node: FunctionNode | None) -> Grid:
     return Grid(block.variables, sizes, block.cell, tuple(runs))
 
 
-def _range(states: NDArray[np.int64]) -> slice | NDArray[np.int64]:
-    """Return a slice where states follow one another; a slice copies nothing."""
+def _range(states: Ints) -> slice | Ints:
+    """Return states (n,) as a slice where they follow one another; a slice copies nothing."""
     low, high = int(states[0]), int(states[-1]) + 1
     return slice(low, high) if high - low == len(states) else states
 
@@ -156,8 +153,8 @@ class CompiledRule:
     p_if: float
     weight: float
     nodes: tuple[str, ...]
-    condition: NDArray[np.bool_] = field(compare=False)
-    violated: NDArray[np.bool_] = field(compare=False)
+    condition: Bools = field(compare=False)
+    violated: Bools = field(compare=False)
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,7 @@ import numpy as np
 from scipy.special import gammaln
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Floats = NDArray[np.float64]
+    from engine.backend.types import Floats
 
 
 def answer_patterns(size: int, batch: int) -> tuple[Floats, Floats]:

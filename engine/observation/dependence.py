@@ -36,11 +36,9 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
+    from engine.backend.types import Floats
     from engine.model.knowledge import Dependence, Observer
 
-    Floats = NDArray[np.float64]
 
 # Steps of both iterations: more of them changed no posterior that was tried by .001.
 EM_STEPS = 30
@@ -66,7 +64,7 @@ class FamilyLook:
     answer_given: tuple[Floats, ...]
 
     def of_member(self, place: int) -> Floats:
-        """Return W of the member at this place."""
+        """Return W of the member at this place, (K, J, F, Y)."""
         return self.answer_given[self.members.index(place)]
 
 

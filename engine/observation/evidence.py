@@ -25,11 +25,11 @@ from __future__ import annotations
 
 from copy import copy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.backend.arrays import library, put, run_sums, sums_at, take, taken_sums
+from engine.backend.arrays import asarray_like, is_tensor, namespace, run_sums, sums_at, take_rows, taken_sums
 from engine.errors import AnswerError
 from engine.model.confusion import own_answers
 from engine.model.knowledge import NumberInstrument
@@ -40,15 +40,11 @@ from engine.observation.kernels import LEAST, LabelKernel, NumberKernel, label_k
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from numpy.typing import NDArray
-
+    from engine.backend.types import Array, Bools, Floats, Ints
     from engine.model.knowledge import Knowledge, LabelInstrument, Variable
     from engine.model.responses import Answers
     from engine.network.network import Network
 
-    Array = Any
-    Floats = NDArray[np.float64]
-    Ints = NDArray[np.int64]
     Kernel = LabelKernel | NumberKernel
 
 # Readings of an item under halo at most: each doubles its rows.
@@ -72,7 +68,7 @@ class Evidence:
     row_item: Ints
     log_weight: Array
     log_likelihood: Mapping[str, Array]
-    has_evidence: NDArray[np.bool_]
+    has_evidence: Bools
     on: Ints
 
     def part(self, start: int, stop: int, first: int, last: int) -> Evidence:
@@ -96,7 +92,7 @@ class _Pairs:
 
     row: Ints
     reading: Ints
-    on: NDArray[np.bool_]
+    on: Bools
 
 
 @dataclass(frozen=True)
@@ -124,7 +120,7 @@ class _Contribution:
     pattern: Ints
     row: Ints
 
-    def within(self, rows: NDArray[np.bool_]) -> _Contribution:
+    def within(self, rows: Bools) -> _Contribution:
         """Return the contribution to some rows of the evidence; rows: a mask (rows,)."""
         used = rows[self.row]
         return _Contribution(self.observer, self.table, self.pattern[used], self.row[used])
@@ -137,7 +133,7 @@ class Contributions:
     row_item: Ints
     pairs: _Pairs
     log_weight: Array
-    has_evidence: NDArray[np.bool_]
+    has_evidence: Bools
     contributions: Mapping[str, list[_Contribution]]
 
 
@@ -227,11 +223,11 @@ class ObservationModel:
 
     def _implied_types(self, key: tuple[int, str], kernel: Kernel, true: Array | None = None) -> Array:
         """Return P(type | state that the label implies), (K + 1, M), see `imagined`."""
-        table = put(self.stereotype(key), kernel.mix)
-        xp = library(kernel.mix)
+        table = asarray_like(self.stereotype(key), kernel.mix)
+        xp = namespace(kernel.mix)
         if true is not None:
             table = xp.stack([1 - true, true], 1)
-        stereotype = xp.concatenate([table, put(self.prior[None], kernel.mix) @ table])
+        stereotype = xp.concatenate([table, asarray_like(self.prior[None], kernel.mix) @ table])
         if isinstance(kernel, NumberKernel):
             return stereotype @ kernel.mix
         return stereotype[:, kernel.answer_of] * kernel.share
@@ -242,7 +238,7 @@ class ObservationModel:
         return label_kernel(instrument, variable, self.prior)
 
     def _states_of(self, kernel: LabelKernel, observer: int) -> Ints:
-        """Return for each type the root state that its own answer names, K where it names none."""
+        """Return for each type, (M,), the root state that its own answer names, K where it names none."""
         states = self.network.root_states
         names = self.observers[observer].labels[self.network.root].answers
         return np.array(
@@ -254,7 +250,7 @@ class ObservationModel:
         readings = answers.reading_item[self.switched(answers)]
         return 2 ** np.bincount(readings, minlength=len(answers.items))
 
-    def switches(self, answers: Answers) -> NDArray[np.bool_]:
+    def switches(self, answers: Answers) -> Bools:
         """Return which readings' switches are on in each row of one item's evidence, (rows, readings)."""
         row_item, pairs, _ = self._expand(answers, self.switched(answers))
         on = np.zeros((len(row_item), len(answers.reading_item)), dtype=bool)
@@ -262,7 +258,7 @@ class ObservationModel:
         return on
 
     def of_readings(
-        self, answers: Answers, observer: int, name: str, on: NDArray[np.bool_]
+        self, answers: Answers, observer: int, name: str, on: Bools
     ) -> Iterator[tuple[int, Floats]]:
         """Yield an observer's readings of one item about a variable, with P(answers | type), (paths, M).
 
@@ -294,9 +290,9 @@ class ObservationModel:
     ) -> tuple[Ints, Floats]:
         """Return an observer's readings about a variable, (r,), and log P(answers | type) of each, (r, M)."""
         reported = self._report(answers, observer, name, kernel)
-        return reported.reading, reported.table[reported.pattern]
+        return reported.reading, np.asarray(reported.table[reported.pattern])
 
-    def switched(self, answers: Answers) -> NDArray[np.bool_]:
+    def switched(self, answers: Answers) -> Bools:
         """Return which readings may follow their label, (R,): those under halo, with more than a label."""
         more = np.zeros(len(answers.reading_item), dtype=bool)
         for name, labels in answers.labels.items():
@@ -357,10 +353,11 @@ class ObservationModel:
         return Contributions(row_item, pairs, log_weight, has_evidence, contributions)
 
     def _zeros(self, *shape: int) -> Array:
-        return put(np.zeros(shape), self.carry)
+        """Return zeros of a shape, in the library of the kernels."""
+        return asarray_like(np.zeros(shape), self.carry)
 
-    def _expand(self, answers: Answers, switched: NDArray[np.bool_]) -> tuple[Ints, _Pairs, Array]:
-        """Return the rows' items, all (row, reading) pairs, and the rows' log-weights."""
+    def _expand(self, answers: Answers, switched: Bools) -> tuple[Ints, _Pairs, Array]:
+        """Return the rows' items, all pairs of row and reading, and the rows' log-weights; (rows,) each."""
         items, item_of = len(answers.items), answers.reading_item
         if not switched.any():
             every = np.arange(len(item_of))
@@ -392,7 +389,7 @@ class ObservationModel:
         at = np.flatnonzero(switched[reading])
         which = reading[at]
         p = self.halo[answers.reading_observer[which], answers.reading_question[which]]
-        xp, off = library(p), put(1.0 - on[at], p)
+        xp, off = namespace(p), asarray_like(1.0 - on[at], p)
         log_p = (1 - off) * xp.log(p) + off * xp.log1p(-p)
         log_weight = sums_at(log_p, row[at], len(row_item))
         return row_item, _Pairs(row, reading, on), log_weight
@@ -422,9 +419,7 @@ class ObservationModel:
         patterns, pattern = distinct_rows(counts[answered].astype(np.float64))
         return _Report(answered, pattern, kernel.log_likelihood(patterns))
 
-    def _add_followed(
-        self, followed: Array, switched: NDArray[np.bool_], imagined: Array, reported: _Report
-    ) -> None:
+    def _add_followed(self, followed: Array, switched: Bools, imagined: Array, reported: _Report) -> None:
         """Add to `followed` (readings, K + 1) the log-likelihood of answers that follow each label.
 
         What a label implies is imagined once a reading, from the knowledge, and then answered as often as
@@ -433,7 +428,7 @@ class ObservationModel:
         chosen = switched[reported.reading]
         if chosen.any():
             log_follow = _log_mixture(reported.table, imagined)
-            followed[reported.reading[chosen]] += take(log_follow, reported.pattern[chosen])
+            followed[reported.reading[chosen]] += take_rows(log_follow, reported.pattern[chosen])
 
     def _root_contribution(
         self, answers: Answers, observer: int, followed: Array, pairs: _Pairs
@@ -446,11 +441,11 @@ class ObservationModel:
         plain, on = by_observer & (local >= 0) & ~pairs.on, by_observer & pairs.on
         # Without a label only what follows from it was seen: a table of its own behind those of the labels.
         unlabelled = len(reported.table)
-        label_table = put(reported.table.reshape(-1, len(states)), followed)
-        xp = library(label_table)
+        label_table = asarray_like(reported.table.reshape(-1, len(states)), followed)
+        xp = namespace(label_table)
         table = xp.concatenate([label_table, self._zeros(1, len(states))])
         label_pattern = np.where(local >= 0, np.append(reported.pattern, unlabelled)[local], unlabelled)
-        combined = take(table, label_pattern[on]) + take(followed, pairs.reading[on])[:, states]
+        combined = take_rows(table, label_pattern[on]) + take_rows(followed, pairs.reading[on])[:, states]
         number = np.where(plain, label_pattern, 0)
         number[on] = len(table) + np.arange(len(combined))
         used = plain | on
@@ -481,7 +476,7 @@ class ObservationModel:
             cell = item[:, None] * states + np.arange(states)
             tail_sums = sums_at(tails.reshape(-1), cell.reshape(-1), items * states).reshape(items, states)
             count = np.bincount(item, minlength=items)
-            tail = self.exponent[observer] * tail_sums / put(np.maximum(count, 1.0)[:, None], tails)
+            tail = self.exponent[observer] * tail_sums / asarray_like(np.maximum(count, 1.0)[:, None], tails)
             total = total + tail
             if self.dependent:
                 spread = np.ptp(tail, axis=1)
@@ -547,7 +542,7 @@ class ObservationModel:
             return None
         variable = self.knowledge.variables[name]
         answers = [observer.labels[name].answers for observer in observers]
-        mixes = [self.kernels[o, name].mix for o in known]
+        mixes = [np.asarray(self.kernels[o, name].mix) for o in known]
         # Types are answers, each once for every kind of reading.
         tables = [mix.reshape(len(mix), -1, len(a)).sum(1) for mix, a in zip(mixes, answers, strict=True)]
         shares = [
@@ -687,7 +682,7 @@ class ObservationModel:
         answers: Answers,
         observer: int,
         name: str,
-        followed: NDArray[np.bool_] | None = None,
+        followed: Bools | None = None,
         collected: Contributions | None = None,
     ) -> Floats | None:
         """Return P(type that an observer settles on | state, other observers' answers), (rows, K, M).
@@ -752,12 +747,12 @@ class ObservationModel:
         several = np.bincount(row, minlength=logs.shape[1])[row] > 1
         if not several.all():
             fresh = exponent * _log_mixture(table, kernel.mix)
-            logs[:, row[~several]] += take(fresh, pattern[~several]).T
+            logs[:, row[~several]] += take_rows(fresh, pattern[~several]).T
         if several.any():
             carried_rows, where = np.unique(row[several], return_inverse=True)
             carry = self.carry[part.observer]
             log_likelihood = carried_log_likelihood(
-                kernel.mix, take(table, pattern[several]), where, len(carried_rows), carry
+                kernel.mix, take_rows(table, pattern[several]), where, len(carried_rows), carry
             )
             logs[:, carried_rows] += exponent * log_likelihood.T
 
@@ -767,25 +762,28 @@ _NOTHING = _Report(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), np.
 
 def _log_mixture(table: Array, mix: Array) -> Array:
     """Return log Σ_m mix[x, m] exp(table[p, m]), (P, X)."""
-    xp = library(table)
+    xp = namespace(table)
     peak = xp.amax(table, 1)[:, None]
     return _log(xp.exp(table - peak) @ mix.T) + peak
 
 
 def _log(array: Array) -> Array:
-    """Return the log of an array, elementwise, its values clipped at LEAST; a numpy array is overwritten."""
-    if library(array) is np:
-        return np.log(np.maximum(array, LEAST, out=array), out=array)
-    return array.clip(LEAST).log()
+    """Return the log of each number, clipped at LEAST, of the array's shape; a numpy array is overwritten."""
+    if is_tensor(array):
+        return array.clip(LEAST).log()
+    numbers = np.asarray(array)
+    return np.log(np.maximum(numbers, LEAST, out=numbers), out=numbers)
 
 
-def carried_log_likelihood(mix: Array, likelihood: Array, row: Ints, rows: int, carry: Any) -> Array:
+def carried_log_likelihood(
+    mix: Array, likelihood: Array, row: Ints, rows: int, carry: Array | float
+) -> Array:
     """Return log Σ_m C[x, m] Π_k (κ L_k(m) + (1 - κ) Σ_r C[x, r] L_k(r)), (rows, K).
 
     mix: C (K, M); likelihood: log L_k, (P, M); row: (P,) the row that each reading k belongs to, every row
     has one; carry: κ.
     """
-    xp = library(mix)
+    xp = namespace(mix)
     log_mix = xp.log(xp.clip(mix, LEAST, None))
     parts = []
     for logs, peak in settled_logs(mix, likelihood, row, rows, carry):
@@ -797,13 +795,13 @@ def carried_log_likelihood(mix: Array, likelihood: Array, row: Ints, rows: int, 
 
 
 def settled_logs(
-    mix: Array, likelihood: Array, row: Ints, rows: int, carry: Any
+    mix: Array, likelihood: Array, row: Ints, rows: int, carry: Array | float
 ) -> Iterator[tuple[Array, Array]]:
     """Yield log Π_k (κ L_k(m) + (1 - κ) Σ_r C[x, r] L_k(r)) of some rows, (n, K, M), less their peaks (n,).
 
     One part of the rows after the other; arguments as those of `carried_log_likelihood`.
     """
-    xp = library(mix)
+    xp = namespace(mix)
     order = np.argsort(row, kind="stable")
     starts = np.searchsorted(row[order], np.arange(rows))
     peak = xp.amax(likelihood, 1)
@@ -816,8 +814,8 @@ def settled_logs(
         last = max(int(np.searchsorted(ends, most, side="right")), first + 1)
         part = order[starts[first] : ends[last - 1]]
         begin = starts[first:last] - starts[first]
-        inner = carry * take(seen, part)[:, None, :] + (1 - carry) * take(fresh, part)[:, :, None]
-        yield run_sums(_log(inner), begin), run_sums(take(peak, part), begin)
+        inner = carry * take_rows(seen, part)[:, None, :] + (1 - carry) * take_rows(fresh, part)[:, :, None]
+        yield run_sums(_log(inner), begin), run_sums(take_rows(peak, part), begin)
         first = last
 
 

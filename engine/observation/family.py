@@ -34,11 +34,9 @@ from engine.observation.dependence import FamilyLook, SharedLook
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from numpy.typing import NDArray
-
+    from engine.backend.types import Floats
     from engine.model.knowledge import Observer
 
-    Floats = NDArray[np.float64]
 
 # Below this a probability is none: nothing is divided by it.
 LEAST = 1e-300

@@ -24,11 +24,8 @@ from engine.model.confusion import own_answers
 from engine.observation.kernels import LabelKernel
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from engine.backend.types import Floats
     from engine.observation.evidence import ObservationModel
-
-    Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

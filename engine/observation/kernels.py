@@ -32,20 +32,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.backend.arrays import gammaln, library, ndtr, put
+from engine.backend.arrays import asarray_like, gammaln, namespace, ndtr
 from engine.model.confusion import confused_scatter, own_answers
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from engine.backend.types import Array, Floats, Ints
     from engine.model.knowledge import LabelInstrument, NumberInstrument, Variable
 
-    Array = Any
-    Floats = NDArray[np.float64]
 
 # Probabilities are at least this before a log is taken.
 LEAST = 1e-300
@@ -63,14 +60,14 @@ class LabelKernel:
 
     mix: Array
     alpha: Array
-    answer_of: NDArray[np.int64]
+    answer_of: Ints
     share: Array
     weight: float
     tails: Array | None
 
     def log_likelihood(self, counts: Floats) -> Array:
         """Return log P(sequence of answers | type), (R, M); counts (R, Y) may be fractions."""
-        return dirichlet_multinomial(put(counts, self.alpha), self.alpha)
+        return dirichlet_multinomial(asarray_like(counts, self.alpha), self.alpha)
 
 
 @dataclass(frozen=True)
@@ -88,15 +85,17 @@ class NumberKernel:
         instrument, half = self.instrument, self.instrument.grid / 2
         # Far beyond the range, yet finite: an infinite bound has no derivative.
         far = 1e3 * (self.high - self.low)
-        lower = np.where(values <= self.low + 1e-9, self.low - far, values - half)[:, None]
-        upper = np.where(values >= self.high - 1e-9, self.high + far, values + half)[:, None]
+        lower: Array = np.where(values <= self.low + 1e-9, self.low - far, values - half)[:, None]
+        upper: Array = np.where(values >= self.high - 1e-9, self.high + far, values + half)[:, None]
         # An end of the range is half a cell of the grid.
-        width = (np.minimum(upper, self.high) - np.maximum(lower, self.low)) / (self.high - self.low)
-        nodes, lower, upper, width = (put(array, self.mix) for array in (self.nodes, lower, upper, width))
+        width: Array = (np.minimum(upper, self.high) - np.maximum(lower, self.low)) / (self.high - self.low)
+        nodes, lower, upper, width = (
+            asarray_like(array, self.mix) for array in (self.nodes, lower, upper, width)
+        )
         centre = instrument.gain * nodes + instrument.offset
         inside = ndtr((upper - centre) / instrument.noise) - ndtr((lower - centre) / instrument.noise)
         likely = instrument.slip * width + (1 - instrument.slip) * inside
-        xp = library(likely)
+        xp = namespace(likely)
         return xp.log(xp.clip(likely, LEAST, None))
 
 
@@ -133,14 +132,14 @@ def settled_kernel(
     settled: Array,
     variable: Variable,
     instrument: LabelInstrument,
-    repeat: Array,
-    strength: Array,
+    repeat: Array | float,
+    strength: Array | float,
     tails: Array | None,
 ) -> LabelKernel:
     """Build the kernel of an observer that settles on (K, Y), around which its draws scatter."""
     size = len(instrument.answers)
     alpha = strength * confused_scatter(settled, own_answers(instrument.answers, variable), repeat)
-    share = put(np.ones(size), settled)
+    share = asarray_like(np.ones(size), settled)
     return LabelKernel(settled, alpha, np.arange(size), share, instrument.weight, tails)
 
 
@@ -159,10 +158,10 @@ def scatter(
     (T,) of right and of other readings; a truth without an answer of its own has `share` throughout. repeat,
     strength: (T,). least: (Y,) at most the columns' minima, in their place.
     """
-    xp = library(table)
+    xp = namespace(table)
     least = xp.amin(table, 0) if least is None else least
     habit, size = least / least.sum(), table.shape[1]
-    is_match, named = put(matches, table), put(matches.sum(1, keepdims=True), table)
+    is_match, named = asarray_like(matches, table), asarray_like(matches.sum(1, keepdims=True), table)
     rho = (share * repeat).sum()
     # What is not the truth's own answer scatters with the kinds of what is misread.
     off = named * (misread * repeat).sum() + (1 - named) * rho
@@ -171,7 +170,7 @@ def scatter(
     drawn = right * (1 - rho) + (1 - right) * (1 - off)
     seen = xp.clip(is_match * right + (1 - is_match) * (table - drawn * habit) / off, 0, None)
     seen = seen / seen.sum(1)[:, None]
-    rows = repeat[:, None, None] * put(np.eye(size), table) + (1 - repeat)[:, None, None] * habit
+    rows = repeat[:, None, None] * asarray_like(np.eye(size), table) + (1 - repeat)[:, None, None] * habit
     alpha = (strength[:, None, None] * rows).reshape(-1, size)
     right_share, misread_share = share[None, :, None], misread[None, :, None]
     shares = right_share + (named * (1 - is_match))[:, None, :] * (misread_share - right_share)
@@ -198,9 +197,9 @@ def ranking_tails(habit: Array, lift: Array) -> Array:
     lift: (K, Y), the bonus g where k is the truth's own name, else the truth's pull. What cannot be ranked
     has 0.
     """
-    xp, size = library(habit), len(habit)
+    xp, size = namespace(habit), len(habit)
     off_diagonal = 1 - np.eye(size)
-    weight = habit[:, None, :] * xp.exp(lift) * put(off_diagonal[:, None, :], habit)
+    weight = habit[:, None, :] * xp.exp(lift) * asarray_like(off_diagonal[:, None, :], habit)
     total = weight.sum(2)[:, :, None]
     log_second = xp.log(xp.clip(weight / total, LEAST, None))
     remaining = xp.clip(total - weight, LEAST, None)
@@ -208,7 +207,7 @@ def ranking_tails(habit: Array, lift: Array) -> Array:
     # (first, truth, second, third), third missing at the end.
     logs = xp.concatenate([log_second[..., None] + log_third, log_second[..., None]], 3)
     third = np.concatenate([off_diagonal[:, None, :] * off_diagonal[None], np.ones((size, size, 1))], axis=2)
-    places = xp.moveaxis(logs, 1, 3) * put((off_diagonal[:, :, None] * third)[..., None], habit)
+    places = xp.moveaxis(logs, 1, 3) * asarray_like((off_diagonal[:, :, None] * third)[..., None], habit)
     return xp.concatenate([places, xp.zeros_like(places[:, :1])], 1)
 
 
@@ -236,12 +235,12 @@ def number_kernel(
     """
     edges = np.array(variable.edges)
     cuts = quadrature(instrument, variable) if cuts is None else cuts
-    xp, sigma = library(instrument.perception), instrument.perception
-    z = put(cuts[None, 1:-1] - edges[:, None], sigma) / sigma
+    xp, sigma = namespace(instrument.perception), instrument.perception
+    z = asarray_like(cuts[None, 1:-1] - edges[:, None], sigma) / sigma
     integral = z * ndtr(z) + xp.exp(-z * z / 2) / math.sqrt(2 * math.pi)
-    spread = sigma / put(np.diff(edges)[:, None], sigma)
+    spread = sigma / asarray_like(np.diff(edges)[:, None], sigma)
     below = xp.clip(spread * (integral[:-1] - integral[1:]), 0, 1)
-    ends = put(np.tile([0.0, 1.0], (len(edges) - 1, 1)), sigma)
+    ends = asarray_like(np.tile([0.0, 1.0], (len(edges) - 1, 1)), sigma)
     below = xp.concatenate([ends[:, :1], below, ends[:, 1:]], 1)
     mix = xp.clip(below[:, 1:] - below[:, :-1], 0, None)
     return NumberKernel(mix, (cuts[:-1] + cuts[1:]) / 2, instrument, variable.edges[0], variable.edges[-1])

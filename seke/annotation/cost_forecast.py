@@ -28,17 +28,13 @@ from seke.vision.prices import Estimate
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from numpy.typing import NDArray
-
-    from engine import Option
+    from engine import Floats, Ints, Option
     from seke.annotation.job import Job
     from seke.annotation.stopping_rules import Label, Rule
     from seke.datasets.manifest import Item
     from seke.vision.messages import Settings
     from seke.vision.prices import Prices
 
-    Floats = NDArray[np.float64]
-    Ints = NDArray[np.int64]
 
 # Items that are made up. With 200 the standard error of a mean cost is about a fourteenth of the spread.
 MADE_UP = 200

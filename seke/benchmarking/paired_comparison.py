@@ -11,14 +11,11 @@ from seke.benchmarking.score_card import examples, mean_known, shared_names
 from seke.benchmarking.scorer import PAIRS_PER_BATCH, Resamples, make_scorer
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from engine import Knowledge
+    from engine import Floats, Knowledge
     from seke.benchmarking.predictions import Predictions
     from seke.benchmarking.scorer import ScoreOptions, Scorer, VariableSummary
     from seke.tables.label_table import LabelTable
 
-    Floats = NDArray[np.float64]
     Facts = dict[str, Any]
     ScorerPair = tuple[Scorer, Scorer]
     SummaryPair = tuple[VariableSummary, VariableSummary]

@@ -32,13 +32,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from engine import Knowledge, Variable
+    from engine import Bools, Floats, Ints, Knowledge, Variable
     from seke.benchmarking.prediction_rows import ColumnRows
     from seke.tables.label_table import LabelTable
 
-    Floats = NDArray[np.float64]
-    Ints = NDArray[np.int64]
-    Flags = NDArray[np.bool_]
     Record = Mapping[str, Any]
 
 REFUSED, UNREADABLE = "refused", "unreadable"
@@ -62,12 +59,12 @@ class Prediction:
     low: Floats | None = None
     high: Floats | None = None
     risk: Floats | None = None
-    accepted: Flags | None = None
-    refused: Flags | None = None
-    unreadable: Flags | None = None
+    accepted: Bools | None = None
+    refused: Bools | None = None
+    unreadable: Bools | None = None
 
     @property
-    def void(self) -> Flags:
+    def void(self) -> Bools:
         """(N,): whether the answer is void, that is, refused or unreadable."""
         nothing = np.zeros(len(self.value), dtype=bool)
         return nothing if self.refused is None or self.unreadable is None else self.refused | self.unreadable
@@ -256,7 +253,7 @@ class _PredictionReader:
         self._note(bad, lambda row: f"{path}: the probabilities sum to {total[row]:.6g}; allowed is 1")
         return p
 
-    def _note(self, bad: Flags, problem: Callable[[int], str]) -> None:
+    def _note(self, bad: Bools, problem: Callable[[int], str]) -> None:
         """Note what is wrong with the rows that are bad, (N,)."""
         for row in np.flatnonzero(bad).tolist():
             self.table.note(row, partial(problem, row))

@@ -16,16 +16,11 @@ from seke.datasets.registry import set_called
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from numpy.typing import NDArray
-
-    from engine import Knowledge
+    from engine import Bools, Floats, Ints, Knowledge
     from seke.benchmarking.predictions import Predictions
     from seke.benchmarking.scorer import ScoreOptions, Scorer, VariableSummary
     from seke.tables.label_table import LabelTable
 
-    Floats = NDArray[np.float64]
-    Ints = NDArray[np.int64]
-    Flags = NDArray[np.bool_]
     Facts = dict[str, Any]
 
 # Names that a message or a count gives as examples.
@@ -200,7 +195,7 @@ def _classes(score: CategoricalScore, states: tuple[str, ...]) -> Facts:
     return {"states": list(states), "classes": classes, "confusion": table[:, :-1].astype(int).tolist()}
 
 
-def _count(flags: Flags | None) -> int:
+def _count(flags: Bools | None) -> int:
     return 0 if flags is None else int(flags.sum())
 
 

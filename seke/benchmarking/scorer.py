@@ -22,13 +22,9 @@ from engine import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
-    from engine import Knowledge, Variable
+    from engine import Floats, Ints, Knowledge, Variable
     from seke.benchmarking.predictions import Prediction
 
-    Floats = NDArray[np.float64]
-    Ints = NDArray[np.int64]
 
 # Decimal places of scores in the facts.
 DIGITS = 6

@@ -23,8 +23,7 @@ from seke.sampling.replay import replay
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from numpy.typing import NDArray
-
+    from engine import Bools, Floats
     from seke.calibration.labelled_answers import LabelledAnswers
     from seke.inference.session import Session
     from seke.samples import SingleSamples
@@ -65,8 +64,8 @@ class Promise:
 class Parts:
     """Masks (N,): items with gold, and those of them that fit; the others with gold certify."""
 
-    known: NDArray[np.bool_]
-    fits: NDArray[np.bool_]
+    known: Bools
+    fits: Bools
 
     @classmethod
     def of(cls, every: LabelledAnswers, rng: np.random.Generator) -> Parts:
@@ -84,7 +83,7 @@ class Parts:
         return cls(known, fits)
 
     @property
-    def learned_from(self) -> NDArray[np.bool_]:
+    def learned_from(self) -> Bools:
         """Return the items that the fit may see, (N,)."""
         return self.fits | ~self.known
 
@@ -99,8 +98,8 @@ class DecidedItems:
 
     stages: tuple[Answers, ...]
     levels: Mapping[str, LevelDecision]
-    allowed: NDArray[np.bool_]
-    marginals: Mapping[str, NDArray[np.float64]]
+    allowed: Bools
+    marginals: Mapping[str, Floats]
 
     @classmethod
     def of(cls, session: Session, answers: Answers) -> DecidedItems:

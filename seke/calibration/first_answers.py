@@ -15,13 +15,9 @@ from seke.samples import single_samples
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from numpy.typing import NDArray
-
-    from engine import Variable
+    from engine import Bools, Ints, Variable
     from seke.tables.label_table import LabelTable
 
-    Bools = NDArray[np.bool_]
-    Ints = NDArray[np.int64]
     Place = tuple[int, int, int]
 
 # In place of the number of an answer, which is 0 or more.

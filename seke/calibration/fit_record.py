@@ -16,9 +16,7 @@ from seke.runs.run_folder import SUMMARY
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from numpy.typing import NDArray
-
-    from engine import Knowledge
+    from engine import Bools, Knowledge
 
 
 def models_of_runs(paths: Iterable[str]) -> dict[str, str]:
@@ -64,7 +62,7 @@ def readings_of(
 
 
 def _gold_counts(
-    base: Knowledge, answers: Answers, gold: Gold, chosen: NDArray[np.bool_]
+    base: Knowledge, answers: Answers, gold: Gold, chosen: Bools
 ) -> Iterator[tuple[str, dict[str, int]]]:
     """Yield variable, value -> items with gold, of each variable that the chosen readings (R,) report."""
     for name, known in gold.values.items():

@@ -35,11 +35,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from numpy.typing import NDArray
+    from engine import Certificate, Floats
 
-    from engine import Certificate
-
-    Floats = NDArray[np.float64]
     Progress = Callable[[str, int, int], None]
 
 # Items of gold that are tried: 50 to 25,600, each amount twice the one before.

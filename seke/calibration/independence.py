@@ -45,13 +45,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from numpy.typing import NDArray
+    from engine import Bools, ErrorRates, Floats, Ints, Variable
 
-    from engine import ErrorRates, Variable
-
-    Bools = NDArray[np.bool_]
-    Floats = NDArray[np.float64]
-    Ints = NDArray[np.int64]
     Record = dict[str, Any]
     Place = tuple[int, int, int]
 

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from numpy.typing import NDArray
+
+    from engine import Floats
 
     Record = dict[str, Any]
-    Floats = NDArray[np.float64]
 
 INK, PALE, PAPER = "#222222", "#8a8f98", "#ffffff"
 # One hue from light to dark: read in grey, and by those who see no red or no green.

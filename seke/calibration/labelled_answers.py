@@ -13,10 +13,7 @@ from seke.sampling.infer import batches
 from seke.tables.label_table import LabelTable, labels_from, read_labels
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from engine import Knowledge
+    from engine import Bools, Knowledge
 
 
 def source_list(samples: Any) -> list[Any]:
@@ -66,11 +63,11 @@ class LabelledAnswers:
         return cls(answers, table.gold_of(answers.items), table.groups_of(answers.items) if groups else None)
 
     @cached_property
-    def known(self) -> NDArray[np.bool_]:
+    def known(self) -> Bools:
         """Which items have any gold, (N,)."""
         return self.gold.known(len(self.answers.items))
 
-    def only(self, chosen: NDArray[np.bool_]) -> LabelledAnswers:
+    def only(self, chosen: Bools) -> LabelledAnswers:
         """Return the items of a mask (N,)."""
         groups = None if self.groups is None else tuple(itertools.compress(self.groups, chosen))
         return LabelledAnswers(self.answers.only(chosen), self.gold.only(chosen), groups)

@@ -24,14 +24,11 @@ from seke.sampling.replay import replay, taken_of
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from numpy.typing import NDArray
-
-    from engine import DrawnRisks, Fit, Knowledge, LevelDecision, Policy
+    from engine import DrawnRisks, Fit, Ints, Knowledge, LevelDecision, Policy
     from seke.inference.session import Session
     from seke.samples import SingleSamples
     from seke.sampling.replay import Replay, Taken
 
-    Ints = NDArray[np.int64]
     # A variable, and the value that a threshold is of (`Threshold`).
     Key = tuple[str, str]
 

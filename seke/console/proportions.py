@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING, Any
 from scipy.special import betaincinv
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from engine import Bools
 
-    Bools = NDArray[np.bool_]
 
 LEVEL = 0.95
 DIGITS = 6

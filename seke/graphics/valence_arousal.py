@@ -13,11 +13,9 @@ from seke.graphics.shapes import Drawing, Shape, Text, ellipse, fitting, line, p
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from numpy.typing import NDArray
-
+    from engine import Floats
     from seke.graphics.shapes import Mark
 
-    Floats = NDArray[np.float64]
     Point = tuple[float, float]
 
 # Side of the plane and margins in pixels.

@@ -16,11 +16,8 @@ from engine import certified_thresholds, decide_certified, mismatches
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from numpy.typing import NDArray
+    from engine import Answers, Bools, Guarantee, Knowledge, LevelDecision, Option
 
-    from engine import Answers, Guarantee, Knowledge, LevelDecision, Option
-
-    Mask = NDArray[np.bool_]
     Record = dict[str, Any]
 
 # Decimal places of certified limits.
@@ -38,7 +35,7 @@ class GuaranteeScope:
     base: Knowledge
     guarantee: Guarantee
     outside: tuple[str, ...]
-    finished: Mask
+    finished: Bools
 
     @classmethod
     def of(
@@ -61,11 +58,11 @@ class GuaranteeScope:
         return cls(base, guarantee, outside, ~(asks_more & guarantee.design.adaptive))
 
     @property
-    def inside(self) -> Mask:
+    def inside(self) -> Bools:
         """Whether each item is covered, (N,)."""
         return np.array([not reason for reason in self.outside], dtype=bool)
 
-    def decide_levels(self, levels: Mapping[str, LevelDecision], allowed: Mask) -> dict[str, LevelDecision]:
+    def decide_levels(self, levels: Mapping[str, LevelDecision], allowed: Bools) -> dict[str, LevelDecision]:
         """Return the levels by certified thresholds where an item is covered; allowed: see `acceptable`."""
         certified = decide_certified(self.base, self.guarantee, levels, allowed & self.finished)
         return {

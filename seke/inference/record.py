@@ -16,12 +16,9 @@ from seke.files.shipped import LEVELS
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from numpy.typing import NDArray
-
-    from engine import Answers, Decisions, Diagnostics, Knowledge, Option, Posterior, Variable
+    from engine import Answers, Bools, Decisions, Diagnostics, Floats, Knowledge, Option, Posterior, Variable
     from seke.inference.coverage import GuaranteeScope
 
-    Floats = NDArray[np.float64]
     Record = dict[str, Any]
 
 # Decimal places of probabilities.
@@ -125,7 +122,7 @@ class RecordLayout:
             )
         return columns
 
-    def _read(self, decisions: Decisions) -> NDArray[np.bool_]:
+    def _read(self, decisions: Decisions) -> Bools:
         """Return which items have a reading, (N,) bool."""
         inferred = Origin.INFERRED
         known = np.stack([level.origin != inferred for level in decisions.levels.values()])

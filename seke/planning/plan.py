@@ -35,12 +35,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from engine import Decisions, Policy, Variable
+    from engine import Bools, Decisions, Floats, Ints, Policy, Variable
     from seke.sampling.loop import LoopState
 
-    Bools = NDArray[np.bool_]
-    Floats = NDArray[np.float64]
-    Ints = NDArray[np.int64]
     Record = dict[str, Any]
 
 AS_DECLARED = Misfit()

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from engine import Ints
     from seke.reports.records_table import RecordTable
 
     Facts = dict[str, Any]
@@ -91,7 +92,7 @@ def limit_facts(table: RecordTable, names: Sequence[str]) -> Facts:
     }
 
 
-def _counts(basis: NDArray[np.int64]) -> list[int]:
+def _counts(basis: Ints) -> list[int]:
     return [int(count) for count in np.bincount(basis[basis >= 0], minlength=len(BASES))]
 
 

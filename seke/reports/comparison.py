@@ -13,13 +13,10 @@ from seke.reports.basis_section import basis_facts
 from seke.reports.proportions import json_numbers
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from engine import Floats, Ints
     from seke.reports.inputs import ReportInputs
-    from seke.reports.overview_section import Floats
     from seke.reports.records_table import RecordTable
 
-    Ints = NDArray[np.int64]
     Facts = dict[str, Any]
 
 # Code of an item that the second set lacks, in columns of the page that are uint8.

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from engine import Floats
+
 KINDS = {"uint8": "u1", "uint16": "u2", "uint32": "u4", "float32": "f4"}
 # Probabilities are kept as whole numbers of 1 / FINE.
 FINE = 10_000
@@ -40,12 +42,12 @@ def column(name: str, values: NDArray[Any]) -> str:
     return block(name, np.ascontiguousarray(values).astype(f"<{kind}").tobytes(), kind)
 
 
-def quantize(p: NDArray[np.float64]) -> NDArray[np.uint16]:
+def quantize(p: Floats) -> NDArray[np.uint16]:
     """Return probabilities as whole numbers of 1 / FINE, in the same shape; NaN becomes 0."""
     return np.round(np.clip(np.nan_to_num(p), 0, 1) * FINE).astype(np.uint16)
 
 
-def thousandths(p: NDArray[np.float64]) -> list[list[int]]:
+def thousandths(p: Floats) -> list[list[int]]:
     """Return rows of numbers as lists of whole thousandths."""
     return np.round(p * 1000).astype(int).tolist()  # type: ignore[no-any-return]
 

@@ -26,14 +26,9 @@ from seke.tables.record_reader import posterior_records
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from numpy.typing import NDArray
-
-    from engine import Knowledge
+    from engine import Floats, Ints, Knowledge
     from seke.graphics.thumbnails import Face
     from seke.samples import SingleSamples
-
-    Floats = NDArray[np.float64]
-    Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,10 @@ from seke.reports.encoding import thousandths
 from seke.reports.sample_contributions import STATUSES
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from seke.reports.inputs import ReportInputs
     from seke.reports.records_table import RecordTable
     from seke.reports.sample_contributions import SampleContributions
 
-    Floats = NDArray[np.float64]
     Detail = dict[str, Any]
 
 # Characters of a foreign text that are shown at most.

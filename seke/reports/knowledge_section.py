@@ -16,13 +16,10 @@ from seke.knowledge_tools.graph import graph_file
 from seke.reports.proportions import json_numbers, truth_probabilities, wilson
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from engine import Answers, Gold, Knowledge, Place
+    from engine import Answers, Floats, Gold, Knowledge, Place
     from seke.reports.inputs import ReportInputs
     from seke.reports.sample_contributions import SampleContributions
 
-    Floats = NDArray[np.float64]
     Facts = dict[str, Any]
 
 # Items, evenly spaced, that the expected counts of cells are computed from at most; bounds the time.

@@ -13,15 +13,10 @@ from seke.reports.proportions import Z, json_numbers, truth_probabilities, wilso
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from numpy.typing import NDArray
-
-    from engine import Gold, LabelInstrument, Observer
+    from engine import Bools, Floats, Gold, Ints, LabelInstrument, Observer
     from seke.reports.inputs import ReportInputs
     from seke.reports.sample_contributions import SampleContributions
 
-    Floats = NDArray[np.float64]
-    Ints = NDArray[np.int64]
-    Flags = NDArray[np.bool_]
     Facts = dict[str, Any]
 
 # Points of the drift curve.
@@ -275,7 +270,7 @@ def _halo(
 
 
 def _drift(
-    inputs: ReportInputs, contributions: SampleContributions, of_observer: Flags, observer: int
+    inputs: ReportInputs, contributions: SampleContributions, of_observer: Bools, observer: int
 ) -> Facts | None:
     """Return the mean final probability of the answered labels over PARTS of the answers, in order of time.
 

@@ -17,13 +17,10 @@ from seke.reports.records_table import COUNTS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from numpy.typing import NDArray
-
-    from engine import Gold, Knowledge
+    from engine import Floats, Gold, Knowledge
     from seke.reports.inputs import ItemSamples, ReportInputs
     from seke.reports.records_table import RecordTable
 
-    Floats = NDArray[np.float64]
     Facts = dict[str, Any]
 
 # Points of a risk-coverage curve, and bins of equal mass of a reliability diagram.

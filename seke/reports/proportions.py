@@ -9,12 +9,9 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from numpy.typing import NDArray
-
-    from engine import Gold
+    from engine import Floats, Gold
     from seke.reports.records_table import RecordTable
 
-    Floats = NDArray[np.float64]
 
 # Standard normal quantile of 95 % intervals.
 Z = 1.96

@@ -16,13 +16,8 @@ from seke.inference.record import posteriors_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from numpy.typing import NDArray
+    from engine import Bools, Floats, Ints, Knowledge
 
-    from engine import Knowledge
-
-    Floats = NDArray[np.float64]
-    Ints = NDArray[np.int64]
-    Flags = NDArray[np.bool_]
     Record = Mapping[str, Any]
 
 # Where the evidence about a variable comes from; old records do not say.
@@ -64,9 +59,9 @@ class RecordTable:
     intervals: Mapping[str, Floats]
     correlation: Floats
     levels: tuple[str, ...]
-    accepted: Flags
-    inferred: Flags
-    certified: Flags | None
+    accepted: Bools
+    inferred: Bools
+    certified: Bools | None
     basis: Ints
     origin: Ints
     lacking: tuple[tuple[str, ...], ...]
@@ -135,7 +130,7 @@ def read_records_table(records: Iterable[Record], base: Knowledge, path: str) ->
     return table
 
 
-def _check_laws(table: RecordTable) -> Iterator[tuple[str, Flags]]:
+def _check_laws(table: RecordTable) -> Iterator[tuple[str, Bools]]:
     """Yield (fault, (N,) whether each item is free of it) of all that no posterior can have."""
     base, root = table.base, table.base.root
     p = np.concatenate([table.root, table.binary, table.risk], axis=1)
@@ -152,7 +147,7 @@ def _check_laws(table: RecordTable) -> Iterator[tuple[str, Flags]]:
     yield "its bits are not finite", np.asarray(np.isfinite(table.bits).all(axis=1), dtype=np.bool_)
 
 
-def _within(values: Floats, low: float, high: float) -> Flags:
+def _within(values: Floats, low: float, high: float) -> Bools:
     return np.asarray(((values >= low) & (values <= high)).all(axis=1), dtype=np.bool_)
 
 

@@ -11,15 +11,11 @@ from engine import Answers
 from seke.inference.record import bin_centres
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from engine import Inference, Knowledge, Posterior
+    from engine import Floats, Inference, Ints, Knowledge, Posterior
     from seke.reports.inputs import ItemSamples
     from seke.reports.records_table import RecordTable
     from seke.samples import SingleSamples
 
-    Floats = NDArray[np.float64]
-    Ints = NDArray[np.int64]
 
 # With more posteriors of partial answers than this, only those after 1, 2, 4, 8, ... answers are inferred.
 MOST_STEPS = 200_000

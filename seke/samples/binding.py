@@ -34,13 +34,11 @@ from seke.samples.schema import ALLOWED, not_finite_fault
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from numpy.typing import NDArray
-
+    from engine import Floats, Ints
     from seke.files.faults import Faults
     from seke.samples.schema import Chunk
     from seke.samples.vocabulary import Field, Vocabulary
 
-    Ints = NDArray[np.int64]
 
 LARGEST_SUM = 1.01  # of a distribution whose entries were rounded
 
@@ -145,7 +143,7 @@ def _distributions(
 def _check_range(
     builder: SheetBuilder,
     rows: Ints,
-    numbers: NDArray[np.float64],
+    numbers: Floats,
     limits: tuple[float, float],
     path: Callable[[int], str],
 ) -> None:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from engine import Ints
+
 # One row a sample. `item` and `view` index the sheet's own names; `status` indexes STATUSES.
 ROW = np.dtype(
     [
@@ -63,22 +65,22 @@ class Sheet:
     entries: NDArray[np.void]
 
 
-def numbered(names: Iterable[str]) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+def numbered(names: Iterable[str]) -> tuple[tuple[str, ...], Ints]:
     """Return the distinct names in order of first appearance, and the index of each name (n,)."""
     table: defaultdict[str, int] = defaultdict(count().__next__)
     indices = np.array(list(map(table.__getitem__, names)), dtype=np.int64)
     return tuple(table), indices
 
 
-def pack(places: NDArray[np.int64]) -> NDArray[np.int64]:
+def pack(places: Ints) -> Ints:
     """Return answer indices (n, 3), -1 where missing, packed into one number each (n,)."""
-    packed: NDArray[np.int64] = (places + 1) @ _PLACES
+    packed: Ints = (places + 1) @ _PLACES
     return packed
 
 
-def unpack(codes: NDArray[np.int64]) -> NDArray[np.int64]:
+def unpack(codes: Ints) -> Ints:
     """Return the answer indices (n, 3) of packed numbers (n,)."""
-    places: NDArray[np.int64] = codes[:, None] // _PLACES % _BASE - 1
+    places: Ints = codes[:, None] // _PLACES % _BASE - 1
     return places
 
 
@@ -123,7 +125,7 @@ def split(sheet: Sheet, bounds: Sequence[int]) -> Iterator[Sheet]:
         yield Sheet(sheet.items[start:stop], views, rows, entries)
 
 
-def reorder(sheet: Sheet, order: NDArray[np.int64]) -> Sheet:
+def reorder(sheet: Sheet, order: Ints) -> Sheet:
     """Return the sheet with its rows in the order `order` (n,)."""
     if (order[1:] > order[:-1]).all():
         return sheet

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from engine import Bools, Ints
     from seke.files.faults import Faults
     from seke.samples.schema import Chunk
     from seke.samples.vocabulary import Vocabulary
 
-    Ints = NDArray[np.int64]
 
 _STATUS = {name: index for index, name in enumerate(STATUSES)}
 
@@ -73,7 +73,7 @@ class SheetBuilder:
         self.note(codes < 0, np.arange(len(codes)), lambda at: unknown_name(key, key, names[at], known))
         return np.maximum(codes, 0)  # a fault is noted: what follows may think of any
 
-    def note(self, bad: NDArray[np.bool_], rows: Ints, reason: Callable[[int], str]) -> None:
+    def note(self, bad: Bools, rows: Ints, reason: Callable[[int], str]) -> None:
         """Note a fault of those of `rows` that are bad; `reason` takes their positions."""
         for at in np.flatnonzero(bad).tolist():
             self._faults.setdefault(int(rows[at]), partial(reason, at))

@@ -13,9 +13,9 @@ from seke.samples.columns import Sheet, reorder
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from engine import Bools, Ints
     from seke.samples.vocabulary import Vocabulary
 
-    Ints = NDArray[np.int64]
 
 # What of a row makes its reading, once the copy's name is its original's; `draw` tells its samples apart.
 READING = ("item", "observer", "question", "view")
@@ -54,7 +54,7 @@ def _readings(rows: NDArray[np.void]) -> list[Ints]:
     return np.split(order, np.flatnonzero(np.diff(which.reshape(-1)[order])) + 1)
 
 
-def _first_of_equals(sheet: Sheet, group: Ints) -> NDArray[np.bool_]:
+def _first_of_equals(sheet: Sheet, group: Ints) -> Bools:
     """Return the samples of a reading to keep, (n,): of equal ones, the k-th of each name is one sample."""
     bounds = np.searchsorted(sheet.entries["row"], np.stack([group, group + 1]))
     times: Counter[tuple[int, bytes]] = Counter()
@@ -70,7 +70,7 @@ def _first_of_equals(sheet: Sheet, group: Ints) -> NDArray[np.bool_]:
     return kept
 
 
-def _part(sheet: Sheet, kept: NDArray[np.bool_]) -> Sheet:
+def _part(sheet: Sheet, kept: Bools) -> Sheet:
     """Return the sheet with some of its rows; every item keeps at least one."""
     entries = sheet.entries[kept[sheet.entries["row"]]].copy()
     entries["row"] = (np.cumsum(kept) - 1)[entries["row"]]

@@ -23,8 +23,7 @@ from seke.samples.vocabulary import FIXED, REQUIRED, STATUSES
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
 
-    from numpy.typing import NDArray
-
+    from engine import Ints
     from seke.files.rows import RowSource
     from seke.samples.vocabulary import Field, Vocabulary
 
@@ -55,7 +54,7 @@ class Chunk:
 
     file: int
     records: list[Any]
-    lines: NDArray[np.int64]
+    lines: Ints
 
 
 def record_type(vocabulary: Vocabulary, *, narrow: bool = False) -> type[msgspec.Struct]:

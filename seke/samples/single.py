@@ -14,12 +14,10 @@ from seke.samples.to_engine import answers_of, arrange
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from numpy.typing import NDArray
-
+    from engine import Ints
     from seke.samples.columns import Sheet
     from seke.samples.vocabulary import Vocabulary
 
-    Ints = NDArray[np.int64]
     ReadingKey = tuple[str, str, str, str | None, str]
 
 

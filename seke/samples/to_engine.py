@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from engine import Bools, Floats, Ints
     from seke.samples.vocabulary import Vocabulary
 
-    Ints = NDArray[np.int64]
-    Labelled = tuple[Ints, Ints, NDArray[np.float64], NDArray[np.bool_]]
+    Labelled = tuple[Ints, Ints, Floats, Bools]
 
 
 def arrange(sheet: Sheet, vocabulary: Vocabulary, prefixes: Sequence[str]) -> Sheet:
@@ -141,7 +141,7 @@ def answers_of(sheet: Sheet, vocabulary: Vocabulary) -> Answers:
     )
 
 
-def _count_by_item(item: Ints, chosen: NDArray[np.bool_], count: int) -> Ints:
+def _count_by_item(item: Ints, chosen: Bools, count: int) -> Ints:
     return np.bincount(item[chosen], minlength=count)
 
 

@@ -14,9 +14,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from numpy.typing import NDArray
-
-    from engine import Knowledge, Observer, Variable
+    from engine import Bools, Floats, Ints, Knowledge, Observer, Variable
 
 Kind = Literal["categorical", "interval", "binary"]
 REQUIRED = ("item", "observer", "question", "draw")
@@ -58,18 +56,18 @@ class Vocabulary:
     questions: Mapping[str, int]
     codes: tuple[str, ...]
     words: tuple[Mapping[str, int], ...]
-    answers: tuple[NDArray[np.int64], ...]
-    asked: NDArray[np.bool_]
-    equipped: NDArray[np.bool_]
-    hides: NDArray[np.bool_]
-    low: NDArray[np.float64]
-    high: NDArray[np.float64]
-    about_one: NDArray[np.bool_]
-    askable: NDArray[np.bool_]
-    original: NDArray[np.int64]
+    answers: tuple[Ints, ...]
+    asked: Bools
+    equipped: Bools
+    hides: Bools
+    low: Floats
+    high: Floats
+    about_one: Bools
+    askable: Bools
+    original: Ints
     usual_view: str
 
-    def member_mask(self, field: Field) -> NDArray[np.bool_]:
+    def member_mask(self, field: Field) -> Bools:
         """Return the variables that belong to a key, (V,) bool."""
         mask = np.zeros(len(self.names), dtype=bool)
         mask[[index for index in field.members.values() if index < len(self.names)]] = True
@@ -118,7 +116,7 @@ def vocabulary_of(knowledge: Knowledge) -> Vocabulary:
     )
 
 
-def _mask(rows: list[tuple[str, ...]], indices: Mapping[str, int]) -> NDArray[np.bool_]:
+def _mask(rows: list[tuple[str, ...]], indices: Mapping[str, int]) -> Bools:
     mask = np.zeros((len(rows), len(indices)), dtype=bool)
     for row, names in enumerate(rows):
         mask[row, [indices[name] for name in names]] = True
@@ -130,7 +128,7 @@ def _kind(variable: Variable) -> Kind:
     return "categorical" if variable.kind == "derived" else variable.kind
 
 
-def _words(observers: Sequence[Observer], variable: str) -> tuple[dict[str, int], NDArray[np.int64]]:
+def _words(observers: Sequence[Observer], variable: str) -> tuple[dict[str, int], Ints]:
     instruments = [observer.labels.get(variable) for observer in observers]
     every = dict.fromkeys(word for i in instruments if i is not None for word in i.answers)
     words = {word: index for index, word in enumerate(every)}

@@ -19,12 +19,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from engine import Inference, Knowledge
+    from engine import Bools, Floats, Inference, Ints, Knowledge
     from engine import SimulatedReading as Reading
     from seke.samples import SingleSamples
     from seke.sampling.loop import ReadingKey, Request
 
-    Ints = NDArray[np.int64]
 
 AS_DECLARED = Misfit()
 
@@ -43,7 +42,7 @@ class SimulatedSource:
         truth: Mapping[str, Ints],
         seed: int,
         misfit: Misfit = AS_DECLARED,
-        when: NDArray[np.float64] | None = None,
+        when: Floats | None = None,
     ) -> None:
         """inference: whose observers answer. truth, when: as `engine.SimulatedObserver` takes them."""
         self.base, self.observations = inference.knowledge, inference.observations
@@ -62,7 +61,7 @@ class SimulatedSource:
         for number, request in enumerate(requests):
             groups[request.observer, request.question, request.view].append(number)
         labels: dict[str, list[tuple[Ints, Ints]]] = defaultdict(list)
-        numbers: dict[str, list[tuple[Ints, NDArray[np.float64]]]] = defaultdict(list)
+        numbers: dict[str, list[tuple[Ints, Floats]]] = defaultdict(list)
         for (observer, question, view), members in groups.items():
             group = [requests[number] for number in members]
             drawn = self._answers(
@@ -181,7 +180,7 @@ class RecordedSource:
             chosen[rows[request.first : request.first + request.samples]] = True
         return self._gather(tuple(request.item for request in requests), chosen)
 
-    def _gather(self, items: tuple[str, ...], chosen: NDArray[np.bool_]) -> Answers:
+    def _gather(self, items: tuple[str, ...], chosen: Bools) -> Answers:
         """Return the chosen samples, about these items."""
         place = {name: i for i, name in enumerate(items)}
         item_index = np.array([place.get(name, -1) for name in self.samples.items], dtype=np.int64)

@@ -20,13 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
-    from numpy.typing import NDArray
-
-    from engine import Knowledge, Option
+    from engine import Bools, Floats, Ints, Knowledge, Option
     from seke.inference.session import Session
 
-    Floats = NDArray[np.float64]
-    Ints = NDArray[np.int64]
     Record = dict[str, Any]
 
 ReadingKey = tuple[str, str, str, str | None, str]
@@ -85,7 +81,7 @@ class LoopState:
     cost: Floats
     calls: Ints
     rounds: Ints
-    short: NDArray[np.bool_]
+    short: Bools
     given: Mapping[ReadingKey, int]
 
 

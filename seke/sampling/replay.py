@@ -22,14 +22,11 @@ from seke.sampling.loop import Loop, run_to_completion
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from numpy.typing import NDArray
-
-    from engine import Answers
+    from engine import Answers, Bools, Floats, Ints
     from seke.inference.session import Session
     from seke.samples import SingleSamples
     from seke.sampling.loop import ReadingKey
 
-    Mask = NDArray[np.bool_]
     # What an item has at its end: its name, and how many answers of each line it took.
     Taken = tuple[str, frozenset[tuple[ReadingKey, int]]]
 
@@ -45,10 +42,10 @@ class Replay:
     """
 
     answers: Answers
-    short: Mask
-    further: Mask
-    surplus: NDArray[np.int64]
-    cost: NDArray[np.float64]
+    short: Bools
+    further: Bools
+    surplus: Ints
+    cost: Floats
     taken: tuple[Taken, ...]
 
     def off_policy(self) -> Mapping[str, str]:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from engine import Observer, Question
+    from engine import Floats, Observer, Question
     from seke.samples.vocabulary import Field
 
     Record = dict[str, Any]
@@ -135,7 +135,7 @@ class _Simulator:
         inference: Inference,
         names: list[str],
         misfit: Misfit,
-        when: NDArray[np.float64],
+        when: Floats,
         rng: np.random.Generator,
     ) -> SimulatedBatch:
         truth = prior_truth(inference, len(names), rng)

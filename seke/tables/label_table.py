@@ -32,9 +32,7 @@ from seke.samples.schema import native
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
-    from engine import Knowledge, Variable
+    from engine import Floats, Ints, Knowledge, Variable
     from seke.files.rows import RowSource
 
     Cells = Mapping[str, Any]
@@ -67,7 +65,7 @@ class LabelTable:
     def _rows(self) -> dict[str, int]:
         return {item: row for row, item in enumerate(self.items)}
 
-    def rows_of(self, items: Iterable[str]) -> NDArray[np.int64]:
+    def rows_of(self, items: Iterable[str]) -> Ints:
         """Return the row of each of these items in the table, -1 where it has none."""
         return look_up(tuple(items), self._rows)
 
@@ -329,7 +327,7 @@ class LabelTableBuilder:
         self.source.faults.raise_all()
         return LabelTable(tuple(rows), Gold(gold), groups, self.source.name, sources)
 
-    def _gold(self, name: str, rows: dict[str, int]) -> NDArray[np.float64]:
+    def _gold(self, name: str, rows: dict[str, int]) -> Floats:
         """Return the values of a variable, NaN where unknown."""
         cells = np.full(len(self._items), np.nan)
         cells[: len(self._values[name])] = self._values[name]
