@@ -54,7 +54,7 @@ MOST_MISSED = 1e-6
 
 
 def check_rules(partial: PartialNetwork) -> PartialNetwork:
-    """Refuse rules whose `if`, or `if` with `then`, nothing satisfies; those that cannot fail are decided."""
+    """Refuse rules whose `if`, or `if` and `then`, cannot be true; mark rules that cannot fail as decided."""
     fitted = [item for item in partial.rule_tables if not item.decided]
     probabilities = iter(_dual_problem(partial).probabilities([e for item in fitted for e in _events(item)]))
     yaml = partial.knowledge.yaml
@@ -87,8 +87,8 @@ def solve(partial: PartialNetwork) -> PartialNetwork:
     marginals = solution.marginals
     if solution.miss > MOST_MISSED:
         message = (
-            f"the declared numbers cannot all be met: after the fit one is still off by {solution.miss:.2g}. "
-            "Couplings and rules this extreme leave no room for the tables; soften or remove some"
+            "the declared numbers contradict one another: after the fit one is still off by "
+            f"{solution.miss:.2g}. Make extreme couplings and rules weaker, or remove some"
         )
         root = partial.knowledge.variables[partial.knowledge.root]
         raise KnowledgeError([Fault(root.place, "", message)])

@@ -87,8 +87,8 @@ class Design:
 
     def __str__(self) -> str:
         total = f"{self.least} to {self.most}" if self.least < self.most else f"{self.most}"
-        how = "until the policy asks no more, " if self.adaptive else ""
-        return f"{how}{total} answers an item: {'; '.join(reading.name for reading in self.readings)}"
+        how = "until the policy stops asking, " if self.adaptive else ""
+        return f"{how}{total} answers per item: {'; '.join(reading.name for reading in self.readings)}"
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ class Guarantee:
             if self.digests[part] != digests.get(part)
         ]
         if population != self.population:
-            reasons.append(f"it was made for population {self.population}, this is {population}")
+            reasons.append(f"it was made for population {self.population}, but this is {population}")
         return tuple(reasons)
 
 

@@ -267,8 +267,7 @@ def _ceiling(estimate: Forecast, job: Job) -> Iterator[str]:
     shares = ", ".join(f"{level.replace('_', ' ')} {part:.0%}" for level, part in estimate.ceiling.items())
     policy = job.annotator.base.policy
     names = " and ".join((policy.ask, *policy.others))
-    pronoun = "they answer" if policy.others else "it answers"
-    yield f"accepted with endless answers of {names}, if {pronoun} as declared: {shares}"
+    yield f"accepted with endless answers of {names}, if they are as declared: {shares}"
 
 
 def _gold(job: Job) -> dict[str, Any] | None:

@@ -101,8 +101,8 @@ _item_command(
 )
 _item_command(
     "va",
-    "Dots are answers. The highest-density regions come from the exact grid; for a file of posteriors, from a "
-    "Gaussian with the same moments. Grey: where the base expects each expression.",
+    "Dots are answers. The highest-density regions come from the exact grid; for a file of posteriors, from "
+    "a Gaussian with the same moments. Grey: where the base expects each expression.",
     "Draw the plane of valence and arousal.",
 )
 _item_command(

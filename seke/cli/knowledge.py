@@ -57,8 +57,8 @@ def check(base: str | None, strict: bool, as_json: bool) -> None:
     error.
 
     For each rule: P(if); the declared confidence; P(then|if) in the compiled network; the values that are
-    possible with the tables alone; its weight (the log-odds by which it favours its `then`, at most 8; below 0 it
-    speaks against it); and whether it is met, unmet, or decided by the tables.
+    possible with the tables alone; its weight (the log-odds by which it favours its `then`, at most 8; below
+    0 it speaks against it); and whether it is met, unmet, or decided by the tables.
 
     \b
     Examples:

@@ -102,7 +102,7 @@ def gold(*, required: bool = False) -> Option:
 
 
 def groups(
-    text: str = "Column of the gold with the group of each item, such as its subject; groups are resampled whole.",
+    text: str = "Column of the gold with each item's group, such as its subject; groups are resampled whole.",
 ) -> Option:
     """Return the option that names the column of an item's group."""
     return click.option("--groups", default="", metavar="COLUMN", help=text)

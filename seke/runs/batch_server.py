@@ -84,7 +84,7 @@ class BatchServer(Endpoint):
                 in_vain += 1
                 if in_vain >= MOST_TRIES:
                     raise FatalError(
-                        f"{self.where}: no word of batch {identity} ({error}); start again later"
+                        f"{self.where}: batch {identity} is not reported ({error}); start again later"
                     ) from None
             await asyncio.sleep(self.poll)
 
