@@ -90,10 +90,14 @@ def cost_unit(item_samples: ItemSamples | None) -> str:
 
 
 def _reasons(table: RecordTable) -> Facts:
-    """Return decision -> [reason, items]; a reason is cut before the names of what is open."""
+    """Return decision -> [reason, items], the most frequent first, ties in order of first appearance.
+
+    A reason is cut at its colon, before the names of open levels.
+    """
     counts_by_decision: dict[str, Counter[str]] = {name: Counter() for name in DECISIONS}
     for decision, reasons in zip(table.decision.tolist(), table.reasons, strict=True):
-        counts_by_decision[DECISIONS[decision]].update({reason.partition(":")[0][:60] for reason in reasons})
+        heads = dict.fromkeys((reason.partition(":")[0][:60] for reason in reasons), 1)
+        counts_by_decision[DECISIONS[decision]].update(heads)
     return {name: counts.most_common(12) for name, counts in counts_by_decision.items()}
 
 

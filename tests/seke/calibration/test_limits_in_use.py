@@ -151,7 +151,7 @@ def test_the_summary_counts_what_was_not_calibrated(plants):
         for record in records
         for level in record["decision"]["levels"].values()
     )
-    assert (f"because nobody looked at them: {inferred:,}\n" in result.stderr) == bool(inferred)
+    assert (f"no observer looked at them): {inferred:,}\n" in result.stderr) == bool(inferred)
 
 
 def test_labels_are_looked_at_or_kept():

@@ -599,7 +599,7 @@ def test_the_command_writes_a_page(annotated, tmp_path):
 def test_of_records_alone_it_says_what_is_missing(simulated, tmp_path):
     made = seke.report(simulated[1])
     assert made.facts["observers"] is None
-    assert "only posterior records are at hand" in made.facts["missing"][0]
+    assert "only posterior records are given" in made.facts["missing"][0]
     run("report", simulated[1], "-o", tmp_path / "r.html")
 
 
@@ -609,12 +609,15 @@ def test_bad_input_writes_nothing(simulated, annotated, tmp_path):
     for arguments, words in (
         ((tmp_path / "nothing.jsonl",), "nothing.jsonl"),
         ((samples,), "is no posterior record"),
-        ((tmp_path,), "is no run that came to an end"),
+        ((tmp_path,), "is not a finished run"),
         ((posteriors, "--samples", FACES), "has no record"),
         ((posteriors, "--gold", tmp_path / "no.csv"), "no.csv"),
         ((posteriors, "-k", PLANTS / "knowledge"), "was it inferred with"),
         ((posteriors, "--images", tmp_path / "nowhere"), "--images"),
-        ((posteriors, "--samples", samples, "--population", "in-the-wild"), "do not lead to these records"),
+        (
+            (posteriors, "--samples", samples, "--population", "in-the-wild"),
+            "give other posteriors than the records",
+        ),
         ((annotated, "-k", PLANTS / "knowledge"), "was made with knowledge"),
     ):
         result = run("report", *arguments, "-o", target, status=2)

@@ -115,8 +115,8 @@ def test_answers_that_cannot_be_of_this_run_are_refused(tmp_path, folder, base):
     file = tmp_path / "answers.jsonl"
     sample = {"item": "f0", "observer": "human", "question": "expression", "draw": 0, "expression": "fear"}
     for changed, message in (
-        ({"observer": "gpt-4o"}, "item f0: gpt-4o is whom a model of this run answers as; allowed are"),
-        ({"item": "elsewhere"}, "none of its 1 samples is of an item of this run; items are named as in"),
+        ({"observer": "gpt-4o"}, "item f0: a model of this run answers as gpt-4o; allowed are"),
+        ({"item": "elsewhere"}, "none of its 1 samples is about an item of this run; the items have"),
         ({"expression": "fea"}, "answers.jsonl:1: "),
     ):
         file.write_text(json.dumps({**sample, **changed}) + "\n")
