@@ -1,4 +1,4 @@
-"""What is odd about a base that compiles: declared against compiled numbers, rules, and warnings.
+"""Warnings about a base that compiles: numbers that differ from the declared ones, and doubtful rules.
 
 A warning is something that a careful author would want to know and may have meant; what cannot be meant is a
 fault, which the reader and the compiler report.
@@ -167,11 +167,10 @@ def _rule_warnings(rules: tuple[AuditedRule, ...]) -> Iterator[Fault]:
 
 
 def _oddity(audited: AuditedRule) -> str:
-    """Return what is odd about a rule, or nothing."""
+    """Return the warning about a rule; an empty text where there is none."""
     rule, compiled = audited.rule, audited.compiled
     low, high = audited.possible
     gap = abs(compiled.reached - rule.confidence) > AGREES
-    tables = "`activations` or `affect`; change those instead"
     alone = "" if math.isnan(low) else f"; with the declared tables alone {low:.3f} to {high:.3f} is possible"
     oddities = (
         (
@@ -181,8 +180,9 @@ def _oddity(audited: AuditedRule) -> str:
         (compiled.p_if < NEVER, f"hardly ever applies: P(if) is {compiled.p_if:.2g}"),
         (
             compiled.status == "decided",
-            f"is decided already (P(then | if) is {compiled.reached:.3f}) by {tables}"
-            + (f"; its confidence of {rule.confidence:g} is ignored" if gap else ""),
+            f"is decided by the tables already: P(then | if) is {compiled.reached:.3f}"
+            + (f"; its confidence of {rule.confidence:g} is ignored" if gap else "")
+            + "; change `activations` or `affect` instead",
         ),
         (
             compiled.p_if >= CERTAIN,
@@ -190,7 +190,7 @@ def _oddity(audited: AuditedRule) -> str:
         ),
         (
             compiled.status == "unmet",
-            f"confidence {rule.confidence:g} is not met: the network reaches {compiled.reached:.3f}{alone}",
+            f"confidence {rule.confidence:g} is not met: {compiled.reached:.3f} is reached{alone}",
         ),
         (
             compiled.weight < OPPOSES,

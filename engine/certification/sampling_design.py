@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def design_of(base: Knowledge, batches: Iterable[Answers], *, adaptive: bool = False) -> Design:
-    """Return how items were answered: of whom, what, in which view, and how often.
+    """Return the design of the answers: observers, questions, views, and how often each item was asked.
 
     The least answers are those of items without refused or unreadable ones, where there are any.
 

@@ -1,4 +1,4 @@
-"""Reading fields of nodes; every fault is collected, none is raised.
+"""Readers of the fields of a node; they collect faults instead of raising them.
 
 A field that is wrong yields a harmless stand-in of its type: the reader refuses the whole
 base when there is any fault, so a stand-in never reaches a caller.

@@ -39,9 +39,9 @@ NAME: /(?!(?:and|or|not|in|count)(?![A-Za-z0-9_-]))[A-Za-z_][A-Za-z0-9_-]*/
 SLIPS = (
     (r"=(?![=<>])", "equality is =="),
     (r"=[<>]|<>|===", "comparisons are ==, !=, <, <=, > and >="),
-    (r"AND\b|And\b|&", "'and' is a single &"),
-    (r"OR\b|Or\b|\|", "'or' is a single |"),
-    (r"NOT\b|Not\b|[~-]", "'not' is !"),
+    (r"AND\b|And\b|&", "and is a single &"),
+    (r"OR\b|Or\b|\|", "or is a single |"),
+    (r"NOT\b|Not\b|[~-]", "not is !"),
     (r"[\"'\u2018\u2019\u201c\u201d]", "names are written without quotes"),
     (r",", "write a decimal point in numbers, and & or | between conditions"),
     (r"\d", "a comparison begins with the variable, as in 'x > 0'"),

@@ -1,4 +1,4 @@
-"""Edits of YAML text at the places of its composed nodes; what no edit touches stays to the byte.
+"""Edits of YAML text at the places of its nodes; all other bytes stay as they are.
 
 A path in a document is a chain of mappings, from the top one down, each with the position of an entry in it.
 """

@@ -1,4 +1,4 @@
-"""YAML text -> nodes with places, refusing what YAML forgives.
+"""YAML text -> nodes with places; refuses YAML that is legal but easily misread.
 
 Built from the parser's events rather than from a loader: places stay with every value,
 nothing is resolved by surprise (`no`, `1e3`), aliases cannot explode, depth is bounded.

@@ -1,4 +1,4 @@
-"""What was certified about accepted values: thresholds with their tests, and what they were tested on.
+"""A guarantee about accepted values: certified thresholds with their tests, and the data of these tests.
 
 A certificate says of one value of one variable: of the items that are accepted with it, because their risk is
 at or under `threshold`, at most a share alpha is wrong. Wrong is a label or truth value that is not the true
@@ -129,7 +129,7 @@ class Guarantee:
             if self.digests[part] != digests.get(part)
         ]
         if population != self.population:
-            reasons.append(f"it was made for population {self.population}, but this is {population}")
+            reasons.append(f"it was made for population {self.population}, this is {population}")
         return tuple(reasons)
 
 

@@ -220,7 +220,7 @@ def _classes(table: RecordTable, gold: Gold | None) -> list[Facts]:
 
 
 def _guarantee(inputs: ReportInputs) -> Facts:
-    """Return the guarantee with its certificates, or why there is none."""
+    """Return the guarantee with its certificates, or the reason why there is none."""
     base = inputs.base
     promise = base.guarantee
     if promise is None:

@@ -1,4 +1,4 @@
-"""Files and batches at a server of OpenAI's Batch API: what it is asked, and what its files hold."""
+"""Requests to a server of OpenAI's Batch API about files and batches, and the contents of result files."""
 
 from __future__ import annotations
 

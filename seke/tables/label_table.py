@@ -1,4 +1,4 @@
-"""Label tables: what is known of items already, as gold for a fit, a certificate or a score.
+"""Label tables: known values of items, as gold for a fit, a certificate or a score.
 
     item,expression,valence,arousal,AU1,AU2
     face-0017,happiness,0.6,0.2,0,

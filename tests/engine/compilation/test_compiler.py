@@ -423,7 +423,7 @@ def test_a_base_too_wide_is_refused_quickly_and_says_what_makes_it_so():
         compile_network(replace(base, couplings=couplings, rules=(rule,)))
     assert time.perf_counter() - start < 5
     message = str(caught.value)
-    assert "too wide to compile: 30 things" in message
+    assert "too wide to compile: 30 variables" in message
     assert "couplings.c-b0-b1, " in message
     only_rules = tuple(
         pair_rule(f"{a} & {b}", c, 0.5, name=f"r-{a}-{b}", variables=base.variables)

@@ -369,7 +369,7 @@ def test_few_items_are_measured_with_a_warning(tmp_path):
 def test_help_has_an_example():
     text = run("--help").output
     assert "seke independence samples.jsonl --gold gold.csv" in text
-    assert "a summary; inference does not use it" in " ".join(text.split())
+    assert "only a summary: inference uses what the base declares" in " ".join(text.split())
 
 
 # Bad input.
@@ -398,7 +398,10 @@ def test_gold_of_other_items_or_of_nothing_is_a_fault(files, tmp_path):
     gold.write_text("item,expression\nnobody,fear\n")
     done = run(files[0], "--gold", gold, "--json")
     assert done.exit_code == 2
-    says = "has gold expression of none of the items; it names 'nobody', the samples 'item-000000'"
+    says = (
+        "has no gold of expression for any of the items; "
+        "it names 'nobody', but the samples name 'item-000000'"
+    )
     assert says in done.stderr
     assert says in json.loads(done.stdout)["faults"][0]["message"]
     gold.write_text("item,AU1\nitem-000000,1\n")

@@ -545,7 +545,7 @@ def test_a_folder_that_has_anything_in_it_is_refused(made, tmp_path):
     (tmp_path / "data").mkdir()
     run(made, "-o", tmp_path / "data")
     before = contents(tmp_path / "data")
-    assert "is there already" in run(made, "-o", tmp_path / "data", status=2).stderr
+    assert "exists already" in run(made, "-o", tmp_path / "data", status=2).stderr
     assert contents(tmp_path / "data") == before
     assert "its folder does not exist" in run(made, "-o", tmp_path / "no" / "data", status=2).stderr
 

@@ -125,8 +125,8 @@ def test_what_changed_is_listed_with_its_place_and_what_to_do(study):
         lines[0] == "garden.yaml:11:13: policy.conflict: 3.5 -> 0.01; it was in bits and is a probability now"
     )
     assert lines[1].startswith("garden.yaml:15:15: observers.app.exponent: 1.4000 -> 1; a fit chose it")
-    assert lines[2].startswith("garden.yaml:15:51: observers.app.sd.exponent: taken out; ")
-    assert lines[3].startswith("garden.yaml:18:1: certificates: taken out; ")
+    assert lines[2].startswith("garden.yaml:15:51: observers.app.sd.exponent: removed; ")
+    assert lines[3].startswith("garden.yaml:18:1: certificates: removed; ")
     assert lines[4] == "garden.yaml: 4 changes"
     assert lines[5] == (
         "to certify it again: seke calibrate SAMPLES --gold TABLE -k garden.yaml -o garden-certified.yaml "
@@ -212,7 +212,7 @@ def test_what_cannot_be_taken_out_of_its_line_is_a_fault(tmp_path):
     text = "observers:\n  a:\n    ? sd\n    : exponent: 1\n      b: 1\n    source: fit-1\n    exponent: 3"
     (tmp_path / "base.yaml").write_text(text)
     with pytest.raises(
-        KnowledgeError, match=r"base\.yaml:4:17: observers\.a\.sd\.exponent: .* lines of its own"
+        KnowledgeError, match=r"base\.yaml:4:17: observers\.a\.sd\.exponent: .* a line of its own"
     ):
         read_migration(tmp_path / "base.yaml", {})
 
@@ -333,7 +333,7 @@ def test_in_place_keeps_the_old_text_and_never_writes_over_it(study):
     assert "needs no change" in run("migrate", "birds.yaml", "--in-place").stderr
     Path("birds.yaml").write_bytes(before)
     result = run("migrate", "birds.yaml", "--in-place", status=2)
-    assert "birds.yaml.old: is there already" in result.stderr
+    assert "birds.yaml.old: exists already" in result.stderr
     assert Path("birds.yaml").read_bytes() == before
 
 
@@ -345,7 +345,7 @@ def test_a_new_file_names_its_base_from_its_own_folder(study, tmp_path):
     assert 'extends: "../examples/crowd/knowledge"' in target.read_text()
     assert read(target).digest == read(study / "birds.migrated.yaml").digest
     assert sorted(path.name for path in target.parent.iterdir()) == ["b.yaml"]
-    assert "is there already" in run("migrate", "birds.yaml", "-o", target, status=2).stderr
+    assert "exists already" in run("migrate", "birds.yaml", "-o", target, status=2).stderr
     assert "the ending says the format" in run("migrate", "birds.yaml", "-o", "b.txt", status=2).stderr
     assert "either" in run("migrate", "birds.yaml", "-o", "c.yaml", "--in-place", status=2).stderr
 
@@ -379,7 +379,7 @@ def test_where_one_file_cannot_be_written_all_stay_as_they_were(study):
     (folder / "a.yaml").write_text(text)
     (folder / "b.yaml").write_text("certificates: {alpha: 0.1, delta: 0.1}\n")
     (folder / "b.yaml.old").write_text("precious")
-    assert "b.yaml.old: is there already" in run("migrate", folder, "--in-place", status=2).stderr
+    assert "b.yaml.old: exists already" in run("migrate", folder, "--in-place", status=2).stderr
     assert (folder / "a.yaml").read_text() == text
     assert (folder / "b.yaml.old").read_text() == "precious"
     assert not (folder / "a.yaml.old").exists()
@@ -420,7 +420,7 @@ def test_facts_and_the_function(study):
     result = seke.migrate("garden.yaml", "new.yaml")
     assert result.facts["written"] == ["new.yaml"]
     assert Path("new.yaml").read_text() == facts["text"] == result.texts[Path("garden.yaml")]
-    with pytest.raises(SekeError, match="is there already"):
+    with pytest.raises(SekeError, match="exists already"):
         seke.migrate("garden.yaml", "new.yaml")
 
 

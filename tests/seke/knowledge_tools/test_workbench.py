@@ -449,7 +449,7 @@ def test_a_family_is_shown_checked_compared_and_asked_for(overlay, tmp_path):
     messages = [warning["message"] for warning in facts_of("check", alone)["warnings"]]
     for words in (
         "the only observer of the family twin, which",
-        "its family twins in 0.5, and carries 0.3 ",
+        "its family twins with 0.5, above its `carry` 0.3",
     ):
         assert any(words in message for message in messages)
 

@@ -272,6 +272,20 @@ def test_the_overview_counts_the_records(simulated, gold_report):
     assert level["wrong"] == pytest.approx(np.mean(wrong), abs=1e-4)
 
 
+def test_equally_frequent_reasons_stand_in_the_order_in_which_they_come(tmp_path):
+    """Nine reasons once, two of which have the same head, and one of them twice; a set would shuffle them."""
+    run("infer", FACES, "-o", tmp_path / "p.jsonl")
+    rejected, other, *_ = (r for r in records(tmp_path / "p.jsonl") if r["decision"]["item"] == "reject")
+    heads = [f"reason {letter}" for letter in "hgfedcba"]
+    rejected["decision"]["reasons"] = [*heads, f"{heads[3]}: a name"]
+    other["decision"]["reasons"] = [heads[5]]
+    lines = [json.dumps(record) for record in (rejected, other)]
+    (tmp_path / "p.jsonl").write_text("\n".join(lines) + "\n", "utf-8")
+    counted = seke.report(tmp_path / "p.jsonl").facts["overview"]["reasons"]["reject"]
+    expected = [(heads[5], 2), *((head, 1) for head in heads if head != heads[5])]
+    assert [tuple(pair) for pair in counted] == expected
+
+
 def test_the_overview_counts_what_values_rest_on(tmp_path):
     """Against the records, where nothing more may be asked, so that values are inferred."""
     posteriors, overview = records_of_overlay(tmp_path)
