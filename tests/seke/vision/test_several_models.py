@@ -195,7 +195,7 @@ def test_one_that_loses_its_key_in_between_is_left_out_and_what_it_said_stays(tm
         ),
     )
     assert result.exit_code == 0, result.output
-    assert result.stderr.count(f"{OTHER} is not asked any more") == 1
+    assert result.stderr.count(f"{OTHER} is no longer asked") == 1
     assert "the key in SEKE_KEY_GENERIC_VLM is not accepted" in result.stderr
     assert observers_of(tmp_path / "r")[OTHER] == 3
     assert len(second_server.seen) == 4
@@ -216,7 +216,7 @@ def test_an_item_about_which_one_says_nothing_goes_on_with_the_others(tmp_path, 
         ),
     )
     assert result.exit_code == 0, result.output
-    assert "is not asked any more" not in result.stderr
+    assert "is no longer asked" not in result.stderr
     failed = on_disk(tmp_path / "r", "SELECT DISTINCT item FROM requests WHERE state = 'failed'")
     assert failed
     # Nobody is asked twice who said nothing, and no such item is closed as unanswered.
@@ -261,7 +261,7 @@ def test_unreadable_answers_of_another_one_do_not_end_the_run(tmp_path):
     )
     assert summary.finished
     assert not summary.stopped
-    assert any(f"{OTHER} is not asked any more" in line and "A happy face" in line for line in problems)
+    assert any(f"{OTHER} is no longer asked" in line and "A happy face" in line for line in problems)
     assert 40 <= summary.totals.unreadable < 60
 
 
@@ -298,7 +298,7 @@ def test_what_may_be_spent_ends_the_run_whoever_would_be_asked(tmp_path, folder)
         (["--also", "=m"], "is not of the form OBSERVER=MODEL"),
         (["--also", "generic-vlm=m@localhost:8000/v1"], "begins with http:// or https://"),
         (["--also", "generic-vlm=m@http:///v1"], "names no server"),
-        (["--also", "generic-vlm=m", "--also", "generic-vlm=n"], "generic-vlm is m already"),
+        (["--also", "generic-vlm=m", "--also", "generic-vlm=n"], "generic-vlm stands for m already"),
         (["--also", "generic-vlm=m", "--batch"], "ask several models (--also) without --batch"),
         (
             ["--also", "generic-vlm=m", "--max-cost", "1", "--price-in", "1", "--price-out", "1"],
