@@ -1,4 +1,4 @@
-"""What can go wrong, as one small tree.
+"""The exceptions of the engine, as one small tree.
 
 SekeError
 |-- KnowledgeError     faults of a knowledge base, all of them in one report
@@ -20,7 +20,7 @@ MOST_NAMES = 2_000  # names that one is compared with: some milliseconds; a repo
 
 
 class SekeError(Exception):
-    """Bad input; the message says what, where, what was met and what is allowed."""
+    """Bad input. The message names the place, the fault, the value that was given and what is allowed."""
 
 
 @dataclass(frozen=True, order=True)

@@ -54,7 +54,7 @@ def va(source: Source, item: str | None = None, knowledge: Base = None) -> Figur
 
 
 def units(source: Source, item: str | None = None, knowledge: Base = None) -> Figure:
-    """Draw the action units with what is decided about each."""
+    """Draw the action units with the decision about each."""
     return _figure("units", source, item, knowledge)
 
 
@@ -85,7 +85,7 @@ def risk_coverage(report: ScoreReport | Mapping[str, Any]) -> Figure:
 
 
 def reliability(report: ScoreReport | Mapping[str, Any], of: str = "") -> Figure:
-    """Draw stated probabilities against what is so. of: a variable, or `binary`: all binary ones."""
+    """Draw stated probabilities against observed shares. of: a variable, or `binary` for all binary ones."""
     from seke.benchmarking.plots import reliability as diagram
 
     return diagram(_facts(report), of)

@@ -1,4 +1,4 @@
-"""What is odd about a base that compiles: declared against compiled numbers, rules, and warnings.
+"""Warnings about a base that compiles: numbers that differ from the declared ones, and doubtful rules.
 
 A warning is something that a careful author would want to know and may have meant; what cannot be meant is a
 fault, which the reader and the compiler report.
@@ -165,26 +165,27 @@ def _rule_warnings(rules: tuple[AuditedRule, ...]) -> Iterator[Fault]:
 
 
 def _oddity(audited: AuditedRule) -> str:
-    """Return what is odd about a rule, or nothing."""
+    """Return the warning about a rule; an empty text where there is none."""
     rule, compiled = audited.rule, audited.compiled
     low, high = audited.possible
     gap = abs(compiled.reached - rule.confidence) > AGREES
-    tables = f"`{CELLS[0]}` or `{MOMENTS[0]}`, which would have to change instead"
+    tables = f"`{CELLS[0]}` or `{MOMENTS[0]}`"
     alone = "" if math.isnan(low) else f"; with the declared tables alone {low:.3f} to {high:.3f} is possible"
     oddities = (
         (
             compiled.reached >= CERTAIN,
-            "is always true: nothing that satisfies its `if` can fail its `then`; it says nothing",
+            "is always true: its `then` follows from its `if`, so it adds nothing",
         ),
-        (compiled.p_if < NEVER, f"hardly ever has a say: P(if) is {compiled.p_if:.2g}"),
+        (compiled.p_if < NEVER, f"hardly ever applies: P(if) is {compiled.p_if:.2g}"),
         (
             compiled.status == "decided",
-            f"is decided already by {tables}: P(then | if) is {compiled.reached:.3f}"
-            + (f"; its confidence of {rule.confidence:g} is ignored" if gap else ""),
+            f"is decided by the tables already: P(then | if) is {compiled.reached:.3f}"
+            + (f"; its confidence of {rule.confidence:g} is ignored" if gap else "")
+            + f"; change {tables} instead",
         ),
         (
             compiled.p_if >= CERTAIN,
-            "has an `if` that always holds: it is no rule, but says how often its `then` is true",
+            "has an `if` that always holds, so it only says how often its `then` is true",
         ),
         (
             compiled.status == "unmet",
@@ -217,15 +218,15 @@ def _dependence_warnings(base: Knowledge) -> Iterator[Fault]:
     for name, observer in base.observers.items() if base.dependence is not None else ():
         if observer.follows > observer.carry and len(observer.labels):
             message = (
-                f"follows what an item looks like in {observer.follows:g}, and carries {observer.carry:g} "
-                "over from what it settles on, so that it follows in that at most; raise `carry` or lower "
-                "`follows`"
+                f"has `follows` {observer.follows:g} above its `carry` {observer.carry:g}; a reading cannot "
+                "follow the item's appearance more often than it keeps what the observer settles on, so "
+                "`carry` is used; raise `carry` or lower `follows`"
             )
             yield Fault(observer.place, f"observers.{name}", message)
         if observer.follows and observer.exponent != 1:
             message = (
-                f"has an exponent of {observer.exponent:g} and follows what an item looks like: errors that "
-                "it shares count twice; set the exponent to 1 and calibrate anew"
+                f"has an exponent of {observer.exponent:g} and also `follows`: both discount the errors that "
+                "it shares with others; set the exponent to 1 and calibrate anew"
             )
             yield Fault(observer.place, f"observers.{name}", message)
     yield from _family_warnings(base)
@@ -237,19 +238,18 @@ def _family_warnings(base: Knowledge) -> Iterator[Fault]:
     declared = base.dependence.families if base.dependence is not None else {}
     for name, family in declared.items():
         if not members[name]:
-            message = f"no observer is of this family{did_you_mean(name, [n for n in members if n])}"
+            message = f"no observer belongs to this family{did_you_mean(name, [n for n in members if n])}"
             yield Fault(family.place, f"dependence.families.{name}", message)
     for observer in (observer for observer in base.observers.values() if observer.family):
         path, family_name, follows = f"observers.{observer.name}", observer.family, observer.family_follows
         if members[family_name] == 1:
             other_families = [other for other in members if other not in ("", family_name)]
-            message = f"is the only observer of the family {family_name}, which changes nothing"
+            message = f"is the only observer of the family {family_name}, so the family has no effect"
             yield Fault(observer.place, path, message + did_you_mean(family_name, other_families))
         if observer.labels and follows > observer.carry:
             message = (
-                f"follows its family {family_name} in {follows:g}, and carries {observer.carry:g} over "
-                "from what it settles on, so that it follows in that at most; raise `carry` or lower what "
-                "the family says"
+                f"follows its family {family_name} with {follows:g}, above its `carry` "
+                f"{observer.carry:g}, so `carry` is used; raise `carry` or lower the number of the family"
             )
             yield Fault(observer.place, path, message)
 
@@ -264,7 +264,7 @@ def _unused_sources(base: Knowledge) -> Iterator[Fault]:
         spoken = "\n".join({text for path, text in texts if not path.startswith(f"sources.{name}.")})
         if name not in cited and not re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", spoken):
             yield Fault(
-                source.place, f"sources.{name}", "is never used: no number cites it, no text names it"
+                source.place, f"sources.{name}", "is never used: no number cites it and no text names it"
             )
 
 
@@ -278,7 +278,7 @@ def _indistinct_states(base: Knowledge, errors: Mapping[str, Floats]) -> Iterato
     place = declared_of(base).places.get(path, base.variables[base.root].place)
     for i, j in np.argwhere(np.triu(best > INDISTINCT)):
         message = (
-            f"no question tells {states[i]} from {states[j]}: after one answer of {base.policy.ask} to "
-            f"the best of them the likelier is wrong in {best[i, j]:.0%} of cases (guessing: 50%)"
+            f"no question tells {states[i]} from {states[j]}: after one answer of {base.policy.ask} to the "
+            f"best question, the likelier state is wrong in {best[i, j]:.0%} of cases (guessing: 50%)"
         )
         yield Fault(place, path, message)

@@ -1,8 +1,8 @@
 """Change declared numbers, read the base again, compile it, and infer the same answers again.
 
-Where a changed number is one of a distribution, the other numbers of it are rescaled so that they sum to 1.
-What a change leaves as it is stays: where only observers differ, the compiled network and all other kernels;
-else the fit begins at the fitted base.
+If a changed number belongs to a distribution, its other numbers are rescaled so that all sum to 1. Unchanged
+parts are reused: if only observers differ, the compiled network and all other kernels; else the fit of the
+new network starts from the old one.
 """
 
 from __future__ import annotations

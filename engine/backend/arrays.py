@@ -1,6 +1,6 @@
-"""The few functions that numpy and torch name or do differently: with them the same lines serve both.
+"""Functions that work on arrays of numpy and tensors of torch alike, where the two libraries differ.
 
-Where a fit needs derivatives the arrays are torch's, else numpy's.
+Arrays are tensors of torch where a fit needs derivatives, and numpy arrays elsewhere.
 """
 
 from __future__ import annotations

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 def torch_threads(count: int) -> Iterator[None]:
     """Limit torch to `count` threads within the context, and restore the limit after it.
 
-    One is the rule: the tensors here are small, and beside another busy process the threads' waiting for
-    one another costs twenty times the work.
+    The usual count is one: the tensors here are small, and beside another busy process several threads
+    wait for one another for twenty times as long as they work.
     """
     import torch
 

@@ -337,23 +337,21 @@ def _least(enough: Callable[[int], bool]) -> int:
 def _assumptions(items: int, subjects: int | None, population: str, design: Design) -> tuple[str, ...]:
     """Return the assumptions of the guarantee, in words."""
     of = f"{items} items" if subjects is None else f"{items} items of {subjects} subjects"
-    unit = "an item" if subjects is None else "a random accepted item of a random subject"
+    unit = "accepted items" if subjects is None else "a random accepted item of a random subject"
     unit_noun = "item" if subjects is None else "subject"
     assumptions = [
-        f"What is promised is the share of errors of {unit} that is accepted with a certified value: of each "
-        "value by itself, not of an item with all its values.",
-        f"Every {unit_noun} to come is drawn as the {of} were that certified, independently of one another; "
-        "nothing here can tell whether another source of items is like them.",
-        "The gold is right: what differs from it counts as wrong, and what is wrong in it is not seen.",
-        f"Items to come are answered by the same observers, asked in the same way: {design}.",
-        f"Base, prompts, observers and policy stay as they were, and so does the population, {population}.",
+        f"The promise is about the share of errors of {unit}, for each certified value by itself; it is not "
+        "about an item with all its values.",
+        f"Every future {unit_noun} is drawn independently from the same source as the {of} that certified; "
+        "the certificate cannot tell whether another source is like it.",
+        "The gold is right: a value that differs from it counts as wrong, and errors of the gold go unseen.",
+        f"Future items are answered by the same observers, asked in the same way: {design}.",
+        f"Base, prompts, observers, policy and the population ({population}) stay as they were.",
     ]
     if design.adaptive:
-        assumptions.append(
-            "The answers of an item are those that this policy asked for, none left out and none added."
-        )
+        assumptions.append("The answers of an item are exactly those that this policy asked for.")
     else:
         assumptions.append(
-            "It holds for items as they were answered then: whoever asks further leaves the promise."
+            "The promise holds for items with as many answers as these; further answers void it."
         )
     return tuple(assumptions)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def design_of(base: Knowledge, batches: Iterable[Answers], *, adaptive: bool = False) -> Design:
-    """Return how items were answered: of whom, what, in which view, and how often.
+    """Return the design of the answers: observers, questions, views, and how often each item was asked.
 
     The least answers are those of items without refused or unreadable ones, where there are any.
 
@@ -57,10 +57,10 @@ def mismatches(design: Design, base: Knowledge, answers: Answers) -> list[str]:
     ):
         reading = known.get(key)
         if reading is None:
-            messages[item] = messages[item] or f"{', '.join(key)} was not asked then"
+            messages[item] = messages[item] or f"{', '.join(key)} was not asked in the gold"
         elif draws > reading.most:
             messages[item] = (
-                messages[item] or f"{_times(draws)} of {reading.name}, then at most {reading.most}"
+                messages[item] or f"{_times(draws)} of {reading.name}, in the gold at most {reading.most}"
             )
         else:
             matched[item].add(reading)
@@ -72,11 +72,11 @@ def mismatches(design: Design, base: Knowledge, answers: Answers) -> list[str]:
 
 def _lack(design: Design, matched: set[Asked], total: int, unread: int) -> str:
     if total > design.most:
-        return f"{_times(total)}, then at most {design.most}"
+        return f"{_times(total)}, in the gold at most {design.most}"
     if design.adaptive:
         return ""
     if total < design.least:
-        return f"{_times(total)}, then at least {design.least}"
+        return f"{_times(total)}, in the gold at least {design.least}"
     lacking = [reading.name for reading in design.readings if reading.least and reading not in matched]
     return f"lacks {lacking[0]}" if lacking and not unread else ""
 

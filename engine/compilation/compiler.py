@@ -46,7 +46,7 @@ MOST_MISSED = 1e-6
 
 
 def check_rules(partial: PartialNetwork, steps: tuple[Clique, ...]) -> PartialNetwork:
-    """Refuse rules whose `if`, or `if` with `then`, nothing satisfies; those that cannot fail are decided."""
+    """Refuse rules whose `if`, or `if` and `then`, cannot be true; mark rules that cannot fail as decided."""
     events = [event for item in partial.fitted_rules for event in _events(item)]
     probabilities = iter(_dual_problem(partial, steps).probabilities(events))
     yaml = partial.knowledge.yaml
@@ -78,8 +78,8 @@ def solve(
     solution = _solve_by_strength(model, [item.rule.n for item in partial.fitted_rules])
     if solution.miss > MOST_MISSED:
         message = (
-            f"the declared numbers cannot all be met: after the fit one is still off by {solution.miss:.2g}. "
-            "Couplings and rules this extreme leave no room for the tables; soften or remove some"
+            "the declared numbers contradict one another: after the fit one is still off by "
+            f"{solution.miss:.2g}. Make extreme couplings and rules weaker, or remove some"
         )
         root = partial.knowledge.variables[partial.knowledge.root]
         raise KnowledgeError([Fault(root.place, "", message)])

@@ -130,7 +130,7 @@ def _rule_tables(
         names = tuple(sorted((condition.variables() | then.variables()) - {root}))
         shape = (states, *(propositions.sizes[n] for n in names))
         if math.prod(shape) > WIDEST:
-            message = f"speaks of {len(names)} things at once; split it, or use count(...)"
+            message = f"is about {len(names)} variables at once; split it, or use count(...)"
             faults.append(Fault(rule.place, f"rules.{rule.name}", message))
             continue
         condition_table, then_table = (table_of(f, (root, *names), shape) for f in (condition, then))
@@ -184,9 +184,8 @@ def _width_fault(partial: PartialNetwork, clique: frozenset[str], cells: int, mo
     shown = ", ".join(name for _, name, _ in ties[:8])
     shown += f" and {len(ties) - 8} more" if len(ties) > 8 else ""
     message = (
-        f"the base is too wide to compile: {len(clique)} things would have to be weighed together "
-        f"({float(cells):.2g} cells; at most {most:.1g} are). They are tied by {shown}; "
-        "remove some of these"
+        f"the base is too wide to compile: {len(clique)} variables would need one joint table of "
+        f"{float(cells):.2g} cells; allowed are {most:.1g}. They are tied by {shown}; remove some of these"
     )
     root = partial.knowledge.variables[partial.knowledge.root].place
     return Fault(ties[0][2] if ties else root, "", message)

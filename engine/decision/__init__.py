@@ -1,1 +1,1 @@
-"""Posteriors -> decisions: what is accepted, at which risk, and on what ground."""
+"""Posteriors -> decisions: the accepted values, their risks, and the basis of each."""

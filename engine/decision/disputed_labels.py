@@ -1,4 +1,4 @@
-"""Labels of data sets that those who looked contradict more than the labels' declared reliability allows.
+"""Labels of data sets that observers contradict more strongly than the labels' declared reliability allows.
 
 A label of a state x is disputed where all other readings leave x less probable than a label of x is declared
 to be wrong: P(x | other readings) < 1 - P(label says x | x). It is told by the variable and the observer's

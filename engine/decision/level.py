@@ -1,4 +1,4 @@
-"""What is decided about one variable of many items."""
+"""The decisions about one variable of many items."""
 
 from __future__ import annotations
 

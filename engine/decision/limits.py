@@ -1,4 +1,4 @@
-"""Risks of a set of items -> the highest to accept, so that what is accepted errs in the mean within a limit.
+"""Risks of a set of items -> the highest risk to accept, so that their mean keeps a limit.
 
 The mean is over items, for one value of one variable by itself. Sorted by risk, the accepted are always the
 first so many, and their mean risk grows with their number; the threshold is the largest risk at which it is

@@ -1,4 +1,4 @@
-"""The loss of what is not accepted, as both look-aheads take it.
+"""The loss of values that are not accepted; both look-aheads use it.
 
 Of a variable that is at stake the loss is its worth times `relative_loss`: nothing once it is accepted;
 before that half of its worth, for it is not, and the other half times 1 - limit / risk, so that progress

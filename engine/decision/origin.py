@@ -1,4 +1,4 @@
-"""The origin of what is known of a variable: an observer looked, a data set labels it, or it is inferred.
+"""The origin of a value: an observer looked, a data set labels it, or it is only inferred.
 
 `SEEN`: a readable answer of an observer that looks at the item reports the variable, and this reading
 followed its own label instead of looking with posterior probability below one half. `LABEL`: only what a data

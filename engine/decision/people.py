@@ -1,4 +1,4 @@
-"""People among those whom a policy may ask: an item waits for them, where a model would answer at once."""
+"""People that a policy may ask: an item waits for their answer, while a model answers at once."""
 
 from __future__ import annotations
 

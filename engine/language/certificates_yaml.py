@@ -146,14 +146,14 @@ def certificates_yaml(guarantee: Guarantee, source: str, note: str = "") -> str:
 def _summary(guarantee: Guarantee) -> str:
     """Return the comment above the section, which explains its keys."""
     lines = [
-        f"Of the items accepted with a value below, at most {guarantee.alpha:g} are wrong, of each value",
-        f"that has a threshold, all at once with probability {1 - guarantee.delta:g}. A value is accepted",
-        "where its risk is at or under its threshold; one without a threshold is not accepted.",
+        f"Of the items accepted with a value below, at most {guarantee.alpha:g} (as a share) are wrong.",
+        f"This holds for all values with a threshold at once, with probability {1 - guarantee.delta:g}.",
+        "A value is accepted if its risk is at or under its threshold; without a threshold it never is.",
         f"  n, errors     accepted {guarantee.unit}s in the test, and how many of them were wrong",
         "  share, bound  part of delta spent, and the upper bound of the error at it",
         "  predicted     items decided to be this value; coverage: the share of them that is accepted;",
-        "                mu: the share of them that is wrong; abstention: the least that must be left out",
-        "  missing, gold accepted ones that lack for a certificate if all are right; gold that lacks, about",
+        "                mu: the share of them that is wrong; abstention: the least share to leave out",
+        "  missing, gold how many more accepted values, all right, a certificate needs; about how much gold",
     ]
     return "".join(f"# {line}\n" for line in lines)
 

@@ -1,4 +1,4 @@
-"""What a knowledge base may say: each key once, with its kind, range, default and meaning.
+"""The table of all keys of a knowledge base, each with its kind, range, default and meaning.
 
 The readers, the JSON Schema and the page of the language take them from `TABLES`, which are written in
 `fields.txt`. What no table can say (sums, formulas, names that depend on other entries) is in the readers.

@@ -1,4 +1,4 @@
-"""Reading fields of nodes; every fault is collected, none is raised.
+"""Readers of the fields of a node; they collect faults instead of raising them.
 
 A field that is wrong yields a harmless stand-in of its type: the reader refuses the whole
 base when there is any fault, so a stand-in never reaches a caller.
@@ -63,7 +63,7 @@ def _number_hint(text: str) -> str:
         return "; write a decimal point, not a comma"
     if re.fullmatch(r"[\d.]+ ?%", text):
         return "; divide percentages by 100"
-    return "; divide it out" if re.fullmatch(r"\d+ ?/ ?\d+", text) else ""
+    return "; write the quotient as a decimal number" if re.fullmatch(r"\d+ ?/ ?\d+", text) else ""
 
 
 def not_there(table: Table) -> str:
@@ -194,13 +194,13 @@ class Fields:
             if not (NAME if strict else LOOSE_NAME).fullmatch(key):
                 signs = "letters, digits, _ and -" + ("" if strict else " and . : /")
                 first = "a letter or _" if strict else "a letter, a digit or _"
-                self.key_fault(table, key, f"is no name: use {signs}, beginning with {first}")
+                self.key_fault(table, key, f"is not a valid name: use {signs}, beginning with {first}")
             elif key.lower() in TRUTH_VALUES:
                 self.key_fault(table, key, f"YAML reads {key} as a truth value; choose another name")
             elif key.lower() in NOTHING:
-                self.key_fault(table, key, f"YAML reads {key} as nothing; choose another name")
+                self.key_fault(table, key, f"YAML reads {key} as an empty value; choose another name")
             elif strict and key in RESERVED:
-                self.key_fault(table, key, f"{key} is a word of the formulas; choose another name")
+                self.key_fault(table, key, f"{key} is reserved for formulas; choose another name")
             yield key, inner
 
     def known(self, node: Node | None, allowed: Collection[str], what: str) -> Iterator[tuple[str, Node]]:

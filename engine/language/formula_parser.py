@@ -42,10 +42,10 @@ SLIPS = (
     (r"AND\b|And\b|&", "and is a single &"),
     (r"OR\b|Or\b|\|", "or is a single |"),
     (r"NOT\b|Not\b|[~-]", "not is !"),
-    (r"[\"'\u2018\u2019\u201c\u201d]", "names stand without quotes"),
-    (r",", "numbers have a decimal point, and between conditions stands & or |"),
+    (r"[\"'\u2018\u2019\u201c\u201d]", "names are written without quotes"),
+    (r",", "write a decimal point in numbers, and & or | between conditions"),
     (r"\d", "a comparison begins with the variable, as in 'x > 0'"),
-    (r"[<>]", "of two comparisons each names the variable, as in 'x > 0 & x < 1'"),
+    (r"[<>]", "repeat the variable in each comparison, as in 'x > 0 & x < 1'"),
 )
 LONGEST = 2_000
 DEEPEST = 50

@@ -109,8 +109,8 @@ def fits_yaml(record: FitRecord) -> str:
     sets = {key: _plain_thresholds(getattr(record, key)) for key in SETS}
     plain |= {key: entries for key, entries in sets.items() if entries}
     head = (
-        "# What these numbers were fitted to; a value is `calibrated` only where it was answered likewise.\n"
-        + "# thresholds: the highest risk accepted, so that the mean risk of the accepted keeps the limit.\n"
+        "# What these numbers were fitted to; a value is `calibrated` only if it was answered the same way.\n"
+        + "# thresholds: the highest risk that is accepted, so that the mean risk keeps the limit.\n"
         * any(sets.values())
         + "# aim: the risk down to which the policy asks.\n" * bool(sets["adaptive_thresholds"])
     )

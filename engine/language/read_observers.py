@@ -106,7 +106,7 @@ def _observer(
     kind, follows = kind_of(fields, entries, dependence)
     family, family_follows = family_of(fields, entries, dependence)
     if entries.value("origin") == "label" and entries.value("askable"):
-        entries.fault("origin", "is label, and the observer is askable; whoever is asked looks: `seen`")
+        entries.fault("origin", "is label, but the observer is askable; one that is asked has origin `seen`")
     return Observer(
         **fields.cited(node),
         name=name,
@@ -379,8 +379,8 @@ def _check_repeat(fields: Fields, node: Node, types: list[ReadingType], table: R
         needed = np.ceil(least * 1000) / 1000
         message = (
             f"the repeat is {decimal(round(repeat, 6))}; this table needs at least {decimal(needed)} "
-            "(1 - the sum of its columns' smallest cells): a habit cannot give an answer more often "
-            "than the table does"
+            "(1 - the sum of the smallest cells of its columns), since a habit cannot give an answer "
+            "more often than the table does"
         )
         fields.fault(node, message)
 
@@ -397,8 +397,8 @@ def _check_misread(
         known = f"{decimal(round(1 - misread_off, 6))}, of the rest {decimal(round(1 - off, 6))}"
         message = (
             f"the repeat of what is misread is {known}; this table needs 1 minus repeat at most "
-            f"{decimal(np.floor(room * 1000) / 1000)} times as large: a habit cannot give an answer more "
-            "often than the table does"
+            f"{decimal(np.floor(room * 1000) / 1000)} times as large, since a habit cannot give an answer "
+            "more often than the table does"
         )
         fields.fault(node, message)
 

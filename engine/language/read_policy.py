@@ -47,7 +47,7 @@ def questions(
             **entries.values("cost further enlarge prompt") | {"label": entries.value("label") or name},
         )
         if by_name[name].enlarge and not about:
-            entries.fault("enlarge", "needs `about: one`; what it is about is enlarged")
+            entries.fault("enlarge", "needs `about: one`: the part that the question is about is enlarged")
     return by_name
 
 
@@ -124,9 +124,9 @@ def _first(
     name = entries.value("question")
     question = questions.get(name)
     if question is not None and question.about_one:
-        entries.fault("question", f"{name} is about one variable; ask first about more")
+        entries.fault("question", f"{name} is about one variable; the first question must be about several")
     elif question is not None and who is not None and not set(question.variables) & set(who.instruments):
-        entries.fault("question", f"{who.name} answers nothing of what {name} reports")
+        entries.fault("question", f"{who.name} does not answer anything that {name} asks for")
     samples = entries.within("samples", 1, max(budget, 1))
     cited = entries.cited("samples") if "samples" in entries else {"place": node.place}
     return First(**cited, question=name, samples=samples)
@@ -141,10 +141,10 @@ def _conflict(fields: Fields, node: Node | None) -> float:
         if value > MOST_CONFLICT:
             fields.fault(
                 node,
-                f"is {node.text}; it is a probability now, no number of bits: nothing is accepted where "
-                f"readings that contradict one another so much are less probable. Allowed is "
-                f"{POLICY['conflict'].low:f} to {MOST_CONFLICT:g}, as 0.01; "
-                "`seke knowledge migrate` changes an old overlay",
+                f"is {node.text}; it is now a probability, not a number of bits: an item is rejected if a "
+                f"conflict of its readings this strong has a lower probability. Allowed is "
+                f"{POLICY['conflict'].low:f} to {MOST_CONFLICT:g}, such as 0.01; "
+                "`seke knowledge migrate` rewrites an old overlay",
             )
             return 0.0
     return float(fields.read(node, POLICY["conflict"]))
@@ -190,7 +190,7 @@ class _Spread:
         entries = self.fields.table(node, table.what)
         kinds = [key for key in table.fields if key in entries]
         if len(kinds) != 1:
-            message = "needs just one of `each`, the most of each risk, and `mean`, of their mean"
+            message = "needs either `each`, a limit of each risk, or `mean`, a limit of their mean"
             self.fields.fault(node, message)
             return "each", risk.low
         return kinds[0], self._number(entries[kinds[0]], risk)
@@ -210,7 +210,7 @@ class _Spread:
                 by_variable[name] = value
             else:
                 what = self.variables[name].kind
-                fields.fault(inner, f"has no use: {name} is {what} and in {self._level(name)}")
+                fields.fault(inner, f"has no effect: {name} is {what} and in {self._level(name)}")
         numbers = by_level | by_variable
         missing = [name for name in needed if name not in numbers]
         if node is not None and missing:

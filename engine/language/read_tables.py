@@ -77,10 +77,10 @@ def _distribution(fields: Fields, node: Node, add: Node | None, root: Variable) 
         given = _shares(fields, node, root)
         for state in given:
             if state in added:
-                fields.key_fault(node, state, "stands under `add` too; give it once")
+                fields.key_fault(node, state, "is also under `add`; give it once")
         missing = [state for state in old if state not in given]
         if missing:
-            remedy = "give it among the others, or under `add`, which makes room for it"
+            remedy = "add it here, or under `add`, which rescales the others"
             fields.lacking(node, root, missing, "gives no probability for", remedy)
         total = sum(given.values())
         if len(fields.faults) > before:

@@ -160,9 +160,9 @@ def _derived(
     names = sorted(frozenset().union(*(f.variables() for f in formulas)))
     not_intervals = [name for name in names if plain[name].kind != "interval"]
     if not_intervals:
-        fields.fault(node, f"may only speak of interval variables, not of {', '.join(not_intervals)}")
+        fields.fault(node, f"must be about interval variables only, not {', '.join(not_intervals)}")
     elif math.prod(len(plain[name].states) for name in names) > MOST_CELLS:
-        fields.fault(node, f"speaks of too many bins at once; at most {MOST_CELLS} can be told apart")
+        fields.fault(node, f"combines too many bins; allowed are {MOST_CELLS} combinations")
     else:
         _check_partition(fields, node, done, {name: plain[name] for name in names})
     return done
@@ -183,4 +183,4 @@ def _check_partition(fields: Fields, node: Node, variable: Variable, spoken: Map
     )
     true = [state for state, held in zip(variable.states, holds[(slice(None), *cell)], strict=True) if held]
     holding = f"both {true[0]} and {true[1]} hold" if true else "none holds"
-    fields.fault(node, f"its states must exclude one another and leave nothing out: at {where} {holding}")
+    fields.fault(node, f"its states must exclude one another and cover every case: at {where} {holding}")

@@ -61,7 +61,7 @@ def _explain_removal(fault: Fault, tree: Table) -> Fault:
     if named is None or named[1] not in tree.removed:
         return fault
     what = fault.message.partition("; ")[0]
-    hint = f"it was removed at {tree.removed[named[1]]}; remove or change what speaks of it, too"
+    hint = f"it was removed at {tree.removed[named[1]]}; also remove or change everything that refers to it"
     return replace(fault, message=f"{what}; {hint}")
 
 
@@ -192,8 +192,8 @@ def _check_described(fields: Fields, variables: Iterable[Variable], known: set[s
             continue
         message = {
             "categorical": "only the variable of `priors` may be categorical",
-            "binary": "nothing is said about it: give it cells in `activations`",
-            "interval": "nothing is said about it: name it in `affect`",
+            "binary": "the base says nothing about it: give it cells in `activations`",
+            "interval": "the base says nothing about it: name it in `affect`",
         }[variable.kind]
         fields.fault(Table(variable.place, f"variables.{variable.name}"), message)
 

@@ -1,4 +1,4 @@
-"""A base with all that it extends -> one YAML text that says the same.
+"""A base with everything that it extends -> one YAML text with the same meaning.
 
 Citations are written where a block changes them. Where an overlay changed only some values of a table, so
 that they have several citations and the language has room for one, a joint one says which value has which.

@@ -1,4 +1,4 @@
-"""Edits of YAML text at the places of its composed nodes; what no edit touches stays to the byte.
+"""Edits of YAML text at the places of its nodes; all other bytes stay as they are.
 
 A path in a document is a chain of mappings, from the top one down, each with the position of an entry in it.
 """
@@ -94,7 +94,7 @@ def removal(text: str, chain: Chain) -> Edit:
         return Edit(_content_end(text, mapping.value[index - 1][1]) if index else start, end)
     line = _line_start(text, start)
     if text[line:start].strip() not in ("", "?"):
-        raise EditError("stands on a line with other YAML; give it lines of its own")
+        raise EditError("shares a line with other YAML; put it on a line of its own")
     return Edit(line, _after_line(text, end))
 
 

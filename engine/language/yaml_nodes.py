@@ -1,4 +1,4 @@
-"""YAML text -> nodes with places, refusing what YAML forgives.
+"""YAML text -> nodes with places; refuses YAML that is legal but easily misread.
 
 Built from the parser's events rather than from a loader: places stay with every value,
 nothing is resolved by surprise (`no`, `1e3`), aliases cannot explode, depth is bounded.
@@ -257,7 +257,7 @@ class _NodeBuilder:
         self.budget.nodes -= 1
         if self.budget.nodes < 0:
             short = path if len(path) <= 60 else path[:57] + "..."
-            message = f"is beyond the {MOST_NODES} keys, values and lists that a base may have in all"
+            message = f"exceeds the {MOST_NODES} keys, values and lists that a base may have"
             raise _UnreadableError(place, short, message)
         if depth > DEEPEST:
             short = path if len(path) <= 60 else path[:57] + "..."
@@ -366,5 +366,5 @@ def _no_table(node: Node) -> str:
     if isinstance(node, Items):
         return "must be a mapping, as in the base, not a list"
     if isinstance(node, Scalar) and node.plain and not node.text:
-        return "is empty; indent below it what it changes, or take things away by `remove`"
+        return "is empty; indent its changes below it, or delete entries by `remove`"
     return ""

@@ -1,4 +1,4 @@
-"""A fit -> the YAML overlay with its numbers: each with its prior, its value and its sd."""
+"""A fit -> a YAML overlay with its numbers, each with its prior, value and standard deviation."""
 
 from __future__ import annotations
 

@@ -45,15 +45,13 @@ if TYPE_CHECKING:
 LEAST_HABIT = 1e-4
 # Bounds of the prior mean of a stereotype, as the language has them.
 LEAST_STEREOTYPE, MOST_STEREOTYPE = 0.001, 0.999
-NO_TRUTH = "there is neither gold of it nor another observer's answer to the same items"
-AGREEMENT = "there is no gold of it: it rests on the agreement of answers, with carry taken as declared"
-SHARED_ERROR = (
-    "without gold, agreement through the truth and agreement through shared error cannot be told apart"
-)
-NO_TRUTH_OF_KINDS = "without gold it cannot be told which kinds of reading are misread more often"
-NO_PAIR = "no item has two of its readings"
+NO_TRUTH = "it has neither gold nor another observer's answers about the same items"
+AGREEMENT = "it has no gold: it is learned from the agreement of answers, with carry as declared"
+SHARED_ERROR = "without gold, answers that agree on the truth look like answers that share an error"
+NO_TRUTH_OF_KINDS = "without gold the data do not show which kinds of reading are misread more often"
+NO_PAIR = "no item has two readings of this observer"
 NO_SECOND_ANSWER = "no reading has two answers"
-NO_SECOND_NUMBER = "no reading has two numbers, so it cannot be told from perception"
+NO_SECOND_NUMBER = "no reading has two numbers, so it looks like the spread of perception"
 
 
 @dataclass(frozen=True)

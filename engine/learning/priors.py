@@ -1,4 +1,4 @@
-"""The priors of a fit: the numbers of its model, and how sure what is declared is held to be."""
+"""The priors of a fit: the numbers of its model, and the strengths of declared numbers."""
 
 from __future__ import annotations
 

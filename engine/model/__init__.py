@@ -1,1 +1,1 @@
-"""Declared and recorded values: what a base says, and what it was made with."""
+"""Values that a base declares, and records of its fits and guarantees."""

@@ -1,4 +1,4 @@
-"""Tables of confusions: what they imply of an observer's draws, for the reader and for the kernels alike."""
+"""Confusion tables of observers and what they imply for repeated draws, for the reader and the kernels."""
 
 from __future__ import annotations
 

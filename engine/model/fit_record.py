@@ -1,4 +1,4 @@
-"""What a fit was made from: of whom, asked what and how often, with how much gold, and what it found.
+"""The record of a fit: its observers, questions, numbers of answers and gold, and the thresholds it found.
 
 A fit knows observers as they answered it. It is evidence about further answers of the same observer, to the
 same question and prompt, about the same variable, as far as there was gold of it, and at numbers of answers

@@ -1,4 +1,4 @@
-"""What is known for sure of a batch of items: the gold that a fit, a certificate or a score is made with."""
+"""The known true values of a batch of items: the gold of a fit, a certificate or a score."""
 
 from __future__ import annotations
 

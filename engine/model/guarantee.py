@@ -1,4 +1,4 @@
-"""What was certified about accepted values: thresholds with their tests, and what they were tested on.
+"""A guarantee about accepted values: certified thresholds with their tests, and the data of these tests.
 
 A certificate says of one value of one variable: of the items that are accepted with it, because their risk is
 at or under `threshold`, at most a share alpha is wrong. Wrong is a label or truth value that is not the true
@@ -87,8 +87,8 @@ class Design:
 
     def __str__(self) -> str:
         total = f"{self.least} to {self.most}" if self.least < self.most else f"{self.most}"
-        how = "until the policy asks no more, " if self.adaptive else ""
-        return f"{how}{total} answers an item: {'; '.join(reading.name for reading in self.readings)}"
+        how = "until the policy stops asking, " if self.adaptive else ""
+        return f"{how}{total} answers per item: {'; '.join(reading.name for reading in self.readings)}"
 
 
 @dataclass(frozen=True)

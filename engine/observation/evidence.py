@@ -368,7 +368,7 @@ class ObservationModel:
             worst = int(switches.argmax())
             message = (
                 f"item {answers.items[worst]!r} has {switches[worst]} readings under halo; at most "
-                f"{MOST_SWITCHES} can be weighed exactly. Leave some views out, ask them one level "
+                f"{MOST_SWITCHES} can be computed exactly. Leave some views out, ask them one level "
                 "at a time, or remove the observer's halo"
             )
             raise AnswerError(message)

@@ -106,7 +106,7 @@ class Annotator:
         """Ask this observer nothing more; items go on with the others."""
         if observer not in self.lost:
             self.lost[observer] = reason
-            self.problems(f"{observer} is not asked any more, the others are: {reason}")
+            self.problems(f"{observer} is no longer asked; the run continues with the others: {reason}")
 
     async def run(self, items: Iterable[Item], ledger: Ledger) -> None:
         """Ask about items until each is settled, or until told to stop; what is on its way still comes in.
@@ -332,7 +332,7 @@ class Annotator:
             last = choices[-1]
             detail = "they end at --max-tokens" if last.finish == "length" else f"such as {last.text[:80]!r}"
             problem = f"none of the first {statuses['unreadable']} answers to question {question} can be read"
-            fault = FatalError(f"{problem} ({detail}); --show-prompts shows what is asked")
+            fault = FatalError(f"{problem} ({detail}); --show-prompts prints the questions")
             if request.observer != self.base.policy.ask:
                 self.drop_observer(request.observer, str(fault))
                 return
@@ -349,7 +349,7 @@ class Annotator:
         for line, asked in live.lines.items():
             same = self._region(live.item, line) == self._region(live.item, request.line)
             if same and line[4] == request.view and asked.picture != picture.digest:
-                raise PictureError("changed", f"{live.item.path}: is another picture than it was")
+                raise PictureError("changed", f"{live.item.path}: is not the same picture as before")
         earlier = live.lines.get(request.line)
         prompt = live.prompts.get(request.line) or self._prompt(live, request, ledger)
         live.prompts[request.line] = prompt

@@ -27,10 +27,10 @@ class OtherSettingsError(SekeError):
     def __init__(self, folder: Path, differs: str, *, counts: bool) -> None:
         """differs: what does, in words."""
         self.counts = counts
-        self.what = f"{folder}: was begun otherwise ({differs})"
-        remedy = "begin another run with --branch NEWDIR (in Python: `branch_of`)"
+        self.what = f"{folder}: was started with other settings ({differs})"
+        remedy = "start another run with --branch NEWDIR (in Python: `branch_of`)"
         if not counts:
-            remedy = "answers to other settings do not count; begin another run with --run NEWDIR"
+            remedy = "answers under other settings do not count; start another run with --run NEWDIR"
         super().__init__(f"{self.what}; {remedy}")
 
 
@@ -64,8 +64,8 @@ def origins(folder: Path, branch_of: Path | None, items: int) -> list[Path]:
         if status_of(folder)[1] >= items:
             return []
         raise SekeError(
-            f"{folder}: was begun as a branch of {origin}, which is not there any more, so that its answers "
-            "would be paid for again; put it back, or begin a branch of this run (--branch NEWDIR)"
+            f"{folder}: is a branch of {origin}, which no longer exists, so its answers would be paid for "
+            "again; put that folder back, or start a branch of this run (--branch NEWDIR)"
         )
     runs: list[Path] = []
     while origin is not None and len(runs) < LONGEST_CHAIN:

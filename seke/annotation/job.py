@@ -171,13 +171,13 @@ class Job:
 
     def _open_earlier(self, folder: Path) -> Ledger:
         if not is_run(folder):
-            raise SekeError(f"{folder}: is no run")
+            raise SekeError(f"{folder}: is not a run")
         earlier = Ledger(folder, self.annotator.read)
         begun = earlier.facts("model", "settings")
         if begun and begun != {name: self.facts[name] for name in begun}:
             earlier.close()
             raise SekeError(
-                f"{folder}: another model, or other settings, answered there; nothing of it counts here"
+                f"{folder}: another model or other settings answered, so its answers do not count here"
             )
         return earlier
 
@@ -275,7 +275,7 @@ def _known_labels(base: Knowledge, items: Sequence[Item]) -> tuple[str | None, d
     labels = {item.name: item.labels for item in items if item.labels}
     if DATASET_OBSERVER not in base.observers and labels:
         raise SekeError(
-            f"the base has no observer {DATASET_OBSERVER}, as which labels of the set would count"
+            f"the base has no observer {DATASET_OBSERVER}, which stands for the labels of a data set"
         )
     return DATASET_OBSERVER if DATASET_OBSERVER in base.observers else None, labels
 
@@ -295,14 +295,14 @@ def session_of(folder: Path, base: Knowledge, population: str | None = None, see
         thresholds = {name: tuple(risks) for name, risks in facts.get("thresholds", {}).items()}
         labels_final = facts.get("labels_final", False)
     except FileNotFoundError:
-        raise SekeError(f"{folder}: is no run that came to an end (it has no {SUMMARY})") from None
+        raise SekeError(f"{folder}: is not a finished run (it has no {SUMMARY})") from None
     except (msgspec.MsgspecError, ValueError, KeyError, TypeError) as error:
-        raise SekeError(f"{folder / SUMMARY}: is no summary of a run ({error})") from None
+        raise SekeError(f"{folder / SUMMARY}: is not the summary of a run ({error})") from None
     now = f"{base.name} {base.digest}"
     if now != made_with:
         raise SekeError(
-            f"{folder}: the run was made with knowledge {made_with}, this is {now}; name its base with -k "
-            f"(or take {folder / SAMPLES} under this one)"
+            f"{folder}: the run was made with knowledge {made_with}, this is {now}; name its base with -k, "
+            f"or use {folder / SAMPLES} with this base"
         )
     if labels_final:
         base = replace(base, policy=replace(base.policy, labels_final=True))

@@ -1,4 +1,4 @@
-"""What the questions of a run cost, measured on its first items: tokens -> prices in the unit of the base.
+"""The prices of a run's questions, measured on its first items: tokens -> prices in the unit of the base.
 
 The first items of a run are its pilot. They are asked by the declared prices until each is settled; then the
 prices of the questions that were answered often enough are computed from the tokens of the pilot's requests

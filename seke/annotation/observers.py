@@ -64,8 +64,8 @@ class AskedObservers:
             _check_askable(base, name)
             if name == first:
                 raise SekeError(
-                    f"observer {name!r} is whom {model} counts as already (--observer names another for it); "
-                    f"those that can be asked are {', '.join(askable_of(base))}"
+                    f"{model} already answers as observer {name!r} (--observer names another one for it); "
+                    f"observers that can be asked: {', '.join(askable_of(base))}"
                 )
         return cls(first, model, also, strategy)
 
@@ -107,7 +107,7 @@ def asking(
     if new_policy == policy:
         return session.with_policy(new_policy)
     promised = session.guarantee is not None or session.refused
-    refused = ("it was made with the policy as declared, and this run asks otherwise",) if promised else ()
+    refused = ("it was made for the declared policy, but this run asks by another one",) if promised else ()
     return replace(session.under(new_policy), refused=refused)
 
 
@@ -116,5 +116,5 @@ def _check_askable(base: Knowledge, name: str) -> None:
         raise SekeError(f"no observer is called {name!r}{did_you_mean(name, askable_of(base))}")
     if not base.observers[name].askable:
         raise SekeError(
-            f"observer {name!r} cannot be asked (`askable`); those that can are {', '.join(askable_of(base))}"
+            f"observer {name!r} cannot be asked (`askable`); those that can: {', '.join(askable_of(base))}"
         )

@@ -50,15 +50,15 @@ def read_given(
         if record["observer"] in asked:
             allowed = ", ".join(name for name in base.observers if name not in asked)
             raise SekeError(
-                f"{place}: item {record['item']}: {record['observer']} is whom a model of this run answers "
-                f"as; allowed are samples of {allowed}"
+                f"{place}: item {record['item']}: a model of this run answers as {record['observer']}; "
+                f"allowed are samples of {allowed}"
             )
         if record["item"] in items:
             by_item[record["item"]].append(record)
     if records and not by_item:
         raise SekeError(
-            f"{place}: none of its {len(records):,} samples is of an item of this run; items are named as in "
-            f"its records, such as {next(iter(items))}"
+            f"{place}: none of its {len(records):,} samples is about an item of this run; the items have "
+            f"names such as {next(iter(items))}"
         )
     return dict(by_item)
 
@@ -77,8 +77,8 @@ def how_to_go_on(waiting: Mapping[str, int], records: Path) -> Iterator[str]:
     """
     if waiting:
         yield (
-            f"what to ask about each is in {records} (decision.next); the same command with "
-            f"--answers FILE, samples of {' and '.join(waiting)}, goes on"
+            f"the question about each item is in {records} (decision.next); to continue, give the same "
+            f"command with --answers FILE, samples of {' and '.join(waiting)}"
         )
 
 
@@ -92,7 +92,7 @@ def note_given(ledger: Ledger, given: Mapping[str, Sequence[Record]]) -> None:
     for observer, before in ledger.facts(GIVEN).get(GIVEN, {}).items():
         if counts.get(observer, 0) < before:
             raise SekeError(
-                f"{ledger.folder}: the run was given {before:,} answers of {observer} before, now "
+                f"{ledger.folder}: the run had {before:,} answers of {observer} before, and now has "
                 f"{counts.get(observer, 0):,}; give all of them again (--answers, in Python `answers`)"
             )
     if counts:

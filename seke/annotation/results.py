@@ -250,6 +250,6 @@ class RunResults:
         facts = self.facts
         if facts["strategy"] != "policy" and facts["also"]:
             names = ", ".join(facts["also"])
-            yield f"strategy {facts['strategy']} asks {facts['observer']} alone; not asked: {names}"
+            yield f"strategy {facts['strategy']} asks only {facts['observer']}; not asked: {names}"
         for observer, reason in self.annotator.lost.items():
-            yield f"{observer} was not asked to the end ({reason}); the same command asks it again"
+            yield f"{observer} was dropped before the end ({reason}); the same command asks it again"

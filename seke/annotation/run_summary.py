@@ -1,4 +1,4 @@
-"""What a run of annotation came to."""
+"""The summary of a run of annotation."""
 
 from __future__ import annotations
 

@@ -27,10 +27,7 @@ if TYPE_CHECKING:
 FORM = "OBSERVER=MODEL, or OBSERVER=MODEL@BASE_URL (such as llava=llava-1.6-34b@http://localhost:8000/v1)"
 # What may stand for a model and the address of its server. Names of models have colons, slashes and @, too.
 WITH_ADDRESS = re.compile(r"(?P<model>.+?)@(?P<address>https?://.+)", re.DOTALL)
-IN_BATCHES = (
-    "a batch has one model, and another one cannot wait for it: several models (--also) are asked without "
-    "--batch"
-)
+IN_BATCHES = "a batch has only one model; ask several models (--also) without --batch"
 # Begins the name of the environment variable that holds the key of an observer's server.
 KEY_PREFIX = "SEKE_KEY_"
 
@@ -115,7 +112,7 @@ def further_models(texts: Iterable[str]) -> tuple[FurtherModel, ...]:
         if further.observer in models:
             earlier = models[further.observer].model
             raise SekeError(
-                f"--also {text}: {further.observer} is {earlier} already; an observer is one model"
+                f"--also {text}: {further.observer} stands for {earlier} already; allowed is one model each"
             )
         models[further.observer] = further
     return tuple(models.values())

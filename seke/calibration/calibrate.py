@@ -61,14 +61,14 @@ if TYPE_CHECKING:
 
 # Warnings about misfit at most.
 FEW = 5
-APART = "exponents were fitted as if observers erred independently; to compare, set their `follows` to 0"
+APART = "exponents assume that observers err independently; to compare, set their `follows` to 0"
 # Times that tables and observers are fitted in turn.
 ROUNDS = 2
 # Items of gold for each state of the root, below which a learned population is warned of.
 ENOUGH_GOLD = 40
 SHAKY = (
-    "the population was learned through tables that rest on little gold, and errs as they do; declare it "
-    "where you know it"
+    "the population was learned with observers that have little gold, and shares their errors; declare it "
+    "if you know it"
 )
 
 
@@ -271,7 +271,7 @@ class _FitTask:
         if name is not None and name not in known:
             raise SekeError(f"no population is called {name!r}{did_you_mean(name, known)}")
         if self.promise is not None and (gold is None or self.place.output is None):
-            raise SekeError("a guarantee needs gold, and a place for the overlay")
+            raise SekeError("a guarantee needs gold and an output path for the overlay")
 
     def _learn(self, data: FitData) -> FitResult:
         """Fit the observers and, where asked for, tables, exponents and the population."""
@@ -378,6 +378,6 @@ def _day(today: datetime.date | None) -> str:
 
 def _misfit(check: Check) -> str:
     return (
-        f"{check.about} does not answer as it was fitted: {check.kind} ({check.name}) is "
-        f"{check.observed:.3f}, and would be {check.drawn:.3f} ± {check.sd:.3f}"
+        f"{check.about} does not answer as its fit predicts: {check.kind} ({check.name}) is "
+        f"{check.observed:.3f}, predicted {check.drawn:.3f} ± {check.sd:.3f}"
     )

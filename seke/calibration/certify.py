@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 FITTING = 1 / 3
 # Items that are decided at once, to bound memory.
 BATCH = 2048
-# So few may end before the policy does: what they do to a share of errors is within its bound's slack.
+# Share of items whose recording may end before the policy does: small beside the slack of the bound.
 MOST_SHORT = 0.01
 
 
@@ -56,7 +56,7 @@ class Promise:
     def of(cls, alpha: float | None, delta: float, *, adaptive: bool) -> Promise | None:
         """Return the promise; None where there is no alpha."""
         if alpha is None and adaptive:
-            raise SekeError("what is to be certified of items that the policy asks needs alpha")
+            raise SekeError("certifying items that the policy asks needs alpha")
         return None if alpha is None else cls(alpha, delta, adaptive)
 
 
@@ -77,7 +77,7 @@ class Parts:
         known = every.known
         groups = None if every.groups is None else list(itertools.compress(every.groups, known))
         if groups is not None and None in groups:
-            raise SekeError("some items with gold have no group; give every one its subject")
+            raise SekeError("some items with gold have no group; every item needs its subject")
         fits = np.zeros(len(known), dtype=bool)
         fits[known] = split(int(known.sum()), groups, FITTING, rng)
         return cls(known, fits)
@@ -133,8 +133,8 @@ def issue_guarantee(
 ) -> Guarantee:
     """Certify the thresholds of a calibrated base on the gold that the fit did not see.
 
-    session: of the base as it was written and read again; its digests are what the guarantee holds for.
-    recorded: the samples one by one, where it is to be promised of items that are asked as the policy asks.
+    session: of the base as it was written and read again; the guarantee holds for its digests. recorded: the
+    samples one by one, if the guarantee is about items that are asked as the policy asks.
 
     Raises:
         engine.SekeError: too many items whose recording ends before the policy does.
@@ -166,7 +166,7 @@ def _answers_by_policy(session: Session, recorded: SingleSamples) -> Answers:
     short, count, policy = int(replayed.short.sum()), len(replayed.short), session.knowledge.policy
     if short > MOST_SHORT * count:
         raise SekeError(
-            f"of {short} of the {count} items with gold the policy would ask for more than was recorded; to "
-            f"certify what it accepts, draw up to its budget ({policy.budget}) of all that it may ask"
+            f"for {short} of the {count} items with gold the policy would ask for more answers than were "
+            f"recorded; record as many as its budget ({policy.budget}) for everything that it may ask"
         )
     return replayed.answers

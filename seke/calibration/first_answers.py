@@ -113,12 +113,12 @@ def _truth(table: LabelTable, items: Sequence[str], variable: Variable) -> Ints:
         columns = ", ".join(table.gold.values)
         raise SekeError(f"{table.path}: has no column {variable.name}; there are {columns}")
     if np.isnan(values).all():
-        raise SekeError(f"{table.path}: {variable.name} is blank in all rows")
+        raise SekeError(f"{table.path}: the column {variable.name} is empty")
     truth = states_of(variable, table.gold_of(items).values[variable.name])
     if (truth < 0).all():
         named = table.items[int(np.flatnonzero(~np.isnan(values))[0])]
-        message = f"{table.path}: has gold {variable.name} of none of the items"
-        raise SekeError(f"{message}; it names {named!r}, the samples {items[0]!r}")
+        message = f"{table.path}: has no gold of {variable.name} for any of the items"
+        raise SekeError(f"{message}; it names {named!r}, but the samples name {items[0]!r}")
     return truth
 
 

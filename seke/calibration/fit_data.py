@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from seke.tables.label_table import LabelTable
 
 # What is left out, by whether items without gold were asked for.
-LONE = "what a lone observer says of them cannot tell how it answers to which truth"
+LONE = "only one observer answered them, which does not show how it answers to which truth"
 AGREED = (
-    "observers err together, so that their agreement is no truth to learn from (--unlabelled takes them in)"
+    "observers err together, so their agreement does not show the truth (--unlabelled includes these items)"
 )
 
 
@@ -87,10 +87,10 @@ class FitData:
 def _gold_remarks(base: Knowledge, table: LabelTable | None, answers: Answers, gold: Gold) -> list[str]:
     """Return remarks on gaps in the gold, a line each; gold of none of the items is an error."""
     if table is None:
-        return ["there is no gold: what observers answer to which truth rests on priors and on agreement"]
+        return ["there is no gold: the fit rests on priors and on the agreement of observers"]
     missing = [item for item, row in zip(table.items, _rows(table, answers), strict=True) if not row]
     if len(missing) == len(table.items):
-        message = f"{table.path}: has gold of none of the items; it names {table.items[0]!r}, the samples "
+        message = f"{table.path}: has no gold for any of the items; it names {table.items[0]!r}, the samples "
         raise SekeError(f"{message}{answers.items[0]!r}")
     remarks = []
     if missing:
@@ -103,7 +103,7 @@ def _gold_remarks(base: Knowledge, table: LabelTable | None, answers: Answers, g
         count = np.bincount(values[~np.isnan(values)].astype(int), minlength=len(variable.states))
         absent = [state for state, n in zip(variable.states, count, strict=True) if not n]
         if absent and count.sum() and variable.kind == "categorical":
-            remarks.append(f"no item has gold {name} {', '.join(absent)}: their rows rest on the prior")
+            remarks.append(f"no item has gold {name} {', '.join(absent)}: these rows rest on the prior")
     bare = [
         n
         for n, values in gold.values.items()

@@ -1,10 +1,11 @@
-"""How many items of gold certificates need, and how many to know how observers answer, before any is bought.
+"""The amount of gold that certificates need, and that shows how observers answer, estimated before labelling.
 
-For certificates the truth is simulated. A decision is wrong with the probability that its risk states; where
-there is some gold, with that times the error ratio observed there. Simulated gold of growing amounts is then
-certified many times, as `seke calibrate --alpha` would. An amount is enough from where on the certificate
-comes out four times of five. For the tables there is a formula: an item of gold adds one count to the row of
-its truth, and the share m of a Dirichlet of n counts has the standard deviation sqrt(m (1 - m) / (n + 1)).
+For certificates the truth is simulated. A decision is wrong with the probability that its risk states, times
+the error ratio that some gold shows, if there is any. Simulated gold of growing amounts is then certified
+many times, as `seke calibrate --alpha` would. The amount reported is the least from which on the
+certificate succeeds in four of five simulations. For the tables there is a formula: an item of gold adds one
+count to the row of its truth, and the share m of a Dirichlet of n counts has the standard deviation
+sqrt(m (1 - m) / (n + 1)).
 """
 
 from __future__ import annotations

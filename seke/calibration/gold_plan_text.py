@@ -42,8 +42,9 @@ def facts_of(plan: GoldPlan) -> dict[str, Any]:
 def _lines(plan: GoldPlan) -> Iterator[str]:
     yield f"Gold for certificates: {promise_text(plan.promise.alpha, plan.promise.delta)}"
     yield from _wrap(
-        f"items of gold with which a value is certified four times of five, imagined on "
-        f"{count(plan.items, 'item')}; a third of it fits. Where items cluster it is subjects that count."
+        f"items of gold with which a value is certified in four of five simulations, based on "
+        f"{count(plan.items, 'item')}. A third of the gold goes to the fit. If subjects have several items, "
+        "count subjects instead."
     )
     hopeful = [requirement for requirement in plan.requirements if any(requirement.amounts)]
     titles = [title for factor in ERROR_INFLATION for title in (_column_title(factor), "accepted")]
@@ -54,18 +55,18 @@ def _lines(plan: GoldPlan) -> Iterator[str]:
         if not any(requirement.amounts)
     ]
     if hopeless:
-        yield from _wrap(f"not with {AMOUNTS[-1]:,} either: {', '.join(hopeless)}")
+        yield from _wrap(f"not even with {AMOUNTS[-1]:,}: {', '.join(hopeless)}")
     ratios = {name: ratio for name, (items, ratio) in plan.error_ratios.items() if items >= LEAST_GOLD}
     if ratios:
         shown = ", ".join(f"{name} {ratio:.2f}" for name, ratio in ratios.items())
-        yield from _wrap(f"wrong in the gold for each that was stated to be: {shown}")
+        yield from _wrap(f"errors in the gold for each error that the stated risks predict: {shown}")
     elif plan.requirements:
         yield from _wrap(
-            "imagined from stated risks alone; give some gold to plan with the errors that it shows"
+            "simulated from the stated risks alone; with some gold the plan uses the errors that it shows"
         )
     yield ""
     yield f"Gold to know how often an observer is right, to a standard deviation of {SD:g}"
-    yield from _wrap("items of gold in all, as they come; rows that few items have decide")
+    yield from _wrap("items of gold in total, drawn at random; the rarest states need the most")
     rows = [
         (
             f"{row.observer} {row.variable} {row.state}",
@@ -80,7 +81,7 @@ def _lines(plan: GoldPlan) -> Iterator[str]:
 
 
 def _column_title(factor: float) -> str:
-    return "gold" if factor == 1 else f"gold if {factor:g} times as wrong"
+    return "gold" if factor == 1 else f"gold if {factor:g} times as many errors"
 
 
 def _row(requirement: GoldRequirement) -> tuple[str, ...]:

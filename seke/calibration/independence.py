@@ -80,7 +80,7 @@ class Independence:
         if count >= FEW_ITEMS:
             return ()
         items = "item has" if count == 1 else "items have"
-        return (f"only {count} {items} gold and answers: the intervals are wide, and may be missing",)
+        return (f"only {count} {items} gold and answers: the intervals are wide, or missing",)
 
     def draw(self, form: str) -> bytes:
         """Return a picture, `png`, `svg` or `pdf`: a matrix of P(column wrong | row wrong).
@@ -208,8 +208,8 @@ class _PairMeasure:
         pairs = (*self.draws(), *self.readings(), *self.observers())
         if not pairs:
             raise SekeError(
-                f"no two answers about {self.answers.variable.name} are of the same item with gold: nothing "
-                "to compare. Give draws, questions, views or observers that answer about the same items"
+                f"no item with gold has two answers about {self.answers.variable.name}, so nothing can be "
+                "compared. Give several draws, questions, views or observers for the same items"
             )
         return pairs
 

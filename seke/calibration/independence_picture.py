@@ -35,7 +35,7 @@ TEXT_ROWS = (-0.17, 0.13, 0.31)
 OUTLINE = "#D55E00"
 NOTE = (
     "Strip and `chance`: P(column wrong). `base`: P(column wrong | row wrong) as the base\n"
-    "predicts it; outlined where it lies outside the interval of what was measured."
+    "predicts it; outlined where it lies outside the measured interval."
 )
 # With more rows than this the numbers would be too small to read, and colours stand alone.
 MOST_WITH_NUMBERS = 16

@@ -23,9 +23,9 @@ TITLES = {
 HEADS: tuple[str, ...] = ("", "items", "right", "both wrong", "by chance", "ratio", "same answer")
 HEADS += ("wrong if the other is", "declared", "phi")
 DECLARED = HEADS.index("declared")
-# On a narrow terminal these go, the first one first.
+# Columns that a narrow terminal leaves out, in this order.
 DISPENSABLE = ("same answer", "ratio", "items", "by chance", "both wrong", "right", "phi")
-# What the base predicts lies outside of the interval of what was measured.
+# Marks a declared figure outside the measured interval.
 OUTSIDE = "!"
 
 
@@ -39,15 +39,15 @@ def show(result: Independence, console: Console) -> None:
         console.print(Text(TITLES[kind], style="bold"))
         _show_pairs([pair for pair in result.pairs if pair["kind"] == kind], console)
     console.print()
-    console.print(Text("Worth so many independent answers (a summary, not the model)", style="bold"))
+    console.print(
+        Text("Effective number of independent answers (a summary; inference does not use it)", style="bold")
+    )
     for line in effective_lines(result.effective):
         console.print(Text(line))
     if any(OUTSIDE in cells[DECLARED] for pair in result.pairs for cells in pair_cells(pair)):
         level = f"{100 * result.about['level']:g} %"
         console.print()
-        console.print(
-            Text(f"{OUTSIDE} the base's figure lies outside the {level} interval of what was measured")
-        )
+        console.print(Text(f"{OUTSIDE} the declared figure lies outside the measured {level} interval"))
 
 
 def _show_pairs(pairs: Sequence[Record], console: Console) -> None:

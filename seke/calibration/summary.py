@@ -125,7 +125,7 @@ def _row(entry: Entry) -> tuple[str, ...]:
 
 
 def _tables(entries: Sequence[Entry]) -> Iterator[str]:
-    """Yield how often each truth is answered rightly, and what it is mostly taken for instead."""
+    """Yield how often each state is answered correctly, and its most frequent wrong answer."""
     tables: dict[tuple[str, ...], dict[str, list[Entry]]] = {}
     for entry in entries:
         if entry.row and entry.keys[-3] == "confusion":
@@ -171,18 +171,18 @@ def _learned(entries: Sequence[Entry]) -> Iterator[str]:
     numbers = [entry for entry in entries if entry.keys[0] in ("activations", "affect")]
     if numbers:
         farthest = sorted(numbers, key=lambda entry: -abs(entry.shift))[:MOST_CELLS]
-        yield from ("", f"Tables: {len(farthest)} of {len(numbers)} numbers, those that moved farthest")
+        yield from ("", f"Tables: the {len(farthest)} of {len(numbers)} numbers that moved most")
         rows = [(".".join(entry.keys[2:]).removesuffix(".p"), *_row(entry)) for entry in farthest]
         yield from table_lines(("", *FITTED), rows)
 
 
 def _kinds(splits: Sequence[ComponentTrial] | None) -> Iterator[str]:
-    """Yield what came of trying more kinds of reading."""
+    """Yield the results of the trials of more kinds of reading."""
     if splits is None:
         return
-    yield from ("", "Kinds of reading tried: nats an item by which items held out are foretold better")
+    yield from ("", "Kinds of reading tried: gain in predicting held-out items, in nats per item")
     if not splits:
-        yield "  none: no observer with one kind answered often enough again about a categorical variable"
+        yield "  none: no observer with one kind has enough repeated answers about a categorical variable"
     rows = [
         (
             f"{trial.observer}, {trial.variable}",
@@ -198,7 +198,7 @@ def _kinds(splits: Sequence[ComponentTrial] | None) -> Iterator[str]:
 
 
 def _record(calibration: Calibration) -> Iterator[str]:
-    """Yield what the fit is a calibration of, and what keeps the limits of the mean."""
+    """Yield which answers count as calibrated, and the thresholds that keep limits of the mean."""
     least = calibration.base.policy.calibrated_from
     rows = []
     for reading in calibration.record.readings:
@@ -212,15 +212,15 @@ def _record(calibration: Calibration) -> Iterator[str]:
     if rows:
         yield from (
             "",
-            f"A value answered so counts as calibrated where gold of it is enough ({least} items)",
+            f"Values answered like this count as calibrated if they have enough gold ({least} items)",
         )
         yield from table_lines(("answered", "calibrated", "too little gold"), rows)
-    yield from _thresholds("items answered as these", calibration.record.thresholds)
+    yield from _thresholds("items answered like these", calibration.record.thresholds)
     yield from _thresholds("items asked as the policy asks", calibration.record.adaptive_thresholds)
 
 
 def _thresholds(title: str, thresholds: Sequence[Threshold]) -> Iterator[str]:
-    """Yield what is accepted of some items, and how far down they are asked where the policy asks them."""
+    """Yield the thresholds, how much each accepts and, where items are asked down to a risk, this aim."""
     if not thresholds:
         return
     yield from ("", f"Risks accepted to keep the limits of the mean: {title}")
@@ -248,9 +248,9 @@ def _facts_of_kinds(trial: ComponentTrial) -> Record:
 
 
 def _unmoved(calibration: Calibration) -> Iterator[str]:
-    """Yield what the data told little or nothing of."""
+    """Yield the numbers that the data determine hardly or not at all."""
     if calibration.untold:
-        yield from ("", "What these data cannot tell, and so stays as declared")
+        yield from ("", "Not determined by these data, so kept as declared")
         for reason, paths in _by_reason(calibration.untold).items():
             yield from textwrap.wrap(
                 f"{_some(paths)}: {reason}", WIDTH, initial_indent="  ", subsequent_indent="    "
@@ -262,7 +262,7 @@ def _unmoved(calibration: Calibration) -> Iterator[str]:
         if max(e.learned for e in row_entries) < LEARNED:
             faint.append(row)
     if faint:
-        yield from ("", f"Hardly told (under {LEARNED:.0%} of the prior's variance gone)")
+        yield from ("", f"Hardly determined (the variance fell by less than {LEARNED:.0%} of the prior's)")
         yield from textwrap.wrap(_some(faint, 12), WIDTH, initial_indent="  ", subsequent_indent="    ")
 
 
@@ -282,20 +282,20 @@ def _checks(checks: Sequence[Check]) -> Iterator[str]:
         return
     yield from (
         "",
-        "Would the fitted observers answer like this? (said, and mean ± sd of what they would say)",
+        "Would the fitted observers answer like this? (observed, and mean ± sd as simulated)",
     )
     shown = [c for c in checks if c.kind not in ("rate", "correlation", "mean", "spread")]
     rows = []
     for c in shown:
         numbers = (f"{number:.3f}" for number in (c.observed, c.drawn, c.sd))
         rows.append((c.about, f"{c.kind}: {c.name}", *numbers, "far off" if c.far else ""))
-    yield from table_lines(("", "", "said", "drawn", "±", ""), rows)
+    yield from table_lines(("", "", "observed", "simulated", "±", ""), rows)
     for kind in ("rate", "correlation", "mean", "spread"):
         of_kind = [c for c in checks if c.kind == kind]
         if of_kind:
             far = len(far_off(of_kind))
             worst = max(of_kind, key=lambda c: abs(c.observed - c.drawn) / max(c.sd, 1e-9))
             yield (
-                f"  {count(len(of_kind), kind)}: {far or 'none'} far off; the farthest {worst.name}, "
-                f"{worst.observed:.3f} against {worst.drawn:.3f} ± {worst.sd:.3f}"
+                f"  {count(len(of_kind), kind)}: {far or 'none'} far off; the farthest is {worst.name}, "
+                f"observed {worst.observed:.3f}, simulated {worst.drawn:.3f} ± {worst.sd:.3f}"
             )

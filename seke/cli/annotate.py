@@ -32,7 +32,7 @@ GIVEN = "seke.annotation.given"
 
 
 class _RecordingCommand(click.Command):
-    """A command that remembers its words as they were given."""
+    """A command that keeps its arguments as they were typed."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the words of the command; see `click.Command`."""
@@ -44,42 +44,43 @@ class _RecordingCommand(click.Command):
 @click.argument("images", nargs=-1, metavar="IMAGES...")
 @options.run()
 @click.option(
-    "--labels", metavar="TABLE", help="Label table of what the set says already; it counts as evidence."
+    "--labels",
+    metavar="TABLE",
+    help="Label table with the labels that the set already has; they count as evidence.",
 )
 @click.option(
     "--answers",
     multiple=True,
     metavar="FILE",
-    help="Samples that the run did not ask for, such as those of people for whom items wait; may be "
-    "given again.",
+    help="Samples from outside the run, such as answers of people for whom items wait; may be given again.",
 )
 @options.labels_final()
 @options.population()
 @click.option(
     "--observer",
     metavar="NAME",
-    help="Who of the base the model is.  [default: by its name, else generic-vlm]",
+    help="Observer of the base that the model stands for.  [default: by its name, else generic-vlm]",
 )
 @click.option(
     "--also",
     multiple=True,
     metavar="OBSERVER=MODEL[@URL]",
     help="Another model that the policy may ask, as this observer of the base; may be given again. Without "
-    "an address it is asked where --model is; the key for another address is in SEKE_KEY_OBSERVER.",
+    "URL it is at the server of --model. The key for another server is in SEKE_KEY_OBSERVER.",
 )
 @click.option(
     "--strategy",
     metavar="NAME",
     default="policy",
     show_default=True,
-    help="policy, or a baseline: fixed:N, agree:K/N (until K answers agree), adaptive-consistency, esc. A "
-    "baseline asks --model alone.",
+    help="policy, or a baseline: fixed:N, agree:K/N (until K of at most N answers agree), "
+    "adaptive-consistency, esc. A baseline asks only --model.",
 )
 @click.option(
     "--max-samples",
     type=options.COUNT,
     metavar="N",
-    help="Answers about an item at most.  [default: the policy's budget]",
+    help="Most answers about one item.  [default: the policy's budget]",
 )
 @options.requests()
 @options.sampling(temperature=1.0)
@@ -87,29 +88,29 @@ class _RecordingCommand(click.Command):
 @click.option(
     "--declared-prices",
     is_flag=True,
-    help="Keep the prices of questions as declared; where prices of tokens are known, they are measured "
-    "on the first 40 items and used for the others.",
+    help="Keep the declared prices of questions. By default, where prices of tokens are known, they are "
+    "measured on the first 40 items and used for the others.",
 )
 @options.path(
     "--branch",
-    "Begin another run there, under other knowledge, with the answers of this one that still count; the "
-    "same command goes on with it.",
+    "Start a new run in NEWDIR, for changed knowledge or settings, with the answers of this run that still "
+    "count. The same command continues it.",
     metavar="NEWDIR",
 )
-@click.option("--retry-refused", is_flag=True, help="Ask again what was refused.")
-@click.option("--status", is_flag=True, help="Show the run; send nothing.")
+@click.option("--retry-refused", is_flag=True, help="Ask again the questions that were refused.")
+@click.option("--status", is_flag=True, help="Show the state of the run; send nothing.")
 @options.json()
 def annotate(images: tuple[str, ...], folder: Path, **given: Any) -> None:
     """Annotate IMAGES (files, folders, patterns, manifests) with a vision model, as the policy asks.
 
-    Every answer is on disk before it is used: stop it at any moment and give the same command again, nothing
-    received is lost or bought twice. The run's folder has the posteriors and decisions (posteriors.jsonl),
-    the samples (samples.jsonl, for seke infer and seke calibrate), the answers as they came (answers.jsonl),
-    a summary and the ledger. A manifest is a table with a column path, and any of item, group, source, left,
-    top, width, height (the face's box) and labels that the set has already.
+    Every answer is written to disk before it is used. You may stop the command at any time and give it again:
+    no answer is lost or paid for twice. The run's folder has the posteriors and decisions (posteriors.jsonl),
+    the samples (samples.jsonl, for seke infer and seke calibrate), the raw answers (answers.jsonl), a summary
+    and the ledger. A manifest is a table with the column path, and any of item, group, source, left, top,
+    width, height (the face's box) and labels that the set already has.
 
-    Where the policy may ask people (`others`), an item for which their look is worth most waits: its record
-    names the question (decision.next). Give what they answer with --answers, and the run goes on.
+    The policy may ask people, too (`others`). An item waits where their answer is worth most; its record
+    names the question (decision.next). Give their answers with --answers, and the run continues.
 
     \b
     Examples:
@@ -122,7 +123,7 @@ def annotate(images: tuple[str, ...], folder: Path, **given: Any) -> None:
       seke annotate faces/ --run plain --model gpt-4o --strategy agree:4/5
       seke annotate --run run --status
 
-    Exit status: 0 done, 1 stopped before the end, items wait or a guarantee is refused, 2 bad input.
+    Exit status: 0 done, 1 stopped early, items wait or a guarantee is refused, 2 bad input.
     """
     with exit_on_errors(as_json=given["as_json"]):
         if given["status"]:
@@ -196,7 +197,7 @@ def _is_branch(branch: Path, folder: Path) -> bool:
 
 
 def _branch_command(folder: Path) -> str:
-    """Return the command that goes on in a new folder with the answers of a run."""
+    """Return the command that continues in a new folder with the answers of a run."""
     free = next(
         name
         for number in itertools.count(2)
@@ -204,7 +205,7 @@ def _branch_command(folder: Path) -> str:
     )
     words = click.get_current_context().meta[GIVEN]
     command = shlex.join(["seke", "annotate", "--branch", str(free), *words])
-    return f"to decide anew with its answers, without paying for them again:\n  {command}"
+    return f"to decide anew with its answers, without paying again:\n  {command}"
 
 
 def _labels(given: dict[str, Any]) -> Any:
@@ -233,14 +234,14 @@ def _forecast(job: Job, settings: Settings, prices: Mapping[str, Prices | None],
         print_json({**estimate.as_facts(), "gold": gold})
         return
     known = f", {estimate.labelled:,} of them with known labels" if estimate.labelled else ""
-    print(f"{estimate.items:,} items{known}, were they like made-up ones of the base:")
+    print(f"{estimate.items:,} items{known}; forecast from made-up items of the base:")
     for name, count in estimate.answers.items():
         print(f"  {name:16} {count:12,.0f} answers")
     for name, count in estimate.observers.items() if len(estimate.observers) > 1 else ():
         print(f"    of {name:13} {count:9,.0f} answers")
     for name, count in estimate.people.items():
         print(f"  about {count:,.0f} of the items would wait for {name}")
-    print(f"  about {estimate.requests:,.0f} requests, where the server gives several answers to one")
+    print(f"  about {estimate.requests:,.0f} requests, if the server gives several answers to one request")
     print(
         f"  about {estimate.prompt_tokens:,.0f} prompt tokens and {estimate.answer_tokens:,.0f} answer tokens"
     )
@@ -256,22 +257,21 @@ def _forecast(job: Job, settings: Settings, prices: Mapping[str, Prices | None],
         return
     if estimate.unpriced:
         names = " and ".join(estimate.unpriced)
-        print(f"  no prices are known of {names} (--prices); tokens are of all, USD without these:")
+        print(f"  no prices are known of {names} (--prices); tokens are of all models, USD without these:")
     print(f"  about {estimate.price:,.2f} USD ({estimate.price_low:,.2f} to {estimate.price_high:,.2f})")
-    print(f"  at most {estimate.price_most:,.2f} USD: {most}, were each answer a request of its own")
+    print(f"  at most {estimate.price_most:,.2f} USD: {most}, if every answer is a request of its own")
 
 
 def _ceiling(estimate: Forecast, job: Job) -> Iterator[str]:
-    """Yield what endless answers could get accepted, and what gold would change about that."""
+    """Yield a line with the share of each level that endless answers would get accepted."""
     shares = ", ".join(f"{level.replace('_', ' ')} {part:.0%}" for level, part in estimate.ceiling.items())
     policy = job.annotator.base.policy
     names = " and ".join((policy.ask, *policy.others))
-    pronoun = "them" if policy.others else "it"
-    yield f"endless answers of {names}, as the base has {pronoun}, would get accepted: {shares}"
+    yield f"accepted with endless answers of {names}, if they are as declared: {shares}"
 
 
 def _gold(job: Job) -> dict[str, Any] | None:
-    """Return what gold would buy, by planning; None where the base has a fit, or a baseline is followed.
+    """Return what gold would change, by simulation; None where the base has a fit, or for a baseline.
 
     Where that cannot be computed: `why`.
     """
@@ -287,7 +287,7 @@ def _gold(job: Job) -> dict[str, Any] | None:
 
 
 def _gold_lines(gold: Mapping[str, Any] | None) -> Iterator[str]:
-    """Yield in words what gold would buy."""
+    """Yield lines on what calibration with gold would change."""
     if gold is None:
         return
     if "why" in gold:
@@ -299,12 +299,12 @@ def _gold_lines(gold: Mapping[str, Any] | None) -> Iterator[str]:
         for count, share in gold["accepted"].items()
     )
     yield (
-        f"gold labels of {gold['variable']}, answered by {gold['observer']}, would get so much of it "
-        f"accepted: {', '.join(shares)}"
+        f"share of {gold['variable']} accepted after calibration on gold labels, answered by "
+        f"{gold['observer']}: {', '.join(shares)}"
     )
     yield (
-        f"  ({gold['items']} made-up items, asked as the policy asks, 95 %; observers being as the base "
-        "has them; seke plan --gold 30,100 says more of it, of all levels)"
+        f"  ({gold['items']} made-up items, asked as the policy asks, with 95 % intervals, for observers as "
+        "declared; seke plan --gold 30,100 shows more, for all levels)"
     )
 
 
@@ -387,6 +387,6 @@ def _conclude(summary: RunSummary, job: Job, *, as_json: bool) -> None:
     for line in (*summary.notes, *summary.promises, *refused):
         print_message(line)
     if summary.stopped:
-        print_message(f"stopped before the end: {summary.stopped}; the same command goes on")
+        print_message(f"stopped before the end: {summary.stopped}; the same command continues")
     if summary.stopped or summary.refused or not summary.finished:
         sys.exit(UNSETTLED)

@@ -40,25 +40,25 @@ bench.add_command(run)
     "--sources",
     default="",
     metavar="COLUMN",
-    help="A column of GOLD, the set that an item is of: each set is scored by itself, too.",
+    help="Column of GOLD with the source set of each item. Each set is also scored by itself.",
 )
 @options.intervals()
 @options.seed()
 @options.bins()
-@options.json("Print JSON: all of this, and the curves.")
+@options.json("Print JSON with all scores and the curves.")
 @options.path(
     "--pictures",
-    "Draw reliability, risk against coverage, confusion, and numbers against gold.",
+    "Draw reliability, risk against coverage, confusion, and numbers against gold into FOLDER.",
     metavar="FOLDER",
 )
-@options.path("--html", "Write the scores as one page, published figures beside them.")
+@options.path("--html", "Write the scores as one page, with published figures beside them.")
 @click.option(
     "--format",
     "ending",
     type=click.Choice(PICTURE),
     default="png",
     show_default=True,
-    help="Of the pictures.",
+    help="Format of the pictures.",
 )
 def score(
     predictions: tuple[str, ...],
@@ -71,18 +71,18 @@ def score(
 ) -> None:
     """Score PREDICTIONS against GOLD.
 
-    PREDICTIONS are what `seke infer -o` writes (.csv, .jsonl, both also .gz, or .parquet), or label
-    tables; of several the first is compared with each of the others on the items that both have. GOLD is
-    a label table: `item` and any of `expression`, `valence`, `arousal`, `AU1`, ...; a blank cell is
-    unknown. A manifest of pictures is one too.
+    PREDICTIONS are what `seke infer -o` writes (.csv, .jsonl, both also .gz, or .parquet), or label tables.
+    Where there are several, the first is compared with each of the others on their common items. GOLD is a
+    label table with `item` and any of `expression`, `valence`, `arousal`, `AU1`, ...; an empty cell is
+    unknown. It may also be a manifest of pictures.
 
-    In a label table of predictions a cell may be `refused` or `unreadable`: such an answer is wrong. For a
-    number it counts as the middle of the range, and as a wrong sign. A blank cell is no prediction.
+    In a label table of predictions a cell may be `refused` or `unreadable`. Such an answer is scored as
+    wrong; for a number, as the middle of the range with the wrong sign. An empty cell is no prediction.
 
-    Scores are over all items that have gold and a prediction, as if the best guess were always taken;
-    `accepted` says what was accepted and how much of that is wrong. ECE stands beside what calibrated
-    predictions would show. A score that is not defined (such as F1 of what gold never has) is null, with the
-    reason. P(gold) is at least 1e-6 in log loss.
+    Scores are over all items with gold and a prediction, accepted or not; `accepted` is the share that was
+    accepted, followed by the share of it that is wrong. ECE has the interval beside it that calibrated
+    predictions would show. A score that is not defined (such as F1 of a class without gold) is null, with the
+    reason. In log loss P(gold) is at least 1e-6.
 
     \b
     Examples:
@@ -109,7 +109,7 @@ def score(
 
 
 def _warn(facts: Mapping[str, Any]) -> None:
-    """Say which items stand on one side only."""
+    """Print which items only the predictions or only the gold have."""
     for prediction in facts["predictions"]:
         _tell(prediction["without_prediction"], f"{prediction['path']}: lacks", "of gold")
         _tell(prediction["without_gold"], f"{prediction['path']}:", "that gold lacks")

@@ -41,11 +41,11 @@ UNFINISHED = 1
 def run(images: tuple[str, ...], folder: Path, **given: Any) -> None:
     """Ask a model the benchmark's questions, one answer to each, for seke bench score.
 
-    One question a level (expression, valence and arousal, action units), with names and nothing else of the
-    knowledge: no sampling, no checking. Where a manifest has labels, a picture is asked about the levels that
-    it has labels of, which are never shown to the model. Predictions are written to predictions.csv in the
-    run's folder; refused and unreadable answers stand there as such, and are scored as wrong. What was not
-    answered stays open: the same command goes on.
+    There is one question for each level (expression, valence and arousal, action units). It uses only names
+    from the knowledge; answers are neither repeated nor checked. Where a manifest has labels, a picture is
+    asked only about the levels that have them; the model never sees the labels. Predictions go to
+    predictions.csv in the run's folder. Refused and unreadable answers are written there as such, and are
+    scored as wrong. Questions without an answer stay open; give the same command again to continue.
 
     \b
     Examples:

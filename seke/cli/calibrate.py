@@ -24,40 +24,40 @@ from seke.files.atomic import write_file
 @click.option(
     "--learn-population",
     is_flag=True,
-    help="Learn the population, too, from all items. Gold has to be drawn from them at random.",
+    help="Also learn the population, from all items. The items with gold must be a random sample of them.",
 )
 @click.option(
     "--learn-tables",
     is_flag=True,
-    help="Learn activations and affect, too, within their strengths `n`.",
+    help="Also learn activations and affect, with their strengths `n` as priors.",
 )
 @click.option(
     "--types",
     is_flag=True,
-    help="Try easy and hard kinds of reading where answers repeat; keep those that held-out items support.",
+    help="Try easy and hard kinds of reading where answers repeat; keep what held-out items support.",
 )
 @click.option(
     "--unlabelled",
     is_flag=True,
-    help="Let items without gold say how answers scatter, too. Where observers err together that misleads.",
+    help="Also learn from items without gold how answers scatter. Misleads where observers err together.",
 )
 @click.option(
     "--exponent",
     is_flag=True,
-    help="Fit an exponent of each observer's evidence, too, for comparison; as declared otherwise.",
+    help="Also fit an exponent of each observer's evidence, for comparison.  [default: as declared]",
 )
 @click.option(
     "--method",
     type=click.Choice(["map", "svi", "nuts"]),
     default="map",
     show_default=True,
-    help="Mode and curvature; a Gaussian by SVI; or draws by NUTS, for a hundred items or fewer.",
+    help="map: mode and curvature; svi: a Gaussian; nuts: draws, for a hundred items or fewer.",
 )
 @click.option(
     "--alpha",
     type=options.INNER_SHARE,
     metavar="P",
-    help="Certify: of what is accepted at most this share is wrong. Two thirds of the gold are kept for it.",
+    help="Certify that at most this share of accepted values is wrong. Uses two thirds of the gold.",
 )
 @click.option(
     "--delta",
@@ -65,46 +65,47 @@ from seke.files.atomic import write_file
     default=0.1,
     show_default=True,
     metavar="P",
-    help="Probability that any of these promises is broken.",
+    help="Probability that any certificate is wrong.",
 )
-@options.groups("Column of the gold that names an item's subject, where items cluster.")
+@options.groups("Column of the gold with the subject of each item, where subjects have several items.")
 @click.option(
     "--plan",
     "only_plan",
     is_flag=True,
-    help="Fit and write nothing: say how much gold certificates (--alpha, else 0.1) and tables would need.",
+    help="Only say how much gold certificates (--alpha, else 0.1) and tables would need; write nothing.",
 )
 @click.option(
     "--adaptive",
     is_flag=True,
-    help="Certify items that are asked as the policy asks: samples, drawn to its budget, are replayed.",
+    help="Certify items that are asked as the policy asks: replays samples that reach its budget.",
 )
 @click.option(
     "--model",
     "models",
     multiple=True,
     metavar="[OBSERVER=]NAME",
-    help="The model that answered, where it has another name; of samples in a run's folder it is known.",
+    help="Model behind an observer, where its name differs. Samples in a run's folder have it already.",
 )
 @click.option("--steps", type=options.COUNT, default=300, show_default=True, help="Steps of SVI.")
 @click.option(
-    "--draws", type=click.IntRange(min=10), default=500, show_default=True, help="Draws of NUTS, each chain."
+    "--draws", type=click.IntRange(min=10), default=500, show_default=True, help="Draws of NUTS per chain."
 )
-@click.option("--chains", type=options.COUNT, default=2, show_default=True, help="Chains of NUTS.")
-@options.path("--trace", "Draws for ArviZ: an .nc file.")
-@click.option("--force", is_flag=True, help="Write over an overlay that exists.")
+@click.option("--chains", type=options.COUNT, default=2, show_default=True, help="Number of chains of NUTS.")
+@options.path("--trace", "Write the draws to an .nc file, for ArviZ.")
+@click.option("--force", is_flag=True, help="Overwrite an existing overlay.")
 @options.json()
 @options.seed()
 def calibrate(samples: tuple[str, ...], output: Path | None, **given: Any) -> None:
     """Learn from SAMPLES how reliable the observers are, and write it as an overlay.
 
-    The numbers of the knowledge base are the priors. Gold (labels that are known) may be there for all, some
-    or none of the items and levels; what the data cannot tell stays as declared, and the summary says so.
-    The overlay is YAML that can be read and edited: every number with how sure it is, and with the fit as
-    its source. Use it with -k.
+    The numbers of the knowledge base are the priors. Gold (known labels) may cover all, some or none of the
+    items and levels. What the data do not determine stays as declared, and the summary says so. The overlay
+    is YAML that you can read and edit; each number has its uncertainty, and the fit as its source. Use it
+    with -k.
 
-    The overlay also records what it was fitted to (fits): values that are answered likewise are then called
-    calibrated. Where limits of the policy are means, it holds the risks that keep them, found on the gold.
+    The section `fits` of the overlay records which answers it was fitted to. Values that are answered the
+    same way then count as calibrated. For limits of the mean risk, the overlay also holds the thresholds that
+    keep them, as found on the gold.
 
     \b
     Examples:
@@ -119,7 +120,7 @@ def calibrate(samples: tuple[str, ...], output: Path | None, **given: Any) -> No
     """
     only_plan = given.pop("only_plan")
     if output is None and not only_plan:
-        raise click.UsageError("name the overlay to be written with -o OVERLAY.yaml, or plan with --plan")
+        raise click.UsageError("name the overlay to write with -o OVERLAY.yaml, or plan with --plan")
     with exit_on_errors(as_json=given["as_json"]):
         if output is None or only_plan:
             _plan(samples, given)
@@ -145,7 +146,7 @@ def _calibrate(samples: tuple[str, ...], output: Path, given: dict[str, Any]) ->
     if output.suffix not in (".yaml", ".yml"):
         raise SekeError(f"{output}: an overlay is a .yaml file")
     if output.exists() and not force:
-        raise SekeError(f"{output}: exists already; write to another file, or over it with --force")
+        raise SekeError(f"{output}: exists already; write to another file, or overwrite it with --force")
     if not output.resolve().parent.is_dir():
         raise SekeError(f"{output}: there is no folder {output.parent}")
     if trace is not None and trace.suffix != ".nc":
@@ -169,13 +170,13 @@ def _calibrate(samples: tuple[str, ...], output: Path, given: dict[str, Any]) ->
     print_result(facts_of(calibration), text_of(calibration), as_json=as_json)
     if as_json:
         print_warnings(calibration.warnings)
-    print_message(f"{output} is written; use it with -k {output}")
+    print_message(f"{output} written; use it with -k {output}")
     if calibration.guarantee is not None and not calibration.guarantee.certified:
         sys.exit(1)
 
 
 def _models(named: tuple[str, ...], knowledge: str | None) -> dict[str, str]:
-    """Return observer -> model; a name alone is that of whom the policy asks."""
+    """Return observer -> model; a name alone is for the observer that the policy asks."""
     from engine import SekeError, did_you_mean
     from seke.files.shipped import knowledge as read_knowledge
 

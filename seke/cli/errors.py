@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def exit_on_errors(*, as_json: bool = False) -> Iterator[None]:
     """Print faults with the line that each is about, and end with status 2.
 
-    as_json: and as JSON on the standard output, for a program that reads it.
+    as_json: also print them as JSON on the standard output.
     """
     from engine import KnowledgeError, SekeError
     from seke.console.plain_text import count, fault_with_line, forget_lines, near

@@ -31,7 +31,7 @@ def plot() -> None:
     """Draw one item, scores, a base or a fit into a file (.svg, .png, .pdf).
 
     SOURCE is the folder of a run (`seke annotate`), a file of samples, or a file of posteriors
-    (`seke infer -o`: .csv, .jsonl, both also .gz, or .parquet), of which there is less to draw.
+    (`seke infer -o`: .csv, .jsonl, both also .gz, or .parquet). Posteriors alone have less to draw.
 
     \b
     Examples:
@@ -43,14 +43,17 @@ def plot() -> None:
 @plot.command()
 @click.argument("source", required=False, metavar="[SOURCE]")
 @click.argument("item", required=False, metavar="[ITEM]")
-@click.option("--units", metavar="LIST", help="Draw these instead, with their probabilities: AU6=0.9,AU12")
+@click.option(
+    "--units", metavar="LIST", help="Draw these action units instead, with their probabilities: AU6=0.9,AU12"
+)
 @options.knowledge_inferred_with()
 @options.run_population()
 @_picture_output()
 def face(source: str | None, item: str | None, units: str | None, output: Path, **given: Any) -> None:
     """Draw a schematic face from the posteriors of action units.
 
-    Each unit moves its landmarks as FACS says, by its probability; what is not known is at rest.
+    Each unit moves its landmarks as FACS describes, in proportion to its probability. Unknown units are at
+    rest.
 
     \b
     Examples:
@@ -93,23 +96,23 @@ def _item_command(name: str, words: str, summary: str) -> None:
 
 _item_command(
     "posterior",
-    "From samples: the prior, what each reading alone says (likelihoods with a sum of 1), the posterior.",
+    "From samples: the prior, the likelihood of each reading (scaled to a sum of 1), and the posterior.",
     "Draw the expression's probabilities.",
 )
 _item_command(
     "va",
-    "Answers are dots. The highest-density regions are of the exact grid; of a file of posteriors those of a "
-    "Gaussian with its moments. Grey: where the base expects each expression.",
+    "Dots are answers. The highest-density regions come from the exact grid; for a file of posteriors, from "
+    "a Gaussian with the same moments. Grey: where the base expects each expression.",
     "Draw the plane of valence and arousal.",
 )
 _item_command(
     "units",
-    "A full sign: accepted as present or absent; a ring: not accepted.",
-    "Draw the action units with what is decided about each.",
+    "Filled: accepted as present or absent. Ring: not accepted.",
+    "Draw the action units with the decision about each.",
 )
 _item_command(
     "course",
-    "In the order in which a run asked; of samples, as they stand in their files.",
+    "Answers are in the order in which the run got them; those of sample files in the order of the files.",
     "Draw the expression's probabilities after each answer.",
 )
 
@@ -120,7 +123,7 @@ _item_command(
 @options.knowledge_inferred_with()
 @_picture_output()
 def risk_coverage(predictions: tuple[str, ...], gold: str, knowledge: str | None, output: Path) -> None:
-    """Draw how much of what is kept is wrong, by how much is kept.
+    """Draw risk against coverage: the share of wrong values among the surest ones.
 
     The arguments are those of `seke bench score`.
 
@@ -143,13 +146,13 @@ def risk_coverage(predictions: tuple[str, ...], gold: str, knowledge: str | None
     "--of",
     default="",
     metavar="VARIABLE",
-    help="A variable, or `binary`: all binary ones.  [default: the expression]",
+    help="A variable, or `binary` for all binary ones.  [default: the expression]",
 )
 @options.bins()
 @options.knowledge_inferred_with()
 @_picture_output()
 def reliability(predictions: str, gold: str, of: str, bins: int, knowledge: str | None, output: Path) -> None:
-    """Draw how often what is stated with a probability is so.
+    """Draw a reliability diagram: stated probability against observed frequency.
 
     \b
     Examples:
@@ -185,9 +188,9 @@ def network(base: str | None, output: Path) -> None:
 @click.argument("trace", metavar="TRACE", type=options.PATH)
 @_picture_output()
 def fit(trace: Path, output: Path) -> None:
-    """Draw the draws of a fit: prior and posterior of the unknowns that moved farthest, 90 % intervals.
+    """Draw prior and posterior of a fit's parameters that moved most, with 90 % intervals.
 
-    TRACE is written by `seke calibrate --trace`; ArviZ reads it, and draws more of it in Python.
+    TRACE is a file of `seke calibrate --trace`. In Python, ArviZ reads it and draws more.
 
     \b
     Example:
@@ -205,9 +208,14 @@ def fit(trace: Path, output: Path) -> None:
 @click.argument("item", metavar="ITEM")
 @options.knowledge_inferred_with()
 @options.run_population()
-@click.option("--text", "as_text", is_flag=True, help="Print words; so it does where nothing is asked for.")
+@click.option(
+    "--text",
+    "as_text",
+    is_flag=True,
+    help="Print text; this is the default where no other output is asked for.",
+)
 @options.json("Print all facts as JSON, with what each answer changed.")
-@options.path("--html", "Write a page that opens by itself, offline.")
+@options.path("--html", "Write one page that needs no other file and opens offline.")
 @options.redact_images()
 @options.path("--png", "Write all pictures on one sheet (also .svg, .pdf).")
 @options.look_ahead_seed()
@@ -223,9 +231,9 @@ def explain(
 ) -> None:
     """Tell one item's story: why this label, how each answer changed it, what would be asked next.
 
-    Of a run (the folder of `seke annotate`) the answers stand in the order in which they came, and its base
-    must be the one that it was made with; the page has the item's picture where it still is. Of sample files
-    answers stand as there.
+    For a run (the folder of `seke annotate`) the answers are in the order in which they came. The base must
+    be the one of the run. The page shows the item's picture if the file is still there. For sample files the
+    answers are in the order of the files.
 
     \b
     Examples:
@@ -273,7 +281,7 @@ def _write_item(
 
 
 def _check_not_picture(run: Path, item: str, output: Path) -> None:
-    """Refuse to write over the picture that a run is about."""
+    """Refuse to overwrite a picture of the run."""
     from engine import SekeError
     from seke.runs.item_list import ITEMS, known_items
 

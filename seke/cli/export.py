@@ -23,16 +23,14 @@ TASKS = ("expression", "affect", "action_units", "joint", "reasoned")
 
 @click.command()
 @click.argument("run", metavar="RUN", type=options.PATH)
-@options.output(
-    "The folder to be made; one that has anything in it is refused.", metavar="DIR", required=True
-)
+@options.output("The folder to create; it must be empty or not exist.", metavar="DIR", required=True)
 @click.option(
     "-f",
     "--format",
     "formats",
     multiple=True,
     type=click.Choice(FORMATS),
-    help="May be given again.  [default: messages]",
+    help="Format of the data; may be given again.  [default: messages]",
 )
 @click.option(
     "--task",
@@ -41,13 +39,17 @@ TASKS = ("expression", "affect", "action_units", "joint", "reasoned")
     type=click.Choice(TASKS),
     help="What is asked about each picture; may be given again.  [default: expression, affect, action_units]",
 )
-@click.option("--soft", is_flag=True, help="Answers tell probabilities and intervals.")
+@click.option("--soft", is_flag=True, help="Answers state probabilities and intervals.")
 @click.option(
-    "--language", default="en", show_default=True, metavar="NAME", help="Of the instructions: en or de."
+    "--language",
+    default="en",
+    show_default=True,
+    metavar="NAME",
+    help="Language of the instructions: en or de.",
 )
 @options.path(
     "--templates",
-    "Words of your own (YAML), laid upon those of the language; may be given again.",
+    "Your own wording (YAML), which replaces parts of that of the language; may be given again.",
     multiple=True,
 )
 @options.knowledge_inferred_with()
@@ -56,46 +58,47 @@ TASKS = ("expression", "affect", "action_units", "joint", "reasoned")
     type=click.Choice(["group", "source", "item"]),
     default="group",
     show_default=True,
-    help="A column of the manifest, whose values are never parted by --split; item: nothing is.",
+    help="Column of the manifest; items with the same value stay in one split. item: every item by itself.",
 )
 @click.option(
     "--split",
     default="train:1",
     show_default=True,
     metavar="SHARES",
-    help="Such as train:.8,val:.1,test:.1.",
+    help="Splits with their shares, such as train:.8,val:.1,test:.1.",
 )
 @click.option(
     "--balance",
     type=click.FloatRange(min=1),
     metavar="RATIO",
-    help="Keep of each expression at most RATIO times as many items as the rarest has.",
+    help="Keep at most RATIO times as many items of an expression as the rarest one has.",
 )
 @options.seed()
 @click.option("--copy-images", is_flag=True, help="Copy the pictures; needs the licence of every source.")
 @click.option(
-    "--licence", default="", metavar="TEXT", help="Of pictures whose source --sources does not name."
+    "--licence", default="", metavar="TEXT", help="Licence of the pictures whose source is not in --sources."
 )
 @options.path(
     "--sources",
-    "Licences by source, CSV: source, licence, and any of url, note, copy (yes or no).",
+    "CSV with the licence of each source: source, licence, and any of url, note, copy (yes or no).",
     metavar="TABLE",
 )
 @click.option(
     "--uncalibrated",
     is_flag=True,
-    help="Tell values, too, that rest on numbers which were not calibrated for them.",
+    help="Also export values that rest on uncalibrated numbers.",
 )
-@click.option("--inferred", is_flag=True, help="Tell values, too, that nobody looked at.")
-@click.option("--verify", is_flag=True, help="Read all back with datasets and TRL (extra `export`).")
+@click.option("--inferred", is_flag=True, help="Also export values that no observer looked at.")
+@click.option("--verify", is_flag=True, help="Read the export back with datasets and TRL (extra `export`).")
 @options.json()
 def export(run: Path, output: Path, as_json: bool, **given: Any) -> None:
     """Export what the run in RUN accepted, as data to train vision-language models on.
 
-    Only accepted levels speak, and of these only what rests on a calibration, a certificate or people. The
-    rest is as good as numbers that nobody has measured; --uncalibrated tells it all the same. Without it, and
-    without a calibration (seke calibrate), there is nothing to export. Pictures are referred to, not copied,
-    unless --copy-images. The folder gets a data card (README.md) and is there whole or not at all.
+    Only accepted values are exported, and only those that rest on a calibration, a certificate or people.
+    Other accepted values rest on reliabilities that nobody has measured; --uncalibrated exports them, too.
+    Without that option and without a calibration (seke calibrate) there is nothing to export. Pictures are
+    referred to by path; --copy-images copies them. The folder gets a data card (README.md). It is written
+    completely or not at all.
 
     \b
     Examples:
@@ -104,7 +107,7 @@ def export(run: Path, output: Path, as_json: bool, **given: Any) -> None:
       seke export run -o data --format trl --task reasoned --soft --split train:.8,val:.1,test:.1
       seke export run -o data --format imagefolder --copy-images --licence "CC BY 4.0" --verify
 
-    Exit status: 0 done, 1 what was read back is not what was written, 2 bad input.
+    Exit status: 0 done, 1 --verify found a difference, 2 bad input.
     """
     with exit_on_errors(as_json=as_json):
         from seke.exporting.export import export as export_run

@@ -51,9 +51,9 @@ SETS = {
 def import_() -> None:
     """Make a manifest of a data set's labels and pictures, for seke annotate and seke bench.
 
-    No data come with the program, and the layouts were checked against documentation and public programs
-    only: look at the summary, and at a few rows. A manifest's paths do not leave its own folder, so write it
-    into the set's folder or above it.
+    No data come with the program. The layouts were checked only against documentation and public programs, so
+    look at the summary and at a few rows. The paths of a manifest stay within its own folder: write it into
+    the set's folder or above it.
 
     \b
     Example:
@@ -66,7 +66,7 @@ SET_OPTIONS = {
     "neutral": click.option(
         "--neutral",
         is_flag=True,
-        help="Also the first frame of each sequence, as neutral: a convention, not a label of the set.",
+        help="Also take the first frame of each sequence, as neutral: a convention, not a label of the set.",
     ),
     "threshold": click.option(
         "--threshold",
@@ -89,18 +89,20 @@ def _command(name: str) -> click.Command:
     text, of_set = SETS[name]
     parameters = options.group(
         click.argument("folder", metavar="DIR", type=options.PATH),
-        options.output(".csv or .jsonl, both also .gz.", metavar="MANIFEST", required=True),
+        options.output(
+            "The manifest to write: .csv or .jsonl, both also .gz.", metavar="MANIFEST", required=True
+        ),
         click.option(
             "--pictures",
             default="",
             metavar="FOLDER",
-            help="Where in DIR the pictures lie.  [default: the usual places]",
+            help="Folder of the pictures within DIR.  [default: the usual places]",
         ),
         click.option(
             "--only",
             default="",
             metavar="PATTERN",
-            help="Only pictures whose path in DIR, or whose label file's, matches.",
+            help="Only pictures whose path within DIR matches, or whose label file's path does.",
         ),
         *(SET_OPTIONS[option] for option in of_set),
         options.knowledge(),
@@ -125,7 +127,7 @@ def _callback(name: str) -> Callable[..., None]:
 
 
 def _tell(imported: Imported) -> None:
-    """Say on the standard error what was found and what was left out."""
+    """Print on the standard error what was imported and what was left out."""
     groups = (
         f" of {imported.groups:,} groups" if imported.groups else "; the set does not tell whose they are"
     )

@@ -37,25 +37,26 @@ if TYPE_CHECKING:
 @options.groups()
 @options.intervals()
 @options.seed()
-@options.output("Draw a matrix of who is wrong with whom: .svg, .png or .pdf.")
+@options.output("Draw how often each pair of observers is wrong together: .svg, .png or .pdf.")
 @options.json_on_terminal()
 def independence(samples: tuple[str, ...], output: Path | None, as_json: bool, **given: Any) -> None:
     """Measure on items with gold how far observers err together.
 
-    Two draws of one reading, two readings (questions, views) of one observer, and two observers are compared
-    on the items that both answered: how often both are wrong, how often that would be by chance (the product
-    of the error rates), how often one is wrong where the other is, how often both then give the same answer,
-    and phi, the correlation of the errors. The first answer of each reading counts: of a ranking the first
-    place, of a distribution the likeliest answer. An observer's answer is that of its first reading.
+    Compares two draws of one reading, two readings (questions, views) of one observer, and two observers, on
+    the items that both answered. It shows how often both are wrong, how often they would be by chance (the
+    product of the error rates), how often one is wrong when the other is, how often both then give the same
+    answer, and phi, the correlation of the errors. The first answer of each reading counts: of a ranking its
+    first place, of a distribution its likeliest answer. The answer of an observer is that of its first
+    reading.
 
-    No model is behind these figures. `declared` is what the base predicts instead (by `follows`, `carry`,
-    `repeat` and the tables of its observers, without `halo`) where truths are as frequent as in the gold; a
-    mark `!` says that it lies outside the interval.
+    These figures need no model. `declared` is what the base predicts (from `follows`, `carry`, `repeat` and
+    the tables of its observers, without `halo`) with truths as frequent as in the gold. A mark `!` means that
+    it lies outside the interval.
 
-    n answers are worth n / (1 + (n - 1) rho) independent ones, with the mean phi as rho (Kish 1965). That is
-    a summary, not the model: inference uses what the base declares.
+    n answers are worth n / (1 + (n - 1) rho) independent ones, with the mean phi as rho (Kish 1965). This is
+    only a summary: inference uses what the base declares.
 
-    On a terminal tables are printed, else JSON.
+    Prints tables on a terminal, JSON elsewhere.
 
     \b
     Examples:

@@ -31,7 +31,10 @@ LONG_INPUT = 2_000_000
 @options.output(f"Write the records to FILE: {TABLE_FORMATS}.")
 @options.json_on_terminal()
 @click.option(
-    "--sorted", "in_order", is_flag=True, help="The samples of each item stand together: stream them."
+    "--sorted",
+    "in_order",
+    is_flag=True,
+    help="The samples of each item are adjacent: read and infer them as a stream.",
 )
 @options.look_ahead_seed()
 @click.option(
@@ -39,30 +42,35 @@ LONG_INPUT = 2_000_000
     default="cpu",
     show_default=True,
     metavar="NAME",
-    help="Where the network is computed: cpu, or a device of torch such as cuda.",
+    help="Device that computes the network: cpu, or one of torch such as cuda.",
 )
 @click.option(
     "--threads",
     type=options.COUNT,
     default=1,
     show_default=True,
-    help="Threads of the CPU; more than one pays for thousands of items.",
+    help="Threads of the CPU; more than one helps with thousands of items.",
 )
 @options.labels_final()
 @click.option(
     "--explain",
     "explained",
     metavar="ITEM",
-    help="Explain one item instead: why this label, and what would change it. With --json as facts.",
+    help="Explain one item instead: why this label, and what would change it. With --json, as JSON.",
 )
-@click.option("-v", "--verbose", is_flag=True, help="Say what the compiled base costs: width and speed.")
+@click.option(
+    "-v",
+    "--verbose",
+    is_flag=True,
+    help="Print the width of the compiled network and the speed of inference.",
+)
 def infer(
     samples: tuple[str, ...], output: Path | None, explained: str | None, verbose: bool, **given: Any
 ) -> None:
     """Infer posteriors and decisions from SAMPLES.
 
-    SAMPLES are files of one answer a line: .csv, .jsonl (both also .gz) or .parquet; `-` is JSON Lines
-    on standard input. On a terminal a table is printed, else one JSON record an item.
+    SAMPLES are files with one answer per line: .csv, .jsonl (both also .gz) or .parquet; `-` is JSON Lines on
+    standard input. Prints a table on a terminal, and one JSON record per item elsewhere.
 
     \b
     Examples:
@@ -71,8 +79,9 @@ def infer(
       zcat samples.jsonl.gz | seke infer - --sorted > posteriors.jsonl
       seke infer examples/faces/samples.jsonl --explain fear-or-surprise
 
-    Where the base holds certificates (of `seke calibrate`), they say what is accepted, and the last lines
-    what is guaranteed. Where what they were made with has changed they are refused, with the reason.
+    If the base has certificates (from `seke calibrate`), they decide what is accepted, and the last lines
+    state the guarantee. If something that they depend on has changed, the guarantee is refused with the
+    reason.
 
     Exit status: 0 done, 1 a guarantee is refused, 2 bad input.
     """
@@ -102,7 +111,7 @@ class _Request:
     labels_final: bool
 
     def session(self) -> Session:
-        """Compile the base and make it ready."""
+        """Return the session of the compiled base."""
         from seke.files.shipped import knowledge
         from seke.inference.session import Session
 
@@ -194,13 +203,13 @@ def _conclude(session: Session, summary: InferSummary, table: bool) -> None:
 
 
 def _say_refused(session: Session) -> None:
-    """Say why the guarantee of the base does not hold."""
+    """Print why the guarantee of the base is refused."""
     for reason in session.refused:
         print_message(f"the guarantee is refused: {reason}")
 
 
 def _warn(session: Session) -> None:
-    """Say which rules the compiled network does not meet, and what they could be."""
+    """Print the rules whose confidence the compiled network does not reach, and what it could reach."""
     from engine import feasible_interval
 
     rules = {rule.name: rule for rule in session.knowledge.rules}

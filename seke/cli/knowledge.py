@@ -30,7 +30,7 @@ MOST_WARNINGS = 50
 def knowledge() -> None:
     """Check, show, compare and write knowledge bases.
 
-    A base is a folder of YAML files, or one file such as an overlay; where none is named, the shipped base.
+    A base is a folder of YAML files, or one file such as an overlay. The default is the shipped base.
 
     \b
     Examples:
@@ -42,18 +42,23 @@ def knowledge() -> None:
 
 @knowledge.command()
 @click.argument("base", required=False, metavar="[BASE]")
-@click.option("--strict", is_flag=True, help="Fail (exit status 1) on any warning or confidence not met.")
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="Fail (exit status 1) on any warning, and on any confidence that is not met.",
+)
 @options.json()
 def check(base: str | None, strict: bool, as_json: bool) -> None:
-    """Check a base: its faults, or what the compiled network makes of it.
+    """Check a base: print its faults, or, without faults, how it compiles.
 
-    All faults come at once, each with file, line, column and the line itself. Without faults: declared
-    against compiled numbers, the rules with what they could be, the states that are hardest to tell apart,
-    and what the network costs; warnings go to the standard error.
+    All faults are listed together, each with file, line, column and the line itself. Without faults it prints
+    the declared numbers against the compiled ones, the rules with the confidences that are possible, the
+    states that are hardest to tell apart, and the size and speed of the network. Warnings go to the standard
+    error.
 
-    Of a rule: P(if); its declared confidence; P(then|if) in the compiled network; which values the tables
-    alone make possible; its weight (log-odds by which it favours its `then`, at most 8; below 0 it
-    speaks against it); met, unmet, or decided by the tables.
+    For each rule: P(if); the declared confidence; P(then|if) in the compiled network; the values that are
+    possible with the tables alone; its weight (the log-odds by which it favours its `then`, at most 8; below
+    0 it speaks against it); and whether it is met, unmet, or decided by the tables.
 
     \b
     Examples:
@@ -83,7 +88,7 @@ def check(base: str | None, strict: bool, as_json: bool) -> None:
 
 @contextmanager
 def _migration_hint(base: str | None) -> Iterator[None]:
-    """Say at the end, whatever it was, how a base of an earlier version is migrated."""
+    """Print at the end, with or without faults, how to migrate a base of an earlier version."""
     from seke.knowledge_tools.migrate import hint
 
     faulty = False
@@ -102,11 +107,11 @@ def _migration_hint(base: str | None) -> Iterator[None]:
 @options.knowledge()
 @options.json()
 def show(name: str | None, knowledge: str | None, as_json: bool) -> None:
-    """Show what a base says of NAME; without a name, an overview.
+    """Show what a base says about NAME; without NAME, an overview.
 
     NAME is a variable, an expression, a rule, coupling, observer, question, source, population, level or
-    word, `policy`, or a path such as rules.NAME. Every number comes with its source and its place in the
-    YAML, and so does what an overlay replaced.
+    word, `policy`, or a path such as rules.NAME. Every number is shown with its source and its place in the
+    YAML; so are numbers that an overlay replaced.
 
     \b
     Examples:
@@ -124,10 +129,10 @@ def show(name: str | None, knowledge: str | None, as_json: bool) -> None:
 @knowledge.command()
 @click.argument("old", metavar="A")
 @click.argument("new", required=False, metavar="[B]")
+@click.option("--rev", metavar="REVISION", help="Compare A now with A at a revision of its git repository.")
 @click.option(
-    "--rev", metavar="REVISION", help="Compare A as it was at a revision of its git repository with A now."
+    "--samples", multiple=True, metavar="FILE", help="Samples to infer with both bases; may be given again."
 )
-@click.option("--samples", multiple=True, metavar="FILE", help="Infer these under both; may be given again.")
 @options.population()
 @options.json()
 def diff(
@@ -138,10 +143,10 @@ def diff(
     population: str | None,
     as_json: bool,
 ) -> None:
-    """Say what changed in meaning from base A to base B, and what comes of it.
+    """Show what changed in meaning from base A to base B, and the effects.
 
-    `shipped` is the shipped base. What is only written otherwise is no change. With --samples: which
-    decisions and posteriors change, the largest moves first, and because of which changes.
+    `shipped` is the shipped base. A different notation with the same meaning is not a change. With --samples
+    it shows which decisions and posteriors change, the largest first, and which changes cause that.
 
     \b
     Examples:
@@ -205,9 +210,9 @@ def _text_output() -> options.Option:
 def export(form: str, knowledge: str | None, population: str | None, output: Path | None) -> None:
     """Write the compiled network for other programs: bif, xmlbif or net (Hugin).
 
-    Couplings and rules become nodes that were observed to be true; the file begins with a comment that
-    lists this evidence. Given it, pgmpy and pyAgrum compute the posteriors that seke does; else others.
-    pyAgrum knows xmlbif by the ending .bifxml.
+    Couplings and rules become nodes that are observed to be true. A comment at the head of the file lists
+    this evidence; with it, pgmpy and pyAgrum compute the same posteriors as seke, without it they do not. For
+    pyAgrum an xmlbif file must end in .bifxml.
 
     \b
     Example:
@@ -246,16 +251,16 @@ def resolve(base: str | None, output: Path | None) -> None:
 
 @knowledge.command()
 @click.argument("overlay", metavar="OVERLAY", type=options.PATH)
-@options.output("Write to a new FILE; of a folder to a new folder.")
-@click.option("--in-place", is_flag=True, help="Write over OVERLAY; the old text stays as NAME.old.")
+@options.output("Write to a new FILE; where OVERLAY is a folder, to a new folder.")
+@click.option("--in-place", is_flag=True, help="Overwrite OVERLAY; the old text is kept as NAME.old.")
 @options.json()
 def migrate(overlay: Path, output: Path | None, in_place: bool, as_json: bool) -> None:
     """Rewrite an OVERLAY of an earlier version (a file or a folder) for this one.
 
-    The text is edited where something changes; comments, order and all else stay. A fitted `exponent` becomes
-    1, `policy.conflict` in bits becomes a probability, `certificates` are taken out, with the command that
-    certifies anew. Tables, repeat, strength and kinds of reading mean what they meant. What changed is listed
-    on the standard error; the new text of one file goes to the standard output.
+    Only the parts that must change are edited; comments and order stay. A fitted `exponent` becomes 1.
+    `policy.conflict` in bits becomes a probability. `certificates` are removed, and the command that
+    certifies anew is printed. Tables, repeat, strength and kinds of reading keep their meaning. The changes
+    are listed on the standard error; the new text of a single file goes to the standard output.
 
     \b
     Examples:
@@ -285,9 +290,9 @@ def migrate(overlay: Path, output: Path | None, in_place: bool, as_json: bool) -
 @options.knowledge()
 @_text_output()
 def schema(knowledge: str | None, output: Path | None) -> None:
-    """Write the JSON Schema of the language, with which editors complete and check YAML as it is typed.
+    """Write the JSON Schema of the language, so that editors complete and check the YAML.
 
-    The names of the base are offered where they may stand. Begin a YAML file with the line
+    Editors then offer the names of the base where they fit. Begin a YAML file with the line
     `# yaml-language-server: $schema=knowledge.schema.json`.
 
     \b
@@ -303,25 +308,34 @@ def schema(knowledge: str | None, output: Path | None) -> None:
 
 @knowledge.command()
 @click.argument("folder", metavar="DIR", type=options.PATH)
-@click.option("--base", default="shipped", show_default=True, metavar="PATH", help="The base to lay it upon.")
+@click.option(
+    "--base", default="shipped", show_default=True, metavar="PATH", help="The base that it extends."
+)
 @click.option(
     "--from-csv",
     "table",
     metavar="FILE",
     type=options.PATH,
-    help="Take P(action unit | expression) from a table with names in its first row and column.",
+    help="Take P(action unit | expression) from a table with names in the first row and column.",
 )
-@click.option("--n", type=click.FloatRange(0.1, 1e6), default=10, show_default=True, help="Their strength.")
-@click.option("--cite", default="", metavar="TEXT", help="Where the table is from; without it, a judgement.")
+@click.option(
+    "--n", type=click.FloatRange(0.1, 1e6), default=10, show_default=True, help="Strength of these numbers."
+)
+@click.option(
+    "--cite",
+    default="",
+    metavar="TEXT",
+    help="Source of the table; without it the numbers count as judgement.",
+)
 @click.option(
     "--margin",
     type=click.FloatRange(0, 0.5),
     default=0.0,
     metavar="P",
-    help="Bring cells of the table nearer than P to 0 or 1 to P and 1 - P.",
+    help="Move cells of the table below P to P, and cells above 1 - P to 1 - P.",
 )
 def new(folder: Path, base: str, table: Path | None, n: float, cite: str, margin: float) -> None:
-    """Write a commented overlay to start from into the new folder DIR, with a schema for your editor.
+    """Create the folder DIR with a commented overlay to start from, and a schema for your editor.
 
     \b
     Examples:
@@ -347,8 +361,8 @@ def new(folder: Path, base: str, table: Path | None, n: float, cite: str, margin
 def graph(base: str | None, output: Path) -> None:
     """Draw the compiled network, or write it as a graph for other programs.
 
-    Pale lines are as wide as the mutual information with the root, bent lines are couplings, rules are
-    numbered and listed below. Action units stand in rows by the region of the face (`about: {region: ...}`).
+    The width of a pale line shows the mutual information with the root. Bent lines are couplings. Rules are
+    numbered and listed below. Action units are in rows by the region of the face (`about: {region: ...}`).
 
     \b
     Example:
@@ -364,17 +378,20 @@ def graph(base: str | None, output: Path) -> None:
 @knowledge.command()
 @click.argument("samples", nargs=-1, required=True, metavar="SAMPLES...")
 @options.knowledge()
-@click.option("--item", metavar="ITEM", help="Ask of one item.  [default: of all]")
-@click.option("--about", metavar="VARIABLE", help="The variable decided about.  [default: the root]")
+@click.option("--item", metavar="ITEM", help="Only for this item.  [default: all items]")
+@click.option(
+    "--about", metavar="VARIABLE", help="The variable whose decision is examined.  [default: the root]"
+)
 @options.population()
 @options.json()
 def sensitivity(samples: tuple[str, ...], knowledge: str | None, as_json: bool, **given: str | None) -> None:
     """Rank the numbers of a base by how far they move the posteriors and decisions of SAMPLES.
 
-    For each number: the change of the probability that what is decided now is right, per 0.1 of the number,
-    on average and at most, and how many items it would make accepted or accepted no longer if it moved as far
-    as it reasonably may. Every number is moved in the YAML, and all is compiled and inferred again, which
-    takes half a minute. With --item also the value at which it would be accepted, or accepted no longer.
+    For each number it shows how much the probability of the decided value changes per 0.1 of the number, on
+    average and at most, and how many items would become accepted, or no longer be, if the number moved within
+    its plausible range. Each number is changed in the YAML, and everything is compiled and inferred again;
+    this takes half a minute. With --item it also shows the value of the number at which the item would become
+    accepted, or no longer be.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""The command line: all commands. What is heavy is imported where it is used."""
+"""The command line with all its commands. Slow imports are made where they are used."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from seke.cli.simulate import simulate
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="seke")
 def main() -> None:
-    """Facial-emotion samples of vision models -> posteriors and decisions.
+    """Turn answers of vision models about faces into posteriors and decisions.
 
-    Emotion knowledge in YAML is compiled into a Bayesian network, samples are noisy
-    observations, and posteriors decide what is accepted, rejected or asked again.
+    Emotion knowledge in YAML is compiled into a Bayesian network. Samples are its noisy observations. The
+    posteriors decide what is accepted, rejected or asked again.
 
     \b
     Example:

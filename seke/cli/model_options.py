@@ -129,7 +129,7 @@ class _Nobody:
 
 
 def confirm(pictures: int, model: Model, *, yes: bool) -> None:
-    """Tell the user where pictures are sent, and require consent."""
+    """Print where pictures are sent, and require consent."""
     from engine import SekeError
     from seke.annotation.several import endpoints_of
 
@@ -143,7 +143,7 @@ def confirm(pictures: int, model: Model, *, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise SekeError("nobody is there to allow it; --yes does")
+        raise SekeError("no terminal to ask on; allow the upload with --yes")
     if not click.confirm("Send them?", err=True):
         raise SekeError("nothing was sent")
 

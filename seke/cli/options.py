@@ -71,7 +71,7 @@ def seed(of: str = "the random numbers") -> Option:
 
 def look_ahead_seed() -> Option:
     """Return the option of the seed that the look-ahead has."""
-    return seed("the look-ahead's imagined answers")
+    return seed("the answers that the look-ahead simulates")
 
 
 def json(text: str = "Print JSON.", name: str = "as_json") -> Option:
@@ -86,7 +86,7 @@ def json_on_terminal() -> Option:
 
 def labels_final() -> Option:
     """Return the option that keeps the labels of a data set."""
-    text = "Keep the labels of a data set, whatever else is seen; disagreements are reported."
+    text = "Keep the labels of a data set, whatever the observers answer; report where they disagree."
     return click.option("--labels-final", is_flag=True, help=text)
 
 
@@ -97,11 +97,13 @@ def redact_images() -> Option:
 
 def gold(*, required: bool = False) -> Option:
     """Return the option that names a label table."""
-    text = f"Label table of what is known: {TABLE_FORMATS}; it may have gaps."
+    text = f"Label table with the gold: {TABLE_FORMATS}. Cells may be empty."
     return click.option("--gold", metavar="TABLE", required=required, help=text)
 
 
-def groups(text: str = "Column of the gold, such as the subject: whole groups are resampled.") -> Option:
+def groups(
+    text: str = "Column of the gold with each item's group, such as its subject; groups are resampled whole.",
+) -> Option:
     """Return the option that names the column of an item's group."""
     return click.option("--groups", default="", metavar="COLUMN", help=text)
 
@@ -114,7 +116,7 @@ def intervals() -> Option:
             type=click.IntRange(min=0),
             default=1000,
             show_default=True,
-            help="Resamples for the intervals; 0: none.",
+            help="Number of resamples for the intervals; 0 means no intervals.",
         ),
         click.option(
             "--level", type=INNER_SHARE, default=0.95, show_default=True, help="Level of the intervals."
@@ -124,7 +126,7 @@ def intervals() -> Option:
 
 def bins() -> Option:
     """Return the option of the bins of a reliability diagram."""
-    text = "Bins of ECE and of reliability diagrams, of equal mass."
+    text = "Number of bins, each with as many items, for ECE and reliability diagrams."
     return click.option("--bins", type=COUNT, default=15, show_default=True, help=text)
 
 
@@ -132,21 +134,19 @@ def misfit() -> Option:
     """Return the options by which simulated observers differ from declared ones."""
     share = click.FloatRange(0, 1)
     return group(
-        click.option(
-            "--independent", is_flag=True, help="Misfit: draws neither repeat nor carry anything over."
-        ),
+        click.option("--independent", is_flag=True, help="Misfit: all answers are independent draws."),
         click.option(
             "--halo",
             type=share,
             metavar="P",
-            help="Misfit: answers follow their label with this probability.",
+            help="Misfit: with this probability an answer follows its own label, not the picture.",
         ),
         click.option(
             "--drift",
             type=share,
             default=0.0,
             metavar="P",
-            help="Misfit: by the last item this share of answers is anything.",
+            help="Misfit: answers get worse; by the last item this share is random.",
         ),
     )
 
@@ -160,18 +160,20 @@ def run() -> Option:
             required=True,
             metavar="DIR",
             type=PATH,
-            help="Folder of the run; the same one goes on.",
+            help="Folder of the run. With the folder of an earlier run, that run continues.",
         ),
         click.option("--model", metavar="NAME", default="", help="The model, as its server calls it."),
         click.option(
-            "--base-url", metavar="URL", help="Any OpenAI-compatible server.  [default: that of the client]"
+            "--base-url",
+            metavar="URL",
+            help="Address of an OpenAI-compatible server.  [default: that of the client]",
         ),
         click.option(
             "--key-from",
             metavar="VARIABLE",
             default="OPENAI_API_KEY",
             show_default=True,
-            help="Environment variable with the key; none is needed for this machine.",
+            help="Environment variable with the key. A server on this machine needs none.",
         ),
         knowledge(),
     )
@@ -183,13 +185,13 @@ def _usd(name: str, text: str) -> Option:
 
 def _a_minute(name: str, what: str) -> Option:
     rates = click.FloatRange(min=0, min_open=True)
-    return click.option(name, type=rates, metavar="N", help=f"{what} a minute.")
+    return click.option(name, type=rates, metavar="N", help=f"{what} per minute at most.")
 
 
 def requests() -> Option:
     """Return the options of cost and rate."""
     return group(
-        _usd("--max-cost", "Stop before this is passed; needs prices."),
+        _usd("--max-cost", "Stop before the cost exceeds this; needs prices."),
         _usd("--price-in", "Price of a million prompt tokens."),
         _usd("--price-out", "Price of a million answer tokens."),
         _usd("--price-cached", "Price of a million cached prompt tokens."),
@@ -198,20 +200,22 @@ def requests() -> Option:
             "price_list",
             metavar="FILE",
             type=PATH,
-            help="Prices by model, YAML, in place of the options above.",
+            help="YAML file with the prices of each model, instead of the options above.",
         ),
         click.option(
             "--concurrency",
             type=COUNT,
-            help=f"Requests on their way at once.  [default: {AT_ONCE}; with --batch {IN_A_BATCH:,}]",
+            help=f"Requests that are open at once.  [default: {AT_ONCE}; with --batch {IN_A_BATCH:,}]",
         ),
-        click.option("--batch", is_flag=True, help="Ask by the Batch API of OpenAI: cheaper, within a day."),
+        click.option(
+            "--batch", is_flag=True, help="Use OpenAI's Batch API: cheaper, but answers take up to a day."
+        ),
         click.option(
             "--deadline",
             type=click.FloatRange(min=1),
             default=180.0,
             show_default=True,
-            help="Seconds that one answer may take; files of a batch ten times as long.",
+            help="Seconds to wait for one answer; ten times as long for the files of a batch.",
         ),
         _a_minute("--rpm", "Requests"),
         _a_minute("--tpm", "Tokens"),
@@ -226,15 +230,17 @@ def sampling(*, temperature: float) -> Option:
             type=click.FloatRange(0, 2),
             default=temperature,
             show_default=True,
-            help="Of the model's sampling.",
+            help="Temperature of the model's sampling.",
         ),
-        click.option("--max-tokens", type=COUNT, default=600, show_default=True, help="Of one answer."),
+        click.option(
+            "--max-tokens", type=COUNT, default=600, show_default=True, help="Most tokens of one answer."
+        ),
         click.option(
             "--detail",
             type=click.Choice(["auto", "low", "high"]),
             default="auto",
             show_default=True,
-            help="How finely the server looks.",
+            help="Resolution at which the server reads pictures.",
         ),
         seed("the model's sampling"),
     )
@@ -243,11 +249,11 @@ def sampling(*, temperature: float) -> Option:
 def without_model() -> Option:
     """Return the options of runs that send nothing, and of consent."""
     return group(
-        path("--recorded", "Answers of an earlier run (answers.jsonl) in place of a model."),
+        path("--recorded", "Use the recorded answers of an earlier run (answers.jsonl) instead of a model."),
         click.option(
-            "--scripted", is_flag=True, help="Made-up answers in place of a model, to try things out."
+            "--scripted", is_flag=True, help="Use made-up answers instead of a model, to try things out."
         ),
         click.option("--dry-run", is_flag=True, help="Count questions, tokens and cost; send nothing."),
         click.option("--show-prompts", is_flag=True, help="Print the prompts; send nothing."),
-        click.option("--yes", is_flag=True, help="Send the pictures without being asked."),
+        click.option("--yes", is_flag=True, help="Send the pictures without asking first."),
     )

@@ -26,7 +26,7 @@ def print_text(text: str) -> None:
 
 
 def print_result(facts: Any, text: object, *, as_json: bool) -> None:
-    """Print the facts as JSON, or the text that tells them."""
+    """Print the facts as JSON, or as text."""
     if as_json:
         print_json(facts)
     else:

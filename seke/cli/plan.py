@@ -49,41 +49,45 @@ class _Numbers(click.ParamType[tuple[float, ...]]):
 
 @click.command()
 @options.knowledge()
-@click.option("--items", type=options.COUNT, default=500, show_default=True, help="How many to make up.")
+@click.option(
+    "--items", type=options.COUNT, default=500, show_default=True, help="Number of simulated items."
+)
 @click.option(
     "--limits",
     type=_Numbers(float, 1e-3, 1000),
     default="0.2,0.5,1,2,3",
     show_default=True,
-    help="Factors by which the policy's limits are scaled: strict to loose.",
+    help="Factors on the policy's limits, from strict to loose; one setting each.",
 )
 @click.option(
     "--budget",
     "budgets",
     type=_Numbers(int, 1, 1000),
     default="",
-    help="The most answers of an item, each with each factor.  [default: the policy's]",
+    help="Most answers about an item; every budget is combined with every factor.  [default: the policy's]",
 )
 @click.option(
     "--fixed",
     type=_Numbers(int, 1, 1000),
     default="1,2,5,10",
     show_default=True,
-    help="Beside the policy: ask all items the same, so often. Empty: leave these out.",
+    help="For comparison: ask every item this many times. Empty: no such settings.",
 )
-@click.option("--question", metavar="NAME", help="What --fixed asks.  [default: what the policy asks first]")
+@click.option(
+    "--question", metavar="NAME", help="Question of --fixed.  [default: the policy's first question]"
+)
 @click.option(
     "--observer",
     "observers",
     multiple=True,
     metavar="NAME",
-    help="Who is asked first; given again, who may be asked besides.  [default: as the policy has it]",
+    help="Observer that is asked first; given again, others that may be asked.  [default: the policy's]",
 )
 @options.population()
 @click.option(
     "--truth-population",
     metavar="NAME",
-    help="Misfit: the truth is drawn from another population.  [default: the same]",
+    help="Misfit: draw the truth from this population.  [default: the same]",
 )
 @options.misfit()
 @click.option(
@@ -91,38 +95,40 @@ class _Numbers(click.ParamType[tuple[float, ...]]):
     "total",
     type=options.COUNT,
     metavar="ITEMS",
-    help="Say what a data set of so many items would need in all.",
+    help="Also print the totals for a data set of this many items.",
 )
 @click.option(
     "--price",
     type=click.FloatRange(min=0),
     metavar="PRICE",
-    help="What one unit of the questions' cost is paid with; needs --for.",
+    help="Price of one unit of the questions' cost; needs --for.",
 )
 @click.option(
     "--gold",
     type=_Numbers(int, 1, 100_000),
     default="",
-    help="Beside the policy: calibrate on so many made-up items with gold first, and follow it then.",
+    help="For comparison: first calibrate on this many simulated items with gold, then follow the policy.",
 )
 @options.seed()
 @options.json_on_terminal()
 @options.path("--plot", "Draw calls against coverage and error: .png, .svg or .pdf.")
 def plan(as_json: bool, plot: Path | None, **given: Any) -> None:
-    """Say what a policy would ask, cost, accept and get wrong, before anything is paid.
+    """Simulate what a policy would ask, cost, accept and get wrong, before you pay.
 
-    Items are made up, with their truth, from the base, and answers from its observers. The policy is
-    followed on them until each is accepted or rejected: with its limits scaled from strict to loose, and
-    beside it with all items asked the same. Every setting sees the same items and the same answers.
+    Items and their truth are simulated from the base, and answers from its observers. The policy asks until
+    each item is accepted or rejected. One setting for each factor scales its limits from strict to loose;
+    other settings ask every item the same number of times. All settings see the same items and the same
+    answers.
 
-    Of each setting: calls and cost of an item; the share of items that are accepted, and of those the share
-    in which a required value is wrong; for each level the share of its values accepted, of those the share
-    that is wrong, and the risk that was stated. What is wrong is known here, for the truth is made up; it
-    is what the base believes of its observers. See with --halo, --drift, --independent and
-    --truth-population what happens where they are otherwise.
+    For each setting the table shows calls and cost per item, the share of items accepted, and the share of
+    these with a wrong required value. For each level it shows the share of values accepted, the share of
+    these that is wrong, and the risk that was stated. Which values are wrong is known, since the truth is
+    simulated; this holds as far as the observers are as declared. --halo, --drift, --independent and
+    --truth-population show what happens if they are not.
 
-    Below is the ceiling: about what endless answers of whom the policy asks would get accepted. Beyond it
-    only better numbers help, or another observer. --gold says what so many gold items would buy.
+    The line below is the ceiling: about the share that would be accepted with endless answers of the
+    observers that the policy asks. Only better numbers or another observer get beyond it. --gold shows what
+    calibration on gold would change.
 
     \b
     Examples:
@@ -141,7 +147,7 @@ def _plan(as_json: bool, plot: Path | None, given: dict[str, Any]) -> None:
     from engine import Misfit, SekeError
 
     if given["price"] is not None and given["total"] is None:
-        raise SekeError("--price says what all would cost: say with --for how many items there are")
+        raise SekeError("--price needs the number of items: give it with --for")
     check_target(plot, PICTURE)
     from seke.planning.plan import plan as simulate_plan
 
@@ -165,7 +171,7 @@ def _plan(as_json: bool, plot: Path | None, given: dict[str, Any]) -> None:
 
 
 def _assumptions(plan: Plan) -> str:
-    """Return a line on what was assumed, and how sure the figures are."""
+    """Return a line on the assumptions and on the precision of the figures."""
     about = plan.about
     shares = [row["accepted"] for row in plan.rows]
     most = max(abs(share[end] - share["share"]) for share in shares for end in ("low", "high"))

@@ -1,4 +1,4 @@
-"""How far a command is: one bar on the standard error of a terminal, nothing elsewhere."""
+"""The progress bar of commands, on the standard error of a terminal; nothing elsewhere."""
 
 from __future__ import annotations
 

@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     "--samples",
     metavar="FILE",
     multiple=True,
-    help="The samples behind POSTERIORS; may be given again. A run has its own.",
+    help="The samples behind POSTERIORS; may be given again. A run has them already.",
 )
-@click.option("--gold", metavar="TABLE", help="Labels: true risks, reliability, confusions with the truth.")
-@click.option("--compare", metavar="OTHER", help="Another run, or posteriors, of the same items.")
 @click.option(
-    "--compare-knowledge", metavar="PATH", help="The base of OTHER.  [default: the same as of the first]"
+    "--gold", metavar="TABLE", help="Label table: adds true risks, reliability and confusions with the truth."
 )
+@click.option("--compare", metavar="OTHER", help="Another run, or posteriors, of the same items.")
+@click.option("--compare-knowledge", metavar="PATH", help="The base of OTHER.  [default: that of the first]")
 @click.option(
     "--images",
     metavar="IMAGES",
@@ -44,20 +44,20 @@ if TYPE_CHECKING:
     type=click.IntRange(min=0),
     default=1000,
     show_default=True,
-    help="Pictures at most.",
+    help="Most pictures on the page.",
 )
 @click.option(
     "--sensitivity",
     is_flag=True,
-    help="Also rank the numbers of the base by what they change (half a minute).",
+    help="Also rank the numbers of the base by how far they move decisions (takes half a minute).",
 )
 @options.run_population()
 def report(source: str, output: Path, **given: Any) -> None:
-    """Make one page of all that a run holds, to look at in a browser, offline.
+    """Write one page about a whole run, to view offline in a browser.
 
-    It shows what was decided and what that costs, every item with its answers, rules and numbers that the
-    data contradict, and how observers answered. RUN is the folder of `seke annotate`; of POSTERIORS alone
-    (`seke infer -o`) there is less to show, unless their --samples are named too.
+    The page shows the decisions and their cost, every item with its answers, the rules and numbers that the
+    data contradict, and how the observers answered. RUN is the folder of `seke annotate`. POSTERIORS (`seke
+    infer -o`) alone show less; name their --samples, too.
 
     \b
     Examples:

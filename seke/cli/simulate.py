@@ -18,28 +18,30 @@ if TYPE_CHECKING:
 
 @click.command()
 @options.knowledge()
-@click.option("--items", type=options.COUNT, default=100, show_default=True, help="How many to make up.")
-@click.option("--draws", type=options.COUNT, default=5, show_default=True, help="Answers of each reading.")
+@click.option(
+    "--items", type=options.COUNT, default=100, show_default=True, help="Number of simulated items."
+)
+@click.option("--draws", type=options.COUNT, default=5, show_default=True, help="Answers per reading.")
 @click.option(
     "--observer",
     "observers",
     multiple=True,
     metavar="NAME",
-    help="Who answers; may be given again.  [default: whom the policy asks]",
+    help="Observer that answers; may be given again.  [default: those that the policy asks]",
 )
 @click.option(
     "--question",
     "questions",
     multiple=True,
     metavar="NAME",
-    help="What is asked; may be given again.  [default: all about more than one variable at a time]",
+    help="Question that is asked; may be given again.  [default: all about several variables at once]",
 )
 @click.option(
     "--view",
     "views",
     multiple=True,
     metavar="NAME",
-    help="Each is another reading; may be given again.  [default: face]",
+    help="View that is shown, each another reading; may be given again.  [default: face]",
 )
 @options.population()
 @options.misfit()
@@ -47,12 +49,12 @@ if TYPE_CHECKING:
 @options.output("Write the samples to FILE: .jsonl or .jsonl.gz.")
 @options.path("--truth", f"Write the truth to FILE, a label table: {TABLE_FORMATS}.")
 def simulate(output: Path | None, truth: Path | None, **given: Any) -> None:
-    """Make up items, their truth, and what observers answer about them.
+    """Simulate items, their truth, and the answers of observers.
 
-    Truth is drawn from the compiled base, answers from its observers as they are declared, so that a
-    policy or a fit can be tried before a cent is spent. To see what happens where the declared
-    reliabilities are wrong, let the observers misfit; for a wrong prior, infer with another --population.
-    The samples are printed as JSON Lines, or written with -o.
+    The truth is drawn from the compiled base, and the answers from its observers as declared, so that you can
+    try a policy or a fit before you pay for answers. The misfit options show what happens if the declared
+    reliabilities are wrong; for a wrong prior, infer with another --population. The samples are printed as
+    JSON Lines, or written with -o.
 
     \b
     Examples:

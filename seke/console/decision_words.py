@@ -27,7 +27,7 @@ BASES = (UNKNOWN, *Basis.words())
 UNCALIBRATED = Basis.words()[: Basis.PEOPLE]
 # Follows the word `accept` where that rests on one of UNCALIBRATED.
 MARK = "*"
-LEGEND = f"{MARK} accepted on numbers that were declared, or calibrated for another design"
+LEGEND = f"{MARK} accepted on declared numbers, or on numbers calibrated for another design"
 
 
 def basis_of(level: Level) -> str | None:

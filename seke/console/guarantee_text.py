@@ -1,4 +1,4 @@
-"""A new guarantee as text: what it promises, and what its values lack."""
+"""A new guarantee as text: what it promises, and what values without a certificate lack."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 def promise_text(alpha: float, delta: float) -> str:
     """Return the share of wrong values that is promised, and with which probability."""
-    return f"at most {100 * alpha:g} % wrong, all at once with probability {1 - delta:g}"
+    return f"at most {100 * alpha:g} % wrong, for all values at once with probability {1 - delta:g}"
 
 
 def verdict(guarantee: Guarantee) -> str:
-    """Return a line on the certified values, or on the gold that is lacking where there is none."""
+    """Return a line on the certified values, or, where there is none, on how much gold is missing."""
     total, certified = len(guarantee.certificates), guarantee.certified
     promise = promise_text(guarantee.alpha, guarantee.delta)
     if certified:
@@ -29,18 +29,18 @@ def verdict(guarantee: Guarantee) -> str:
         key=lambda certificate: (certificate.gold is None, certificate.gold or certificate.missing or 0),
         default=None,
     )
-    nearest = f"; nearest is {listed([near])}: {lacking(near)}" if near else ""
+    nearest = f"; closest is {listed([near])}: {lacking(near)}" if near else ""
     unit = f"{guarantee.unit}s"
     return (
-        f"too little gold for any guarantee ({promise}): each value needs at least {least} accepted {unit}, "
-        f"all right, in the {guarantee.items} items that certify{nearest}"
+        f"too little gold for any guarantee ({promise}): a value needs at least {least} accepted {unit} "
+        f"without an error, among the {guarantee.items} items that certify{nearest}"
     )
 
 
 def lacking(certificate: Certificate) -> str:
-    """Return in words what a value lacks for a certificate."""
+    """Return in words why a value has no certificate."""
     if certificate.missing is None:
-        return "never met in the part that fits"
+        return "this value never occurs in the gold of the fit"
     if certificate.gold is None:
-        return "too many wrong, however much gold"
-    return f"{certificate.missing:,} more right ones, about {certificate.gold:,} more of gold"
+        return "too many errors; more gold does not help"
+    return f"{certificate.missing:,} more right values, about {certificate.gold:,} more items of gold"

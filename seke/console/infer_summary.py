@@ -121,21 +121,21 @@ class InferSummary:
             which = ", ".join(f"{self.items_by_basis[b]} {b}" for b in UNCALIBRATED if self.items_by_basis[b])
             lines.append(
                 f"{uncertain} of {accepted} accepted items rest on numbers that were not calibrated for them "
-                f"({which}), so their stated risks are only as good as those numbers; see seke calibrate"
+                f"({which}); their stated risks are only as good as these numbers (see seke calibrate)"
             )
         if self.inferred:
             lines.append(
-                f"values that are inferred and not accepted, because nobody looked at them: {self.inferred:,}"
+                f"values only inferred, and so not accepted (no observer looked at them): {self.inferred:,}"
             )
         if self.lacking:
             lines.append(
-                "binary values of low enough risk that are not accepted, because the answers about them say "
-                f"too little (policy.evidence {self.base.policy.evidence:g}): {self.lacking:,}"
+                "binary values with a low risk that are not accepted, because their own answers are too weak "
+                f"as evidence (policy.evidence {self.base.policy.evidence:g}): {self.lacking:,}"
             )
         if self.overruled:
             which = ", ".join(f"{count} {name}" for name, count in self.overruled.most_common(MOST_NAMED))
             final = self.base.policy.labels_final
-            what = "kept although what was seen contradicts them" if final else "overruled by what was seen"
+            what = "kept although observers contradict them" if final else "overruled by observers"
             lines.append(f"labels of the data set that were {what}: {which}")
         lines += list(self._alarms())
         for observer, count in self.waiting.most_common():
@@ -149,8 +149,8 @@ class InferSummary:
                 yield (
                     f"{looks['contradict']:,} of {looks['looks']:,} looks contradict the set's labels of "
                     f"{name}; about {looks['expected']:,.0f} would if the labels were as reliable as "
-                    f"declared ({looks['reliability']:.2g}; p = {looks['p']:.1g}). The labels, or those who "
-                    "looked, are worse than declared, so risks that rest on them are higher than stated"
+                    f"declared ({looks['reliability']:.2g}; p = {looks['p']:.1g}). The labels or the "
+                    "observers are worse than declared, so risks that rest on them are higher than stated"
                 )
 
     def line(self) -> str:
@@ -169,7 +169,7 @@ class InferSummary:
         lines = []
         if certified:
             lines.append(
-                f"guaranteed with {sure} confidence: at most {alpha} wrong among those accepted as "
+                f"guaranteed with {sure} confidence: at most {alpha} wrong among items accepted as "
                 f"{_short_list(certified)}"
             )
         if failed:
@@ -177,9 +177,8 @@ class InferSummary:
         if self.outside:
             total = sum(self.items.values())
             lines.append(
-                f"the guarantee is refused for {self.outside} of {total} items, which were answered "
-                f"in another way than those it was made with ({self.why_outside}); they are decided without "
-                "it"
+                f"the guarantee is refused for {self.outside} of {total} items, which were not answered like "
+                f"the gold ({self.why_outside}); they are decided without it"
             )
         return lines
 
@@ -251,12 +250,14 @@ def limits_in_words(session: Session) -> list[str]:
             shown = ", ".join(f"{value} {risk}" for value, risk in risks.items())
         names_by_risk.setdefault(shown, []).append(name)
     by_risk = "; ".join(f"{first_names(names, MOST_NAMED)} {risk}" for risk, names in names_by_risk.items())
-    lines = [f"highest risks accepted, to keep the mean risk within its limit: {by_risk}"] if by_risk else []
+    lines = (
+        [f"highest accepted risks, which keep the mean risk within its limit: {by_risk}"] if by_risk else []
+    )
     if session.without_threshold:
         names = first_names(session.without_threshold, MOST_NAMED)
         lines.append(
-            f"the limit of the mean risk caps each single risk of {names}: no threshold is "
-            "known that keeps the mean; finding one takes a file of 60 items with such a value, or "
+            f"the limit of the mean risk caps each single risk of {names}: no threshold that keeps the "
+            "mean is known yet. To find one, use a file with 60 items or more that have such a value, or "
             f"{_calibration_hint(session)}"
         )
     return lines

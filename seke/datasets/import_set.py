@@ -137,7 +137,7 @@ def _above(folder: Path, output: Path) -> PurePosixPath:
         raise SekeError(f"{output}: unknown ending; allowed are {', '.join(ENDINGS)}")
     inside, home = folder.resolve(), output.parent.resolve()
     if output.is_file() and not is_manifest(output):
-        raise SekeError(f"{output}: is there already and is no manifest; name another file")
+        raise SekeError(f"{output}: exists already and is not a manifest; name another file")
     if not inside.is_relative_to(home):
         raise SekeError(
             f"{output}: a manifest's paths do not leave its own folder; write it to "

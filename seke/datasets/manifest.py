@@ -1,4 +1,4 @@
-"""Images named on the command line -> items: name, file, group, box and labels.
+"""Images named on the command line -> items with name, file, group, box and labels.
 
 An argument is a picture, a folder (all pictures below it), a pattern with * or ?, or a manifest: a table with
 a column `path`, and any of `item`, `group`, `source` (the set it is of), `left top width height` (the face's

@@ -75,7 +75,7 @@ class ExportSettings:
         ):
             for name in given:
                 if name not in allowed:
-                    raise SekeError(f"{option}: {name!r} is none{did_you_mean(name, allowed)}")
+                    raise SekeError(f"{option}: {name!r} is not known{did_you_mean(name, allowed)}")
             if len(set(given)) < len(given) or not given:
                 raise SekeError(f"{option}: {', '.join(given) or 'nothing'}; name each once")
         if self.balance is not None and not self.balance >= 1:
@@ -148,21 +148,19 @@ def _check_output(folder: Path) -> None:
     if folder.is_dir() and not any(folder.iterdir()):
         return
     if folder.exists() or folder.is_symlink():
-        raise SekeError(f"{folder}: is there already; name another folder, or take it away")
+        raise SekeError(f"{folder}: exists already; name another folder, or remove it")
     if not folder.parent.is_dir():
         raise SekeError(f"{folder}: its folder does not exist")
 
 
 def _check_base(run: RunFolder, base: Knowledge) -> None:
     if set(base.levels) != LEVELS:
-        raise SekeError(
-            f"{base.name} has not the levels {', '.join(sorted(LEVELS))}, which exports are about"
-        )
+        raise SekeError(f"{base.name} lacks the levels of exports: {', '.join(sorted(LEVELS))}")
     base_name = f"{base.name} {base.digest}"
     if run.facts["knowledge"] != base_name:
         made_with = run.facts["knowledge"]
         raise SekeError(
-            f"{run.folder}: was made with knowledge {made_with}, this is {base_name}; name its own: -k"
+            f"{run.folder}: was made with knowledge {made_with}, this is {base_name}; name its base with -k"
         )
 
 
@@ -209,12 +207,12 @@ class _RunExport:
 
     def _nothing_message(self) -> str:
         """Return the message for a run that has nothing to export."""
-        message = f"{self.run.folder}: nothing is accepted that {', '.join(self.settings.tasks)} could tell"
+        message = f"{self.run.folder}: no accepted value can be exported for {', '.join(self.settings.tasks)}"
         uncalibrated = sum(count for reason, count in self.withheld.items() if reason != "inferred")
         if uncalibrated:
             message += (
                 f"; {uncalibrated:,} values are accepted on numbers that were not calibrated for them: "
-                "calibrate with gold (seke calibrate), or export them so with --uncalibrated"
+                "calibrate with gold (seke calibrate), or export them anyway with --uncalibrated"
             )
         return message
 
@@ -361,23 +359,23 @@ class _RunExport:
 
     def _warnings(self, assignment: SplitAssignment, numbers: tuple[str, ...]) -> Iterator[str]:
         if not self.run.summary["finished"]:
-            yield "the run is not finished; what is not settled yet may come to other labels"
+            yield "the run is not finished; items that are not settled may still get other labels"
         uncalibrated = sum(count for reason, count in self.withheld.items() if reason != "inferred")
         if uncalibrated:
             yield (
-                f"{uncalibrated:,} accepted values rest on numbers that were not calibrated for them, and "
-                "are left out; --uncalibrated takes them in, and seke calibrate makes them good"
+                f"{uncalibrated:,} accepted values are left out, since they rest on numbers that were not "
+                "calibrated for them; --uncalibrated exports them, seke calibrate calibrates the numbers"
             )
         if assignment.contradicting:
             names = _some(assignment.contradicting)
             yield f"{len(assignment.contradicting):,} pictures recur with another expression: {names}"
         lacking = [name for name in self.base.intervals if name not in numbers]
         if lacking and "imagefolder" in self.settings.formats:
-            yield f"metadata.jsonl is without {' and '.join(lacking)}, of which some split has no value"
+            yield f"metadata.jsonl lacks {' and '.join(lacking)}, since some split has no value of it"
         unsaid = sorted({source for source in self.tally.sources if source not in self.licences})
         if self.licences and unsaid:
             names = ", ".join(source or "pictures without a source" for source in unsaid)
-            yield f"--sources says nothing of {names}"
+            yield f"--sources does not name {names}"
 
     def _facts(self, rows: Mapping[str, int], assignment: SplitAssignment) -> Record:
         """Return what export.json says."""

@@ -1,4 +1,4 @@
-"""Files that commands write: whole, or not there."""
+"""Writing files so that they are either complete or not there at all."""
 
 from __future__ import annotations
 

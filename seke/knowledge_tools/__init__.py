@@ -1,1 +1,1 @@
-"""The knowledge workbench: what is done to a knowledge base itself, without samples or beside them."""
+"""The knowledge workbench: commands that check, show, compare, draw and rewrite knowledge bases."""

@@ -36,11 +36,11 @@ DIGITS = 6
 NEARLY = 0.02
 # Limits nearer than this are the same, as the language writes so many decimals.
 SAME = 1e-9
-# What is lost of a fit where something was changed since.
+# The effect on a fit when a section was changed after it.
 LOST = {
-    "observers": "nothing that these tell counts as calibrated",
-    "questions": "answers to these count as another design",
-    "limits": "their thresholds hold no more",
+    "observers": "their answers no longer count as calibrated",
+    "questions": "answers to them count as another design",
+    "limits": "their thresholds no longer hold",
 }
 
 
@@ -284,7 +284,7 @@ def _rule_lines(facts: Mapping[str, Any]) -> list[str]:
     unlisted = len(rules) - len(shown)
     return [
         "",
-        "Rules: P(if), declared confidence, compiled P(then | if), and what the tables alone allow",
+        "Rules: P(if), declared confidence, compiled P(then | if), and its range with the tables alone",
         *table_lines(header, rows),
         *([f"  ... and {unlisted} more; --json has all"] if unlisted else []),
     ]
@@ -299,7 +299,9 @@ def _pair_lines(facts: Mapping[str, Any]) -> list[str]:
         (" / ".join(pair["states"]), *(f"{pair['error'][question]:.2f}" for question in questions))
         for pair in pairs
     ]
-    head = "Hardest to tell apart: how often the likelier of two is wrong after one answer (guessing: 0.50)"
+    head = (
+        "Hardest to tell apart: how often the likelier of the two is wrong after one answer (guessing: 0.50)"
+    )
     return ["", head, *table_lines(("", *questions), rows)]
 
 
@@ -316,11 +318,11 @@ def _dependence_lines(facts: Mapping[str, Any]) -> list[str]:
             f"family {observer['family']} {observer['family_follows']:.2f}" if observer["family"] else "",
             ""
             if observer["follows"] - observer["reading"] < NEARLY
-            else f"declared {observer['follows']:g}, but a reading carries over {observer['carry']:g}",
+            else f"declared {observer['follows']:g}, but limited by carry {observer['carry']:g}",
         )
         for observer in observers
     ]
-    head = "Observers err together: how often a reading follows what all of them see in an item"
+    head = "Observers err together: how often a reading follows the appearance that all of them see"
     return ["", head, *table_lines((), rows)]
 
 
@@ -332,7 +334,7 @@ def _fit_lines(facts: Mapping[str, Any]) -> list[str]:
             f"  changed since: {section} {', '.join(names)}; {LOST[section]}"
             for section, names in fit["changed"].items()
         ]
-        lines += ["  as it was fitted"] * (not fit["changed"])
+        lines += ["  unchanged since"] * (not fit["changed"])
     return lines
 
 

@@ -240,7 +240,7 @@ def at_revision(path: str | Path, revision: str) -> Iterator[tuple[Knowledge, st
         engine.SekeError: a path outside a repository, or a revision that it does not have.
     """
     if not revision or revision.startswith("-"):
-        raise SekeError(f"--rev: {revision!r} is no revision")
+        raise SekeError(f"--rev: {revision!r} is not a revision")
     named = str(path) == SHIPPED and not Path(path).exists()
     here = (shipped_folder() if named else Path(path)).resolve()
     top = Path(_git(here, "rev-parse", "--show-toplevel").decode().rstrip("\n"))
@@ -266,7 +266,7 @@ def _git(path: Path, *command: str) -> bytes:
     try:
         done = subprocess.run(["git", "-C", str(folder), *command], capture_output=True, check=True)
     except FileNotFoundError:
-        raise SekeError("git is not installed, so that there are no revisions to compare with") from None
+        raise SekeError("git is not installed, so there are no revisions to compare with") from None
     except subprocess.CalledProcessError as error:
         stderr = error.stderr.decode(errors="replace").strip().removeprefix("fatal: ")
         raise SekeError(f"{path}: git: {stderr}") from None
@@ -307,7 +307,7 @@ def _change_text(change: Facts) -> str:
             return f"the same value, {new['source']} with another note"
         return f"the same value, source {old['source']} -> {new['source']}"
     if change["kind"] == "prose":
-        return "another text"
+        return "text changed"
     return f"{_cut(old['text'], 40)} -> {_cut(new['text'], 40)}"
 
 
@@ -332,18 +332,18 @@ def _effect_lines(facts: Mapping[str, Any]) -> Iterator[str]:
         for reason in because:
             yield f"  {reason['alone']} because of {reason['change']} alone"
         if changed and not because:
-            yield "  no single change brings about any of them alone"
+            yield "  no single change causes any of them alone"
     blocked = [reason["change"] for reason in facts["because"] if reason["alone"] is None]
     if blocked:
         yield f"  not tried alone, since they need other changes: {', '.join(blocked)}"
     if facts["levels"]:
         levels = ", ".join(f"{name} {number}" for name, number in facts["levels"].items())
-        yield f"Decided otherwise: {levels}"
+        yield f"Decisions that differ, by level: {levels}"
     largest = facts["largest"]
     if not largest:
-        yield "No posterior moves noticeably."
+        yield f"No posterior changes by {NOTICEABLE:g} or more."
         return
-    yield f"{count(len(largest), 'posterior')} move by {NOTICEABLE:g} or more; the largest"
+    yield f"{count(len(largest), 'posterior')} change by {NOTICEABLE:g} or more; the largest changes"
     rows = [
         (
             posterior["item"],

@@ -24,8 +24,8 @@ OLD = ".old"
 # Overlays that extend one another; a base is read no further either (engine/language/overlay.py).
 LONGEST_CHAIN = 8
 UNRECORDED = (
-    "it holds numbers of a fit without a record of that fit (section `fits`), so nothing of it counts as "
-    "calibrated; a new seke calibrate writes the record"
+    "it has numbers of a fit but no record of that fit (section `fits`), so its numbers do not count as "
+    "calibrated; run seke calibrate again to get the record"
 )
 
 
@@ -130,15 +130,15 @@ def _check_new(path: Path, target: Path) -> None:
     """Refuse a place that exists, or would be read with the overlay."""
     if path.is_dir():
         if target.exists():
-            raise SekeError(f"{target}: is there already; name a new folder, or --in-place")
+            raise SekeError(f"{target}: exists already; name a new folder, or --in-place")
         if not target.parent.is_dir():
-            raise SekeError(f"{target}: the folder that it would stand in does not exist")
+            raise SekeError(f"{target}: its parent folder does not exist")
         if target.resolve().is_relative_to(path.resolve()):
             raise SekeError(f"{target}: lies in {path} and would be read with it; name another")
         return
     check_target(target, ("yaml", "yml"))
     if target.is_file():
-        raise SekeError(f"{target}: is there already; name a new file, or --in-place")
+        raise SekeError(f"{target}: exists already; name a new file, or --in-place")
 
 
 def _write_anew(migration: Migration, path: Path, target: Path) -> list[str]:
@@ -160,7 +160,7 @@ def _write_over(migration: Migration) -> tuple[list[str], list[str]]:
     places = {file: file.with_name(file.name + OLD) for file in changed}
     for place in places.values():
         if place.exists():
-            raise SekeError(f"{place}: is there already; move it away, so that no old text is lost")
+            raise SekeError(f"{place}: exists already; move it away, so that no old text is lost")
     begun: list[Path] = []
     try:
         for file, (old, _) in changed.items():
@@ -183,7 +183,7 @@ def _advice(migration: Migration, path: Path) -> list[str]:
     if migration.unrecorded:
         advice.append(UNRECORDED)
     advice += [
-        f"what it extends needs it, too: seke knowledge migrate {_shell_path(base)} --in-place"
+        f"its base needs migration, too: seke knowledge migrate {_shell_path(base)} --in-place"
         for base in _bases_to_migrate(migration.base)
     ]
     return advice
@@ -217,12 +217,12 @@ def _lines(facts: Mapping[str, Any]) -> list[str]:
     changes = facts["changes"]
     lines = [
         f"{change['place']}: {change['path']}: "
-        + (f"{change['old']} -> {change['new']}" if change["new"] else "taken out")
+        + (f"{change['old']} -> {change['new']}" if change["new"] else "removed")
         + f"; {change['reason']}"
         for change in changes
     ]
     if changes:
         lines.append(f"{facts['overlay']}: {count(len(changes), 'change')}")
     else:
-        lines.append(f"{facts['overlay']}: needs nothing; it is written as this version reads it")
-    return [*lines, *facts["advice"], *(f"{place}: has the old text" for place in facts["kept"])]
+        lines.append(f"{facts['overlay']}: needs no change; this version reads it as it is")
+    return [*lines, *facts["advice"], *(f"{place}: keeps the old text" for place in facts["kept"])]

@@ -51,7 +51,7 @@ def new(folder: Path, base: str = "shipped", matrix: Matrix | None = None) -> tu
         engine.SekeError: a folder that is there already, or a table that does not fit the base.
     """
     if folder.exists():
-        raise SekeError(f"{folder}: is there already; name a new folder")
+        raise SekeError(f"{folder}: exists already; name a new folder")
     knowledge = read_knowledge(base)
     cells = _cells(matrix, knowledge) if matrix else ""
     files = {

@@ -175,15 +175,15 @@ def _lines(facts: Mapping[str, Any]) -> list[str]:
     shown = _numbers_to_show(numbers)
     single = len(items) == 1
     if single:
-        head = f"{items[0]}: what is decided about {about} is right with p {facts['probability'][0]:.3f}"
+        head = f"{items[0]}: the decision about {about} is right with p {facts['probability'][0]:.3f}"
         head += f"; accepted from {facts['threshold']:.3f}" if facts["threshold"] is not None else ""
         header = ["", "is", "p per 0.1", "flips at", ""]
     else:
         of = f" of {facts['of']}" if facts["of"] > len(items) else ""
-        head = f"{len(items)}{of} items: what would move the probability p that {about} is decided right"
+        head = f"{len(items)}{of} items: numbers that move p, the probability that {about} is decided right"
         header = ["", "is", "p per 0.1", "most", "of item", "flips", ""]
     if not shown:
-        return [head, "  No number has a say."]
+        return [head, "  No number has an effect."]
     rows = []
     for number in shown:
         row = [number["path"] + (" *" if number["shared"] else ""), f"{number['value']:g}"]
@@ -198,7 +198,11 @@ def _lines(facts: Mapping[str, Any]) -> list[str]:
                 str(number["flips"]),
             ]
         rows.append((*row, f"{number['place']}, {number['source']}"))
-    end = f"{count(len(numbers), 'number')} asked, p to first order"
+    end = f"{count(len(numbers), 'number')} tested, p to first order"
     end += ", flips compiled and inferred anew" if single else ""
-    end += "; * the others of its distribution make room" if any(number["shared"] for number in shown) else ""
+    end += (
+        "; * the other numbers of its distribution are rescaled"
+        if any(number["shared"] for number in shown)
+        else ""
+    )
     return [head, *table_lines(header, rows), end]

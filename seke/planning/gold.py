@@ -31,10 +31,10 @@ def calibrate_on_gold(
     from seke.calibration.calibrate import calibrate
 
     if count < 1:
-        raise SekeError(f"gold: {count} items; calibrate on one at least")
+        raise SekeError(f"gold: {count} items; allowed is 1 or more")
     base, asked = session.knowledge, session.first
     if asked is None:
-        raise SekeError(f"the policy of {base.name} asks nothing, so gold would tell it nothing")
+        raise SekeError(f"the policy of {base.name} asks nothing, so there is nothing to calibrate")
     policy = base.policy
     observers = [name for name in made_up["observers"] or (policy.ask,) if not is_person(base, name)]
     answering = {**made_up, "observers": observers, "questions": [asked.question], "draws": GOLD_DRAWS}

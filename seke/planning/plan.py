@@ -88,11 +88,11 @@ class Variants:
         if items < 1:
             raise SekeError(f"items is {items}; allowed is 1 or more")
         if not all(0 < factor <= 1000 for factor in self.limits):
-            raise SekeError("limits: a factor of the policy's limits is more than 0 and at most 1000")
+            raise SekeError("limits: a factor must be more than 0 and at most 1000")
         if not all(1 <= count <= 1000 for count in (*self.budgets, *self.fixed)):
-            raise SekeError("a budget, or how often all are asked, is a whole number from 1 to 1000")
+            raise SekeError("budgets and fixed numbers of answers are whole numbers from 1 to 1000")
         if not self.limits and not self.fixed and not self.gold:
-            raise SekeError("nothing to plan: give a factor of the limits, how often all are asked, or gold")
+            raise SekeError("nothing to plan: give limits, fixed or gold")
         for name in self.gold_variables:
             _check("variable", name, base.variables)
 
@@ -293,7 +293,7 @@ def worth_of_gold(knowledge: Knowledge, population: str | None = None, seed: int
     root = knowledge.root
     first = Session.open(knowledge, population, seed).asking().first
     if first is None or root not in knowledge.questions[first.question].variables:
-        raise SekeError(f"what the policy of {knowledge.name} asks first tells nothing of {root}")
+        raise SekeError(f"the first question of the policy of {knowledge.name} says nothing about {root}")
     options = {"limits": (1.0,), "fixed": (), "gold": QUICK_GOLD, "gold_variables": (root,)}
     quick_plan = plan(knowledge, QUICK_ITEMS, population=population, seed=seed, **options)  # type: ignore[arg-type]
     (level,) = (name for name, members in knowledge.levels.items() if root in members)
@@ -327,7 +327,7 @@ def _with_observers(base: Knowledge, observers: Sequence[str]) -> Knowledge:
             raise SekeError(f"{name} cannot be asked: it is not `askable`")
     if not observers:
         if not base.policy.ask:
-            raise SekeError(f"the policy of {base.name} asks nobody; name an observer")
+            raise SekeError(f"the policy of {base.name} asks no observer; name one")
         return base
     further = tuple(dict.fromkeys(name for name in observers if name != observers[0]))
     return replace(base, policy=replace(base.policy, ask=observers[0], others=further))
@@ -338,9 +338,11 @@ def _check_fixed(base: Knowledge, question: str) -> None:
     _check("question", question, base.questions)
     declared = base.questions[question]
     if declared.about_one:
-        raise SekeError(f"{question} is about one variable; name a question that is asked of all alike")
+        raise SekeError(
+            f"{question} is about one variable at a time; name a question that is the same for all items"
+        )
     if not set(declared.variables) & set(base.observers[base.policy.ask].instruments):
-        raise SekeError(f"{base.policy.ask} answers nothing of what {question} reports")
+        raise SekeError(f"{base.policy.ask} does not answer anything that {question} asks for")
 
 
 def gold_of(base: Knowledge, truth: Mapping[str, Ints], rng: np.random.Generator) -> Gold:

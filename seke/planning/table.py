@@ -21,7 +21,7 @@ WITH_REASONS, WITH_QUESTIONS = 100, 118
 
 
 def show(plan: Plan, console: Console) -> None:
-    """Print what becomes of the items under each setting, and below it what all would cost."""
+    """Print the figures of each setting, the ceiling, and the totals of a whole data set."""
     heads = ["setting", "calls (5-95 %)", "cost", "level", "accepted", "wrong (95 %)", "stated"]
     heads += ["rejected"] * (console.width >= WITH_REASONS) + ["asked"] * (console.width >= WITH_QUESTIONS)
     rows: list[tuple[str, ...]] = []
@@ -32,7 +32,7 @@ def show(plan: Plan, console: Console) -> None:
         f"{level.replace('_', ' ')} {percent(part)}" for level, part in plan.about["ceiling"].items()
     )
     observers = " and ".join(plan.about["observers"])
-    console.print(f"\nendless answers of {observers}, as the base has them, would get accepted: {shares}")
+    console.print(f"\naccepted with endless answers of {observers}, if they are as declared: {shares}")
     for name in plan.rows[0].get("people", ()):
         waits = ", ".join(f"{row['setting']} {percent(row['people'][name])}" for row in plan.rows)
         console.print(f"items that would wait for {name}: {waits}")

@@ -1,4 +1,4 @@
-"""What accepted values rest on, which values were only inferred, and how the policy's limits are kept."""
+"""The section on the bases of accepted values, values that were only inferred, and the policy's limits."""
 
 from __future__ import annotations
 

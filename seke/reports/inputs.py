@@ -103,8 +103,8 @@ def read_inputs(
         item_samples = _read_samples(table, samples, base, []) if samples else None
         if not samples:
             missing.append(
-                "only posterior records are at hand: what was answered, readings, steps and observers are "
-                "not known (add --samples)"
+                "only posterior records are given, so answers, readings, steps and observers are not known "
+                "(add --samples)"
             )
     faces: dict[str, Face] = {}
     if pictures and images:
@@ -126,7 +126,7 @@ def _read_samples(
     if (table_row < 0).any():
         item = samples.items[int(np.flatnonzero(table_row < 0)[0])]
         raise SekeError(
-            f"{paths[0]}: item {item[:80]!r} has no record in {table.path}; name the samples behind it"
+            f"{paths[0]}: item {item[:80]!r} has no record in {table.path}; name the samples of these records"
         )
     rank, when, price = _arrival(samples, course)
     sorted_samples = np.lexsort((samples.place, rank, table_row[samples.item]))
@@ -176,6 +176,8 @@ def _faces_of_files(images: Sequence[str | Path], base: Knowledge, table: Record
         raise SekeError(f"--images: {error}") from None
     kept = {item.name: (item.path, item.box) for item in items if item.name in table.rows}
     if not kept:
-        message = "none of these pictures is of an item of the records"
-        warnings.warn(f"--images: {message} (their names are the files' names without ending)", stacklevel=3)
+        message = "none of these pictures belongs to an item of the records"
+        warnings.warn(
+            f"--images: {message} (an item has the name of its file without the ending)", stacklevel=3
+        )
     return kept

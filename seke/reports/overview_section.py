@@ -87,10 +87,14 @@ def cost_unit(item_samples: ItemSamples | None) -> str:
 
 
 def _reasons(table: RecordTable) -> Facts:
-    """Return decision -> [reason, items]; a reason is cut before the names of what is open."""
+    """Return decision -> [reason, items], the most frequent first, ties in order of first appearance.
+
+    A reason is cut at its colon, before the names of open levels.
+    """
     counts_by_decision: dict[str, Counter[str]] = {name: Counter() for name in DECISIONS}
     for decision, reasons in zip(table.decision.tolist(), table.reasons, strict=True):
-        counts_by_decision[DECISIONS[decision]].update({reason.partition(":")[0][:60] for reason in reasons})
+        heads = dict.fromkeys((reason.partition(":")[0][:60] for reason in reasons), 1)
+        counts_by_decision[DECISIONS[decision]].update(heads)
     return {name: counts.most_common(12) for name, counts in counts_by_decision.items()}
 
 
@@ -213,7 +217,7 @@ def _classes(table: RecordTable, gold: Gold | None) -> list[Facts]:
 
 
 def _guarantee(inputs: ReportInputs) -> Facts:
-    """Return the guarantee with its certificates, or why there is none."""
+    """Return the guarantee with its certificates, or the reason why there is none."""
     base = inputs.base
     promise = base.guarantee
     if promise is None:

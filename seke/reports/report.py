@@ -119,7 +119,7 @@ def report(
     images_shown = content.thumbnails(most_thumbnails)
     facts["pictures"] = sum(image is not None for image in images_shown)
     if images_shown and not facts["pictures"]:
-        facts["missing"].append("the pictures are not where they were (--images names their new place)")
+        facts["missing"].append("the pictures have moved (name their new place with --images)")
     blocks = [json_block("facts", facts), *content.blocks(), *pictures("pictures", images_shown)]
     about = facts["base"]["made_with"] + (f"; population {inputs.population}" if inputs.population else "")
     page = report_page(Path(source).name or str(source), about, blocks)
@@ -188,7 +188,7 @@ def _check(inputs: ReportInputs, contributions: SampleContributions) -> None:
     item = int(difference.argmax())
     if difference[item] > SLACK:
         raise SekeError(
-            f"{inputs.table.path}: these samples do not lead to these records under population "
+            f"{inputs.table.path}: these samples give other posteriors than the records, under population "
             f"{inputs.population} (item {inputs.table.items[item][:80]!r}: P({inputs.base.root}) differs by "
             f"{difference[item]:.2g}); name the samples, the --population and the base (-k) that they were "
             "inferred with"

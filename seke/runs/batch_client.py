@@ -168,7 +168,7 @@ class Batches(BatchServer):
             identity = await self.retry_or_end(lambda: self.find_batch(name))
         if identity is None:
             await self._fail_lines(
-                memory, sent, Failure(0, "its batch was never begun", paid=False, retried=False)
+                memory, sent, Failure(0, "its batch was never started", paid=False, retried=False)
             )
             await memory.over(name)
         else:
@@ -275,9 +275,9 @@ class Batches(BatchServer):
         except openai.NotFoundError:
             await self._fail_lines(memory, sent, Failure(404, "no batches", paid=False, retried=False))
             await memory.over(name)
-            raise FatalError(f"{self.where}: this server takes no batches; ask without --batch") from None
+            raise FatalError(f"{self.where}: this server has no batches; ask without --batch") from None
         except (FatalError, UnansweredError, RetryableError) as error:
-            problem = f"the batch could not be begun: {error}"
+            problem = f"the batch could not be started: {error}"
             if attempts > 1 or (attempts and isinstance(error, RetryableError)):
                 # It may exist all the same: whoever starts again looks for it.
                 raise FatalError(f"{self.where}: {problem}; start again later") from None
@@ -334,7 +334,7 @@ class Batches(BatchServer):
                         size = 0
         except BodyError as error:
             # To read it once more would not help: what it has no result of is accounted for as such.
-            self.tell(f"{self.where}: file {file} of results is not read on: {error}")
+            self.tell(f"{self.where}: file {file} of results cannot be read further: {error}")
         finally:
             await keep()
 
@@ -402,6 +402,6 @@ def fit_together(model: object, ledger: Ledger) -> None:
     """
     batches = isinstance(model, Batches)
     if ledger.batches() and not batches:
-        raise SekeError(f"{ledger.folder}: batches are on their way; go on with --batch")
+        raise SekeError(f"{ledger.folder}: batches are still open; continue with --batch")
     # A batch leaves when all its lines are told; they cannot wait for one another.
     ledger.patient = not batches

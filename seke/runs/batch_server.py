@@ -1,4 +1,4 @@
-"""Files and batches at a server of OpenAI's Batch API: what it is asked, and what its files hold."""
+"""Requests to a server of OpenAI's Batch API about files and batches, and the contents of result files."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class BatchServer(Endpoint):
                 in_vain += 1
                 if in_vain >= MOST_TRIES:
                     raise FatalError(
-                        f"{self.where}: no word of batch {identity} ({error}); start again later"
+                        f"{self.where}: batch {identity} is not reported ({error}); start again later"
                     ) from None
             await asyncio.sleep(self.poll)
 

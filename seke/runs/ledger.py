@@ -256,14 +256,14 @@ class Ledger:
         """Note a request before it leaves; see `messages.Journal`."""
         worst = worst_price or 0.0
         if self.max_cost is not None and worst_price is None:
-            raise OutOfMoneyError("--max-cost cannot be kept: no price is known of what is asked")
+            raise OutOfMoneyError("--max-cost needs prices: none is known for this request")
         while self.patient and self._calls and self._exceeds_max_cost(worst):
             self._waiting.append(asyncio.get_running_loop().create_future())
             await self._waiting[-1]
         if self._exceeds_max_cost(worst):
             raise OutOfMoneyError(
-                f"the next request could pass --max-cost {self.max_cost:g}: {self._spent:.4f} USD are spent, "
-                f"may have been, or are on their way, and it can cost {worst:.4f}"
+                f"the next request could exceed --max-cost {self.max_cost:g}: it can cost {worst:.4f} USD, "
+                f"and {self._spent:.4f} USD are spent, perhaps spent, or being spent"
             )
         self._spent += worst
         number, self._next = self._next, self._next + 1
@@ -564,7 +564,7 @@ class _Lock:
             self._file.close()
             process = f" (process {process_id})" if process_id else ""
             raise SekeError(
-                f"{path.parent}: another process is at this run{process}; wait for it or end it"
+                f"{path.parent}: another process uses this run{process}; wait for it or end it"
             ) from None
         self._file.truncate(0)
         self._file.write(str(os.getpid()))
@@ -610,8 +610,8 @@ def _ledger_error(error: Exception, folder: Path) -> SekeError:
         return error
     if "full" in str(error):
         return SekeError(
-            f"{folder}: the disk is full. What was kept stays, what was on its way counts as possibly paid; "
-            "make room and start again"
+            f"{folder}: the disk is full. Stored answers are safe; open requests count as possibly paid. "
+            "Make room and start again"
         )
     return SekeError(f"{folder / NAME}: cannot be used ({error})")
 

@@ -74,8 +74,8 @@ class RunFolder:
         for name in (POSTERIORS, SUMMARY, ITEMS):
             if not (folder / name).is_file():
                 raise SekeError(
-                    f"{folder}: has no {name}; give the same `seke annotate` command once more, which asks "
-                    "nothing again and writes it"
+                    f"{folder}: has no {name}; give the same `seke annotate` command again: it writes the "
+                    "file and repeats no request"
                 )
         try:
             summary = msgspec.json.decode((folder / SUMMARY).read_bytes())

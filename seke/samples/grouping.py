@@ -150,7 +150,7 @@ def _open_items(
             find = database.execute("SELECT file, line FROM closed WHERE item = ?", (name,))
             file, line = find.fetchone()
             raise AnswerError(
-                f"{prefixes[row['file']]}{row['line']}: item: {name!r} was closed already,"
-                f" though the samples are said to be sorted; it began at {prefixes[file]}{line}"
+                f"{prefixes[row['file']]}{row['line']}: item: {name!r} appears again after other items,"
+                f" but --sorted needs the samples of an item together; it began at {prefixes[file]}{line}"
             ) from None
     return sheet.items[int(item[-1])]

@@ -1,4 +1,4 @@
-"""The share that could be accepted at all: with endless answers of the observers that the policy asks.
+"""The ceiling: the share of values that would be accepted with endless answers of the policy's observers.
 
 Answers of one observer say ever less: what it has settled on about an item stays what it is. So tables that
 were declared, and not measured, put a ceiling on what a policy can accept, whatever is paid.

@@ -59,7 +59,7 @@ class Replay:
             reasons[self.answers.items[i]] = (
                 f"{surplus} answer{'s' * (surplus > 1)} that the policy would not have asked for"
                 if surplus
-                else "fewer answers at a time than the policy asks for"
+                else "fewer answers per request than the policy asks for"
             )
         return reasons
 
@@ -117,8 +117,8 @@ def mark_off_policy(
     sources: list[Any] = [samples] if isinstance(samples, str | Path) else list(samples)
     if "-" in sources:
         raise SekeError(
-            "<stdin>: the base's guarantee is of items that its policy asks, and to see whether these "
-            "are samples are read twice; give a file"
+            "<stdin>: the base's guarantee is about items that its policy asks; to check that, samples are "
+            "read twice, so give a file"
         )
     replayed = replay(session, single_samples(sources, session.knowledge))
     return replace(session, off_policy=replayed.off_policy())

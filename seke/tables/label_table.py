@@ -1,4 +1,4 @@
-"""Label tables: what is known of items already, as gold for a fit, a certificate or a score.
+"""Label tables: known values of items, as gold for a fit, a certificate or a score.
 
     item,expression,valence,arousal,AU1,AU2
     face-0017,happiness,0.6,0.2,0,
@@ -217,7 +217,7 @@ class LabelTableBuilder:
         for column in self.further:
             if column in (ITEM, *variables):
                 what = "the item" if column == ITEM else "a variable"
-                raise AnswerError(f"{column}: is no column of groups: it is {what}")
+                raise AnswerError(f"{column}: cannot name the groups: it is {what}")
         self.outcomes = outcomes or {}
         self.columns = {name: _LabelColumn(variable, self.outcomes) for name, variable in variables.items()}
         self.allowed = {ITEM, *BESIDE, *variables, *self.further}

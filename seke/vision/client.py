@@ -89,7 +89,7 @@ class Endpoint:
         if not self._key and not local:
             raise FatalError(f"there is no key: put it in the environment variable {key_from}")
         if not (self._key.isascii() and self._key.isprintable()):
-            raise FatalError(f"what is in the environment variable {key_from} is no key")
+            raise FatalError(f"the environment variable {key_from} does not hold a valid key")
         # Pictures go where the user said and nowhere else, whatever a server would have.
         connections = type(openai.DEFAULT_CONNECTION_LIMITS)(max_keepalive_connections=max(concurrency, 20))
         http = openai.DefaultAsyncHttpxClient(
@@ -205,7 +205,7 @@ class Endpoint:
             if (
                 self._consecutive_failures >= MOST_FAILURES and not self._answered
             ) or self._consecutive_failures >= 4 * MOST_FAILURES:
-                raise FatalError(f"{self.where}: the server does not answer any more ({error})") from None
+                raise FatalError(f"{self.where}: the server no longer answers ({error})") from None
             raise UnansweredError(str(error)) from None
         self._answered, self._consecutive_failures = self._answered + 1, 0
         return reply.choices
@@ -243,7 +243,7 @@ class Endpoint:
                 async with asyncio.timeout(self.deadline):
                     body = await self._post(call, draws, dialect)
             except asyncio.CancelledError:
-                lost = Failure(0, "stopped while it was on its way", paid=True, retried=False)
+                lost = Failure(0, "stopped while the request was open", paid=True, retried=False)
                 await asyncio.shield(journal.failed(number, lost))
                 raise
             except Exception as error:
@@ -385,7 +385,7 @@ class Endpoint:
         elif code == 404:
             reason = f"no model is called {self.settings.model!r}, or no such address"
         else:
-            reason = "give the address where the server is now as --base-url"
+            reason = "the server has moved; give its new address as --base-url"
         return FatalError(f"{self.where}: {reason} ({message})")
 
 

@@ -1,4 +1,4 @@
-"""What can go wrong with a vision model.
+"""The exceptions of clients of vision models.
 
 SekeError
 └── FatalError                 no further call can be answered: the run stops

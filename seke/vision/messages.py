@@ -111,7 +111,7 @@ class Reply:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why one request on its way brought nothing.
+    """The reason why a request that was sent brought no answer.
 
     code: HTTP status, or 0 where there was none. paid: whether the server may charge for it all the same (a
     connection that broke after the request had left). retried: whether the same is asked again.

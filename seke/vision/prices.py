@@ -78,7 +78,7 @@ def read_prices(path: Path, model: str) -> Prices:
             raise SekeError(f"{place}: {name} is missing")
     source = fields.pop("source", top.get("source"))
     if source is None or not str(source.value).strip():
-        raise SekeError(f"{place}: no source; say where these prices stand, and of which day they are")
+        raise SekeError(f"{place}: no source; state where these prices are from, and their date")
     return Prices(**{name: _number(path, name, node) for name, node in fields.items()})
 
 

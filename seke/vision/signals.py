@@ -25,7 +25,7 @@ def interrupts(stopping: asyncio.Event, tell: Callable[[str], None]) -> Iterator
         if stopping.is_set() and task is not None:
             task.cancel()
         stopping.set()
-        tell("stopping: what is on its way still comes in; once more to stop at once")
+        tell("stopping after the open requests are answered; press Ctrl-C again to stop at once")
 
     with suppress(NotImplementedError, RuntimeError, ValueError):
         for signal_number in SIGNALS:

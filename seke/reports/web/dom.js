@@ -37,7 +37,7 @@ const named = (name) => name === "binary" ? "action units together" : name.repla
 const titled = (name) => named(name).replace(/^./, (sign) => sign.toUpperCase());
 
 // What is accepted on numbers that were not calibrated has an asterisk, and half a dot where the word has no room.
-const UNCALIBRATED = "accepted on numbers that were declared, or calibrated for another design";
+const UNCALIBRATED = "accepted on declared numbers, or on numbers calibrated for another design";
 const badge = (decision, uncalibrated = false) => make("span", {class: `badge role-${decision}${uncalibrated ? " uncalibrated" : ""}`,
   title: uncalibrated && UNCALIBRATED}, make("span", {}, decision + (uncalibrated ? "*" : "")));
 const uncalibratedLegend = () => make("p", {class: "muted"}, `* ${UNCALIBRATED}`);

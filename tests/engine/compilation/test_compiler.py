@@ -423,7 +423,7 @@ def test_a_base_too_wide_is_refused_quickly_and_says_what_makes_it_so():
         compile_network(replace(base, couplings=couplings, rules=(rule,)))
     assert time.perf_counter() - start < 5
     message = str(caught.value)
-    assert "too wide to compile: 30 things" in message
+    assert "too wide to compile: 30 variables" in message
     assert "couplings.c-b0-b1, " in message
     only_rules = tuple(
         pair_rule(f"{a} & {b}", c, 0.5, name=f"r-{a}-{b}", variables=base.variables)
@@ -439,7 +439,7 @@ def test_a_rule_that_is_too_wide_by_itself_is_refused():
     base = random_base(Shape(states=3, binaries=26, couplings=0, rules=0, seed=2))
     every = " & ".join(base.cells)
     rule = pair_rule(f"root == r0 & {every}", "root == r1 | b0", 0.9, name="all", variables=base.variables)
-    with pytest.raises(KnowledgeError, match=r"rules\.all: speaks of 26 things at once"):
+    with pytest.raises(KnowledgeError, match=r"rules\.all: is about 26 variables at once"):
         compile_network(replace(base, rules=(rule,)))
 
 

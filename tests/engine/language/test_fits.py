@@ -29,8 +29,8 @@ def test_a_limit_is_of_each_risk_or_of_their_mean(overlay_of, base_of):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{fault: {}}", "needs just one of `each`, the most of each risk, and `mean`, of their mean"),
-        ("{fault: {each: 0.1, mean: 0.1}}", "needs just one of `each`, the most of each risk"),
+        ("{fault: {}}", "needs either `each`, a limit of each risk, or `mean`, a limit of their mean"),
+        ("{fault: {each: 0.1, mean: 0.1}}", "needs either `each`, a limit of each risk"),
         ("{fault: {mean: 5}}", "is 5; allowed is 0.0001 to 0.9999; divide percentages by 100"),
         ("{fault: {men: 0.1}}", "unknown key; did you mean mean?"),
         ("{fault: [0.1]}", "must be a mapping, not a list"),
@@ -73,7 +73,7 @@ def test_other_numbers_of_the_policy_are_checked(overlay_of, text, message):
 
 
 def test_whoever_is_asked_looks(overlay_of):
-    with pytest.raises(KnowledgeError, match="the observer is askable; whoever is asked looks"):
+    with pytest.raises(KnowledgeError, match="the observer is askable; one that is asked has origin"):
         overlay_of("observers: {fitter: {origin: label}}\n")
 
 

@@ -163,8 +163,8 @@ def test_values_of_all_files_count_together(tmp_path: Path) -> None:
     for n in range(4):
         (tmp_path / f"{n}.yaml").write_text(f"x{n}: [{'a, ' * 99_000}a]\n")
     assert message_of(tmp_path, tmp_path).splitlines() == [
-        "2.yaml:1:5973: x2[1989]: is beyond the 200000 keys, values and lists that a base may have in all",
-        "3.yaml:1:1: is beyond the 200000 keys, values and lists that a base may have in all",
+        "2.yaml:1:5973: x2[1989]: exceeds the 200000 keys, values and lists that a base may have",
+        "3.yaml:1:1: exceeds the 200000 keys, values and lists that a base may have",
     ]
 
 
@@ -293,7 +293,7 @@ def test_a_conflict_in_bits_is_refused_and_says_what_it_is_now(
         overlay_of(f"policy: {{source: judgement, note: Old., conflict: {bits}}}\n")
     (fault,) = refused.value.faults
     assert fault.path == "policy.conflict"
-    assert fault.message.startswith(f"is {bits}; it is a probability now, no number of bits")
+    assert fault.message.startswith(f"is {bits}; it is now a probability, not a number of bits")
     assert "0.000001 to 0.5" in fault.message
     assert "`seke knowledge migrate`" in fault.message
 
@@ -402,7 +402,10 @@ def test_what_is_asked_first(
     ("first", "message"),
     [
         ("{question: lisen}", "policy.first.question: no question is called 'lisen'; did you mean listen?"),
-        ("{question: check}", "policy.first.question: check is about one variable; ask first about more"),
+        (
+            "{question: check}",
+            "policy.first.question: check is about one variable; the first question must be about several",
+        ),
         (
             "{question: walk, samples: 13, source: judgement, note: x}",
             "policy.first.samples: is 13; allowed is 1 to 12",
@@ -435,7 +438,7 @@ policy: {first: {question: lamp}, limits: {lamps: 0.1}, worth: {lamps: 1}, sourc
     with pytest.raises(KnowledgeError) as caught:
         overlay_of(lamp)
     messages = [f"{fault.path}: {fault.message}" for fault in caught.value.faults]
-    assert messages == ["policy.first.question: fitter answers nothing of what lamp reports"]
+    assert messages == ["policy.first.question: fitter does not answer anything that lamp asks for"]
 
 
 def test_reading_types(overlay_of: Callable[..., Knowledge], names: Names) -> None:

@@ -48,7 +48,7 @@ def test_the_overlay_is_used_as_knowledge(folder, calibrated):
 
 def test_the_summary_says_what_moved_and_what_cannot_be_told(calibrated):
     summary = calibrated.output
-    assert "gpt-4o.carry: no item has two of its readings" in summary
+    assert "gpt-4o.carry: no item has two readings of this observer" in summary
     assert "unanimous but wrong: expression" in summary
     assert "categorical.expression.repeat" in summary
 
@@ -91,7 +91,7 @@ def test_what_exists_is_not_written_over(folder, calibrated):
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        ("item,expression\nnobody,fear\n", "has gold of none of the items"),
+        ("item,expression\nnobody,fear\n", "has no gold for any of the items"),
         ("item,expression\nitem-000000,joy\n", "gold.csv:2"),
         ("item,expresion\nitem-000000,fear\n", "did you mean expression"),
         ("item,expression\nitem-000000,fear\nitem-000000,anger\n", "item-000000"),

@@ -156,7 +156,7 @@ def test_the_command_writes_nothing_and_is_read_by_programs(plants, plan, tmp_pa
     ]
     text = text_of(plan)
     assert "Gold for certificates: at most 20 % wrong" in text
-    assert "imagined from stated risks alone" in text
+    assert "simulated from the stated risks alone" in text
     assert [written.name for written in tmp_path.iterdir()] == ["s.jsonl"]
     refused = CliRunner().invoke(main, ["calibrate", str(path)])
     assert refused.exit_code == 2

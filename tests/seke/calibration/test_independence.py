@@ -234,7 +234,7 @@ def test_a_base_that_declares_otherwise_is_marked(base_file):
     lines = shown(result, 160)
     marked = [line.split()[0] for line in lines if "  ! 0." in line]
     assert marked == ["eye", "lens"]
-    assert lines[-1] == "! the base's figure lies outside the 99.9 % interval of what was measured"
+    assert lines[-1] == "! the declared figure lies outside the measured 99.9 % interval"
     assert "#d55e00" in result.draw("svg").decode()
     agreeing = seke.independence(samples, gold, base_file(), level=ALMOST_SURE)
     assert "!" not in "".join(shown(agreeing, 160))
@@ -317,7 +317,7 @@ def test_a_table_for_people_fits_the_terminal(files, width):
         "wrong if the",
         "declared",
         "phi",
-        "Worth so many",
+        "Effective number of independent answers",
     ):
         assert word in text
     assert ("same answer" in text) == (width == 160)
@@ -369,7 +369,7 @@ def test_few_items_are_measured_with_a_warning(tmp_path):
 def test_help_has_an_example():
     text = run("--help").output
     assert "seke independence samples.jsonl --gold gold.csv" in text
-    assert "a summary, not the model" in " ".join(text.split())
+    assert "only a summary: inference uses what the base declares" in " ".join(text.split())
 
 
 # Bad input.
@@ -381,7 +381,7 @@ def test_help_has_an_example():
         ("expresion", "no variable is called 'expresion'; did you mean expression?"),
         ("valence", "valence is a number; errors are counted of categorical and binary variables"),
         ("action_units", "action_units is a level; name one of its variables: AU1"),
-        ("AU4", "gold.csv: AU4 is blank in all rows"),
+        ("AU4", "gold.csv: the column AU4 is empty"),
     ],
 )
 def test_a_variable_that_cannot_be_measured_is_a_fault(files, tmp_path, about, says):
@@ -398,7 +398,10 @@ def test_gold_of_other_items_or_of_nothing_is_a_fault(files, tmp_path):
     gold.write_text("item,expression\nnobody,fear\n")
     done = run(files[0], "--gold", gold, "--json")
     assert done.exit_code == 2
-    says = "has gold expression of none of the items; it names 'nobody', the samples 'item-000000'"
+    says = (
+        "has no gold of expression for any of the items; "
+        "it names 'nobody', but the samples name 'item-000000'"
+    )
     assert says in done.stderr
     assert says in json.loads(done.stdout)["faults"][0]["message"]
     gold.write_text("item,AU1\nitem-000000,1\n")
@@ -408,7 +411,7 @@ def test_gold_of_other_items_or_of_nothing_is_a_fault(files, tmp_path):
 
 
 def test_nothing_to_compare_is_a_fault(tmp_path):
-    with pytest.raises(SekeError, match="no two answers about species are of the same item with gold"):
+    with pytest.raises(SekeError, match="no item with gold has two answers about species"):
         seke.independence([answer("a", "ann", "wren"), answer("b", "ben", "wren")], GOLD, BIRDS)
     with pytest.raises(SekeError, match="there are no samples"):
         seke.independence([], GOLD, BIRDS)

@@ -76,7 +76,7 @@ def test_a_stream_caps_each_and_says_so(plants):
     assert levels_of([capped[item] for item in expected], root) == levels_of(expected.values(), root)
     assert f"the limit of the mean risk caps each single risk of {root}" in stream.stderr
     whole = CliRunner().invoke(main, ["infer", str(plants / "samples.jsonl"), "-k", base, "--json"])
-    assert f"to keep the mean risk within its limit: {root} 0." in whole.stderr
+    assert f"which keep the mean risk within its limit: {root} 0." in whole.stderr
 
 
 def _item(line):
@@ -151,7 +151,7 @@ def test_the_summary_counts_what_was_not_calibrated(plants):
         for record in records
         for level in record["decision"]["levels"].values()
     )
-    assert (f"because nobody looked at them: {inferred:,}\n" in result.stderr) == bool(inferred)
+    assert (f"no observer looked at them): {inferred:,}\n" in result.stderr) == bool(inferred)
 
 
 def test_labels_are_looked_at_or_kept():

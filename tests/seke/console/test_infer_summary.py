@@ -138,7 +138,7 @@ def test_what_nobody_looked_at_is_told_from_what_is_open(base, records):
     assert reasons.strip().endswith("; inferred: arousal")
     assert "open: valence" in reasons
     assert summary.inferred == 1
-    assert "values that are inferred and not accepted, because nobody looked at them: 1" in summary.notes()
+    assert "values only inferred, and so not accepted (no observer looked at them): 1" in summary.notes()
 
 
 def test_values_that_rest_on_less_than_their_item_are_named(base, records):

@@ -392,7 +392,7 @@ def test_a_table_that_is_no_manifest_is_not_written_over(tmp_path):
     for name, head in (("labels.csv", "image,label"), ("labels.jsonl", "[1]"), ("empty.csv", "")):
         text(tmp_path / name, head, "a.jpg,1")
         before = (tmp_path / name).read_bytes()
-        with pytest.raises(SekeError, match="is there already and is no manifest; name another file"):
+        with pytest.raises(SekeError, match="exists already and is not a manifest; name another file"):
             import_set("rafdb", folder, tmp_path / name)
         assert (tmp_path / name).read_bytes() == before
     first = import_set("rafdb", folder, tmp_path / "m.csv")

@@ -545,7 +545,7 @@ def test_a_folder_that_has_anything_in_it_is_refused(made, tmp_path):
     (tmp_path / "data").mkdir()
     run(made, "-o", tmp_path / "data")
     before = contents(tmp_path / "data")
-    assert "is there already" in run(made, "-o", tmp_path / "data", status=2).stderr
+    assert "exists already" in run(made, "-o", tmp_path / "data", status=2).stderr
     assert contents(tmp_path / "data") == before
     assert "its folder does not exist" in run(made, "-o", tmp_path / "no" / "data", status=2).stderr
 
@@ -587,10 +587,10 @@ def test_a_folder_that_is_no_run_is_refused(made, tmp_path):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"formats": "csv"}, "--format: 'csv' is none; allowed are"),
+        ({"formats": "csv"}, "--format: 'csv' is not known; allowed are"),
         ({"formats": ()}, "--format: nothing; name each once"),
         ({"tasks": ["joint", "joint"]}, "--task: joint, joint; name each once"),
-        ({"group": "groups"}, "--group: 'groups' is none; did you mean group?"),
+        ({"group": "groups"}, "--group: 'groups' is not known; did you mean group?"),
         ({"balance": 0.5}, "--balance: 0.5; allowed is a ratio of at least 1"),
         ({"balance": float("nan")}, "--balance: nan"),
         ({"language": "fr"}, "no instructions in 'fr'"),
@@ -607,7 +607,7 @@ def test_nothing_accepted_is_nothing_to_export(tmp_path):
     for level in record["decision"]["levels"].values():
         level["decision"] = "reject"
     folder = made_run(tmp_path / "run", [record], [{"path": str(picture(tmp_path / "f.png"))}])
-    assert "nothing is accepted" in run(folder, "-o", tmp_path / "data", status=2).stderr
+    assert "no accepted value can be exported" in run(folder, "-o", tmp_path / "data", status=2).stderr
 
 
 def test_python_and_the_command_line_are_one(annotated, tmp_path):

@@ -156,7 +156,7 @@ def test_what_is_accepted_is_certified_and_by_its_threshold(folder, guarantee):
     assert seen == {(True, True), (True, False), (False, False)}
     lines = err.splitlines()
     assert lines[-2].startswith(
-        "guaranteed with 90 % confidence: at most 13 % wrong among those accepted as "
+        "guaranteed with 90 % confidence: at most 13 % wrong among items accepted as "
     )
     assert lines[-1].startswith("not certified, so not accepted: ")
 
@@ -226,12 +226,12 @@ def test_items_answered_otherwise_are_not_covered(folder):
     status, out, err = seke("new.jsonl", "-k", "certified.yaml")
     assert status == 1
     assert err.splitlines()[-1] == (
-        "the guarantee is refused for 1 of 61 items, which were answered in another way than those it "
-        "was made with (extra: 2 answers, then at least 3); they are decided without it"
+        "the guarantee is refused for 1 of 61 items, which were not answered like the gold "
+        "(extra: 2 answers, in the gold at least 3); they are decided without it"
     )
     *covered, extra = records(out)
     assert all(record["decision"]["guarantee"]["holds"] for record in covered)
-    assert extra["decision"]["guarantee"]["why"] == "2 answers, then at least 3"
+    assert extra["decision"]["guarantee"]["why"] == "2 answers, in the gold at least 3"
     (plain,) = infer(other, MACHINE)
     for name, level in extra["decision"]["levels"].items():
         assert level == plain["decision"]["levels"][name] | {"certified": False, "threshold": None}
@@ -240,7 +240,7 @@ def test_items_answered_otherwise_are_not_covered(folder):
 def test_a_terminal_is_told_in_words(folder):
     status, _, err = seke("fewer.jsonl", "-k", "certified.yaml", "--explain", "item-000003")
     assert status == 1
-    assert err.endswith("the guarantee is refused: 2 answers, then at least 3\n")
+    assert err.endswith("the guarantee is refused: 2 answers, in the gold at least 3\n")
     phrases = {
         True: "is within the certified threshold",
         False: "is not accepted: no certificate covers",
@@ -314,17 +314,17 @@ def test_a_design_is_who_was_asked_what_and_how_often():
         base=base,
     )
     assert mismatches(design, base, other) == [
-        "3 answers of fitter, walk, face, then at most 2",
-        "logbook, walk, face was not asked then",
-        "fitter, listen, back was not asked then",
-        "2 answers of fitter, listen, face, then at most 1",
+        "3 answers of fitter, walk, face, in the gold at most 2",
+        "logbook, walk, face was not asked in the gold",
+        "fitter, listen, back was not asked in the gold",
+        "2 answers of fitter, listen, face, in the gold at most 1",
         "",  # What was refused may have been any of the answers.
-        "4 answers, then at most 3",
+        "4 answers, in the gold at most 3",
     ]
     adaptive = design_of(base, [batch], adaptive=True)
     assert mismatches(adaptive, base, answers({"item": "a", **worn}, base=base)) == [""]
     assert mismatches(design, base, answers({"item": "a", **worn}, base=base)) == [
-        "1 answer, then at least 3"
+        "1 answer, in the gold at least 3"
     ]
     one_question = answers({"item": "a", **worn}, {"item": "a", **worn}, base=base)
     assert mismatches(replace(design, least=2), base, one_question) == ["lacks fitter, listen, face"]
@@ -344,10 +344,12 @@ def test_questions_about_one_variable_count_each():
 
 def test_a_line_on_all_values(guarantee):
     for certificate in guarantee.failed:
-        words = ("more right ones", "too many wrong", "never met")
+        words = ("more right values", "too many errors", "never occurs")
         assert any(phrase in lacking(certificate) for phrase in words)
     count = len(guarantee.certified)
-    assert verdict(guarantee).startswith(f"{count} of 13 values certified: at most 13 % wrong, all at once")
+    assert verdict(guarantee).startswith(
+        f"{count} of 13 values certified: at most 13 % wrong, for all values"
+    )
 
 
 def test_too_little_gold_says_how_much_is_missing():
@@ -357,4 +359,4 @@ def test_too_little_gold_says_how_much_is_missing():
     assert verdict_text.startswith("too little gold for any guarantee (at most 5 % wrong")
     tried = max(sum(certificate.share > 0 for certificate in few.certificates), 1)
     assert f"at least {fewest(0.05, 0.1 / tried)} accepted items" in verdict_text
-    assert "; nearest is " in verdict_text
+    assert "; closest is " in verdict_text

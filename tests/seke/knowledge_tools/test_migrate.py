@@ -116,7 +116,7 @@ def test_texts_are_rewritten_as_expected_and_once(name, study):
     assert result.stdout == wanted
     again = run("migrate", study / f"{name}.migrated.yaml")
     assert again.stdout == wanted
-    assert "needs nothing" in again.stderr
+    assert "needs no change" in again.stderr
 
 
 def test_what_changed_is_listed_with_its_place_and_what_to_do(study):
@@ -125,21 +125,21 @@ def test_what_changed_is_listed_with_its_place_and_what_to_do(study):
         lines[0] == "garden.yaml:11:13: policy.conflict: 3.5 -> 0.01; it was in bits and is a probability now"
     )
     assert lines[1].startswith("garden.yaml:15:15: observers.app.exponent: 1.4000 -> 1; a fit chose it")
-    assert lines[2].startswith("garden.yaml:15:51: observers.app.sd.exponent: taken out; ")
-    assert lines[3].startswith("garden.yaml:18:1: certificates: taken out; ")
+    assert lines[2].startswith("garden.yaml:15:51: observers.app.sd.exponent: removed; ")
+    assert lines[3].startswith("garden.yaml:18:1: certificates: removed; ")
     assert lines[4] == "garden.yaml: 4 changes"
     assert lines[5] == (
         "to certify it again: seke calibrate SAMPLES --gold TABLE -k garden.yaml -o garden-certified.yaml "
         "--alpha 0.05 --delta 0.2 --population wet-autumn --groups COLUMN --adaptive"
     )
-    assert "what it extends needs it, too: seke knowledge migrate tomatoes.yaml --in-place" in lines
+    assert "its base needs migration, too: seke knowledge migrate tomatoes.yaml --in-place" in lines
     # A fit is made again from what it extended: its own numbers hold the same gold already.
     lines = run("migrate", "tomatoes.yaml").stderr.splitlines()
     assert (
         "to certify it again: seke calibrate SAMPLES --gold TABLE -k ../../examples/plants/knowledge "
         "-o tomatoes-certified.yaml --alpha 0.1 --delta 0.1 --population midsummer"
     ) in lines
-    assert [line for line in lines if "nothing of it counts as calibrated" in line]
+    assert [line for line in lines if "its numbers do not count as calibrated" in line]
 
 
 def test_the_command_that_certifies_again_holds_no_words_of_the_file(study):
@@ -212,7 +212,7 @@ def test_what_cannot_be_taken_out_of_its_line_is_a_fault(tmp_path):
     text = "observers:\n  a:\n    ? sd\n    : exponent: 1\n      b: 1\n    source: fit-1\n    exponent: 3"
     (tmp_path / "base.yaml").write_text(text)
     with pytest.raises(
-        KnowledgeError, match=r"base\.yaml:4:17: observers\.a\.sd\.exponent: .* lines of its own"
+        KnowledgeError, match=r"base\.yaml:4:17: observers\.a\.sd\.exponent: .* a line of its own"
     ):
         read_migration(tmp_path / "base.yaml", {})
 
@@ -327,13 +327,13 @@ def test_in_place_keeps_the_old_text_and_never_writes_over_it(study):
     before = Path("birds.yaml").read_bytes()
     result = run("migrate", "birds.yaml", "--in-place")
     assert result.stdout == ""
-    assert "birds.yaml.old: has the old text" in result.stderr
+    assert "birds.yaml.old: keeps the old text" in result.stderr
     assert Path("birds.yaml").read_bytes() == Path("birds.migrated.yaml").read_bytes()
     assert Path("birds.yaml.old").read_bytes() == before
-    assert "needs nothing" in run("migrate", "birds.yaml", "--in-place").stderr
+    assert "needs no change" in run("migrate", "birds.yaml", "--in-place").stderr
     Path("birds.yaml").write_bytes(before)
     result = run("migrate", "birds.yaml", "--in-place", status=2)
-    assert "birds.yaml.old: is there already" in result.stderr
+    assert "birds.yaml.old: exists already" in result.stderr
     assert Path("birds.yaml").read_bytes() == before
 
 
@@ -345,7 +345,7 @@ def test_a_new_file_names_its_base_from_its_own_folder(study, tmp_path):
     assert 'extends: "../examples/crowd/knowledge"' in target.read_text()
     assert read(target).digest == read(study / "birds.migrated.yaml").digest
     assert sorted(path.name for path in target.parent.iterdir()) == ["b.yaml"]
-    assert "is there already" in run("migrate", "birds.yaml", "-o", target, status=2).stderr
+    assert "exists already" in run("migrate", "birds.yaml", "-o", target, status=2).stderr
     assert "the ending says the format" in run("migrate", "birds.yaml", "-o", "b.txt", status=2).stderr
     assert "either" in run("migrate", "birds.yaml", "-o", "c.yaml", "--in-place", status=2).stderr
 
@@ -369,7 +369,7 @@ def test_a_folder_is_migrated_as_a_whole(study, tmp_path):
     run("migrate", folder, "--in-place")
     assert (folder / "sub" / "policy.yml.old").read_text().startswith("policy: {conflict: 2.0")
     assert read(folder).digest == base.digest
-    assert "needs nothing" in run("migrate", folder, "--in-place").stderr
+    assert "needs no change" in run("migrate", folder, "--in-place").stderr
 
 
 def test_where_one_file_cannot_be_written_all_stay_as_they_were(study):
@@ -379,7 +379,7 @@ def test_where_one_file_cannot_be_written_all_stay_as_they_were(study):
     (folder / "a.yaml").write_text(text)
     (folder / "b.yaml").write_text("certificates: {alpha: 0.1, delta: 0.1}\n")
     (folder / "b.yaml.old").write_text("precious")
-    assert "b.yaml.old: is there already" in run("migrate", folder, "--in-place", status=2).stderr
+    assert "b.yaml.old: exists already" in run("migrate", folder, "--in-place", status=2).stderr
     assert (folder / "a.yaml").read_text() == text
     assert (folder / "b.yaml.old").read_text() == "precious"
     assert not (folder / "a.yaml.old").exists()
@@ -420,7 +420,7 @@ def test_facts_and_the_function(study):
     result = seke.migrate("garden.yaml", "new.yaml")
     assert result.facts["written"] == ["new.yaml"]
     assert Path("new.yaml").read_text() == facts["text"] == result.texts[Path("garden.yaml")]
-    with pytest.raises(SekeError, match="is there already"):
+    with pytest.raises(SekeError, match="exists already"):
         seke.migrate("garden.yaml", "new.yaml")
 
 

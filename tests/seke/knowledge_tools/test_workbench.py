@@ -231,13 +231,13 @@ def together(eye):
 ODD = {
     "carry": (
         together("carry: 0.5"),
-        "observers.eye: follows what an item looks like in 0.8, and carries 0.5 over",
+        "observers.eye: has `follows` 0.8 above its `carry` 0.5",
     ),
     "exponent": (
         together("carry: 0.9, exponent: 2"),
-        "has an exponent of 2 and follows what an item looks like",
+        "has an exponent of 2 and also `follows`",
     ),
-    "never": (rules(("a & c & kind == x", "b", 0.3)), f"hardly ever has a say: P(if) is {0.2 / 3000:.2g}\n"),
+    "never": (rules(("a & c & kind == x", "b", 0.3)), f"hardly ever applies: P(if) is {0.2 / 3000:.2g}\n"),
     "always": (rules(("a", "a | b", 0.999)), "rules.r: is always true"),
     "twice": (rules(("a & b", "kind == z", 0.6), ("b & !!a", "kind == z", 0.6)), "the same as rules.r ("),
     "decided": (rules(("kind in [x, y]", "a", 0.9)), f"P(then | if) is {0.7 / 2:.3f}; its confidence of"),
@@ -374,7 +374,7 @@ def test_a_check_says_who_follows_the_look_and_how_often(overlay):
     # No reading follows the look that carries nothing over; .99 of what is carried over is the most.
     assert [observer["reading"] for observer in dependence] == pytest.approx([0.1, 0.6 * 0.99, 0.4])
     text = run("check", path).stdout
-    assert re.search(r"ear +0\.59 +near +declared 0\.9, but a reading carries over 0\.6\n", text)
+    assert re.search(r"ear +0\.59 +near +declared 0\.9, but limited by carry 0\.6\n", text)
     assert re.search(r"nose +0\.40 +loose\n", text)
     assert facts_of("check", overlay(""))["dependence"] is None
     assert "err" not in run("check", overlay("")).stdout
@@ -443,13 +443,13 @@ def test_a_family_is_shown_checked_compared_and_asked_for(overlay, tmp_path):
     only = overlay("dependence: {families: {twin: {follows: 0.9, source: book}}}\n", "kin.yaml")
     warned = facts_of("check", only)["warnings"]
     assert any(
-        "no observer is of this family; did you mean twins?" in warning["message"] for warning in warned
+        "no observer belongs to this family; did you mean twins?" in warning["message"] for warning in warned
     )
     alone = overlay("observers: {nose: {family: twin}, ear: {carry: 0.3, source: book}}", "kin.yaml")
     messages = [warning["message"] for warning in facts_of("check", alone)["warnings"]]
     for words in (
-        "the only observer of the family twin, which",
-        "its family twins in 0.5, and carries 0.3 ",
+        "the only observer of the family twin, so the family has no effect",
+        "its family twins with 0.5, above its `carry` 0.3",
     ):
         assert any(words in message for message in messages)
 

@@ -325,7 +325,7 @@ def test_what_is_there_already_is_refused_and_kept(folder, there):
     kept.write_text("kept", "utf-8")
     result = run("new", there)
     assert (result.exit_code, result.stdout) == (2, "")
-    assert result.stderr == f"{there}: is there already; name a new folder\n"
+    assert result.stderr == f"{there}: exists already; name a new folder\n"
     assert [path for path in folder.rglob("*") if path.is_file()] == [kept]
     assert kept.read_text() == "kept"
 

@@ -270,7 +270,7 @@ def test_a_picture_is_written_beside_the_rows(tmp_path):
         (("--budget", "2.5"), "'2.5' is not a whole number"),
         (("--fixed", "0"), "0 is out of range; allowed is 1 to 1000"),
         (("--limits", "", "--fixed", ""), "nothing to plan"),
-        (("--price", "0.1"), "say with --for how many items there are"),
+        (("--price", "0.1"), "needs the number of items: give it with --for"),
         (("--plot", "plan.gif"), "plan.gif: the ending says the format: .png, .svg, .pdf"),
         (("--plot", "no/such/plan.png"), "no/such/plan.png: its folder does not exist"),
         (("-k", EXAMPLES / "nowhere"), "there is no such file or folder"),
@@ -298,7 +298,7 @@ def test_where_no_level_is_required_every_item_is_accepted():
 def test_a_base_that_asks_nobody_needs_an_observer():
     base = seke.knowledge(PLANTS)
     silent = replace(base, policy=replace(base.policy, ask="", others=()))
-    with pytest.raises(SekeError, match="asks nobody; name an observer"):
+    with pytest.raises(SekeError, match="asks no observer; name one"):
         seke.plan(silent, 2)
     assert seke.plan(silent, 2, observers=["app"], limits=(1,), fixed=()).rows
 
@@ -371,7 +371,7 @@ def test_gold_alone_is_a_plan_and_names_are_checked():
     assert [row["setting"] for row in plan.rows] == ["4 gold"]
     with pytest.raises(SekeError, match="no variable is called 'rian'; did you mean rain"):
         seke.plan(GARDEN, 20, gold=(4,), gold_variables=("rian",))
-    with pytest.raises(SekeError, match="how often all are asked, or gold"):
+    with pytest.raises(SekeError, match="give limits, fixed or gold"):
         seke.plan(GARDEN, 20, limits=(), fixed=())
 
 

@@ -272,6 +272,20 @@ def test_the_overview_counts_the_records(simulated, gold_report):
     assert level["wrong"] == pytest.approx(np.mean(wrong), abs=1e-4)
 
 
+def test_equally_frequent_reasons_stand_in_the_order_in_which_they_come(tmp_path):
+    """Nine reasons once, two of which have the same head, and one of them twice; a set would shuffle them."""
+    run("infer", FACES, "-o", tmp_path / "p.jsonl")
+    rejected, other, *_ = (r for r in records(tmp_path / "p.jsonl") if r["decision"]["item"] == "reject")
+    heads = [f"reason {letter}" for letter in "hgfedcba"]
+    rejected["decision"]["reasons"] = [*heads, f"{heads[3]}: a name"]
+    other["decision"]["reasons"] = [heads[5]]
+    lines = [json.dumps(record) for record in (rejected, other)]
+    (tmp_path / "p.jsonl").write_text("\n".join(lines) + "\n", "utf-8")
+    counted = seke.report(tmp_path / "p.jsonl").facts["overview"]["reasons"]["reject"]
+    expected = [(heads[5], 2), *((head, 1) for head in heads if head != heads[5])]
+    assert [tuple(pair) for pair in counted] == expected
+
+
 def test_the_overview_counts_what_values_rest_on(tmp_path):
     """Against the records, where nothing more may be asked, so that values are inferred."""
     posteriors, overview = records_of_overlay(tmp_path)
@@ -599,7 +613,7 @@ def test_the_command_writes_a_page(annotated, tmp_path):
 def test_of_records_alone_it_says_what_is_missing(simulated, tmp_path):
     made = seke.report(simulated[1])
     assert made.facts["observers"] is None
-    assert "only posterior records are at hand" in made.facts["missing"][0]
+    assert "only posterior records are given" in made.facts["missing"][0]
     run("report", simulated[1], "-o", tmp_path / "r.html")
 
 
@@ -609,12 +623,15 @@ def test_bad_input_writes_nothing(simulated, annotated, tmp_path):
     for arguments, words in (
         ((tmp_path / "nothing.jsonl",), "nothing.jsonl"),
         ((samples,), "is no posterior record"),
-        ((tmp_path,), "is no run that came to an end"),
+        ((tmp_path,), "is not a finished run"),
         ((posteriors, "--samples", FACES), "has no record"),
         ((posteriors, "--gold", tmp_path / "no.csv"), "no.csv"),
         ((posteriors, "-k", PLANTS / "knowledge"), "was it inferred with"),
         ((posteriors, "--images", tmp_path / "nowhere"), "--images"),
-        ((posteriors, "--samples", samples, "--population", "in-the-wild"), "do not lead to these records"),
+        (
+            (posteriors, "--samples", samples, "--population", "in-the-wild"),
+            "give other posteriors than the records",
+        ),
         ((annotated, "-k", PLANTS / "knowledge"), "was made with knowledge"),
     ):
         result = run("report", *arguments, "-o", target, status=2)

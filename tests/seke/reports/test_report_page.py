@@ -235,7 +235,7 @@ def test_items_are_filtered_by_what_they_rest_on(grounds, page):
     report_page.wait_for_selector("tr.row")
     assert shown(report_page) == declared
     assert set(report_page.locator("tr.row td.decision").all_inner_texts()) == {"accept*"}
-    assert "* accepted on numbers that were declared" in report_page.locator("main").inner_text()
+    assert "* accepted on declared numbers" in report_page.locator("main").inner_text()
     choice = report_page.locator("select[data-name=basis]")
     for option, names in (
         ("accepted on: declared (people)", on(records, "declared (people)")),

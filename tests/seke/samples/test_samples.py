@@ -760,8 +760,8 @@ def test_an_item_that_comes_back_is_refused_where_order_is_promised(tmp_path: Pa
         with pytest.raises(AnswerError) as caught:
             list(read_batches([path], BASE, in_order=True, size=size))
         assert str(caught.value) == (
-            f"{path}:4: item: 'a' was closed already, though the samples are said to be sorted"
-            f"; it began at {path}:1"
+            f"{path}:4: item: 'a' appears again after other items, but --sorted needs the samples "
+            f"of an item together; it began at {path}:1"
         )
 
 

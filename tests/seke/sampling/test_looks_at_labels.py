@@ -147,7 +147,7 @@ def test_the_command_says_so(tmp_path):
     result = CliRunner().invoke(main, ["infer", str(samples), "-k", knowledge, "--json"])
     assert result.exit_code == 0, result.output
     line = "40 of 80 looks contradict the set's labels of sky; about 18 would if the labels were as reliable "
-    assert f"{line}as declared (0.95; p = 1e-07). The labels, or those who looked, are worse" in result.stderr
+    assert f"{line}as declared (0.95; p = 1e-07). The labels or the observers are worse" in result.stderr
     samples.write_text("".join(json.dumps(row) + "\n" for row in rows([("clear", ["clear"])] * 80)))
     result = CliRunner().invoke(main, ["infer", str(samples), "-k", knowledge, "--json"])
     assert "looks contradict" not in result.stderr

@@ -145,7 +145,7 @@ def test_nothing_is_accepted_of_an_item_of_which_more_would_be_asked(folder, tmp
             assert decision["next"] is not None
             assert all(level["decision"] != "accept" for level in decision["levels"].values())
     # Where two were to be asked at once and one is there, the policy never stood where the item stands.
-    assert ways == {"", "fewer answers at a time than the policy asks for"}
+    assert ways == {"", "fewer answers per request than the policy asks for"}
 
 
 def test_what_the_policy_would_not_ask_for_is_counted(folder):
@@ -189,14 +189,14 @@ def test_too_few_recorded_answers_are_refused(folder, tmp_path):
         str(tmp_path / "o.yaml"),
         status=2,
     )
-    assert "draw up to its budget (6)" in result.output
+    assert "record as many as its budget (6)" in result.output
     assert sorted(path.name for path in tmp_path.iterdir()) == ["few.jsonl"]
 
 
 def test_samples_that_are_read_once_cannot_be_checked(folder):
     result = CliRunner().invoke(main, ["infer", "-", "-k", str(folder / "sure.yaml")], input="")
     assert result.exit_code == 2
-    assert "read twice; give a file" in result.output
+    assert "read twice, so give a file" in result.output
 
 
 def test_without_alpha_there_is_nothing_adaptive(folder):
@@ -228,7 +228,7 @@ def test_annotation_goes_by_the_certificates_and_says_so(folder, tmp_path):
     assert list(seke.infer(tmp_path / "r" / "samples.jsonl", folder / "sure.yaml")) == records
     summary = seke.annotate(PICTURES, tmp_path / "s", ScriptedModel(), **given, max_samples=2)
     assert summary.promises == ()
-    assert summary.refused == ("it was made with the policy as declared, and this run asks otherwise",)
+    assert summary.refused == ("it was made for the declared policy, but this run asks by another one",)
 
 
 def test_a_question_without_words_is_met_before_anything_is_asked(tmp_path):

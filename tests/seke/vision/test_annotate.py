@@ -163,7 +163,7 @@ def test_a_patient_ledger_waits_for_money_that_comes_back(tmp_path):
 
 
 def test_another_process_is_told_who_is_there(ledger, tmp_path):
-    with pytest.raises(SekeError, match=rf"is at this run \(process {os.getpid()}\)"):
+    with pytest.raises(SekeError, match=rf"uses this run \(process {os.getpid()}\)"):
         Ledger(tmp_path, read)
     facts, settled, totals = status_of(tmp_path)
     assert (facts, settled, totals.requests) == ({"version": 1}, 0, 0)
@@ -243,7 +243,7 @@ def test_a_run_that_was_begun_otherwise_is_refused_with_what_differs(tmp_path):
     assert "was begun otherwise (budget: 20 then, 3 now; policy: " in result.output
     result = run(EXAMPLE, "--run", tmp_path / "r", *RECORDED, "--temperature", "0", status=2)
     assert "temperature: 1.0 then, 0.0 now" in result.output
-    assert "answers to other settings do not count; begin another run with --run NEWDIR" in result.output
+    assert "answers under other settings do not count; start another run with --run NEWDIR" in result.output
 
 
 def spent(folder):
@@ -316,7 +316,7 @@ def test_an_interrupted_branch_goes_on_with_the_earlier_answers(tmp_path):
     assert made(folder, tmp_path / "moved" / "b", strategy="fixed:3").run().finished
     with closing(sqlite3.connect(tmp_path / "moved" / "b" / "ledger.sqlite")) as db, db:
         db.execute("DELETE FROM settled WHERE item = 'f2'")
-    with pytest.raises(SekeError, match=r"which is not there any more.*paid for again"):
+    with pytest.raises(SekeError, match=r"which no longer exists.*paid for again"):
         made(folder, tmp_path / "moved" / "b", strategy="fixed:3").run()
 
 
@@ -341,7 +341,7 @@ def test_a_branch_uses_the_answers_that_still_count(tmp_path):
     # Nothing is begun where nothing counts.
     other = ["--branch", tmp_path / "c", *RECORDED, "--temperature", "0.5"]
     result = run(EXAMPLE, "--run", tmp_path / "r", *other, status=2)
-    assert "another model, or other settings, answered there" in result.output
+    assert "another model or other settings answered" in result.output
     assert not (tmp_path / "c").exists()
 
 
@@ -521,11 +521,9 @@ def test_what_gold_would_buy_in_words():
     keys = ("share", "low", "high")
     accepted = {count: dict(zip(keys, numbers, strict=True)) for count, numbers in shares.items()}
     first, second = _gold_lines({"variable": "tone", "observer": "ear", "items": 60, "accepted": accepted})
-    assert first.startswith("gold labels of tone, answered by ear, ")
-    assert first.endswith(
-        "would get so much of it accepted: none 10% (4% to 20%), 30 labels 25% (15% to 38%)"
-    )
-    assert "60 made-up items, asked as the policy asks, 95 %" in second
+    assert first.startswith("share of tone accepted after calibration on gold labels, ")
+    assert first.endswith("answered by ear: none 10% (4% to 20%), 30 labels 25% (15% to 38%)")
+    assert "60 made-up items, asked as the policy asks, with 95 % intervals" in second
 
 
 # What is decided about an item is its own affair ------------------------------------------------------
@@ -603,7 +601,7 @@ def test_a_picture_that_is_another_one_by_now_is_not_asked_about(tmp_path):
         db.execute("DELETE FROM choices WHERE draw > 0")
     job = made(folder, tmp_path / "r", strategy="fixed:2", max_samples=2, problems=problems.append)
     assert job.run().finished
-    assert [problem for problem in problems if "f1.png: is another picture than it was" in problem]
+    assert [problem for problem in problems if "f1.png: is not the same picture as before" in problem]
     assert not [problem for problem in problems if "f0.png" in problem]
 
 
@@ -843,7 +841,7 @@ def test_what_may_be_spent_is_never_passed(tmp_path, server):
     for limit in (0.03, 0.06):
         options = asked(tmp_path / "r", server[0], *priced, "--max-cost", str(limit))
         summary = json.loads(run(folder, *options, status=1).stdout)
-        assert f"could pass --max-cost {limit:g}" in summary["stopped"]
+        assert f"could exceed --max-cost {limit:g}" in summary["stopped"]
         totals = summary["totals"]
         assert spent < totals["spent"] + totals["perhaps"] <= limit
         spent = totals["spent"]

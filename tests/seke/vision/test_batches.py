@@ -170,7 +170,7 @@ def test_what_does_not_pass_ends_the_run(fault, message):
 
 def test_a_server_without_batches_is_told_so():
     outcomes, _, _ = run(lambda *_: GOOD, faces(2), served={"batch": lambda *_: error(404)}, whole=False)
-    assert "takes no batches" in str(outcomes[0])
+    assert "has no batches" in str(outcomes[0])
 
 
 def test_a_batch_that_is_refused_as_a_whole_is_an_end():
@@ -434,7 +434,7 @@ def test_a_run_with_batches_on_their_way_does_not_go_on_without_them(tmp_path):
 
     with closing(job.open()) as ledger:
         asyncio.run(leave(ledger))
-    with pytest.raises(SekeError, match="go on with --batch"):
+    with pytest.raises(SekeError, match="continue with --batch"):
         job.run()
     with closing(job.open()) as ledger:
         assert list(ledger.batches()) == ["seke-1"]

@@ -179,7 +179,7 @@ def test_a_batch_answers_as_single_requests_do_and_goes_on_after_an_end(faces, t
             await gone_on(Endpoint, "single", server)
             with pytest.raises(RuntimeError, match="gone"):
                 await gone_on(Gone, "batch", server)
-            with pytest.raises(SekeError, match="batches are on their way; go on with --batch"):
+            with pytest.raises(SekeError, match="batches are still open; continue with --batch"):
                 await gone_on(Endpoint, "batch", server)
             summary = await gone_on(Batches, "batch", server)
             return summary, len(server.batches)
@@ -251,7 +251,7 @@ def test_a_key_that_is_not_accepted_ends_the_run_with_what_came(faces, tmp_path)
 
 def test_money_ends_a_run(faces, tmp_path):
     summary, seen = over(lambda *_: Reply([GOOD]), faces, tmp_path / "run", max_cost=0.004, concurrency=1)
-    assert "could pass --max-cost" in summary.stopped
+    assert "could exceed --max-cost" in summary.stopped
     assert 0 < len(seen) < 9
     assert summary.totals.spent <= 0.004
 
@@ -288,7 +288,7 @@ def test_pictures_leave_only_where_somebody_allows_it(tmp_path, monkeypatch):
     ]
     result = run("run", *options, status=2)
     assert "6 pictures will be sent to http://example.invalid/v1" in result.stderr
-    assert "nobody is there to allow it" in result.stderr
+    assert "no terminal to ask on" in result.stderr
     assert not (tmp_path / "run").exists()
 
 

@@ -99,9 +99,9 @@ def test_a_hostile_body_ends_as_its_status_says(ended, kind):
     assert len(success) == 1 + CALLS + 2 * CALLS
     assert any("refuses every request (400: " in line for line in wrong[1 : 1 + CALLS])
     assert any(
-        "the server does not answer any more (the server says 500: " in line for line in broken[1 : 1 + CALLS]
+        "the server no longer answers (the server says 500: " in line for line in broken[1 : 1 + CALLS]
     )
-    assert all("give the address where the server is now" in line for line in moved[1 : 1 + CALLS])
+    assert all("the server has moved; give its new address" in line for line in moved[1 : 1 + CALLS])
     if kind == "no JSON":
         assert "kept 400: <html>busy</html>" in wrong
         assert "kept 500: <html>busy</html>" in broken

@@ -80,7 +80,9 @@ def test_items_wait_for_people_and_go_on_with_what_they_answer(tmp_path, folder,
     # What was received is paid for once: the same command asks nothing more.
     again = seke.annotate(folder, run_folder, ScriptedModel(), answers=answers, **options)
     assert (again.totals, again.items) == (summary.totals, summary.items)
-    with pytest.raises(SekeError, match=rf"given {len(answers)} answers of human before, now 0; give all"):
+    with pytest.raises(
+        SekeError, match=rf"had {len(answers)} answers of human before, and now has 0; give all"
+    ):
         seke.annotate(folder, run_folder, ScriptedModel(), **options)
 
 
@@ -90,7 +92,7 @@ def test_the_command_counts_who_waits_and_takes_files_of_answers(tmp_path, folde
     records = waiting_of(tmp_path / "r")
     count = len(records)
     assert f"{count} items wait for human" in first.output
-    assert "goes on" in first.output
+    assert "to continue" in first.output
     assert f"{count} wait for human" in run("--run", tmp_path / "r", "--status").output
     # What a file of samples says under the same base is what the run says.
     result = CliRunner().invoke(
@@ -115,8 +117,8 @@ def test_answers_that_cannot_be_of_this_run_are_refused(tmp_path, folder, base):
     file = tmp_path / "answers.jsonl"
     sample = {"item": "f0", "observer": "human", "question": "expression", "draw": 0, "expression": "fear"}
     for changed, message in (
-        ({"observer": "gpt-4o"}, "item f0: gpt-4o is whom a model of this run answers as; allowed are"),
-        ({"item": "elsewhere"}, "none of its 1 samples is of an item of this run; items are named as in"),
+        ({"observer": "gpt-4o"}, "item f0: a model of this run answers as gpt-4o; allowed are"),
+        ({"item": "elsewhere"}, "none of its 1 samples is about an item of this run; the items have"),
         ({"expression": "fea"}, "answers.jsonl:1: "),
     ):
         file.write_text(json.dumps({**sample, **changed}) + "\n")

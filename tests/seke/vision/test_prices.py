@@ -46,7 +46,7 @@ def test_prices_of_a_model(tmp_path):
         ("prompt: 2.5", "prompt: 2.5, prompt: 3", "p.yaml:4: prompt is there twice"),
         ("prompt: 2.5, ", "", "p.yaml:4: models.big: prompt is missing"),
         ("batch: .5", "batch: 50", "batch: 50; allowed is a share from 0 to 1"),
-        ("source: the page of prices, 2026-11-26", "", "no source; say where"),
+        ("source: the page of prices, 2026-11-26", "", "no source; state where"),
         ("models:", "model:", "no such key: model;"),
         ("models:", "models: 5 #", "p.yaml:"),
         ("{prompt", "{{prompt", "p.yaml:"),
