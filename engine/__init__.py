@@ -135,6 +135,7 @@ if TYPE_CHECKING:
     from engine.metrics.scores import CategoricalScore as CategoricalScore
     from engine.metrics.scores import NumberScore as NumberScore
     from engine.metrics.scores import SelectiveScore as SelectiveScore
+    from engine.model.citation import Number as Number
     from engine.model.fit_record import FitRecord as FitRecord
     from engine.model.fit_record import FittedReading as FittedReading
     from engine.model.fit_record import Threshold as Threshold
@@ -145,19 +146,18 @@ if TYPE_CHECKING:
     from engine.model.guarantee import Guarantee as Guarantee
     from engine.model.guarantee import least_abstention as least_abstention
     from engine.model.guarantee import listed as listed
-    from engine.model.knowledge import First as First
     from engine.model.knowledge import Knowledge as Knowledge
     from engine.model.knowledge import LabelInstrument as LabelInstrument
-    from engine.model.knowledge import Number as Number
     from engine.model.knowledge import Observer as Observer
-    from engine.model.knowledge import Policy as Policy
-    from engine.model.knowledge import Question as Question
-    from engine.model.knowledge import Variable as Variable
-    from engine.model.knowledge import View as View
+    from engine.model.policy import First as First
+    from engine.model.policy import Policy as Policy
+    from engine.model.policy import Question as Question
+    from engine.model.policy import View as View
     from engine.model.responses import Answers as Answers
     from engine.model.responses import Labels as Labels
     from engine.model.responses import Numbers as Numbers
     from engine.model.responses import Rankings as Rankings
+    from engine.model.variable import Variable as Variable
     from engine.network.cost import Cost as Cost
     from engine.network.cost import cost_of as cost_of
     from engine.network.network import Network as Network

@@ -342,24 +342,8 @@ def test_what_returns_arrays_says_their_shape(name):
 
 # A function is read on one screen, a file in one sitting.
 MOST_FUNCTION_LINES, MOST_FILE_LINES = 60, 450
-LONG_FUNCTIONS = {
-    ("engine.language.reader", "_read_tree"),
-    ("engine.language.json_schema", "_observer"),
-    ("seke.cli.model_options", "model_options"),
-    ("seke.knowledge_tools.sensitivity", "sensitivity"),
-}
-LONG_FILES = {
-    "engine.decision.voi_exact",
-    "engine.inference.posterior",
-    "engine.language.json_schema",
-    "engine.language.read_observers",
-    "engine.learning.parameters",
-    "engine.model.knowledge",
-    "engine.observation.evidence",
-    "seke.cli.main",
-    "seke.runs.ledger",
-    "seke.tables.label_table",
-}
+# The one place that says how repeated samples count, and the one that pays: each is read as a whole.
+LONG_FILES = {"engine.observation.evidence", "seke.runs.ledger"}
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -371,5 +355,5 @@ def test_functions_and_files_are_short(name):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         and node.end_lineno - node.lineno >= MOST_FUNCTION_LINES
     }
-    assert long <= LONG_FUNCTIONS
+    assert not long
     assert text.count("\n") < MOST_FILE_LINES or name in LONG_FILES

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from engine.analysis.adjoint import Slopes
     from engine.backend.types import Floats
     from engine.inference.posterior import Inference
-    from engine.model.knowledge import Coupling, Knowledge, Number, Rule
+    from engine.model.citation import Number
+    from engine.model.knowledge import Coupling, Knowledge, Rule
     from engine.model.responses import Answers
 
 

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from engine.backend.types import Floats
-    from engine.model.knowledge import Knowledge, Number, Observer
+    from engine.model.citation import Number
+    from engine.model.knowledge import Knowledge, Observer
     from engine.model.responses import Answers
 
 

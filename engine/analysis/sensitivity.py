@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from engine.backend.types import Floats
     from engine.inference.posterior import Inference
-    from engine.model.knowledge import Number
+    from engine.model.citation import Number
     from engine.model.responses import Answers
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from engine.backend.types import Floats
     from engine.inference.posterior import Inference
-    from engine.model.knowledge import Cited
+    from engine.model.citation import Cited
     from engine.model.responses import Answers, Labels, Numbers
 
 

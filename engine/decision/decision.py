@@ -30,8 +30,10 @@ if TYPE_CHECKING:
     from engine.backend.types import Bools, Floats, Ints
     from engine.inference.posterior import Posterior
     from engine.model.guarantee import Guarantee
-    from engine.model.knowledge import Knowledge, Policy, Variable
+    from engine.model.knowledge import Knowledge
+    from engine.model.policy import Policy
     from engine.model.responses import Answers
+    from engine.model.variable import Variable
 
 
 # Log-odds that differ by less are equal.

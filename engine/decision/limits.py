@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from engine.backend.types import Floats
     from engine.decision.level import LevelDecision
-    from engine.model.knowledge import Policy, Variable
+    from engine.model.policy import Policy
+    from engine.model.variable import Variable
 
 
 # Risks that differ by less are equal: what is read again has so many decimals.

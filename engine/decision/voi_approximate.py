@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from engine.backend.types import Bools, Floats, Ints
     from engine.decision.level import LevelDecision
     from engine.inference.posterior import Inference, Posterior
-    from engine.model.knowledge import Knowledge, Question
+    from engine.model.knowledge import Knowledge
+    from engine.model.policy import Question
 
     # Item, observer, question, what it is about and view -> whether that may be asked.
     MayAsk = Callable[[tuple[str, str, str, str | None, str]], bool]

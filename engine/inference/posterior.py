@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.backend.arrays import is_tensor, namespace
+from engine.backend.arrays import namespace
 from engine.backend.threads import torch_threads
-from engine.errors import SekeError
+from engine.inference.device_tree import DeviceTree, as_numpy, check_device
 from engine.model.responses import cuts_of
 from engine.network.junction_tree import (
     Beliefs,
@@ -35,11 +35,10 @@ from engine.observation.evidence import ObservationModel
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    import torch
-
     from engine.backend.types import Array, Floats, Ints
-    from engine.model.knowledge import Knowledge, Variable
+    from engine.model.knowledge import Knowledge
     from engine.model.responses import Answers
+    from engine.model.variable import Variable
     from engine.network.network import Network
     from engine.network.values import Clique
     from engine.observation.evidence import Evidence
@@ -82,56 +81,6 @@ class Posterior:
     answer_odds: Mapping[str, Floats]
 
 
-@dataclass(frozen=True)
-class _Tree:
-    """A population's junction tree in the arrays of one library: tables and outlets, one a step."""
-
-    tables: tuple[Array, ...]
-    outlets: tuple[Readout, ...]
-
-    def convert(self, array: Array) -> Array:
-        """Return the array, of the same shape, in the library, type and device of this tree."""
-        like = self.tables[0]
-        return _tensor(array, like.dtype, like.device) if is_tensor(like) else array
-
-    def as_tensors(self, device: str, single: bool) -> _Tree:
-        """Return this tree as torch tensors on a device."""
-        import torch
-
-        kind = torch.float32 if single else torch.float64
-        outlets = tuple(
-            Readout(
-                _tensor(outlet.transposed, kind, device), _tensor(outlet.states, kind, device), outlet.events
-            )
-            for outlet in self.outlets
-        )
-        return _Tree(tuple(_tensor(table, kind, device) for table in self.tables), outlets)
-
-
-def _check_device(device: str) -> None:
-    import torch
-
-    try:
-        torch.zeros(1, dtype=torch.float32, device=device)
-    except (AssertionError, NotImplementedError, RuntimeError) as error:
-        usable = "cpu and cuda" if torch.cuda.is_available() else "cpu"
-        reason = str(error).partition("\n")[0].partition(". ")[0][:60]
-        message = f"torch cannot compute on device {device!r} here ({reason}); it can on {usable}"
-        raise SekeError(message) from None
-
-
-def _tensor(array: Array, kind: torch.dtype, device: torch.device | str) -> Array:
-    """Return an array as a tensor of the same shape."""
-    import torch
-
-    return torch.as_tensor(array).to(device=device, dtype=kind)
-
-
-def _numpy(array: Array) -> Floats:
-    """Return an array as numpy's, of the same shape."""
-    return np.asarray(array.cpu().numpy() if is_tensor(array) else array, dtype=np.float64)
-
-
 class Inference:
     """Exact inference in a network, for one population.
 
@@ -152,7 +101,7 @@ class Inference:
         threads: int = 1,
     ) -> None:
         if device != "cpu":
-            _check_device(device)
+            check_device(device)
         self.network, self.knowledge = network, knowledge
         self.population = population or network.reference
         self.observations = ObservationModel(network, knowledge, self.population)
@@ -161,7 +110,7 @@ class Inference:
         self.rules = tuple(r for r in network.rules if r.status in ("met", "unmet"))
         self._layout = _RowLayout(network, knowledge, tuple(rule.name for rule in self.rules))
         tables, scale = self._tables()
-        self._tree = _Tree(tables, self._outlets(tables))
+        self._tree = DeviceTree(tables, self._outlets(tables))
         self._log_root = (scale + network.log_prior[self.population])[:, None]
         # All below the root as the knowledge has it: one column a root state.
         every = np.eye(len(scale))
@@ -180,7 +129,7 @@ class Inference:
         return changed
 
     @cached_property
-    def _tensors(self) -> _Tree:
+    def _tensors(self) -> DeviceTree:
         return self._tree.as_tensors(self.device, self.single)
 
     def _tables(self) -> tuple[tuple[Floats, ...], Floats]:
@@ -301,7 +250,7 @@ class Inference:
         return log_z
 
     def _chunk_log_evidence(
-        self, tree: _Tree, evidence: Evidence, stacked: Floats | None
+        self, tree: DeviceTree, evidence: Evidence, stacked: Floats | None
     ) -> tuple[Floats, Floats]:
         """Return log Z, (items,), and each row's share in it, (rows,); fill `stacked` unless it is None."""
         evidence_rows = np.flatnonzero(evidence.has_evidence)
@@ -309,7 +258,7 @@ class Inference:
         logs = np.repeat(self._log_z_prior, len(evidence.row_item), axis=1)
         if len(evidence_rows):
             total, held = collect(self.steps, tree.tables, u)
-            logs[:, evidence_rows] = _numpy(total)
+            logs[:, evidence_rows] = as_numpy(total)
         logs += self._log_root
         if self.network.root in evidence.log_likelihood:
             logs += evidence.log_likelihood[self.network.root]
@@ -344,7 +293,7 @@ class Inference:
             )
 
     def _likelihoods(
-        self, tree: _Tree, evidence: Evidence, evidence_rows: Ints
+        self, tree: DeviceTree, evidence: Evidence, evidence_rows: Ints
     ) -> tuple[dict[str, Array], Floats]:
         """Return the likelihoods of rows with evidence, linear with peak 1, and the rows' log-scales.
 
@@ -357,7 +306,7 @@ class Inference:
                 xp = namespace(part)
                 peak = xp.amax(part, 0)
                 linear[name] = xp.exp(part - peak)
-                scale[evidence_rows] += _numpy(peak)
+                scale[evidence_rows] += as_numpy(peak)
         return linear, scale
 
 
@@ -402,9 +351,9 @@ class _RowLayout:
 
     def stack(self, root: Floats, beliefs: Beliefs, out: Floats | None = None) -> Floats:
         """Return the root's distribution and what was read off the tree in one array, (rows, N)."""
-        parts = [root, *(_numpy(beliefs.marginals[name]) for name in self.names[1:])]
-        parts += [] if beliefs.means is None else [_numpy(beliefs.means)]
-        parts += [_numpy(beliefs.events[number])[None] for number in range(len(self.rules))]
+        parts = [root, *(as_numpy(beliefs.marginals[name]) for name in self.names[1:])]
+        parts += [] if beliefs.means is None else [as_numpy(beliefs.means)]
+        parts += [as_numpy(beliefs.events[number])[None] for number in range(len(self.rules))]
         return np.concatenate(parts, out=out)
 
     def posterior(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from engine.language.fields import Entries
     from engine.language.yaml_nodes import Node
-    from engine.model.knowledge import Variable
+    from engine.model.variable import Variable
 
 TESTS = "threshold n errors share bound predicted coverage mu missing gold"
 ROUNDING = 1e-9

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 from engine.errors import Fault, KnowledgeError, Place, did_you_mean, nearest
 from engine.language.field_table import TABLES
 from engine.language.yaml_nodes import CITATION, Citation, Items, Node, Scalar, Table
-from engine.model.knowledge import Number, Variable
+from engine.model.citation import Number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from engine.language.field_table import FieldSpec
+    from engine.model.variable import Variable
 
     Once = tuple[Sequence[Any], Any]
 

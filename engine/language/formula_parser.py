@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lark import Lark, Token, Tree
     from lark.exceptions import UnexpectedInput
 
-    from engine.model.knowledge import Variable
+    from engine.model.variable import Variable
 
 GRAMMAR = r"""
 ?start: either

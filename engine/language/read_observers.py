@@ -11,18 +11,12 @@ import numpy as np
 from engine.language.field_table import TABLES
 from engine.language.fields import Entries, decimal, not_there
 from engine.language.read_dependence import family_of, kind_of
+from engine.language.read_reading_types import check_repeat, read_type, reading_types
+from engine.language.read_tables import ROUNDING
 from engine.language.read_variables import of_kind, reach
 from engine.language.yaml_nodes import Table
-from engine.model.confusion import confused_scatter, own_answers, room_for
-from engine.model.knowledge import (
-    Halo,
-    LabelInstrument,
-    NumberInstrument,
-    Observer,
-    ObserverCopy,
-    ReadingType,
-    Variable,
-)
+from engine.model.confusion import confused_scatter, own_answers
+from engine.model.knowledge import Halo, LabelInstrument, NumberInstrument, Observer, ObserverCopy
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -31,12 +25,13 @@ if TYPE_CHECKING:
     from engine.language.field_table import FieldSpec
     from engine.language.fields import Fields
     from engine.language.yaml_nodes import Node
-    from engine.model.knowledge import Dependence, Question
+    from engine.model.knowledge import Dependence
+    from engine.model.policy import Question
+    from engine.model.variable import Variable
 
     Mixtures = Mapping[str, Mapping[str, float]]
     Rows = tuple[tuple[float, ...], ...]
 
-ROUNDING = 0.005
 LABELS, RANKING = TABLES["LABELS"].fields, TABLES["RANKING"].fields
 # A cell of a table of answers, in which no answer is impossible.
 CELL = LABELS["confusion"].inner[0].inner[0]
@@ -213,7 +208,7 @@ def _label_instrument(entries: Entries, form: str, variable: Variable, likes: Mi
     _check_counts(ranking, answers)
     matches = own_answers(answers, variable)
     settled = table if form == "settled" else ()
-    types = _types(entries, table if sound and not settled else (), matches)
+    types = reading_types(entries, table if sound and not settled else (), matches)
     if settled and sound and len(fields.faults) == before:
         scatter = confused_scatter(np.array(settled), matches, np.float64(types[0].repeat))
         table = _rows(np.array(settled) @ scatter)
@@ -327,89 +322,6 @@ def _check_row(fields: Fields, node: Table, row: Mapping[str, float], answers: t
         fields.fault(node, f"sums to {decimal(sum(row.values()))}; must sum to 1")
 
 
-def _types(entries: Entries, table: Rows, matches: Floats) -> tuple[ReadingType, ...]:
-    """Read how draws scatter; together the types must be able to give the table (if it is sound)."""
-    fields = entries.reader
-    before = len(fields.faults)
-    node = entries.get("types")
-    if node is None:
-        types = [_type(entries, "reading", 1.0)]
-    else:
-        for key in ("repeat", "strength"):
-            if key in entries:
-                fields.key_fault(entries.node, key, "does not go with `types`, which have their own")
-        types = _declared_types(fields, node, before)
-    if table and len(fields.faults) == before:
-        node = node or entries.get("repeat") or entries.node
-        if any(reading_type.misread is not None for reading_type in types):
-            _check_misread(fields, node, types, np.array(table), matches)
-        else:
-            _check_repeat(fields, node, types, table)
-    return tuple(types)
-
-
-def _declared_types(fields: Fields, node: Node, before: int) -> list[ReadingType]:
-    """Read `types`; before: how many faults there were before those of the whole table of answers."""
-    types = []
-    for name, inner in fields.named(node):
-        entries = fields.table(inner, "TYPE")
-        share, misread = entries.value("share"), entries.value("misread")
-        types.append(replace(_type(entries, name, share), misread=misread))
-    totals = [sum(reading_type.shares[i] for reading_type in types) for i in (0, 1)]
-    if abs(totals[0] - 1) > ROUNDING and len(fields.faults) == before:
-        fields.fault(node, f"the shares sum to {decimal(totals[0])}; must sum to 1")
-    if abs(totals[1] - 1) > ROUNDING and len(fields.faults) == before:
-        message = "`misread`, or `share` where a type has none, sums to"
-        fields.fault(node, f"{message} {decimal(totals[1])}; must sum to 1")
-    # As rows of a table are, shares within the tolerance are scaled to one.
-    return (
-        [_scaled(reading_type, *totals) for reading_type in types] if len(fields.faults) == before else types
-    )
-
-
-def _scaled(reading_type: ReadingType, share: float, misread: float) -> ReadingType:
-    scaled_misread = None if reading_type.misread is None else reading_type.misread / misread
-    return replace(reading_type, share=reading_type.share / share, misread=scaled_misread)
-
-
-def _check_repeat(fields: Fields, node: Node, types: list[ReadingType], table: Rows) -> None:
-    repeat = sum(reading_type.share * reading_type.repeat for reading_type in types)
-    least = 1 - float(np.min(np.array(table), axis=0).sum())
-    if repeat < least - 1e-9:
-        needed = np.ceil(least * 1000) / 1000
-        message = (
-            f"the repeat is {decimal(round(repeat, 6))}; this table needs at least {decimal(needed)} "
-            "(1 - the sum of the smallest cells of its columns), since a habit cannot give an answer "
-            "more often than the table does"
-        )
-        fields.fault(node, message)
-
-
-def _check_misread(
-    fields: Fields, node: Node, types: list[ReadingType], table: Floats, matches: Floats
-) -> None:
-    off, misread_off = (
-        1 - sum(reading_type.shares[i] * reading_type.repeat for reading_type in types) for i in (0, 1)
-    )
-    least_off = np.float64(off), np.float64(misread_off)
-    room = np.asarray(room_for(table, matches, table.min(axis=0), *least_off)).min()
-    if room < 1 - 1e-9:
-        known = f"{decimal(round(1 - misread_off, 6))}, of the rest {decimal(round(1 - off, 6))}"
-        message = (
-            f"the repeat of what is misread is {known}; this table needs 1 minus repeat at most "
-            f"{decimal(np.floor(room * 1000) / 1000)} times as large, since a habit cannot give an answer "
-            "more often than the table does"
-        )
-        fields.fault(node, message)
-
-
-def _type(entries: Entries, name: str, share: float) -> ReadingType:
-    missing = [f"`{key}`" for key in ("repeat", "strength") if key not in entries]
-    if missing:
-        entries.reader.fault(entries.node, f"needs {' and '.join(missing)}")
-    return ReadingType(**entries.cited("repeat"), name=name, share=share, **entries.values("repeat strength"))
-
-
 def _binary(
     fields: Fields, node: Node | None, variables: Mapping[str, Variable]
 ) -> dict[str, LabelInstrument]:
@@ -426,10 +338,10 @@ def _binary(
             total = decimal(sensitivity + specificity)
             fields.fault(inner, f"sensitivity and specificity sum to {total}; under 1 is worse than guessing")
         merged = replace(cell.node, entries=shared | cell.node.entries)
-        scatter = _type(Entries(fields, merged, cell.fields), "reading", 1.0)
+        scatter = read_type(Entries(fields, merged, cell.fields), "reading", 1.0)
         table = ((specificity, 1 - specificity), (1 - sensitivity, sensitivity))
         if len(fields.faults) == before:
-            _check_repeat(fields, cell.get("repeat") or inner, [scatter], table)
+            check_repeat(fields, cell.get("repeat") or inner, [scatter], table)
         instruments[name] = LabelInstrument(
             **cell.cited("sensitivity"),
             variable=name,

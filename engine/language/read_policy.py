@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 from engine.language.field_table import TABLES
 from engine.language.fields import NUMBER
 from engine.language.yaml_nodes import Scalar
-from engine.model.knowledge import First, Policy, Question, View
+from engine.model.policy import First, Policy, Question, View
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from engine.language.field_table import FieldSpec
     from engine.language.fields import Entries, Fields
     from engine.language.yaml_nodes import Node
-    from engine.model.knowledge import Observer, Variable
+    from engine.model.knowledge import Observer
+    from engine.model.variable import Variable
 
     Levels = Mapping[str, tuple[str, ...]]
 

@@ -13,7 +13,8 @@ from engine.language.field_table import TABLES
 from engine.language.fields import NAME, decimal, shown
 from engine.language.read_variables import MOST_CELLS, of_kind, reach
 from engine.language.yaml_nodes import Items, Scalar, Table
-from engine.model.knowledge import Cell, Moments, Population, Variable
+from engine.model.knowledge import Cell, Moments, Population
+from engine.model.variable import Variable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     Mixtures = Mapping[str, Mapping[str, float]]
 
+# Shares that are written with two digits may sum to one so far off.
 ROUNDING = 0.005
 WEIGHT_OF_STATE = TABLES["LIKE"].fields["like"].inner[0]
 NO_ROOT = Variable("", "categorical", (), "")

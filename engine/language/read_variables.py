@@ -13,7 +13,7 @@ from engine.language.field_table import VARIABLE_KEYS
 from engine.language.formula_parser import FormulaError, parse
 from engine.language.yaml_nodes import Items, Scalar, Table
 from engine.model.formula import Formula, conjunction
-from engine.model.knowledge import Variable
+from engine.model.variable import Variable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -20,7 +20,8 @@ from engine.language.read_dependence import dependence
 from engine.language.read_variables import KINDS, formula, of_kind, variables
 from engine.language.yaml_nodes import Items, Table
 from engine.language.yaml_tree import YamlTree, digests_of, with_digests
-from engine.model.knowledge import Code, Coupling, Knowledge, Rule, Source, Variable
+from engine.model.citation import Source
+from engine.model.knowledge import Code, Coupling, Knowledge, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from engine.errors import Fault
     from engine.language.fields import Entries, Once
     from engine.language.yaml_nodes import Node
+    from engine.model.variable import Variable
 
 
 def read(path: Path, bases: Mapping[str, Path] | None = None, usual_view: str = "") -> Knowledge:
@@ -87,10 +89,7 @@ def _read_tree(fields: Fields, tree: Table, usual_view: str) -> Knowledge:
         fields.citations(tree, sources)
     by_name = section("variables", variables)
     scale = table_reader.words(fields, top.get("words"))
-    if not by_name:  # Every name below would be unknown.
-        if not fields.faults:
-            top.fault("variables", "declares no variables; a base needs at least one")
-        raise KnowledgeError(fields.faults)
+    _check_any(fields, top, by_name)
     fields.names = _variable_names(by_name)
     levels = section("levels", _levels, by_name)
     fields.names |= {"level": levels, "level or variable": (*levels, *fields.names["variable"])}
@@ -135,6 +134,14 @@ def _read_tree(fields: Fields, tree: Table, usual_view: str) -> Knowledge:
         fits=read_fits.fits(Fields(fields.faults), top.get("fits")),
         guarantee=section("certificates", lambda f, node: certificates(f, node, by_name, digests_of(tree))),
     )
+
+
+def _check_any(fields: Fields, top: Entries, variables: Mapping[str, Variable]) -> None:
+    """Raise a KnowledgeError where there are no variables: every name would be unknown."""
+    if not variables:
+        if not fields.faults:
+            top.fault("variables", "declares no variables; a base needs at least one")
+        raise KnowledgeError(fields.faults)
 
 
 def _variable_names(variables: Mapping[str, Variable]) -> dict[str, Collection[str]]:

@@ -20,7 +20,7 @@ from engine.language.fields import NUMBER
 from engine.language.overlay import apply_overlay_text
 from engine.language.read_fits import with_thresholds
 from engine.language.yaml_nodes import CITATION, Items, Scalar, Table
-from engine.model.knowledge import NOWHERE, Cited
+from engine.model.citation import NOWHERE, Cited
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping

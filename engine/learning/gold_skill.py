@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from engine.backend.types import Floats, Ints
     from engine.learning.answered_observers import AnsweredObservers
-    from engine.model.knowledge import LabelInstrument, Variable
+    from engine.model.knowledge import LabelInstrument
+    from engine.model.variable import Variable
 
 
 def rows_at_skill(

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from engine.backend.types import Bools, Floats, Ints
     from engine.learning.observer_fit import Fit
     from engine.model.gold import Gold
-    from engine.model.knowledge import Knowledge, LabelInstrument, Observer, Variable
+    from engine.model.knowledge import Knowledge, LabelInstrument, Observer
     from engine.model.responses import Answers, Labels, Numbers
+    from engine.model.variable import Variable
     from engine.observation.evidence import ObservationModel
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from engine.backend.types import Floats
-    from engine.model.knowledge import Number
+    from engine.model.citation import Number
 
     Values = Mapping[ParameterKey, Tensor]
 

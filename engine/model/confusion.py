@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from engine.backend.types import Array, Floats
-    from engine.model.knowledge import Variable
+    from engine.model.variable import Variable
 
 
 # Smallest argument of a logarithm or square root.

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from engine.backend.types import Bools, Floats, Ints
-    from engine.model.knowledge import Variable
+    from engine.model.variable import Variable
 
 
 @dataclass(frozen=True)

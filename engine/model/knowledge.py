@@ -6,77 +6,20 @@ sources do not take part in comparison: two bases that say the same are equal.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
 
-from engine.errors import Place
+from engine.model.citation import Cited
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from engine.model.citation import Number, Source
     from engine.model.fit_record import FitRecord
     from engine.model.formula import Formula
     from engine.model.guarantee import Guarantee
-
-NOWHERE = Place("", 0, 0)
-
-
-@dataclass(frozen=True)
-class Cited:
-    """Where a number comes from: `source` is a key of `Knowledge.sources` or `judgement`."""
-
-    place: Place = field(compare=False, default=NOWHERE)
-    source: str = field(compare=False, default="judgement")
-    note: str = field(compare=False, default="")
-
-
-@dataclass(frozen=True)
-class Number(Cited):
-    """A number of the YAML: where it stands, its value, and the least and the greatest it may be."""
-
-    path: str = ""
-    value: float = 0.0
-    low: float = 0.0
-    high: float = 0.0
-
-
-@dataclass(frozen=True)
-class Source:
-    """A citation."""
-
-    name: str
-    cite: str
-    url: str = ""
-    used: str = ""
-    place: Place = field(compare=False, default=NOWHERE)
-
-
-@dataclass(frozen=True)
-class Variable:
-    """A variable of the base.
-
-    `states` are the names of its values in order: those declared (categorical, derived),
-    `("false", "true")` (binary), or the bins' numbers as text (interval).
-    `edges` holds the bins' edges of an interval variable, (bins + 1,), increasing.
-    `formulas` holds one formula a state for a derived variable. `places`: where its states are declared.
-    """
-
-    name: str
-    kind: Literal["categorical", "binary", "interval", "derived"]
-    states: tuple[str, ...]
-    label: str
-    description: str = ""
-    descriptions: Mapping[str, str] = field(default_factory=dict)
-    about: Mapping[str, str] = field(default_factory=dict)
-    edges: tuple[float, ...] = ()
-    formulas: tuple[Formula, ...] = ()
-    place: Place = field(compare=False, default=NOWHERE)
-    places: Mapping[str, Place] = field(compare=False, default_factory=dict)
-
-    @property
-    def values(self) -> tuple[str, ...]:
-        """What is certified apart: its states, or of an interval one thing, being `within` its tolerance."""
-        return ("within",) if self.kind == "interval" else self.states
+    from engine.model.policy import Policy, Question, View
+    from engine.model.variable import Variable
 
 
 @dataclass(frozen=True)
@@ -322,115 +265,6 @@ class ObserverCopy(Cited):
     label: str = ""
     description: str = ""
     original: str = ""
-
-
-@dataclass(frozen=True)
-class Question(Cited):
-    """One way of asking: the variables it reports, what an answer costs, its prompt template.
-
-    `cost`: of a request with one answer. `further`: of each further answer of the same request, which shares
-    the prompt and what is shown, in the same unit; None: as much as the first.
-    `about_one`: each asking is about one of the variables, so a closed-world list is no answer. `enlarge`:
-    what is shown is the region of a view that this variable is about.
-    """
-
-    name: str = ""
-    label: str = ""
-    variables: tuple[str, ...] = ()
-    cost: float = 1.0
-    further: float | None = None
-    about_one: bool = False
-    enlarge: bool = False
-    prompt: str = ""
-    prompt_place: Place = field(compare=False, default=NOWHERE)
-
-    @property
-    def further_cost(self) -> float:
-        """The price of each further answer of a request."""
-        return self.cost if self.further is None else self.further
-
-    def price(self, answers: int) -> float:
-        """Return the price of one request for so many answers: cost + (answers - 1) further; 0 for none."""
-        return self.cost + (answers - 1) * self.further_cost if answers else 0.0
-
-
-@dataclass(frozen=True)
-class View(Cited):
-    """One way of showing an item. `options`: how, for whoever shows it, by the keys of the YAML."""
-
-    name: str = ""
-    options: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class First(Cited):
-    """What is asked first about every item: a question, and for how many answers."""
-
-    question: str = ""
-    samples: int = 1
-
-
-@dataclass(frozen=True)
-class Policy(Cited):
-    """When an annotation is accepted, asked again or rejected.
-
-    `limits`, `worth`: per variable (levels are spread over their variables by the reader). A limit caps each
-    accepted value's risk, or, for a variable of `mean_limits`, the mean risk of what is accepted, of which no
-    single risk may be above `worst`. `thresholds`: of such a variable the highest risk accepted, one a value
-    (`Variable.values`), where it was found; until then the limit caps each; `adaptive_thresholds`: those for
-    items that are asked as the policy asks. `aims`: the risk down to which items are asked, where that is
-    another than the highest risk accepted, one a value; `adaptive_aims`: those found with the thresholds.
-    `confidence`: with which probability over an uncertain fit a threshold keeps its limit. `evidence`: the
-    least likelihood ratio of answers about a binary variable for what is accepted of it. `calibrated_from`:
-    items with gold from which a fit counts as a calibration. `models`: observer -> the model that answers
-    as it, where that is known (not of the YAML). `labels_final`: whether the labels of a data set are kept
-    whatever is seen.
-    `cuts`: probability from which a binary variable is called active. `tolerance`: in the
-    unit of an interval variable. `worth` is in the unit of the questions' cost; `budget`
-    counts answers per item from askable observers; `conflict`: probability of readings that contradict
-    one another so much, under which nothing is accepted.
-    `ask`: the observer to ask where no askable one has answered yet; `others`: those that may be asked
-    besides; `views`: those that may be asked for beside the ones that an item has. `first`: what is asked
-    about an item of which nothing is known; None: the question that reports the most, for as many answers as
-    gain most for their price.
-    """
-
-    required: tuple[str, ...] = ()
-    limits: Mapping[str, float] = field(default_factory=dict)
-    mean_limits: frozenset[str] = frozenset()
-    worst: float = 0.5
-    thresholds: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
-    adaptive_thresholds: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
-    aims: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
-    adaptive_aims: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
-    confidence: float = 0.8
-    evidence: float = 2.0
-    calibrated_from: int = 30
-    labels_final: bool = False
-    models: Mapping[str, str] = field(compare=False, default_factory=dict)
-    cuts: Mapping[str, float] = field(default_factory=dict)
-    tolerance: Mapping[str, float] = field(default_factory=dict)
-    worth: Mapping[str, float] = field(default_factory=dict)
-    budget: int = 0
-    batches: tuple[int, ...] = (1,)
-    conflict: float = 0.0
-    ask: str = ""
-    others: tuple[str, ...] = ()
-    views: tuple[str, ...] = ()
-    first: First | None = None
-
-    def highest_risks(self, variable: Variable) -> tuple[float, ...]:
-        """Return the highest risk at which each value of a variable is accepted (`Variable.values`)."""
-        limit = self.limits[variable.name]
-        return self.thresholds.get(variable.name, (limit,) * len(variable.values))
-
-    def aimed_at(self) -> Policy:
-        """Return the policy as the look-ahead takes it: what is asked for is a risk as low as the aims."""
-        return replace(self, thresholds={**self.thresholds, **self.aims}) if self.aims else self
-
-    def highest_risk(self, variable: Variable) -> float | None:
-        """Return the highest risk at which anything of a variable is accepted; None where it has no limit."""
-        return max(self.highest_risks(variable)) if variable.name in self.limits else None
 
 
 @dataclass(frozen=True)

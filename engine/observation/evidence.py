@@ -41,8 +41,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from engine.backend.types import Array, Bools, Floats, Ints
-    from engine.model.knowledge import Knowledge, LabelInstrument, Variable
+    from engine.model.knowledge import Knowledge, LabelInstrument
     from engine.model.responses import Answers
+    from engine.model.variable import Variable
     from engine.network.network import Network
 
     Kernel = LabelKernel | NumberKernel

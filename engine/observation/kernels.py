@@ -41,7 +41,8 @@ from engine.model.confusion import confused_scatter, own_answers
 
 if TYPE_CHECKING:
     from engine.backend.types import Array, Floats, Ints
-    from engine.model.knowledge import LabelInstrument, NumberInstrument, Variable
+    from engine.model.knowledge import LabelInstrument, NumberInstrument
+    from engine.model.variable import Variable
 
 
 # Probabilities are at least this before a log is taken.

@@ -25,7 +25,8 @@ from engine import (
     decide_levels,
 )
 from engine.decision.decision import risk_of
-from engine.model.knowledge import LabelInstrument, Population, Question, ReadingType
+from engine.model.knowledge import LabelInstrument, Population, ReadingType
+from engine.model.policy import Question
 
 # Risks.
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from engine.language.formula_parser import FormulaError, parse
 from engine.model.formula import Count, Formula, In, Not, conjunction, disjunction
-from engine.model.knowledge import Variable
+from engine.model.variable import Variable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -6,7 +6,7 @@ import pytest
 
 from engine.language.parameter_paths import yaml_keys, yaml_path
 from engine.learning.priors import DeclaredWidths, FitPriors
-from engine.model.knowledge import Number
+from engine.model.citation import Number
 from engine.model.parameter_key import ParameterKey
 
 NAME = "gpt-4.1"

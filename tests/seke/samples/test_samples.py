@@ -19,15 +19,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine import AnswerError, Knowledge
-from engine.model.knowledge import (
-    Code,
-    LabelInstrument,
-    NumberInstrument,
-    Observer,
-    Policy,
-    Question,
-    Variable,
-)
+from engine.model.knowledge import Code, LabelInstrument, NumberInstrument, Observer
+from engine.model.policy import Policy, Question
+from engine.model.variable import Variable
 from seke.samples import answers_from, read_batches
 
 if TYPE_CHECKING:

@@ -1,0 +1,123 @@
+"""What may be asked of observers, and when an item is accepted: questions, views and the policy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from engine.model.citation import NOWHERE, Cited
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from engine.errors import Place
+    from engine.model.variable import Variable
+
+
+@dataclass(frozen=True)
+class Question(Cited):
+    """One way of asking: the variables it reports, what an answer costs, its prompt template.
+
+    `cost`: of a request with one answer. `further`: of each further answer of the same request, which shares
+    the prompt and what is shown, in the same unit; None: as much as the first.
+    `about_one`: each asking is about one of the variables, so a closed-world list is no answer. `enlarge`:
+    what is shown is the region of a view that this variable is about.
+    """
+
+    name: str = ""
+    label: str = ""
+    variables: tuple[str, ...] = ()
+    cost: float = 1.0
+    further: float | None = None
+    about_one: bool = False
+    enlarge: bool = False
+    prompt: str = ""
+    prompt_place: Place = field(compare=False, default=NOWHERE)
+
+    @property
+    def further_cost(self) -> float:
+        """The price of each further answer of a request."""
+        return self.cost if self.further is None else self.further
+
+    def price(self, answers: int) -> float:
+        """Return the price of one request for so many answers: cost + (answers - 1) further; 0 for none."""
+        return self.cost + (answers - 1) * self.further_cost if answers else 0.0
+
+
+@dataclass(frozen=True)
+class View(Cited):
+    """One way of showing an item. `options`: how, for whoever shows it, by the keys of the YAML."""
+
+    name: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class First(Cited):
+    """What is asked first about every item: a question, and for how many answers."""
+
+    question: str = ""
+    samples: int = 1
+
+
+@dataclass(frozen=True)
+class Policy(Cited):
+    """When an annotation is accepted, asked again or rejected.
+
+    `limits`, `worth`: per variable (levels are spread over their variables by the reader). A limit caps each
+    accepted value's risk, or, for a variable of `mean_limits`, the mean risk of what is accepted, of which no
+    single risk may be above `worst`. `thresholds`: of such a variable the highest risk accepted, one a value
+    (`Variable.values`), where it was found; until then the limit caps each; `adaptive_thresholds`: those for
+    items that are asked as the policy asks. `aims`: the risk down to which items are asked, where that is
+    another than the highest risk accepted, one a value; `adaptive_aims`: those found with the thresholds.
+    `confidence`: with which probability over an uncertain fit a threshold keeps its limit. `evidence`: the
+    least likelihood ratio of answers about a binary variable for what is accepted of it. `calibrated_from`:
+    items with gold from which a fit counts as a calibration. `models`: observer -> the model that answers
+    as it, where that is known (not of the YAML). `labels_final`: whether the labels of a data set are kept
+    whatever is seen.
+    `cuts`: probability from which a binary variable is called active. `tolerance`: in the
+    unit of an interval variable. `worth` is in the unit of the questions' cost; `budget`
+    counts answers per item from askable observers; `conflict`: probability of readings that contradict
+    one another so much, under which nothing is accepted.
+    `ask`: the observer to ask where no askable one has answered yet; `others`: those that may be asked
+    besides; `views`: those that may be asked for beside the ones that an item has. `first`: what is asked
+    about an item of which nothing is known; None: the question that reports the most, for as many answers as
+    gain most for their price.
+    """
+
+    required: tuple[str, ...] = ()
+    limits: Mapping[str, float] = field(default_factory=dict)
+    mean_limits: frozenset[str] = frozenset()
+    worst: float = 0.5
+    thresholds: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    adaptive_thresholds: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    aims: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    adaptive_aims: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    confidence: float = 0.8
+    evidence: float = 2.0
+    calibrated_from: int = 30
+    labels_final: bool = False
+    models: Mapping[str, str] = field(compare=False, default_factory=dict)
+    cuts: Mapping[str, float] = field(default_factory=dict)
+    tolerance: Mapping[str, float] = field(default_factory=dict)
+    worth: Mapping[str, float] = field(default_factory=dict)
+    budget: int = 0
+    batches: tuple[int, ...] = (1,)
+    conflict: float = 0.0
+    ask: str = ""
+    others: tuple[str, ...] = ()
+    views: tuple[str, ...] = ()
+    first: First | None = None
+
+    def highest_risks(self, variable: Variable) -> tuple[float, ...]:
+        """Return the highest risk at which each value of a variable is accepted (`Variable.values`)."""
+        limit = self.limits[variable.name]
+        return self.thresholds.get(variable.name, (limit,) * len(variable.values))
+
+    def aimed_at(self) -> Policy:
+        """Return the policy as the look-ahead takes it: what is asked for is a risk as low as the aims."""
+        return replace(self, thresholds={**self.thresholds, **self.aims}) if self.aims else self
+
+    def highest_risk(self, variable: Variable) -> float | None:
+        """Return the highest risk at which anything of a variable is accepted; None where it has no limit."""
+        return max(self.highest_risks(variable)) if variable.name in self.limits else None
