@@ -139,7 +139,7 @@ def test_sorted_refuses_an_item_that_comes_back(folder: Path) -> None:
     lines(folder / "mixed.jsonl", SAMPLE, REFUSED, {**SAMPLE, "draw": 1})
     result = seke("infer", "mixed.jsonl", "--sorted", "-o", "out.jsonl")
     assert result.returncode == 2
-    assert result.stderr.startswith(b"mixed.jsonl:3: item: 'a' was closed already")
+    assert result.stderr.startswith(b"mixed.jsonl:3: item: 'a' appears again after other items")
     assert not (folder / "out.jsonl").exists()
     gathered = seke("infer", "mixed.jsonl")
     assert [json.loads(line)["item"] for line in gathered.stdout.splitlines()] == ["a", "b"]

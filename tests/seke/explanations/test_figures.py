@@ -284,7 +284,7 @@ def test_a_run_is_told_under_its_own_base_only(annotated):
     (annotated / "empty").mkdir(exist_ok=True)
     done = run("explain", annotated / "empty", "at-rest")
     assert done.exit_code == 2
-    assert "is no run" in done.stderr
+    assert "is not a finished run" in done.stderr
 
 
 def test_every_picture_names_what_it_shows(story):

@@ -240,7 +240,7 @@ def test_a_run_that_was_begun_otherwise_is_refused_with_what_differs(tmp_path):
     run(EXAMPLE, "--run", tmp_path / "r", *RECORDED)
     (tmp_path / "o.yaml").write_text("extends: shipped\npolicy: {budget: 3, source: judgement, note: Few.}\n")
     result = run(EXAMPLE, "--run", tmp_path / "r", *RECORDED, "-k", tmp_path / "o.yaml", status=2)
-    assert "was begun otherwise (budget: 20 then, 3 now; policy: " in result.output
+    assert "was started with other settings (budget: 20 then, 3 now; policy: " in result.output
     result = run(EXAMPLE, "--run", tmp_path / "r", *RECORDED, "--temperature", "0", status=2)
     assert "temperature: 1.0 then, 0.0 now" in result.output
     assert "answers under other settings do not count; start another run with --run NEWDIR" in result.output
@@ -768,7 +768,7 @@ def test_ctrl_c_lets_what_is_on_its_way_come_in(tmp_path, server):
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 1, err
-    assert "the same command goes on" in err
+    assert "the same command continues" in err
     assert json.loads(out)["stopped"] == "interrupted"
     checked(tmp_path / "r", seen, 0, 8)
     assert len(rows(tmp_path / "r" / "posteriors.jsonl")) == 300
