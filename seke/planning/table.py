@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     Record = dict[str, Any]
 
+# Columns of the terminal from which the table has room for reasons, and for questions beside them.
 WITH_REASONS, WITH_QUESTIONS = 100, 118
 
 
@@ -27,7 +28,7 @@ def show(plan: Plan, console: Console) -> None:
     rows: list[tuple[str, ...]] = []
     for row in plan.rows:
         rows += [()] * bool(rows) + [cells[: len(heads)] for cells in _lines(row, heads)]
-    console.print(text_table(heads, rows))
+    console.print(text_table(heads, rows, folded=("rejected", "asked")))
     shares = ", ".join(
         f"{level.replace('_', ' ')} {percent(part)}" for level, part in plan.about["ceiling"].items()
     )

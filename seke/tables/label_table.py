@@ -217,7 +217,8 @@ class LabelTableBuilder:
         for column in self.further:
             if column in (ITEM, *variables):
                 what = "the item" if column == ITEM else "a variable"
-                raise AnswerError(f"{column}: cannot name the groups: it is {what}")
+                role = "groups" if column == groups else "source sets"
+                raise AnswerError(f"{column}: cannot be the column of {role}: it is {what}")
         self.outcomes = outcomes or {}
         self.columns = {name: _LabelColumn(variable, self.outcomes) for name, variable in variables.items()}
         self.allowed = {ITEM, *BESIDE, *variables, *self.further}

@@ -143,7 +143,7 @@ def edited(number, value):
     lines[row] = lines[row][:column] + re.sub(r"^[^\s,}\]]+", text, lines[row][column:])
     other = path.with_name("edited.yaml")
     other.write_text("\n".join(lines) + "\n")
-    return read(other)
+    return read(other, usual_view="face")
 
 
 def test_a_flip_is_what_an_edit_of_the_file_does(base_of):

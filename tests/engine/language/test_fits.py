@@ -132,7 +132,7 @@ def test_an_overlay_in_memory_is_that_of_a_file(folder, base_of, names):
     )
     path = folder / "laid.yaml"
     path.write_text(text, encoding="utf-8")
-    base, from_file = base_of("machine"), read(path)
+    base, from_file = base_of("machine"), read(path, usual_view="face")
     laid = declared_of(base).with_overlay(text)
     assert laid == from_file
     assert (laid.digest, laid.observer_digests) == (from_file.digest, from_file.observer_digests)

@@ -329,7 +329,7 @@ def test_a_column_that_is_no_column_of_sources():
     gold, predictions = gold_and_predictions(6)
     with pytest.raises(AnswerError, match="set: no such column"):
         seke.score([predictions], gold, sources="set")
-    with pytest.raises(AnswerError, match="AU1: is no column"):
+    with pytest.raises(AnswerError, match="AU1: cannot be the column of source sets: it is a variable"):
         seke.score([predictions], gold, sources="AU1")
 
 

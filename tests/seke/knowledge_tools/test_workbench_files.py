@@ -336,7 +336,7 @@ def test_a_base_is_found_from_the_new_folder_wherever_one_stands(folder, monkeyp
     (folder / "base" / "machine.yaml").write_bytes(BASES["machine"].read_bytes())
     stdout_of("new", "deep/er/mine", "--base", folder / "base" if absolute else "base")
     monkeypatch.chdir("/")
-    assert knowledge(folder / "deep" / "er" / "mine") == read(BASES["machine"])
+    assert knowledge(folder / "deep" / "er" / "mine") == knowledge(BASES["machine"])
 
 
 TABLE = {("fear", "AU1"): 0.25, ("fear", "AU12"): 0.005, ("anger", "AU1"): 0.4, ("anger", "AU4"): 0.999}

@@ -300,7 +300,7 @@ def test_columns_of_groups(tmp_path):
     ]
     for name in ("item", "AU1"):
         assert faults(tmp_path, "g.csv", "item,AU1\na,1\n", name)[0].startswith(
-            f"{name}: cannot name the groups"
+            f"{name}: cannot be the column of groups"
         )
 
 

@@ -445,7 +445,7 @@ def test_a_key_with_a_line_break_is_the_key_without_it(monkeypatch):
 @pytest.mark.parametrize("key", ["sk-é", "sk-a\nb"])
 def test_what_is_no_key_is_said_before_anything_is_sent(monkeypatch, key):
     monkeypatch.setenv("OPENAI_API_KEY", key)
-    with pytest.raises(FatalError, match="OPENAI_API_KEY is no key"):
+    with pytest.raises(FatalError, match="OPENAI_API_KEY does not hold a valid key"):
         Endpoint(SETTINGS)
 
 
