@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+
+# Two workers on two cores: more threads each only wait for one another. Before numpy is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 from pathlib import Path
 
 import pytest

@@ -20,8 +20,8 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.signal import fftconvolve
-from scipy.stats import binom
+from numpy.fft import irfft, rfft
+from scipy.special import gammaln, xlog1py, xlogy
 
 from engine.decision.origin import labels_of, looking
 
@@ -81,8 +81,17 @@ def tail_of_sum(probability: Floats, count: int) -> float:
     values, often = np.unique(rounded, return_counts=True)
     total = np.ones(1)
     for p, n in zip(values.tolist(), often.tolist(), strict=True):
-        total = np.maximum(fftconvolve(total, binom.pmf(np.arange(n + 1), n, p)), 0.0)
+        size = len(total) + n
+        spectrum = rfft(total, size) * rfft(_binomial(n, p), size)
+        total = np.maximum(irfft(spectrum, size), 0.0)
     return float(min(total[count:].sum(), 1.0)) if count > 0 else 1.0
+
+
+def _binomial(n: int, p: float) -> Floats:
+    """Return P(k of n events of probability p come true) for k = 0 to n, (n + 1,)."""
+    k = np.arange(n + 1)
+    log_ways = gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)
+    return np.asarray(np.exp(log_ways + xlogy(k, p) + xlog1py(n - k, -p)))
 
 
 def looks_at_labels(inference: Inference, answers: Answers) -> dict[str, LabelLooks]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -300,7 +303,14 @@ def test_what_is_written_is_read_again(folder):
 @pytest.fixture
 def sure_fit(folder):
     """A fit of the small base, its gold of the root alone and of the signs."""
-    base = read(folder / "machine.yaml")
+    return _sure_fit((folder / "machine.yaml").read_text("utf-8"))
+
+
+@cache
+def _sure_fit(text):
+    with TemporaryDirectory() as place:
+        (Path(place) / "machine.yaml").write_text(text, "utf-8")
+        base = read(Path(place) / "machine.yaml")
     rng = np.random.default_rng(1)
     answers = answers_of(base, random_items(base, rng, 12))
     names = [base.root, *(name for name in base.variables if base.variables[name].kind == "binary")]

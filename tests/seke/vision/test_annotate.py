@@ -495,7 +495,7 @@ def test_pictures_go_nowhere_unless_it_is_allowed(tmp_path, monkeypatch):
 def test_prompts_and_forecasts_send_nothing(tmp_path):
     shown = run(EXAMPLE, "--run", tmp_path / "r", "--model", "gpt-4o", "--show-prompts").output
     assert "--- verify to gpt-4o, here about AU1" in shown
-    given = ["--run", tmp_path / "r", "--model", "gpt-4o", "--dry-run", "--json"]
+    given = ["--run", tmp_path / "r", "--model", "gpt-4o", "--max-samples", "4", "--dry-run", "--json"]
     forecast = json.loads(run(EXAMPLE, *given, "--price-in", "2", "--price-out", "8").stdout)
     assert forecast["items"] == 6
     assert forecast["answers"]["joint"] >= 6
@@ -739,12 +739,12 @@ def test_a_model_that_the_server_lacks_is_met_before_a_run_is_begun(tmp_path, se
 
 
 def test_killed_at_any_moment_a_run_goes_on_and_buys_nothing_twice(tmp_path, server):
-    assert kill_often(tmp_path, server, 3, 24, random.Random(1)) >= 2
+    assert kill_often(tmp_path, server, 3, 16, random.Random(1)) >= 2
 
 
 def test_killed_before_and_after_prices_are_measured_a_run_ends_as_without_kills(tmp_path, server):
     priced = ["--price-in", "2", "--price-out", "8"]
-    assert kill_often(tmp_path, server, 3, 60, random.Random(3), *priced) >= 2
+    assert kill_often(tmp_path, server, 3, 44, random.Random(3), *priced) >= 2
     (kept,) = on_disk(tmp_path / "r", "SELECT value FROM facts WHERE name = 'prices'")
     # The server gives one answer a request, each as long: a further one costs as much as the first.
     joint = json.loads(kept[0])["joint"]

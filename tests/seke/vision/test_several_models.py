@@ -334,7 +334,7 @@ def test_batches_are_refused_in_python_too(tmp_path, folder):
 def test_killed_at_any_moment_a_run_of_two_goes_on_and_buys_nothing_twice(tmp_path):
     with served(tmp_path) as server:
         more = ["--observer", "gpt-4o", "--also", f"{OTHER}=made-up"]
-        assert kill_often(tmp_path, server, 3, 24, random.Random(1), *more) >= 2
+        assert kill_often(tmp_path, server, 3, 16, random.Random(1), *more) >= 2
     assert observers_of(tmp_path / "r")[OTHER] > 0
 
 
@@ -417,7 +417,7 @@ def test_a_forecast_counts_and_prices_the_others(tmp_path, folder):
     )
 
     def forecast(*more):
-        given = ["--run", tmp_path / "r", "--model", "gpt-4o", "--dry-run", *more]
+        given = ["--run", tmp_path / "r", "--model", "gpt-4o", "--max-samples", "2", "--dry-run", *more]
         return run(folder, *given)
 
     also = ["--also", f"{OTHER}=llava"]
@@ -428,7 +428,7 @@ def test_a_forecast_counts_and_prices_the_others(tmp_path, folder):
     # The other one costs nothing: that is what is said where no price of it is known, too.
     assert both["gold"]["variable"] == "expression"
     model = SeveralModels(ScriptedModel(), {OTHER: ScriptedModel()})
-    job = Job.of([folder], tmp_path / "s", model, Settings("gpt-4o"), also={OTHER: "llava"})
+    job = Job.of([folder], tmp_path / "s", model, Settings("gpt-4o"), also={OTHER: "llava"}, max_samples=2)
     known = cost_forecast.forecast(job, Settings("gpt-4o"), {"gpt-4o": Prices(2, 8), OTHER: None})
     assert known.unpriced == (OTHER,)
     assert known.price == pytest.approx(both["price"])
