@@ -93,7 +93,7 @@ class Peer:
                 for name, values in likelihood.items():
                     engine.chgEvidence(name, values)
             engine.makeInference()
-            yield {name: engine.inference.posterior(name).toarray() for name in wanted}
+            yield {name: engine.posterior(name).toarray() for name in wanted}
 
 
 def exported(network, population):
@@ -124,7 +124,7 @@ def test_reference_network(say):
     layout = inference._layout
     log_rows = np.empty((layout.rows, ITEMS))
     ours = ITEMS / seconds(lambda: inference.log_evidence_rows(evidence, log_rows))
-    marginals = layout.posterior((), log_rows, np.zeros(0), np.zeros(0)).marginals
+    marginals = layout.posterior((), log_rows, np.zeros(0), np.zeros(0), {}).marginals
     likelihoods = [
         {name: np.exp(evidence.log_likelihood[name][:, i]).tolist() for name in names_of(network)}
         for i in range(PEER_ITEMS)
@@ -201,7 +201,7 @@ def test_shipped_network_under_halo(say):
     evidence = soft_evidence(network, ITEMS)
     log_rows = np.empty((inference._layout.rows, ITEMS))
     rows = ITEMS / seconds(lambda: inference.log_evidence_rows(evidence, log_rows))
-    marginals = inference._layout.posterior((), log_rows, np.zeros(0), np.zeros(0)).marginals
+    marginals = inference._layout.posterior((), log_rows, np.zeros(0), np.zeros(0), {}).marginals
     soft_likelihoods = [
         {name: np.exp(evidence.log_likelihood[name][:, i]).tolist() for name in names_of(network)}
         for i in range(PEER_ITEMS)
