@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine import lazy_face
+from engine import lazy_face as _lazy_face
 
 # What type checkers see, and what `lazy_face` reads; a name that is imported as itself is exported.
 if TYPE_CHECKING:
@@ -38,4 +38,4 @@ if TYPE_CHECKING:
 
 # Type checkers would take computed names for none.
 if not TYPE_CHECKING:
-    __getattr__, __dir__, __all__ = lazy_face(__name__, __file__)
+    __getattr__, __dir__, __all__ = _lazy_face(__name__, __file__)

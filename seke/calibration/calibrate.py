@@ -45,12 +45,13 @@ from seke.calibration.certify import Promise, issue_guarantee
 from seke.calibration.fit_data import FitData
 from seke.calibration.fit_overlay import name_of_base, overlay_text, read_overlay, source_name
 from seke.calibration.fit_record import models_of_runs, readings_of
-from seke.calibration.labelled_answers import LabelledAnswers, gold_table, source_list
+from seke.calibration.labelled_answers import LabelledAnswers, gold_table
 from seke.calibration.mean_thresholds import thresholds_of
 from seke.files.shipped import cache_folder
 from seke.files.shipped import knowledge as read_knowledge
 from seke.inference.session import Session
 from seke.samples import single_samples
+from seke.sampling.infer import source_list
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

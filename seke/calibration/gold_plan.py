@@ -28,9 +28,10 @@ from engine import (
     split,
 )
 from seke.calibration.certify import FITTING, DecidedItems, Promise
-from seke.calibration.labelled_answers import LabelledAnswers, gold_table, source_list
+from seke.calibration.labelled_answers import LabelledAnswers, gold_table
 from seke.files.shipped import knowledge as read_knowledge
 from seke.inference.session import Session
+from seke.sampling.infer import source_list
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

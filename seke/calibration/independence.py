@@ -37,9 +37,10 @@ from engine import (
     scored,
 )
 from seke.calibration.first_answers import NO_ANSWER, FirstAnswers
-from seke.calibration.labelled_answers import gold_table, source_list
+from seke.calibration.labelled_answers import gold_table
 from seke.files.shipped import cache_folder
 from seke.files.shipped import knowledge as read_knowledge
+from seke.sampling.infer import source_list
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -16,11 +16,6 @@ if TYPE_CHECKING:
     from engine import Bools, Knowledge
 
 
-def source_list(samples: Any) -> list[Any]:
-    """Return sample files, or sample records, as a list; a single file is a list of one."""
-    return [samples] if isinstance(samples, str | Path) else list(samples)
-
-
 def gold_table(gold: Any, base: Knowledge, groups: str = "") -> LabelTable:
     """Return a label table, a file or rows as mappings, as read; groups: as in `read_labels`.
 

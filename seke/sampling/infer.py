@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from engine import AnswerError
 from seke.files.shipped import knowledge as read_knowledge
 from seke.inference.session import Session
 from seke.samples import answers_from, read_batches
 from seke.sampling.replay import mark_off_policy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
     from engine import Answers, Knowledge
 
@@ -52,7 +54,7 @@ def infer(
     session = Session.open(base, population, seed)
     for reason in session.refused:
         warnings.warn(f"the guarantee is refused: {reason}", stacklevel=2)
-    samples = samples if isinstance(samples, str | Path) else list(samples)  # type: ignore[assignment]
+    samples = source_list(samples)
     if session.guarantee is not None and session.guarantee.design.adaptive:
         session = mark_off_policy(session, samples)
     if not in_order:
@@ -73,8 +75,23 @@ def on_samples(session: Session, samples: Any) -> Session:
 
 def read_once(samples: Any) -> bool:
     """Say whether samples can be read only once, as from a stream or a pipe."""
-    sources = [samples] if isinstance(samples, str | Path) else samples
-    return any(isinstance(path, str | Path) and not Path(path).is_file() for path in sources)
+    return any(isinstance(path, str | Path) and not Path(path).is_file() for path in source_list(samples))
+
+
+def source_list(samples: Any) -> list[Any]:
+    """Return sample files, or sample records, as a list; a single file is a list of one.
+
+    Raises:
+        engine.AnswerError: one sample, a table or bytes, which would be taken for a list of names.
+    """
+    if isinstance(samples, str | Path):
+        return [samples]
+    if isinstance(samples, Mapping | bytes) or hasattr(samples, "columns"):
+        kind = type(samples).__name__
+        raise AnswerError(
+            f"samples: met a {kind}; allowed are a file, or a list of files or of samples as mappings"
+        )
+    return list(samples)
 
 
 def batches(
@@ -84,9 +101,7 @@ def batches(
     in_order: bool = False,
 ) -> Iterable[Answers]:
     """Return the answers about whole items, batch by batch; the arguments are those of `infer`."""
-    if isinstance(samples, str | Path):
-        return read_batches([samples], base, in_order=in_order)
-    sources = list(samples)
+    sources = source_list(samples)
     if all(isinstance(path, str | Path) for path in sources):
-        return read_batches(sources, base, in_order=in_order)  # type: ignore[arg-type]
-    return answers_from(sources, base)  # type: ignore[arg-type]
+        return read_batches(sources, base, in_order=in_order)
+    return answers_from(sources, base)

@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import seke
 from engine import AnswerError, Knowledge
 from engine.model.knowledge import Code, LabelInstrument, NumberInstrument, Observer
 from engine.model.policy import Policy, Question
@@ -930,3 +931,9 @@ def test_nothing_but_an_answer_error_escapes(data: bytes, cut: int, name: str) -
         else:
             message = f"{path}: was read"
     assert message.startswith(f"{path}:")
+
+
+@pytest.mark.parametrize("given", [{"item": "a"}, b"a.jsonl"])
+def test_one_sample_is_not_taken_for_a_list_of_names(given):
+    with pytest.raises(AnswerError, match=r"^samples: met a (dict|bytes); allowed are a file, or a list"):
+        list(seke.infer(given))
