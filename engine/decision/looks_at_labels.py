@@ -79,12 +79,19 @@ def tail_of_sum(probability: Floats, count: int) -> float:
     """Return P(at least `count` of independent events with these probabilities (n,) come true)."""
     rounded = np.minimum(np.ceil(probability * 10**DIGITS) / 10**DIGITS, 1.0)
     values, often = np.unique(rounded, return_counts=True)
-    total = np.ones(1)
-    for p, n in zip(values.tolist(), often.tolist(), strict=True):
-        size = len(total) + n
-        spectrum = rfft(total, size) * rfft(_binomial(n, p), size)
-        total = np.maximum(irfft(spectrum, size), 0.0)
+    parts = [_binomial(n, p) for p, n in zip(values.tolist(), often.tolist(), strict=True)] or [np.ones(1)]
+    # Neighbours are joined first, so that many different probabilities take n log² n steps, not n².
+    while len(parts) > 1:
+        pairs = zip(parts[::2], parts[1::2], strict=False)
+        parts = [_convolved(first, second) for first, second in pairs] + parts[len(parts) // 2 * 2 :]
+    (total,) = parts
     return float(min(total[count:].sum(), 1.0)) if count > 0 else 1.0
+
+
+def _convolved(first: Floats, second: Floats) -> Floats:
+    """Return the distribution of the sum of two independent counts, (a,) and (b,), as (a + b - 1,)."""
+    size = len(first) + len(second) - 1
+    return np.maximum(irfft(rfft(first, size) * rfft(second, size), size), 0.0)
 
 
 def _binomial(n: int, p: float) -> Floats:

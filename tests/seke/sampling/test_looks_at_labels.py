@@ -103,6 +103,17 @@ def test_the_tail_of_many_like_events_is_the_binomial_one():
         assert tail_of_sum(np.full(n, p), count) == pytest.approx(binom.sf(count - 1, n, p), rel=1e-4)
 
 
+def test_the_tail_of_many_different_events_is_that_of_one_after_another():
+    p = np.random.default_rng(0).uniform(0.05, 0.4, 3001)
+    total = np.ones(1)
+    for probability in p:
+        total = np.convolve(total, (1 - probability, probability))
+    for count in (0, 640, 680, 710):
+        assert tail_of_sum(p, count) == pytest.approx(total[count:].sum(), rel=1e-3, abs=1e-12)
+    assert tail_of_sum(np.zeros(0), 1) == 0
+    assert tail_of_sum(np.zeros(0), 0) == 1
+
+
 def simulated(base, accuracy_base, count, seed):
     """The looks at labels that are as the second base says, weighed by the first."""
     inference = Inference(compile_network(accuracy_base), accuracy_base)
