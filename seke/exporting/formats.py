@@ -13,6 +13,7 @@ take the type of a column from its values.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -22,7 +23,7 @@ import msgspec
 from seke.tables.record_writer import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from seke.exporting.accepted_labels import AcceptedLabels
@@ -74,7 +75,7 @@ def schema_of(name: str) -> str:
     return f"seke-{name}-{VERSION}"
 
 
-class _LineFiles:
+class _LineFiles(ABC):
     """Files of JSON values, a line each, with something before, between and after them."""
 
     before, between, after = b"", b"\n", b"\n"
@@ -95,9 +96,9 @@ class _LineFiles:
         """Return where the file of a split is, from the export's folder."""
         return f"{self.name}/{split}.{self.ending}"
 
+    @abstractmethod
     def write(self, export_item: ExportItem) -> None:
         """Write the rows of an item."""
-        raise NotImplementedError
 
     def put(self, split: str, row: Record) -> None:
         """Write one value."""
@@ -122,17 +123,25 @@ class _TaskRows(_LineFiles):
         for task, ask, answer in export_item.rows:
             self.put(export_item.split, self.row(export_item, task, ask, answer) | {"schema": self.schema})
 
+    @abstractmethod
+    def row(self, export_item: ExportItem, task: str, ask: str, answer: str) -> Record:
+        """Return the row of a task, without `schema`."""
+
+
+class _TurnRows(_TaskRows):
+    """Columns of question and answer, with a list of images, the item and the task."""
+
     def row(self, export_item: ExportItem, task: str, ask: str, answer: str) -> Record:
         """Return the row of a task, without `schema`."""
         about = {"images": [export_item.picture], "item": export_item.accepted.item, "task": task}
         return self.turns(ask, answer) | about
 
+    @abstractmethod
     def turns(self, ask: str, answer: str) -> Record:
         """Return the columns of question and answer."""
-        raise NotImplementedError
 
 
-class Messages(_TaskRows):
+class Messages(_TurnRows):
     """Rows of messages, with a list of images."""
 
     def turns(self, ask: str, answer: str) -> Record:
@@ -141,7 +150,7 @@ class Messages(_TaskRows):
         return {"messages": [user, {"role": "assistant", "content": answer}]}
 
 
-class Trl(_TaskRows):
+class Trl(_TurnRows):
     """Rows of prompt and completion, as content parts."""
 
     def turns(self, ask: str, answer: str) -> Record:
@@ -250,7 +259,12 @@ def open_format(name: str, folder: Path, splits: Sequence[str], numbers: Sequenc
         return ImageFolder(name, folder, splits, numbers)
     if name == "parquet":
         return Parquet(name, folder, splits)
-    return {"messages": Messages, "trl": Trl, "llava": Llava}[name](name, folder, splits)
+    task_formats: dict[str, Callable[[str, Path, Sequence[str]], Format]] = {
+        "messages": Messages,
+        "trl": Trl,
+        "llava": Llava,
+    }
+    return task_formats[name](name, folder, splits)
 
 
 def dataset_info(splits: Sequence[str]) -> Record:
