@@ -68,15 +68,18 @@ def _key(knowledge: Knowledge) -> str:
     order = [(name, v.kind, v.states, v.edges) for name, v in knowledge.variables.items()]
     names = [list(part) for part in (knowledge.populations, knowledge.cells, knowledge.intervals)]
     names += [[declaration.name for declaration in part] for part in (knowledge.couplings, knowledge.rules)]
-    text = json.dumps([content, knowledge.root, knowledge.reference, order, names, _engine()])
+    text = json.dumps([content, knowledge.root, knowledge.reference, order, names, engine_digest()])
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 @cache
-def _engine() -> str:
-    """Return a digest of the engine's source, so that no other version's network is taken."""
+def engine_digest(folder: Path = Path(__file__).parents[1]) -> str:
+    """Return a digest of the engine's source, so that no other version's network is taken.
+
+    The table of fields is a text file, and counts: defaults that it gives are compiled, too.
+    """
     digest = hashlib.sha256(np.__version__.encode())
-    for path in sorted(Path(__file__).parents[1].rglob("*.py")):
+    for path in sorted(path for path in folder.rglob("*") if path.suffix in (".py", ".txt")):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 

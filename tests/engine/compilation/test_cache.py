@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine import Inference, compile_network, compiled
-from engine.compilation.cache import MOST_FILES
+from engine.compilation.cache import MOST_FILES, engine_digest
 
 BASE = random_base(Shape(states=3, binaries=3, bins=(4, 3), couplings=2, rules=2, seed=5))
 
@@ -114,3 +114,12 @@ def test_old_files_go(tmp_path):
         (tmp_path / f"{number}.npz").write_bytes(b"")
     compiled(BASE, tmp_path)
     assert len(list(tmp_path.iterdir())) == MOST_FILES
+
+
+@pytest.mark.parametrize("name", ["reader.py", "fields.txt"])
+def test_another_source_of_the_engine_is_another_key(tmp_path, name):
+    (tmp_path / "before" / "language").mkdir(parents=True)
+    (tmp_path / "before" / "language" / name).write_text("n = 8")
+    (tmp_path / "after" / "language").mkdir(parents=True)
+    (tmp_path / "after" / "language" / name).write_text("n = 9")
+    assert engine_digest(tmp_path / "before") != engine_digest(tmp_path / "after")
