@@ -306,6 +306,7 @@ def test_a_manifest_is_read_by_annotate_and_is_a_label_table(read, tmp_path, nam
     assert sum(map(len, (item.labels for item in items))) == sum(summary.labelled.values())
     if name == "rafdb":
         options = ["--run", str(tmp_path / "run"), "--scripted", "--dry-run", "--json"]
+        options += ["--strategy", "fixed:1"]
         forecast = CliRunner().invoke(main, ["annotate", str(manifest), *options])
         assert forecast.exit_code == 0, forecast.output
         assert json.loads(forecast.stdout.splitlines()[-1])["items"] == len(by_item)

@@ -495,7 +495,7 @@ def test_pictures_go_nowhere_unless_it_is_allowed(tmp_path, monkeypatch):
 def test_prompts_and_forecasts_send_nothing(tmp_path):
     shown = run(EXAMPLE, "--run", tmp_path / "r", "--model", "gpt-4o", "--show-prompts").output
     assert "--- verify to gpt-4o, here about AU1" in shown
-    given = ["--run", tmp_path / "r", "--model", "gpt-4o", "--max-samples", "4", "--dry-run", "--json"]
+    given = ["--run", tmp_path / "r", "--model", "gpt-4o", "--max-samples", "2", "--dry-run", "--json"]
     forecast = json.loads(run(EXAMPLE, *given, "--price-in", "2", "--price-out", "8").stdout)
     assert forecast["items"] == 6
     assert forecast["answers"]["joint"] >= 6
@@ -720,11 +720,12 @@ def kill_often(tmp_path, server, kills, items, rng, *more):
     run(folder, *asked(tmp_path / "s", url), *more)
     for name in ("posteriors.jsonl", "samples.jsonl", "answers.jsonl"):
         assert (tmp_path / "r" / name).read_bytes() == (tmp_path / "s" / name).read_bytes()
-    if more:
+    if "--price-in" in more:
+        # A recording has no prices, and they have a say in what is asked.
         return done
     replayed = ["--model", "made-up", "--recorded", tmp_path / "r" / "answers.jsonl"]
     assert on_disk(tmp_path / "r", "SELECT count(*) FROM requests WHERE state = 'unknown'") > [(0,)]
-    run(folder, "--run", tmp_path / "t", *replayed)
+    run(folder, "--run", tmp_path / "t", *replayed, *more)
     assert (tmp_path / "r" / "posteriors.jsonl").read_bytes() == (
         tmp_path / "t" / "posteriors.jsonl"
     ).read_bytes()
@@ -736,10 +737,6 @@ def test_a_model_that_the_server_lacks_is_met_before_a_run_is_begun(tmp_path, se
     result = run(EXAMPLE, *given, "--model", "madeup", status=2)
     assert "no model is called 'madeup'; did you mean made-up?" in result.output
     assert not (tmp_path / "r").exists()
-
-
-def test_killed_at_any_moment_a_run_goes_on_and_buys_nothing_twice(tmp_path, server):
-    assert kill_often(tmp_path, server, 3, 16, random.Random(1)) >= 2
 
 
 def test_killed_before_and_after_prices_are_measured_a_run_ends_as_without_kills(tmp_path, server):

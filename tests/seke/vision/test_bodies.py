@@ -158,14 +158,16 @@ def test_a_run_in_batches_outlives_hostile_bodies_at_every_address():
         assert words
 
 
-@pytest.mark.parametrize("kind", ["no JSON", "null", "huge identity", "list", "no gzip", "charset"])
-def test_what_is_no_file_or_batch_is_asked_again(kind):
+def test_what_is_no_file_or_batch_is_asked_again():
     """An answer with status 200 that is none, at each address where files and batches are told of."""
-    with Hostile(hostile_once(kind, 200)) as server:
-        done, _ = run_apart(ASK, "--batch", server.url)
+    kinds = ["no JSON", "null", "huge identity", "list", "no gzip", "charset"]
+    with ExitStack() as stack:
+        servers = [stack.enter_context(Hostile(hostile_once(kind, 200))) for kind in kinds]
+        done, _ = run_apart(ASK, "--batch", *(server.url for server in servers))
     assert done.returncode == 0, done.stderr
-    answered, _, _ = json.loads(done.stdout)
-    assert answered == 2
+    for kind, line in zip(kinds, done.stdout.splitlines(), strict=True):
+        answered, _, _ = json.loads(line)
+        assert answered == 2, kind
     assert len(done.stderr) < 1000
 
 
