@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from engine import Knowledge, Preposterior, SekeError, Sensitivity, diagnose, did_you_mean, weigh_parts
 from seke.explanations.text import render
 from seke.files.shipped import knowledge as read_knowledge
-from seke.inference.session import Session
+from seke.inference.session import Judged, Session
 from seke.sampling.infer import batches, on_samples
 from seke.sampling.replay import mark_off_policy
 
@@ -121,7 +121,7 @@ def facts_of(session: Session, answers: Answers, seed: int = 0) -> Facts:
             "rules": [_pull(base, pull) for pull in sensitivity.contributions()] if read else [],
             "least_pull": sensitivity.least_pull,
             "conflict": _conflict(session, record, weights, at_odds),
-            "next": _next(session, answers, record, seed) if read else {"why": "unread"},
+            "next": _next(session, answers, seed) if read else {"why": "unread"},
             "numbers": [_flip(base, flip) for flip in sensitivity.counterfactuals()],
             "farthest": sensitivity.farthest,
         }
@@ -227,38 +227,41 @@ def _conflict(session: Session, record: Facts, weights: Weights, at_odds: str) -
     }
 
 
-def _next(session: Session, answers: Answers, record: Facts, seed: int) -> Facts:
-    """Return the next question, the reason for it or for none, and what its answers would change."""
-    base = session.knowledge
-    exact = Preposterior(session.inference, seed)
-    options = exact.options(answers, 0)
-    quick = record["decision"]["next"]
+def _next(session: Session, answers: Answers, seed: int) -> Facts:
+    """Return the question that a run would ask next, the reason for it or for none, and its effects.
+
+    A run may ask on about what is accepted already, down to the policy's aims.
+    """
+    asking = session.asking()
+    base, judged, exact = asking.knowledge, asking.judge(answers), Preposterior(asking.inference, seed)
+    options, quick = exact.options(answers, 0), judged.decisions.next[0]
     keys = ("observer", "question", "about", "view", "samples")
-    chosen = next((o for o in options if quick and all(getattr(o, k) == quick[k] for k in keys)), None)
+    chosen = next(
+        (o for o in options if quick and all(getattr(o, k) == getattr(quick, k) for k in keys)), None
+    )
     best = chosen or next(iter(options), None)
     shown: dict[tuple[Any, ...], Option] = {}
     for option in options:
         shown.setdefault((option.observer, option.question, option.about, option.view), option)
     return {
-        "why": _next_reason(base, answers, record, options, chosen),
+        "why": _next_reason(asking, answers, judged, options, chosen),
         "budget": base.policy.budget,
         "asked": _option(best) if best else None,
-        "quick_gain": quick["gain"] if quick else None,
-        "outcomes": [_outcome(base, session, o) for o in exact.outcomes(answers, 0, best)] if best else [],
+        "quick_gain": quick.gain if quick else None,
+        "outcomes": [_outcome(session, o) for o in exact.outcomes(answers, 0, best)] if best else [],
         "options": [_option(o) for o in shown.values() if o is not best][:MOST_OPTIONS],
     }
 
 
 def _next_reason(
-    base: Knowledge, answers: Answers, record: Facts, options: tuple[Option, ...], chosen: Option | None
+    asking: Session, answers: Answers, judged: Judged, options: tuple[Option, ...], chosen: Option | None
 ) -> str:
     """Return the key of the sentence that says why a question is asked, or none is."""
     if chosen is not None:
         return "ask" if chosen.rate > 1 else "doubtful"
-    levels = record["decision"]["levels"]
-    if all(level["decision"] == "accept" for name, level in levels.items() if base.policy.worth[name] > 0):
+    if asking.look_ahead.settled(judged.decisions.levels, 1)[0]:
         return "settled"
-    if answers.asked[0] >= base.policy.budget:
+    if answers.asked[0] >= asking.knowledge.policy.budget:
         return "budget"
     if not options:
         return "none"
@@ -269,8 +272,8 @@ def _option(option: Option) -> Facts:
     return {**vars(option), "rate": option.rate}
 
 
-def _outcome(base: Knowledge, session: Session, outcome: Outcome) -> Facts:
-    states = session.network.root_states
+def _outcome(session: Session, outcome: Outcome) -> Facts:
+    base, states = session.knowledge, session.network.root_states
     p = dict(zip(states, outcome.root.tolist(), strict=True))
     label = max(p, key=lambda state: p[state])
     return {

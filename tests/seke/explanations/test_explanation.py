@@ -18,9 +18,13 @@ import seke
 from engine import Basis, Origin
 from seke.cli.main import main
 from seke.explanations.text import render
+from seke.inference.session import Session
+from seke.sampling.infer import batches
+from seke.sampling.loop import Loop
 
 ROOT = Path(__file__).parents[3]
 FACES = ROOT / "examples" / "faces" / "samples.jsonl"
+PLANTS = ROOT / "examples" / "plants"
 SPRINKLER = ROOT / "examples" / "sprinkler"
 ITEMS = [
     "stereotype-against-units",
@@ -106,6 +110,49 @@ def test_what_is_asked_is_what_the_record_asks(explained, records):
             outcomes = [outcome for outcome in step["outcomes"] if outcome["variable"] == name]
             assert sum(outcome["probability"] for outcome in outcomes) == pytest.approx(1, abs=0.02)
     assert asked
+
+
+AIMED = """extends: {base}
+policy: {{source: judgement, note: a trial, limits: {{diagnosis: {{mean: 0.1}}}}, worth: {{signs: 0}}}}
+fits:
+  fit-1:
+    source: judgement
+    note: a trial
+    made: "2025-01-31"
+    population: {population}
+    persons: 1
+    observers: {{}}
+    readings: []
+    thresholds: {{disease: {{any: {{{found}}}}}}}
+    adaptive_thresholds: {{disease: {{any: {{{found}, aim: {aim}}}}}}}
+"""
+
+
+@pytest.mark.parametrize("aim", [0.002, 0.3])
+def test_a_run_asks_on_down_to_its_aim_and_the_explanation_says_what(tmp_path, aim):
+    """An item that is accepted between an aim and the threshold: explained is what the policy's loop asks."""
+    found = "limit: 0.1, risk: 0.3, items: 40, accepted: 30, mean: 0.09"
+    population = seke.knowledge(PLANTS / "knowledge").reference
+    overlay, samples = tmp_path / "aimed.yaml", PLANTS / "samples.jsonl"
+    text = AIMED.format(base=PLANTS / "knowledge", population=population, found=found, aim=aim)
+    overlay.write_text(text, encoding="utf-8")
+    session = Session.open(seke.knowledge(overlay))
+    (answers,) = batches(samples, session.knowledge)
+    requests = {request.item: request for request in Loop(session.asking()).begin(answers).requests}
+    by_item = {record["item"]: record["decision"] for record in seke.infer(samples, overlay)}
+    item = "bed-2"
+    assert by_item[item]["levels"]["disease"]["decision"] == "accept"
+    assert 0.002 < by_item[item]["levels"]["disease"]["risk"] < 0.3
+    assert by_item[item]["next"] is None
+    given = [str(samples), "-k", str(overlay), "--json"]
+    inferred = CliRunner().invoke(main, ["infer", *given, "--explain", item])
+    explained = CliRunner().invoke(main, ["explain", given[0], item, *given[1:]])
+    for following in (json.loads(inferred.stdout)["next"], json.loads(explained.stdout)["next"]):
+        if item in requests:
+            keys = ("observer", "question", "about", "view", "samples")
+            assert [following["asked"][key] for key in keys] == [getattr(requests[item], key) for key in keys]
+        assert following["why"] == ("ask" if item in requests else "settled")
+    assert (item in requests) == (aim < 0.3)
 
 
 def test_a_number_said_to_change_the_decision_does(explained, tmp_path):
