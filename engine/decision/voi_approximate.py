@@ -16,6 +16,7 @@ does not depend on the items beside it.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -98,10 +99,16 @@ class _Items:
         followed = self.followed[chosen[self.answers.reading_item]]
         return _Items(self.answers.only(chosen), marginals, followed, unseen, final, self.remaining[rows])
 
+    @cached_property
+    def readings(self) -> list[Ints]:
+        """The readings of each item."""
+        order = np.argsort(self.answers.reading_item, kind="stable")
+        counts = np.bincount(self.answers.reading_item, minlength=len(self.remaining))
+        return np.split(order, np.cumsum(counts)[:-1])
+
     def views(self, row: int, observer: int, question: int | None = None) -> list[str]:
         """Return the views in which an observer was asked about an item: one question, or any."""
-        answers = self.answers
-        readings = np.flatnonzero(answers.reading_item == row)
+        answers, readings = self.answers, self.readings[row]
         readings = readings[answers.reading_observer[readings] == observer]
         if question is not None:
             readings = readings[answers.reading_question[readings] == question]
