@@ -86,12 +86,12 @@ class ExpectedGain:
     ) -> tuple[Floats, Floats]:
         """Return gains and errors; places: (A, n) of the A binary variables that answers are about."""
         paths, batches = next(iter([*other_likelihoods.values(), *binary])).shape[:2]
-        loss = np.empty((len(before), paths * batches))
+        losses = np.empty((len(before), paths * batches))
         for rows, tile in belief.tiles:
             other_tile = {name: sampled.of(rows) for name, sampled in other_likelihoods.items()}
             binary_tile = [sampled.of(rows) for sampled in binary]
-            loss[rows] = self._loss_after(tile, other_tile, binary_tile, places[:, rows])
-        loss = loss.reshape(-1, paths, batches)
+            losses[rows] = self._loss_after(tile, other_tile, binary_tile, places[:, rows])
+        loss = losses.reshape(-1, paths, batches)
         return np.maximum(before[:, None] - loss.mean(1), 0), loss.std(1) / math.sqrt(paths - 1)
 
     def _loss_after(

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 # Simulated paths an item; their uniform numbers are stratified into as many strata.
 PATHS = 12
-# Items whose answers are weighed together; of the shipped base 32 to 64 were fastest, at about 3 MB of factors, and 128 took twice the time.
+# Items weighed together; of the shipped base 32 to 64 were fastest (3 MB of factors), 128 took twice that.
 TILE = 48
 
 
@@ -64,7 +64,7 @@ class Belief:
 
     @cached_property
     def tiles(self) -> tuple[tuple[Ints, Belief], ...]:
-        """Tiles of at most TILE items, each with its places and the belief about them.
+        """Tiles of t items, at most TILE, each with their places (t,) and the belief about them.
 
         Items of which the same is at stake stand together, so that most tiles lack what few items have.
         """
