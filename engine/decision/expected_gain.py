@@ -74,7 +74,10 @@ class ExpectedGain:
     def gain_about_one(
         self, belief: Belief, before: Floats, place: Ints, likelihood: SampledLikelihoods
     ) -> tuple[Floats, Floats]:
-        """Return `gain` with answers about one binary variable an item, at its place (n,) in `binary`."""
+        """Return `gain`, both (n, batches), by answers about one binary variable of each item.
+
+        place: (n,), of the variable in `binary`.
+        """
         return self._in_tiles(belief, before, {}, [likelihood], place[None])
 
     def _in_tiles(

@@ -153,7 +153,7 @@ class LookAhead:
         return tuple(options)
 
     def settled(self, levels: Mapping[str, LevelDecision], items: int) -> Bools:
-        """Return for which items (N,) all variables with a worth are accepted at the risk aimed at."""
+        """Return whether all variables with a worth are accepted at the risk aimed at, by item, (N,)."""
         settled = np.ones(items, dtype=bool)
         for name, level in levels.items():
             if self.base.policy.worth[name] > 0:

@@ -265,7 +265,7 @@ class Preposterior:
     def patterns(
         self, item_answers: Answers, now: Posterior, name: str, asking: _Asking, batch: int
     ) -> tuple[Floats, Floats, Posterior]:
-        """Return all patterns of answers (patterns, answers), their probabilities, and the posteriors."""
+        """Return patterns of answers (patterns, answers), their probabilities (patterns,), and posteriors."""
         kernel = self.observations.kernels[asking.observer, name]
         assert isinstance(kernel, LabelKernel)
         counts, orders = answer_patterns(kernel.alpha.shape[1], batch)

@@ -197,7 +197,9 @@ class ParameterKernels:
         values: Values,
         binary: Mapping[str, tuple[Array, Array]] | None = None,
     ) -> tuple[Array, Array, Array, Array, Array]:
-        """Return a one-answer table (K, Y), and its kinds' shares (right, misread), repeats and strengths.
+        """Return a one-answer table (K, Y), and of its kinds of reading, each (T,), what else makes it up.
+
+        That is their share in right readings and in others, their repeat and their strength.
 
         binary: the observer's `_binary_tables`, where they are known.
         """

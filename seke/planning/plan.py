@@ -359,7 +359,7 @@ def gold_of(base: Knowledge, truth: Mapping[str, Ints], rng: np.random.Generator
 
 
 def wrong_of(variable: Variable, value: Floats, gold: Floats, policy: Policy) -> Bools:
-    """Return whether each value (N,) is wrong: another state, or off by more than the tolerance."""
+    """Return whether each value is wrong, (N,): another state, or off by more than the tolerance."""
     if variable.kind == "interval":
         return np.asarray(np.abs(value - gold) > policy.tolerance[variable.name])
     return np.asarray(value != gold)

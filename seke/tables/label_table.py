@@ -66,7 +66,7 @@ class LabelTable:
         return {item: row for row, item in enumerate(self.items)}
 
     def rows_of(self, items: Iterable[str]) -> Ints:
-        """Return the row of each of these items in the table, -1 where it has none."""
+        """Return the row of each of these items in the table, (n,); -1 where it has none."""
         return look_up(tuple(items), self._rows)
 
     def gold_of(self, items: Iterable[str]) -> Gold:
