@@ -132,11 +132,9 @@ SHIPPED_NAMES = {
     # The section of the YAML.
     "calibration.summary": "affect",
     "knowledge_tools.show": "affect",
-    # What is drawn: a face, and titles where nothing is given.
+    # What is drawn: a face.
     "cli.explain": "face",
     "explanations.figures": "face",
-    "graphics.bars": "expression",
-    "graphics.valence_arousal": "valence arousal",
     "plot": "face",
     "reports.report": "face",
 }
