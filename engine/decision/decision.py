@@ -70,8 +70,8 @@ class Option:
 class Decisions:
     """Decisions about N items: item is accept, requery or reject; reasons say why it is no accept.
 
-    disputed: of each item the variables of which those who looked contradict the label of a data set, see
-    `decision.disputed_labels`; whatever is decided.
+    disputed: for each item the variables whose label of a data set is contradicted by observers that looked,
+    see `decision.disputed_labels`; whatever is decided.
     """
 
     item: tuple[str, ...]
@@ -282,7 +282,7 @@ def _unread_reason(answers: Answers, item: int) -> str:
 
 
 def _open_levels(knowledge: Knowledge, levels: Mapping[str, LevelDecision], item: int) -> tuple[str, ...]:
-    """Return the levels of which a variable is not accepted, as `open: NAME`."""
+    """Return the levels with a variable that is not accepted, as `open: NAME`."""
     return tuple(
         f"open: {level}"
         for level, names in knowledge.levels.items()

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 # Items; of the shipped base 32 to 64 were fastest, at about 3 MB of factors, and 128 took twice the time.
 TILE = 48
-# What no probability is divided by less than.
+# The least divisor of a probability.
 LEAST = 1e-300
 
 

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 # Cells of a one-answer table are at least this before its rows are normalised.
 LEAST_CELL = 1e-6
-# What is settled on with less than this is taken for this: a prior of less could never be moved.
+# The least probability of a settled answer: a lower prior could never be moved.
 LEAST_SETTLED = 1e-3
 # As the language has it: draws that always repeat would make one answer as good as all.
 MOST_REPEAT = 0.999
