@@ -290,8 +290,8 @@ def _lbfgs(model: DualProblem, begin: Floats, bounds: Floats) -> Floats:
     """Return the parameters (K, J + F + R) that minimise the dual, by L-BFGS-B.
 
     Each parameter is in units of its curvature at the start.
-    The larger the base, the fewer steps: thousands of rules seldom can all hold, and what is reached after
-    some hundred steps is told of each.
+    A larger base gets fewer steps: thousands of rules can seldom all hold, and the confidence that each
+    reaches after some hundred steps is reported.
     """
     from scipy.optimize import minimize
 

@@ -70,8 +70,8 @@ class Option:
 class Decisions:
     """Decisions about N items: item is accept, requery or reject; reasons say why it is no accept.
 
-    disputed: of each item the variables of which those who looked contradict the label of a data set, see
-    `decision.disputed_labels`; whatever is decided.
+    disputed: for each item the variables whose label of a data set is contradicted by observers that looked,
+    see `decision.disputed_labels`; whatever is decided.
     """
 
     item: tuple[str, ...]
@@ -117,7 +117,7 @@ def decide_levels(
 
 
 def overrules(variable: Variable, policy: Policy, value: Floats, label: Floats) -> Bools:
-    """Return where a value (N,) differs from a data set's label (N,); NaN is no label."""
+    """Return where values (N,) differ from a data set's labels (N,), a mask (N,); NaN is no label."""
     # Values of a variable that is no interval are whole numbers.
     return np.asarray(np.abs(value - label) > policy.tolerance.get(variable.name, 0.5))
 
@@ -153,7 +153,7 @@ def decide_certified(
 
 
 def certified_thresholds(variable: Variable, guarantee: Guarantee, value: Floats) -> Floats:
-    """Return the highest risk that is accepted with each value (N,); NaN where none is certified."""
+    """Return the highest risk that is accepted with each value, (N,); NaN where none is certified."""
     table = np.full(len(variable.values), np.nan)
     for certificate in guarantee.certified:
         if certificate.variable == variable.name:
@@ -194,7 +194,7 @@ def running_sums(edges: Floats) -> Floats:
 
 
 def risk_of_sums(sums: Floats, edges: Floats, tolerance: float) -> tuple[Floats, Floats]:
-    """Do as `interval_risk` with bins that `running_sums` was applied to, (..., edges + 1)."""
+    """Return `interval_risk`, both (...), from what `running_sums` made of the bins, (..., edges + 1)."""
     return sums[..., -1], _risk_around(sums[..., -1], sums, edges, tolerance)
 
 
@@ -282,7 +282,7 @@ def _unread_reason(answers: Answers, item: int) -> str:
 
 
 def _open_levels(knowledge: Knowledge, levels: Mapping[str, LevelDecision], item: int) -> tuple[str, ...]:
-    """Return the levels of which a variable is not accepted, as `open: NAME`."""
+    """Return the levels with a variable that is not accepted, as `open: NAME`."""
     return tuple(
         f"open: {level}"
         for level, names in knowledge.levels.items()

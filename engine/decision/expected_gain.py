@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from engine.model.knowledge import Knowledge
 
 
-# What no probability is divided by less than.
+# The least divisor of a probability.
 LEAST = 1e-300
 
 
@@ -73,7 +73,10 @@ class ExpectedGain:
     def gain_about_one(
         self, belief: Belief, before: Floats, place: Ints, likelihood: SampledLikelihoods
     ) -> tuple[Floats, Floats]:
-        """Return `gain` with answers about one binary variable an item, at its place (n,) in `binary`."""
+        """Return `gain`, both (n, batches), by answers about one binary variable of each item.
+
+        place: (n,), of the variable in `binary`.
+        """
         return self._in_tiles(belief, before, {}, [likelihood], place[None])
 
     def _in_tiles(

@@ -1,15 +1,15 @@
 """A test of a data set's labels: do observers contradict them more often than declared reliabilities allow?
 
-Of each item with a label y of a categorical variable the first answer a of one reading that looked counts: of
-the observer, question and view that most items with this label have, which is what such items were asked
-first. It contradicts the label with probability
+For each item with a label y of a categorical variable one answer a counts: the first of the reading by the
+observer, question and view that most items with this label have, which such items were asked first. It
+contradicts the label with probability
 
     q_i = 1 - Σ_x P(x | the item's labels) P(a = y | x)
 
 by the network and the table of whoever looks. Given what is declared the items are independent, so that the
 number of contradictions is a sum of Bernoulli variables with these q_i (Poisson-binomial), and its upper tail
-is exact. Here a label errs independently of the look: where a base lets them err together fewer
-contradictions come, so that no false alarm comes of that. A small tail says that labels, or those who looked,
+is exact. Here a label errs independently of the look: a base that lets them err together has fewer
+contradictions, so this raises no false alarm. A small tail says that labels, or those who looked,
 are worse than declared; which of the two it cannot tell. Only first answers count, for what else was asked
 about an item depends on what they say. Answers that are distributions are left out.
 """

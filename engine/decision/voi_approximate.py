@@ -41,9 +41,9 @@ if TYPE_CHECKING:
     # Item, observer, question, what it is about and view -> whether that may be asked.
     MayAsk = Callable[[tuple[str, str, str, str | None, str]], bool]
 
-# Items looked at together, so many that what they share is done seldom; of the shipped base 10 MB.
+# Items computed together, so that shared work is seldom repeated; 10 MB for the shipped base.
 MOST_ITEMS = 1024
-# Variables an item about which a question on single variables is evaluated.
+# Variables of an item for which a question about one variable is evaluated.
 MOST_INFORMATIVE = 2
 
 
@@ -87,7 +87,7 @@ class _Items:
         return cls(answers, posterior.marginals, posterior.followed, unseen, final, remaining)
 
     def part(self, rows: Ints) -> _Items:
-        """Return what is known of some of the items, whose places increase."""
+        """Return the state of some of the items; their places increase."""
         chosen = np.zeros(len(self.answers.items), dtype=bool)
         chosen[rows] = True
         if chosen.all():
@@ -160,7 +160,7 @@ class LookAhead:
         return tuple(options)
 
     def settled(self, levels: Mapping[str, LevelDecision], items: int) -> Bools:
-        """Return for which items (N,) all variables with a worth are accepted at the risk aimed at."""
+        """Return whether all variables with a worth are accepted at the risk aimed at, by item, (N,)."""
         settled = np.ones(items, dtype=bool)
         for name, level in levels.items():
             if self.base.policy.worth[name] > 0:
@@ -184,13 +184,13 @@ class LookAhead:
         return tuple(sorted(options, key=lambda option: -option.rate))
 
     def first(self, posterior: Posterior) -> Option | None:
-        """Return what to ask about an item of which nothing is known; its gain is given as 0.
+        """Return the first question about an item without answers; its gain is given as 0.
 
-        That is what the policy says, or the question that reports the most (of several the cheapest): the
-        gain of a question is its own, not that of those which can follow it, and so sees too little in the
-        answer that says something of everything. Of that question as many answers as have the best gain per
-        cost, one where none is worth its price. Where all questions are about one variable, the best gain
-        per cost. None where nobody may be asked, or nothing within the budget.
+        The policy may name it. Else it is the question that reports the most variables, of several the
+        cheapest: a gain counts one question without those that can follow it, and so undervalues an answer
+        about everything. It is asked for the number of answers with the best gain per cost, or for one where
+        none is worth its price. Where every question is about one variable, it is the one with the best gain
+        per cost. None where nobody may be asked, or the budget allows nothing.
 
         posterior: of one item without answers.
         """
@@ -218,8 +218,8 @@ class LookAhead:
     def observers(self, answers: Answers) -> Bools:
         """Return which observers may be asked about each item, (N, observers).
 
-        Those askable ones that it has, else the policy's `ask`; and the policy's `others`; none of those that
-        are unavailable. People are asked only where the policy names them.
+        These are the askable ones that answered about it, else the policy's `ask`, and the policy's `others`,
+        without unavailable ones. People are asked only where the policy names them.
         """
         names = [o.name for o in self.observations.observers]
         observers = self.observations.observers
@@ -393,7 +393,7 @@ class LookAhead:
     def _gain_of_label(
         self, belief: Belief, before: Floats, likelihoods: Mapping[str, SampledLikelihoods]
     ) -> tuple[Floats, Floats]:
-        """Return gain and error, (n, batches), of answers that follow their label, which alone counts."""
+        """Return gain and error, (n, batches), of answers that follow their label; only the label counts."""
         if self.base.root not in likelihoods:
             nothing = np.zeros((len(before), len(self.batches)))
             return nothing, nothing

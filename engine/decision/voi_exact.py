@@ -44,7 +44,7 @@ MOST_PATTERNS = 7_000
 MOST_ROWS = 150_000
 # Paths of a simulated gain at least.
 FEWEST_PATHS = 20
-# Views that an observer was shown already in which it may be asked again.
+# Views that were shown to an observer, in which it may be asked again.
 MOST_VIEWS = 2
 # Patterns up to which the outcomes of all samples are listed, else those of one.
 MOST_SHOWN = 200
@@ -99,14 +99,15 @@ class Preposterior:
         self.inference = inference
         self.observations = inference.observations
         self.look_ahead = LookAhead(inference, seed)
-        # Its policy is the one aimed at.
+        # Its policy asks for risks as low as the aims.
         self.base = self.look_ahead.base
         self.seed, self.paths = seed, paths
 
     def options(self, answers: Answers, item: int) -> tuple[Option, ...]:
         """Return all options for an item within its budget, by question, observer, view and batch, sorted.
 
-        Of the views that an observer was shown the first MOST_VIEWS, and those that the policy offers.
+        An observer may be asked in the first MOST_VIEWS views that it was shown, and in those that the policy
+        offers.
         """
         item_answers = answers.part(item, item + 1)
         now = self.inference.posterior(item_answers)
@@ -159,7 +160,7 @@ class Preposterior:
         for batch in batches:
             if len(asking.names) == 1 and isinstance(kernel, LabelKernel):
                 answers = kernel.alpha.shape[1]
-                # What is asked in an item of many switches takes a row for each of their settings.
+                # An item with many switches takes a row for each of their settings.
                 most = min(MOST_PATTERNS, MOST_ROWS // drawn.rows)
                 if math.comb(batch + answers - 1, batch) <= most:
                     _, p, after = self.patterns(item_answers, now, asking.names[0], asking, batch)
@@ -173,8 +174,8 @@ class Preposterior:
     def outcomes(self, answers: Answers, item: int, option: Option) -> tuple[Outcome, ...]:
         """Return the effect of each answer that an option may bring, variable by variable.
 
-        Of a question about one variable all patterns of its answers, of others one answer about each of
-        theirs. Numbers come in three ranges.
+        A question about one variable has all patterns of its answers, another one answer about each of its
+        variables. Numbers come in three ranges.
         """
         item_answers = answers.part(item, item + 1)
         now = self.inference.posterior(item_answers)
@@ -204,13 +205,13 @@ class Preposterior:
     def pair_errors(self) -> dict[str, Floats]:
         """Return by question how often the likelier of two root states is the wrong one, (K, K).
 
-        That is the Bayes error of a pair a, b, both as likely, after one answer y of the observer that the
-        policy asks about an item of which nothing else is known,
+        That is the Bayes error of a pair a, b, equally likely, after one answer y of the policy's observer
+        about an item without other answers,
 
             ½ Σ_y min(P(y | a), P(y | b)) = ½ E[min(P(a | y) / P(a), P(b | y) / P(b))],
 
-        exact where a question reports one variable, else the mean over the paths. Of a question about one
-        variable at a time it is the error with the best of them for that pair.
+        exact where a question reports one variable, else the mean over the paths. For a question about one
+        variable at a time it is the error with the variable that tells the pair apart best.
         """
         nothing = Answers.nothing()
         now, drawn = self.inference.posterior(nothing), self._draw(nothing)
@@ -265,7 +266,7 @@ class Preposterior:
     def patterns(
         self, item_answers: Answers, now: Posterior, name: str, asking: _Asking, batch: int
     ) -> tuple[Floats, Floats, Posterior]:
-        """Return all patterns of answers (patterns, answers), their probabilities, and the posteriors."""
+        """Return patterns of answers (patterns, answers), their probabilities (patterns,), and posteriors."""
         kernel = self.observations.kernels[asking.observer, name]
         assert isinstance(kernel, LabelKernel)
         counts, orders = answer_patterns(kernel.alpha.shape[1], batch)
@@ -411,7 +412,7 @@ class _AnswerSampler:
         return fresh.copy() if settled is None else settled[self.drawn.row, self.drawn.truth[name]]
 
     def _likelihoods(self, name: str) -> Iterator[tuple[int, Floats, Bools]]:
-        """Yield the observer's readings about a variable: likelihood (paths, M), and where it is of use."""
+        """Yield each reading about a variable: likelihood (paths, M), and where it counts, (paths,)."""
         readings = self.observations.of_readings(self.answers, self.asking.observer, name, self.drawn.on)
         for reading, likelihood in readings:
             on = self.drawn.on[:, reading]

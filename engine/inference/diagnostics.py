@@ -57,6 +57,6 @@ def diagnose(inference: Inference, answers: Answers, posterior: Posterior) -> Di
 
 
 def entropy(p: Floats) -> Floats:
-    """Return the entropy in bits of distributions p (..., states)."""
+    """Return the entropy in bits, (...), of distributions p (..., states)."""
     safe = np.where(p > 0, p, 1.0)
     return np.asarray(-np.sum(p * np.log2(safe), axis=-1))

@@ -68,7 +68,7 @@ class Posterior:
     violations: (N, R) P(if & not then) of the compiled rules `rules`. followed: for each reading P(its
     answers followed its label | all answers), 0 where there is no halo. answer_odds: of each binary variable
     the log-odds of true that the answers about it alone give, (N,), without prior, couplings and rules: 0
-    where nothing was said of it, or by readings that followed their label.
+    where no answer is about it, or only answers that followed their label.
     """
 
     items: tuple[str, ...]
@@ -350,7 +350,7 @@ class _RowLayout:
         return np.asarray(product[None])
 
     def stack(self, root: Floats, beliefs: Beliefs, out: Floats | None = None) -> Floats:
-        """Return the root's distribution and what was read off the tree in one array, (rows, N)."""
+        """Return the root's distribution and the figures read off the tree in one array, (rows, N)."""
         parts = [root, *(as_numpy(beliefs.marginals[name]) for name in self.names[1:])]
         parts += [] if beliefs.means is None else [as_numpy(beliefs.means)]
         parts += [as_numpy(beliefs.events[number])[None] for number in range(len(self.rules))]
@@ -391,8 +391,8 @@ class _RowLayout:
 def _answer_odds(evidence: Evidence, name: str, shares: Floats) -> Floats:
     """Return the log-odds of a binary variable that its answers alone give under an even prior, (N,).
 
-    Over an item's rows, which are settings of its switches, the mean of P(true) with their posterior shares
-    (rows,).
+    It is the mean of P(true) over an item's rows, which are settings of its switches, by their posterior
+    shares (rows,).
     """
     logs = evidence.log_likelihood[name]
     log_odds = np.asarray(logs[1] - logs[0])

@@ -52,7 +52,7 @@ AS_DECLARED = Misfit()
 
 
 def choose(p: Floats, u: Floats) -> Ints:
-    """Return for each row of p (N, states) the index at which its running sum passes u (N,)."""
+    """Return the index (N,) at which the running sum of each row of p (N, states) passes u (N,)."""
     reached = (np.cumsum(p, axis=1) < u[:, None] * p.sum(1, keepdims=True)).sum(1)
     return np.asarray(np.minimum(reached, p.shape[1] - 1))
 
@@ -164,7 +164,7 @@ def draw_looks(
 
 
 def propensities(alpha: Floats, rng: np.random.Generator) -> Floats:
-    """Draw a distribution over the answers from a Dirichlet of each row of alpha (N, answers)."""
+    """Draw distributions over answers, (N, answers), from a Dirichlet of each row of alpha, of its shape."""
     theta = rng.standard_gamma(alpha)
     return np.asarray(theta / theta.sum(1, keepdims=True))
 

@@ -118,12 +118,17 @@ def _plain_field(text: str, default: str) -> FieldSpec:
         )
     kind, *limits, reason = _groups(NUMBER, text)
     low, high = (
-        end if limit == "?" else float(limit)
+        end if limit == "?" else _limit(limit, kind)
         for limit, end in zip(limits, (-math.inf, math.inf), strict=True)
     )
     number = None if default == "none" else float(default or 0)
     value = int(number) if number is not None and kind == "whole" else number
     return FieldSpec(kind, default=value, low=low, high=high, reason=reason)
+
+
+def _limit(text: str, kind: str) -> float:
+    """Return a limit, as an integer where it is written as one or limits whole numbers."""
+    return int(float(text)) if kind == "whole" or text.lstrip("-").isdigit() else float(text)
 
 
 def _groups(pattern: re.Pattern[str], text: str) -> tuple[str, ...]:

@@ -37,7 +37,7 @@ def read(path: Path, bases: Mapping[str, Path] | None = None, usual_view: str = 
     """Read a knowledge base: a folder of YAML files, or one file.
 
     `bases` gives the folders that `extends` may name without a path; `usual_view` the view of answers that
-    name none, for a base without `views`, of which the first is the usual one.
+    name none, for a base without `views`; with them it is the first.
 
     Raises:
         KnowledgeError: all faults found, each with file, line, column and path.
@@ -80,7 +80,7 @@ def _read_tree(fields: Fields, tree: Table, usual_view: str) -> Knowledge:
     top = fields.table(tree, "BASE")
 
     def section(key: str, make: Callable[..., Any], *inputs: Any) -> Any:
-        """Return what a section holds, from the cache where neither it nor what else it takes has changed."""
+        """Return the values of a section, from the cache where it and its other inputs are unchanged."""
         node = top.get(key)
         return fields.once(key, [node, *inputs], lambda: make(fields, node, *inputs))
 

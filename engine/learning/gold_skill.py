@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def rows_at_skill(
     answered: AnsweredObservers, index: int, instrument: LabelInstrument, rows: Floats, counts: Floats
 ) -> tuple[float, Floats]:
-    """Return an observer's skill w, and the rows (1 - w) C0 + w I around which its own are to be learned.
+    """Return an observer's skill w, and (1 - w) C0 + w I (K, Y), around which its own rows are learned.
 
     rows: C0 (K, Y); counts: (K,) pseudo-counts of each row.
     """
@@ -42,7 +42,7 @@ def rows_at_skill(
 def table_at_skill(
     answered: AnsweredObservers, index: int, instrument: LabelInstrument, table: Floats, counts: Floats
 ) -> tuple[float, Floats]:
-    """Return the skill w of an observer with several kinds of reading, and its one-answer table at w.
+    """Return the skill w of an observer with several kinds of reading, and its one-answer table at w, (K, Y).
 
     One skill moves what all kinds settle on: C_w = (1 - w) C0 + w I, so that T_w = (1 - w) T + w R, R of
     all kinds together. P(answers | settled on y) is Σ_t π_t L_t(y), π the kinds' shares.

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 # Cells of a one-answer table are at least this before its rows are normalised.
 LEAST_CELL = 1e-6
-# What is settled on with less than this is taken for this: a prior of less could never be moved.
+# The least probability of a settled answer: a lower prior could never be moved.
 LEAST_SETTLED = 1e-3
 # As the language has it: draws that always repeat would make one answer as good as all.
 MOST_REPEAT = 0.999
@@ -197,7 +197,9 @@ class ParameterKernels:
         values: Values,
         binary: Mapping[str, tuple[Array, Array]] | None = None,
     ) -> tuple[Array, Array, Array, Array, Array]:
-        """Return a one-answer table (K, Y), and its kinds' shares (right, misread), repeats and strengths.
+        """Return a one-answer table (K, Y), and of its kinds of reading, each (T,), what else makes it up.
+
+        That is their share in right readings and in others, their repeat and their strength.
 
         binary: the observer's `_binary_tables`, where they are known.
         """

@@ -193,7 +193,7 @@ class Target:
         return self.parameters.kernels.model_at(dict(zip(self.sites, values, strict=True)))
 
     def site_coordinates(self, x: Tensor) -> dict[ParameterKey, Tensor]:
-        """Return the unconstrained coordinates of each site; x: (..., P)."""
+        """Return the unconstrained coordinates of each site, (..., sizes of the site...); x: (..., P)."""
         coordinates, first = {}, 0
         for key, shape in self.shapes.items():
             last = first + shape.numel()
@@ -216,7 +216,7 @@ class Target:
         return np.concatenate(shifts)
 
     def energy(self, x: Tensor) -> Tensor:
-        """Return - log density, differentiable; x: (P,).
+        """Return - log density, a differentiable scalar; x: (P,).
 
         It equals Pyro's density of `model`, summed directly, as tracing the model took longer than the sum.
         """

@@ -86,7 +86,7 @@ def entries_of(fit: Fit) -> list[Entry]:
 
 
 def unidentified_numbers(fit: Fit) -> dict[str, str]:
-    """Return paths of what the data do not identify, so that it stays as declared, each with the reason."""
+    """Return the paths of numbers that the data do not identify, which stay as declared, with reasons."""
     return {
         ", ".join(map(yaml_path, group.keys)) + " (in part)" * group.in_part: group.reason
         for group in fit.parameters.unidentified

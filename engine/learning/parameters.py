@@ -56,7 +56,7 @@ NO_SECOND_NUMBER = "no reading has two numbers, so it looks like the spread of p
 
 @dataclass(frozen=True)
 class Unidentified:
-    """Numbers that the data do not identify, so that they stay as declared, and the reason; or do in part."""
+    """Numbers that the data do not identify, or only in part; they stay as declared. With the reason."""
 
     keys: tuple[ParameterKey, ...]
     reason: str
@@ -67,8 +67,8 @@ class ObserverParameters:
     """The parameters of all observers that answered, and the observation model at values of them.
 
     answered: who answered what. sites: the parameters, by key. rated: observer -> the binary variables whose
-    rates are learned. skills: key of a table -> skill of its observer, from as declared (0) to never
-    wrong (1). unidentified: what these data do not identify. kernels: the observation model at values.
+    rates are learned. skills: key of a table -> skill of its observer, from as declared (0) to never wrong
+    (1). unidentified: the numbers that these data do not identify. kernels: the observation model at values.
     """
 
     def __init__(
@@ -264,7 +264,7 @@ class ObserverParameters:
         """Add the shares of several kinds of reading, whose own keys are `keys`."""
         right, misread = np.array([kind.shares for kind in instrument.types]).T
         by_what: dict[What, Floats] = {"share": right}
-        # Without gold, what is misread cannot be told from what is right.
+        # Without gold, misread answers cannot be told from right ones.
         if gold:
             by_what["misread"] = misread
         for what, shares in by_what.items():

@@ -31,7 +31,7 @@ def _ratio(above: Floats, below: Floats) -> Floats:
 
 
 def log_loss(p: Floats, gold: Ints) -> Floats:
-    """Return -ln p[gold] in nats for each item, p (n, K) clipped below at CLIP."""
+    """Return -ln p[gold] of each item in nats, (n,); p (n, K) is clipped below at CLIP."""
     return np.asarray(-np.log(np.maximum(p[np.arange(len(p)), gold], CLIP)))
 
 
@@ -264,9 +264,9 @@ class SelectiveScore:
         return _ratio(area.sum(1), total)
 
     def curve(self, points: int = 200) -> tuple[Floats, Floats, Floats]:
-        """Return coverage, share of errors and greatest risk of the items of least risk.
+        """Return coverage, share of errors and greatest risk of the items of least risk, (points,) each.
 
-        points: numbers of items that are shown at most; each array is (points or fewer,).
+        points: how many numbers of items are shown, or fewer where there are not as many.
         """
         order, starts = self._blocks
         ends = np.append(starts[1:], len(order))[: len(starts)]

@@ -196,10 +196,11 @@ class Family(Cited):
 class Dependence(Cited):
     """How observers err together (see `engine.observation.dependence`).
 
-    `kinds`: by name. `default`: that of observers which name none. `n`: for how many answers a state an
-    observer's table counts where the looks are derived from all tables; `look_n`, `seen_n`: those of a row of
-    the declared shapes of looks and of what is seen in them. `family`: how often members of a family follow
-    it, None where that is declared for each family alone; `families`: those with a number of their own.
+    `kinds`: by name. `default`: the kind of observers that name none. `n`: the answers that each row of an
+    observer's table counts for where the looks are derived from all tables; `look_n`, `seen_n`: those of a
+    row of the declared shapes of looks, and of the answers seen in them. `family`: how often members of a
+    family follow it, None where that is declared for each family alone; `families`: those with a number of
+    their own.
     """
 
     clear: Clarity = Clarity()
@@ -221,7 +222,7 @@ class Dependence(Cited):
 class Observer(Cited):
     """An instrument that answers questions; `labels` and `numbers` are keyed by variable.
 
-    `origin`: `seen` where it looks at the item, `label` where it is what a data set says of it.
+    `origin`: `seen` where it looks at the item, `label` where it stands for the labels of a data set.
     `kind`: a key of `Dependence.kinds`, empty where the base says nothing of dependence. `follows`: how often
     it settles on what all see in an item, 0 where its errors are its own. `people`: whether its kind is of
     people, who take their time to answer.
@@ -274,9 +275,9 @@ class Knowledge:
     `cells[variable]` and `moments` have one entry a root state, in its order; `intervals` are the
     interval variables, which `moments` describe jointly.
     `digests`: those of its parts (`guarantee.PARTS`); `observer_digests`, `question_digests`: of each as it
-    is now. `fits`: what its observers were fitted to, the latest last. `guarantee`: what was certified with
-    it, or with a base that it changed. `numbers`: every number of the YAML by its path; `yaml`: with what
-    `engine.language.yaml_tree` reads the base again. A base that was not read has neither.
+    is now. `fits`: the readings and gold that its observers were fitted to, the latest last. `guarantee`: the
+    one certified with it, or with a base that it changed. `numbers`: every number of the YAML by its path;
+    `yaml`: with what `engine.language.yaml_tree` reads the base again. A base that was not read has neither.
     `usual_view`: the view of answers that name none, and in which an item is shown first.
     """
 

@@ -46,7 +46,7 @@ class Question(Cited):
 
 @dataclass(frozen=True)
 class View(Cited):
-    """One way of showing an item. `options`: how, for whoever shows it, by the keys of the YAML."""
+    """One way of showing an item. `options`: by the keys of the YAML, for the application."""
 
     name: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -54,7 +54,7 @@ class View(Cited):
 
 @dataclass(frozen=True)
 class First(Cited):
-    """What is asked first about every item: a question, and for how many answers."""
+    """The first question about every item, and the number of its answers."""
 
     question: str = ""
     samples: int = 1
@@ -65,23 +65,23 @@ class Policy(Cited):
     """When an annotation is accepted, asked again or rejected.
 
     `limits`, `worth`: per variable (levels are spread over their variables by the reader). A limit caps each
-    accepted value's risk, or, for a variable of `mean_limits`, the mean risk of what is accepted, of which no
-    single risk may be above `worst`. `thresholds`: of such a variable the highest risk accepted, one a value
-    (`Variable.values`), where it was found; until then the limit caps each; `adaptive_thresholds`: those for
+    accepted value's risk, or, for a variable of `mean_limits`, the mean risk of its accepted values; no
+    single one may be above `worst`. `thresholds`: for such a variable the highest accepted risk of each value
+    (`Variable.values`), once found; until then the limit caps each; `adaptive_thresholds`: those for
     items that are asked as the policy asks. `aims`: the risk down to which items are asked, where that is
     another than the highest risk accepted, one a value; `adaptive_aims`: those found with the thresholds.
     `confidence`: with which probability over an uncertain fit a threshold keeps its limit. `evidence`: the
-    least likelihood ratio of answers about a binary variable for what is accepted of it. `calibrated_from`:
-    items with gold from which a fit counts as a calibration. `models`: observer -> the model that answers
-    as it, where that is known (not of the YAML). `labels_final`: whether the labels of a data set are kept
-    whatever is seen.
+    least likelihood ratio of answers about a binary variable that lets its value be accepted.
+    `calibrated_from`: items with gold from which a fit counts as a calibration. `models`: observer -> the
+    model that answers as it, where that is known (not of the YAML). `labels_final`: whether the labels of a
+    data set are kept whatever is seen.
     `cuts`: probability from which a binary variable is called active. `tolerance`: in the
     unit of an interval variable. `worth` is in the unit of the questions' cost; `budget`
-    counts answers per item from askable observers; `conflict`: probability of readings that contradict
-    one another so much, under which nothing is accepted.
+    counts answers per item from askable observers; `conflict`: nothing is accepted where readings that
+    contradict one another so much are less probable than this.
     `ask`: the observer to ask where no askable one has answered yet; `others`: those that may be asked
-    besides; `views`: those that may be asked for beside the ones that an item has. `first`: what is asked
-    about an item of which nothing is known; None: the question that reports the most, for as many answers as
+    besides; `views`: those that may be asked for beside the ones that an item has. `first`: the question
+    about an item without answers; None: the question that reports the most, for as many answers as
     gain most for their price.
     """
 
@@ -115,7 +115,7 @@ class Policy(Cited):
         return self.thresholds.get(variable.name, (limit,) * len(variable.values))
 
     def aimed_at(self) -> Policy:
-        """Return the policy as the look-ahead takes it: what is asked for is a risk as low as the aims."""
+        """Return the policy of the look-ahead, which asks until risks are as low as the aims."""
         return replace(self, thresholds={**self.thresholds, **self.aims}) if self.aims else self
 
     def highest_risk(self, variable: Variable) -> float | None:

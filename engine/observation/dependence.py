@@ -106,9 +106,12 @@ class SharedLook:
         )
 
     def of_pair(self, first: int, second: int) -> tuple[Floats, Floats, Floats]:
-        """Return P(l | truth), (K, L), and P(settles on y | truth, l), (K, L, Y), of two observers, by place.
+        """Return P(l | truth), (K, L), and of two observers, by place, P(settles on y | truth, l).
 
         l is what they share: a look, or a look and what their family settled on.
+
+        Returns:
+            (K, L), (K, L, Y) and (K, L, Y').
         """
         number = self.family_of(first)
         if number < 0 or second not in self.families[number].members:

@@ -202,7 +202,7 @@ class ObservationModel:
         model = copy(self)
         model.kernels = dict(kernels)
         model.carry, model.exponent, model.halo = carry, exponent, halo
-        # How each observer errs by itself is learned from gold, given which dependence says nothing of it.
+        # A fit learns each observer's own errors; given the gold, dependence says nothing about them.
         model.dependent, model._looks = False, {}
         root = self.network.root
         model.imagined = {
@@ -423,8 +423,8 @@ class ObservationModel:
     def _add_followed(self, followed: Array, switched: Bools, imagined: Array, reported: _Report) -> None:
         """Add to `followed` (readings, K + 1) the log-likelihood of answers that follow each label.
 
-        What a label implies is imagined once a reading, from the knowledge, and then answered as often as
-        asked: an imagined binary value as if it had been seen, a number through the whole instrument.
+        The value that a label implies is imagined once for each reading, by the knowledge, and answered as
+        often as asked: a binary value as if it had been seen, a number through the whole instrument.
         """
         chosen = switched[reported.reading]
         if chosen.any():
@@ -440,7 +440,8 @@ class ObservationModel:
         local = _positions(reported.reading, len(answers.reading_item))[pairs.reading]
         by_observer = answers.reading_observer[pairs.reading] == observer
         plain, on = by_observer & (local >= 0) & ~pairs.on, by_observer & pairs.on
-        # Without a label only what follows from it was seen: a table of its own behind those of the labels.
+        # Readings without a label show only what follows from one; their table stands behind those of the
+        # labels.
         unlabelled = len(reported.table)
         label_table = asarray_like(reported.table.reshape(-1, len(states)), followed)
         xp = namespace(label_table)
@@ -454,11 +455,12 @@ class ObservationModel:
         return _Contribution(observer, table, number[used], pairs.row[used])
 
     def _add_tails(self, answers: Answers, about_root: Array, row_item: Ints) -> None:
-        """Add places 2 and 3 of rankings; all of one observer's about an item count as one.
+        """Add places 2 and 3 of rankings; all rankings of one observer about an item count as one.
 
-        So do those of observers as far as they follow the same look: n of them count for n / (1 + (n - 1) λ).
+        Rankings of several observers count less as far as they follow the same look: n of them for
+        n / (1 + (n - 1) λ).
         An observer weighs w, the range of its log-likelihood over the states: n = (Σ w)² / Σ w², and λ is the
-        mean so weighted. One that tells no states apart takes nothing from the others.
+        mean so weighted. An observer that tells no states apart takes nothing from the others.
         """
         rankings = answers.rankings.get(self.network.root)
         if rankings is None:
@@ -588,7 +590,7 @@ class ObservationModel:
         by_family: dict[int, list[_Contribution]] = {}
         for part in (part for part in contributions if len(part.row)):
             by_family.setdefault(look.family_of(place[part.observer]), []).append(part)
-        # One member of a family is as a stranger.
+        # The only member of a family that answered is as an observer without one.
         strangers = [
             part for number, parts in by_family.items() for part in parts if number < 0 or len(parts) == 1
         ]
@@ -690,8 +692,9 @@ class ObservationModel:
 
         collected: the `contributions` of these answers, where they are at hand.
 
-        A row is one of the evidence; where it is said which readings have `followed` their label (R,), that
-        of each item in which just these did. None where no other observer answered, or they are independent.
+        Rows are those of the evidence; where `followed` says which readings followed their label, (R,), each
+        item has one row, that in which exactly these did. None where no other observer answered, or they are
+        independent.
         """
         look = self.shared_look(name)
         known = self.observers_of(name)

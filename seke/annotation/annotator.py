@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     Record = dict[str, Any]
 
 UNANSWERED = "unanswered"
-# Of an item about which another observer than the first would have been asked, and could not be.
+# The reason of an item for which a further observer was due that could not be asked.
 UNANSWERED_BY = "unanswered-by"
 # Items that are judged, or whose records are written, at once: bounds the memory of a run.
 ITEM_BATCH = 512
@@ -61,12 +61,12 @@ UNREADABLE_LIMIT = 40
 class Annotator:
     """Asks a model about items until each is decided.
 
-    known_by: the observer whose samples the set's own labels are. labels: item -> these, where it has any.
+    known_by: the observer that stands for the set's own labels. labels: item -> these, where it has any.
     given: item -> further sample records that the run did not ask for, such as those of people.
     progress: is called with how many items were settled and answers came since the last call, and what was
     spent in all, in USD. pilot: the items that are asked as the session declares; by_measure: the session
     with which all others are asked, where prices were measured on these (see `measured_prices`). lost:
-    observer -> why it is not asked any more, of those that are asked beside the first. waiting: item -> the
+    further observer -> why it is not asked any more. waiting: item -> the
     look of people that it waits for; no model is asked about it before that has come.
     """
 
@@ -116,7 +116,7 @@ class Annotator:
         """
         waiting, ready = self._open_items(items, ledger), list[str]()
         tasks: dict[asyncio.Task[None], str] = {}
-        # As many are on their way as may be while others are judged.
+        # Items open at once, so that requests go on while other items are judged.
         window = max(3 * self.concurrency, 8)
         try:
             while True:
@@ -193,7 +193,7 @@ class Annotator:
         following: dict[str, Option | None] = {}
         for session, session_items in self.by_session(names):
             following |= dict.fromkeys(session_items, session.first)
-            # Of an item without answers it is known what comes first, and a rule needs no posterior.
+            # The first question about an item without answers is known, and a rule needs no posterior.
             answered = [name for name in session_items if self._live[name].records and self.rule is None]
             for unavailable, part in self._group_by_unavailable(answered):
                 judged = await self._judge_live(session.without(unavailable), part)
@@ -296,7 +296,7 @@ class Annotator:
                 return
             except ObserverLostError as error:
                 self.drop_observer(request.observer, error.reason)
-                # Of several requests for a call some may have been answered.
+                # Some of several requests for a call may have been answered.
                 live.records = [*self.known_records(live.item), *ledger.records([name]).get(name, ())]
                 continue
             except UnansweredError as error:

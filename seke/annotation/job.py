@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     Result = TypeVar("Result")
 
 SAME = ("settings", "observer", "also", "population", "strategy", "budget", "labels_final", "digests")
-# What a run that was begun before a fact was noted had.
+# Facts of runs that were begun before these facts were noted.
 BEFORE: Facts = {"labels_final": False, "also": {}}
 
 
@@ -87,11 +87,12 @@ class Job:
 
         observer: who of the base the model is; see `observer_of`. also: further observers that the policy may
         ask -> the name of the model behind each; `model` answers for all of them (`SeveralModels`). labels: a
-        label table of what the set says already; labels_final: they are kept whatever is seen. answers:
-        sample files or records of observers that no model answers as, such as people for whom items waited;
-        what is given once has to be given again. prices: of the first model's tokens; by them the prices of
+        table of the labels that the set has; labels_final: whether they are kept whatever is seen. answers:
+        sample files or records of observers that no model answers as, such as people for whom items waited; a
+        run that was given some needs them again. prices: of the first model's tokens; by them the prices of
         questions are measured on the first items of a policy's run, unless declared_prices keeps them. A
-        guarantee holds for what is asked by the declared ones alone, and a batch takes too long to wait for.
+        guarantee holds only where the declared ones choose the questions, and a batch takes too long to wait
+        for.
         options: `problems` and `progress` of the annotator.
 
         Raises:

@@ -104,7 +104,7 @@ class Predictions:
         return {item: row for row, item in enumerate(self.items)}
 
     def rows_of(self, items: Iterable[str]) -> Ints:
-        """Return the row of each of these items, -1 where it has none."""
+        """Return the row of each of these items, (n,); -1 where it has none."""
         return look_up(tuple(items), self._rows)
 
 

@@ -1,7 +1,7 @@
 """Fit the observers to samples and gold, and write the overlay with the fitted numbers.
 
-What was asked for is a `_FitTask`, what was read of samples and gold `FitData`, what was computed of that a
-`FitResult`, and what is written of it, with its record and guarantee, a `Calibration`.
+A `_FitTask` holds the request, `FitData` the samples and gold as read, `FitResult` what the fit computed from
+them, and `Calibration` the overlay with its record and guarantee.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ FEW = 5
 APART = "exponents assume that observers err independently; to compare, set their `follows` to 0"
 # Times that tables and observers are fitted in turn.
 ROUNDS = 2
-# Items of gold for each state of the root, below which a learned population is warned of.
+# Items of gold for each state of the root; with fewer a learned population gets a warning.
 ENOUGH_GOLD = 40
 SHAKY = (
     "the population was learned with observers that have little gold, and shares their errors; declare it "
@@ -138,10 +138,10 @@ def calibrate(
         unlabelled: whether items without gold tell, too, how observers answer; may mislead (`FitOptions`).
         exponent: whether each observer's whole evidence is tempered last, for comparison (`FitOptions`).
         method: map, svi or nuts.
-        alpha: the most that may be wrong among what is accepted; part of the gold then certifies that alone.
+        alpha: the largest share of accepted values that may be wrong; part of the gold is kept to certify it.
         delta: the probability that any of these promises is broken.
         groups: a column of the gold that tells the subject of an item, where items cluster.
-        adaptive: certify what is accepted of items that are asked as the policy asks, by replay.
+        adaptive: certify the values accepted of items that are asked as the policy asks, by replay.
         output: where the overlay will stand; a guarantee needs it, to read the base as it will be read.
         seed: of all chance.
         today: the date that the overlay bears; today's by default.
@@ -164,7 +164,7 @@ def calibrate(
 
 @dataclass(frozen=True)
 class FitOptions:
-    """What is learned beside how observers answer, and what is learned from.
+    """What a fit learns besides how observers answer, and from which items.
 
     population: P(root) of the items; gold counts as drawn at random. tables: the cells of `activations` and
     the moments of `affect`, within their `n`. types: more kinds of reading are tried, and kept where they
@@ -196,7 +196,7 @@ class OverlayPlace:
 
 @dataclass(frozen=True)
 class FitResult:
-    """What was computed. inference: of the prior. splits: kinds of reading that were tried, if any."""
+    """The results of a fit. inference: of the prior. splits: kinds of reading that were tried, if any."""
 
     inference: Inference
     fit: Fit
@@ -219,7 +219,7 @@ class FitResult:
 
 @dataclass(frozen=True)
 class _FitTask:
-    """What was asked for; see `calibrate`."""
+    """The request for a fit; see `calibrate`."""
 
     base: Knowledge
     population: str | None
@@ -351,7 +351,7 @@ class _FitTask:
     def _guarantee(
         self, text: str, data: FitData, population: str, singles: SingleSamples | None
     ) -> Guarantee | None:
-        """Return what is certified of the overlay, where a promise is asked for."""
+        """Return the guarantee of the overlay; None where no promise is asked for."""
         promise, place = self.promise, self.place
         if promise is None or data.parts is None or place.output is None:
             return None

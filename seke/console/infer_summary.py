@@ -46,7 +46,7 @@ class InferSummary:
         self.samples = 0
         self.outside = 0
         self.why_outside = ""
-        # Accepted values by what they rest on; items accepted of which a required value rests on the like.
+        # Accepted values by their basis; accepted items by the basis of their required values.
         self.bases: Counter[str] = Counter()
         self.items_by_basis: Counter[str] = Counter()
         # Looks at the labels of the data set, by variable.
@@ -104,7 +104,7 @@ class InferSummary:
         self.bases.update(basis for basis in map(basis_of, levels) if basis)
         self.inferred += sum(level["decision"] == "inferred" for level in levels)
         self.lacking += len(record["diagnostics"]["lacking_evidence"])
-        # Of what is open nothing is decided yet, and so no label overruled.
+        # Nothing is decided about an open value yet, so its label is not overruled.
         by_name = record["decision"]["levels"]
         overruled = record["diagnostics"]["overruled"]
         self.overruled.update(name for name in overruled if by_name[name]["decision"] == "accept")

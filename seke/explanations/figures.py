@@ -65,7 +65,7 @@ def face_of(story: Story) -> Drawing:
 
 def bars_of(story: Story) -> Drawing:
     """Draw prior, readings and posterior of the root."""
-    return bars(root_posterior(story), story.prior, story.readings, story.base.root)
+    return bars(root_posterior(story), story.prior, story.readings, title=story.base.root)
 
 
 def units_of(story: Story) -> Drawing:
@@ -107,7 +107,6 @@ def plane_of(story: Story) -> Drawing:
         regions,
         names=(names[0], names[1]),
         limits=((ranges[0][0], ranges[0][-1]), (ranges[1][0], ranges[1][-1])),
-        title=" and ".join(names),
     )
 
 

@@ -67,7 +67,7 @@ TEXTS: dict[str, tuple[str, ...]] = {
     "reasons.against": ("expression", "phrase", "units"),
     "reasons.rule": ("statement",),
 }
-# Of each task what may be used in what is asked, and what in what is answered, of which one must be.
+# Fields that a task's question may use, and those that its answer may use, of which it needs one.
 ASKS = {"expression": ("expressions",), "affect": ("asked", "low", "high"), "reasoned": ("expressions",)}
 ASKS |= {"action_units": ("asked",), "joint": ("asked",)}
 ANSWERS = {

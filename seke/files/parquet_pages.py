@@ -1,6 +1,6 @@
 """Where the columns of a parquet file lie, and the headers of their pages.
 
-By what a header says Arrow makes its buffers, whatever the footer says. Both are structs in Thrift's compact
+Arrow sizes its buffers by a page's header, whatever the footer says. Both are structs in Thrift's compact
 protocol (https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md); the fields are
 those of https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift. They are read
 here since pyarrow ends the process over a footer of which some parts are damaged.
@@ -114,7 +114,7 @@ def _number(fields: Fields, name: int) -> int:
 
 
 def _struct(file: IO[bytes], shape: _Shape, depth: int) -> Fields:
-    """Return what is kept of a struct."""
+    """Return the fields of a struct that are kept."""
     fields: Fields = {}
     name = 0
     if depth > DEEPEST:
@@ -142,7 +142,7 @@ def _struct(file: IO[bytes], shape: _Shape, depth: int) -> Fields:
 
 
 def _members(file: IO[bytes], kinds: tuple[int, ...], inner: _Shape, depth: int) -> list[Fields]:
-    """Return what is kept of the structs in a list; of other members nothing."""
+    """Return the kept fields of each struct in a list; an empty list where it has other members."""
     head = _byte(file)
     count, kind = head >> 4, head & 15
     if count == _LONG_LIST:
@@ -161,7 +161,7 @@ def _members(file: IO[bytes], kinds: tuple[int, ...], inner: _Shape, depth: int)
 
 
 def _scalar(file: IO[bytes], kind: int) -> int:
-    """Return a whole number; of what is none -1, once it is passed over."""
+    """Return a whole number; pass over anything else, and return -1."""
     if kind == _BYTE:
         return _byte(file)
     if kind in _INTEGERS:
@@ -180,7 +180,7 @@ def _byte(file: IO[bytes]) -> int:
 
 
 def _varint(file: IO[bytes]) -> int:
-    """Return a whole number of which each byte but the last has its highest bit set."""
+    """Return a whole number; the highest bit of each of its bytes but the last is set."""
     number = 0
     for place in range(_LONGEST_NUMBER):
         byte = _byte(file)

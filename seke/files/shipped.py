@@ -9,13 +9,17 @@ from engine import Knowledge, read
 
 SHIPPED = "shipped"
 # What the shipped base names, where a command needs it by name; bases of one's own may name these, too.
-# The levels that records tell at their top, and that exports are about.
+# A base has no mark that could stand in place of these names.
+# The levels of a base whose records have its posteriors at their top, and can be exported: they are columns
+# of both file formats. Other bases have levels, too, and other records.
 LEVELS = frozenset({"expression", "affect", "action_units"})
-# Who an unknown model counts as.
+# Who an unknown model counts as. The observer that a policy asks is another one: it has numbers of its own.
 GENERIC_OBSERVER = "generic-vlm"
-# Who the labels count as that a data set has already.
+# Who the labels count as that a data set has already. `origin: label` does not tell: an overlay that trusts
+# the labels says `seen` of this observer.
 DATASET_OBSERVER = "dataset-label"
-# The view of answers that name none, where a base declares no `views`; the shipped one declares this one.
+# The view of answers that name none, where a base declares no `views` (else its first one is), and in a
+# recording of answers, which is read without a base.
 USUAL_VIEW = "face"
 
 

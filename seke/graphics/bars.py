@@ -32,7 +32,8 @@ def bars(
     posterior: Mapping[str, float],
     prior: Mapping[str, float] | None = None,
     readings: Sequence[tuple[str, str, Mapping[str, float]]] = (),
-    title: str = "expression",
+    *,
+    title: str,
 ) -> Drawing:
     """Draw a row for each state, with a bar for each distribution: prior, readings, posterior.
 

@@ -48,11 +48,10 @@ def plane(
     samples: Sequence[Point] = (),
     regions: Sequence[DrawnMoments] = (),
     *,
-    names: tuple[str, str] = ("valence", "arousal"),
+    names: tuple[str, str],
     limits: tuple[Point, Point] = ((-1.0, 1.0), (-1.0, 1.0)),
-    title: str = "valence and arousal",
 ) -> Drawing:
-    """Draw the plane of two numbers.
+    """Draw the plane of two numbers, which are called `names`.
 
     posterior: its highest-density regions of 90 and 50 % are drawn; moments are drawn as those of a Gaussian.
     samples: the answers; equal ones are one larger dot. regions: the expected moments of each expression,
@@ -73,7 +72,7 @@ def plane(
     marks += _samples(scale, samples)
     marks += _names(scale, regions)
     marks += _key(posterior is not None, bool(samples))
-    return Drawing(LEFT + SIDE + 14, TOP + SIDE + 62, tuple(marks), title, description)
+    return Drawing(LEFT + SIDE + 14, TOP + SIDE + 62, tuple(marks), " and ".join(names), description)
 
 
 class _SheetScale:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 # Columns of wrapped text.
 WIDTH = 100
 NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)")
-# Where what has a name is spoken of, by its kind; anything else is not spoken of by name.
+# Keys whose values name a thing, by its kind; things of other kinds are not named elsewhere.
 SPOKEN = {
     "kind": ("kind", "default"),
     "family": ("family",),

@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     Record = dict[str, Any]
 
 AS_DECLARED = Misfit()
-# Of a quick figure: numbers of gold items, and items that are followed. With 60 of them a share is known to
-# 13 points (95 %), and the whole takes about five seconds on one core.
+# Numbers of gold items of a quick figure, and of the items that are followed. With 60 of them a share is
+# known to 13 points (95 %), and the whole takes about five seconds on one core.
 QUICK_GOLD, QUICK_ITEMS = (30, 100), 60
 # Defaults: factors on the limits of the policy, and numbers of answers of the fixed designs.
 LIMITS = (0.2, 0.5, 1.0, 2.0, 3.0)
@@ -144,7 +144,7 @@ def _scaled(policy: Policy, factor: float, budget: int) -> Policy:
 class Plan:
     """The results of simulated items under several settings.
 
-    about: what was assumed, and the `ceiling`: level -> share of its values that endless answers would get
+    about: the assumptions, and the `ceiling`: level -> share of its values that endless answers would get
     accepted. rows: for each setting a record of JSON values:
 
         setting, design and what it says (limits: factor, budget; or question and answers)
@@ -183,7 +183,7 @@ def plan(
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Plan:
-    """Follow a base's policy, and others beside it, on made-up items, and count what comes of it.
+    """Follow a base's policy, and others beside it, on made-up items; count calls, acceptance and errors.
 
     All settings see the same items and the same answers.
 
@@ -262,7 +262,7 @@ class MadeUpItems:
         return run_to_completion(loop, self.names, self.source, note)
 
     def facts(self, session: Session) -> Record:
-        """Return what was assumed, and the ceiling."""
+        """Return the assumptions, and the ceiling."""
         base, misfit = session.knowledge, self.misfit
         shares = ceiling(session, self.names, self.source, Answers.unasked(self.names))
         return {
@@ -281,7 +281,8 @@ class MadeUpItems:
 def worth_of_gold(knowledge: Knowledge, population: str | None = None, seed: int = 0) -> Record:
     """Return a quick estimate of the share of the root accepted after calibration on gold of it.
 
-    Of the root alone, which takes a tenth of the time of a fit to all variables, and on QUICK_ITEMS items.
+    The fit is to the root alone, which takes a tenth of the time of one to all variables; QUICK_ITEMS items
+    are followed.
 
     Returns:
         variable, items; observer: who answers about the gold, the first that is asked; accepted: number of
@@ -359,7 +360,7 @@ def gold_of(base: Knowledge, truth: Mapping[str, Ints], rng: np.random.Generator
 
 
 def wrong_of(variable: Variable, value: Floats, gold: Floats, policy: Policy) -> Bools:
-    """Return whether each value (N,) is wrong: another state, or off by more than the tolerance."""
+    """Return whether each value is wrong, (N,): another state, or off by more than the tolerance."""
     if variable.kind == "interval":
         return np.asarray(np.abs(value - gold) > policy.tolerance[variable.name])
     return np.asarray(value != gold)

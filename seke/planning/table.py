@@ -23,12 +23,12 @@ WITH_REASONS, WITH_QUESTIONS = 100, 118
 
 def show(plan: Plan, console: Console) -> None:
     """Print the figures of each setting, the ceiling, and the totals of a whole data set."""
-    heads = ["setting", "calls (5-95 %)", "cost", "level", "accepted", "wrong (95 %)", "stated"]
+    heads = ["setting", "calls\n(5-95 %)", "cost", "level", "accepted", "wrong\n(95 %)", "stated"]
     heads += ["rejected"] * (console.width >= WITH_REASONS) + ["asked"] * (console.width >= WITH_QUESTIONS)
     rows: list[tuple[str, ...]] = []
     for row in plan.rows:
         rows += [()] * bool(rows) + [cells[: len(heads)] for cells in _lines(row, heads)]
-    console.print(text_table(heads, rows, folded=("rejected", "asked")))
+    console.print(text_table(heads, rows, folded=("setting", "rejected", "asked")))
     shares = ", ".join(
         f"{level.replace('_', ' ')} {percent(part)}" for level, part in plan.about["ceiling"].items()
     )

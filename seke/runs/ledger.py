@@ -1,8 +1,8 @@
 """The ledger of a run: every request and every answer, on disk before it is used.
 
-One SQLite file (WAL, synchronous=FULL) in the run's folder. A single thread writes; whoever waits for it is
-told when the transaction that holds their line is on disk, and lines that wait together go together. What was
-on its way when a process was killed is found at the next start, and counted as possibly paid.
+One SQLite file (WAL, synchronous=FULL) in the run's folder. A single thread writes. A caller waits until the
+transaction with its line is on disk; lines that wait together share one. Requests that were open when a
+process was killed are found at the next start, and counted as possibly paid.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ sum(state = 'answered' AND price IS NULL), ifnull(sum(price), 0) FROM requests r
 class ReadingRequests:
     """The requests of a reading. draws: how many; missing: those without an answer.
 
-    prompt, picture: the digests of what was sent.
+    prompt, picture: the digests of those that were sent.
     """
 
     draws: int
@@ -150,10 +150,10 @@ class RequestTokens:
 
 @dataclass(frozen=True)
 class Totals:
-    """What a run has come to. requests, by how they ended; answers, by status; prices in USD.
+    """The totals of a run. requests, by how they ended; answers, by status; prices in USD.
 
     unknown: on their way when a process was killed. spent: prices of what was answered, where known. perhaps:
-    the most that what failed or is unknown can have cost besides.
+    the most that failed and unknown requests can have cost besides.
     """
 
     requests: int
@@ -171,7 +171,7 @@ class Totals:
 
 @dataclass(frozen=True)
 class ObserverTotals:
-    """What was asked of one observer in a run. spent: USD, where prices are known."""
+    """The requests to one observer in a run. spent: USD, where prices are known."""
 
     observer: str
     answers: int
@@ -427,11 +427,11 @@ class Ledger:
             yield {name: value for name, value in record.items() if value or name in ("draw", "text")}
 
     def tokens(self, items: Sequence[str], observer: str) -> list[RequestTokens]:
-        """Return the tokens of requests to an observer about items, of those where the server told them."""
+        """Return the tokens of requests to an observer about items, where the server reported them."""
         return [RequestTokens(*row) for row in self._select(TOKENS, items, observer)]
 
     def totals(self) -> Totals:
-        """Return what the run has come to."""
+        """Return the totals of the run."""
         return _totals(self._db)
 
     def _select(self, statement: str, items: Sequence[str], *parameters: str) -> Iterator[Any]:
@@ -473,10 +473,10 @@ class Ledger:
                     break
                 pending.append(entry)
             try:
-                # What could not be kept once is not tried again: no further request is to leave.
+                # A write that failed is not tried again: no further request may leave.
                 error = self._unwritable or self._commit([work for work, _ in pending])
                 self._unwritable = error
-            except Exception as fault:  # Whoever waits is told, whatever it is; this thread goes on.
+            except Exception as fault:  # The caller gets the error, whatever it is; this thread goes on.
                 error = AccountError(f"{self.folder}: the ledger cannot be written ({fault!r:.200})")
             for _, tell in pending:
                 tell(error, None)
@@ -521,7 +521,7 @@ def status_of(folder: Path) -> tuple[Record, int, Totals]:
 
 
 def totals_by_observer(folder: Path) -> list[ObserverTotals]:
-    """Return what was asked of each observer of a run, also while a process is at it."""
+    """Return the requests to each observer of a run, also while a process is at it."""
     with _read_only(folder) as db:
         return [ObserverTotals(*row) for row in db.execute(BY_OBSERVER)]
 
@@ -529,7 +529,7 @@ def totals_by_observer(folder: Path) -> list[ObserverTotals]:
 def order_of(folder: Path, item: str) -> list[ReadingKey]:
     """Return the reading key of each answer about an item, in the order of the requests.
 
-    Of a run whose ledger is not there any more nothing is known.
+    Nothing is known of a run whose ledger is gone.
     """
     if not (folder / NAME).is_file():
         return []
@@ -540,8 +540,8 @@ def order_of(folder: Path, item: str) -> list[ReadingKey]:
 def course_of(folder: Path) -> list[tuple[ReadingKey, float | None, float | None]]:
     """Return for each answer its reading key, when it came (seconds since 1970) and its price, USD.
 
-    They are in the order in which they were asked for. Of a run whose ledger is not there any more nothing is
-    known; the price of a request is shared by its answers.
+    They are in the order in which they were asked for; the price of a request is shared by its answers.
+    Nothing is known of a run whose ledger is gone.
     """
     if not (folder / NAME).is_file():
         return []

@@ -140,7 +140,7 @@ def reorder(sheet: Sheet, order: Ints) -> Sheet:
 
 
 def structure(dtype: np.dtype[np.void], count: int, columns: dict[str, Any]) -> NDArray[np.void]:
-    """Return `count` rows of a structured type; each column is an array, or one value for all rows."""
+    """Return rows (count,) of a structured type; each column is an array, or one value for all rows."""
     rows: NDArray[Any] = np.empty(count, dtype=dtype)
     for name, column in columns.items():
         rows[name] = column

@@ -42,7 +42,7 @@ def look_up(names: Sequence[str], known: Mapping[str, int]) -> Ints:
 
 
 def filled_rows(values: list[Any]) -> Ints:
-    """Return the rows of a column that are not None, ascending."""
+    """Return the rows of a column that are not None, ascending, (n,)."""
     missing = values.count(None)
     if missing in (0, len(values)):
         return np.arange(len(values) - missing)

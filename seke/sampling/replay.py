@@ -2,8 +2,8 @@
 
 What an item has at the end of the policy's loop depends on the item's own answers alone, in the order of
 their draws. So items whose answers were drawn to the full budget tell how the policy's pipeline does, and
-thresholds tested on them hold for items that the pipeline really asks. Of items that were asked otherwise it
-tells nothing: the policy stops where the answers look good, and whoever stops elsewhere errs elsewhere.
+thresholds tested on them hold for items that the pipeline really asks. Items that were asked otherwise tell
+nothing about it: the policy stops where the answers look good, and another way to stop errs elsewhere.
 """
 
 from __future__ import annotations
@@ -71,10 +71,10 @@ def replay(
     *,
     among_recorded: bool = False,
 ) -> Replay:
-    """Follow the policy through recorded samples; those of observers that cannot be asked are there at once.
+    """Follow the policy through recorded samples; it begins with those of observers that cannot be asked.
 
-    among_recorded: whether the policy chooses among what is recorded. Otherwise it asks for whatever it finds
-    best, and an item of which that is not recorded ends there, with what it has.
+    among_recorded: whether the policy chooses among recorded samples only. Otherwise it asks for the best,
+    and an item without a record of it ends there, with the samples that it has.
 
     Raises:
         engine.SekeError: the policy asks nobody.

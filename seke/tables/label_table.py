@@ -47,10 +47,10 @@ _TRUTH = {"0": 0.0, "1": 1.0, "0.0": 0.0, "1.0": 1.0, "false": 0.0, "true": 1.0}
 
 @dataclass(frozen=True)
 class LabelTable:
-    """What is known of N items: each item once, in order of first appearance.
+    """The labels of N items, each item once, in order of first appearance.
 
     gold: a column (N,) for each variable that the table names, in the base's order, not writable.
-    groups: of each item what stands in the column that was asked for, None where blank or not asked for.
+    groups: each item's cell in the column that was asked for, None where blank or not asked for.
     path: the file, `record` where the rows were mappings. sources: as groups, of the column of the sets that
     items are of.
     """
@@ -66,7 +66,7 @@ class LabelTable:
         return {item: row for row, item in enumerate(self.items)}
 
     def rows_of(self, items: Iterable[str]) -> Ints:
-        """Return the row of each of these items in the table, -1 where it has none."""
+        """Return the row of each of these items in the table, (n,); -1 where it has none."""
         return look_up(tuple(items), self._rows)
 
     def gold_of(self, items: Iterable[str]) -> Gold:

@@ -33,7 +33,7 @@ from seke.vision.messages import Settings
 
 pytestmark = pytest.mark.slow
 ITEMS = 2000
-SERVER = Path(__file__).parents[1] / "vision" / "server.py"
+SERVER = Path(__file__).parents[1] / "seke" / "vision" / "server.py"
 SETTINGS = Settings("made-up")
 
 

@@ -22,7 +22,6 @@ import pytest
 
 import seke
 from engine import Reliability
-from engine import read as read_base
 from engine.model.parameter_key import ParameterKey
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
@@ -86,7 +85,7 @@ def samples(rows, *, pooled):
 def base_of(folder, name, observers):
     observer = observers[0].split(":")[0].strip()
     (folder / name).write_text(BASE.replace("WHO", observer) + "".join(observers))
-    return read_base(folder / name)
+    return seke.knowledge(folder / name)
 
 
 def ours(rows, gold, folder):
@@ -110,7 +109,7 @@ def ours(rows, gold, folder):
     single = list(samples(rows, pooled=False))
     worker_fit = seke.calibrate(single, base, extends=str(folder / "workers.yaml"), **learned)
     (folder / "fit.yaml").write_text(worker_fit.overlay)
-    records = list(seke.infer(list(samples(rows, pooled=False)), read_base(folder / "fit.yaml")))
+    records = list(seke.infer(list(samples(rows, pooled=False)), seke.knowledge(folder / "fit.yaml")))
     items = [record["item"] for record in records]
     return np.array([[r["posteriors"]["sentiment"][s] for s in STATES] for r in records]), items
 

@@ -21,8 +21,6 @@ import numpy as np
 import pytest
 
 import seke
-from engine import read as read_base
-from seke.files.shipped import shipped_folder
 
 DATA = Path(__file__).parents[3] / "shared" / "data" / "gpt4v_rankings.csv"
 SPLITS = 20
@@ -137,7 +135,7 @@ def ours(rows, gold, test, base, folder, states):
     seen = [rows[i] for i in gold]
     fit = seke.calibrate(samples(seen), base, labels, extends=str(folder / "base.yaml"))
     (folder / "fit.yaml").write_text(fit.overlay)
-    fitted = read_base(folder / "fit.yaml", {"shipped": shipped_folder()})
+    fitted = seke.knowledge(folder / "fit.yaml")
     records = seke.infer(samples([rows[i] for i in test]), fitted)
     return np.array([[r["expression"][s] for s in states] for r in records])
 

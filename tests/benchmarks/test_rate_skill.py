@@ -19,7 +19,6 @@ import pytest
 
 import seke
 from engine import Inference, compile_network
-from engine import read as read_base
 from engine.inference.simulation import choose, prior_truth
 from seke.samples import answers_from
 
@@ -122,7 +121,7 @@ def samples(answers, items):
 
 def inferred(path, records):
     """P(present) of each sign, (items, signs)."""
-    base = read_base(path)
+    base = seke.knowledge(path)
     inference = Inference(compile_network(base), base)
     parts = [inference.posterior(part).marginals for part in answers_from(records, base)]
     return np.concatenate([np.stack([part[name][:, 1] for name in SIGNS], axis=1) for part in parts])
@@ -140,7 +139,7 @@ def measured(skill, seed, folder):
     rng = np.random.default_rng([seed, round(100 * skill)])
     declared = folder / "declared.yaml"
     declared.write_text(base_text(DECLARED))
-    base = read_base(declared)
+    base = seke.knowledge(declared)
     truth = prior_truth(Inference(compile_network(base), base), TESTED + max(GOLD), rng)
     cells = drawn_cells(skill, rng)
     answers = {}

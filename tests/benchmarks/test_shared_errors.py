@@ -27,7 +27,6 @@ import pytest
 
 import seke
 from engine import Answers, Inference, compile_network
-from engine import read as read_base
 from seke.samples import answers_from
 
 DATA = Path(__file__).parents[3] / "shared" / "data" / "vlm_repeats.csv"
@@ -205,7 +204,7 @@ class Ours:
     def __init__(self, setup, frames, folder):
         self.frames, self.folder = frames, folder
         self.paths = {kept: setup.base(folder, dependent=kept) for kept in (True, False)}
-        self.base = read_base(self.paths[True])
+        self.base = seke.knowledge(self.paths[True])
         every = frames.samples(range(len(frames.names)))
         self.answers = Answers.stacked(list(answers_from(every, self.base)))
         self.place = {name: place for place, name in enumerate(self.answers.items)}
@@ -232,7 +231,7 @@ class Ours:
         text = ", ".join(f"{state}: {share:.9f}" for state, share in zip(STATES, shares, strict=True))
         counted = self.folder / "counted.yaml"
         counted.write_text(POPULATION.format(extends=path, shares=text))
-        base = read_base(counted)
+        base = seke.knowledge(counted)
         assert tuple(base.observers) == tuple(self.base.observers)
         inference = Inference(compile_network(base), base, "counted")
         names = [self.frames.names[i] for i in test]
@@ -467,7 +466,7 @@ def test_posteriors_are_those_of_infer_and_one_fit_serves_both_bases(tmp_path):
             given = [records[frames.names[frame]][state] for state in STATES]
             assert np.allclose(given, p[True][place], atol=1e-5)
     labels = [{"item": frames.names[i], "tone": STATES[frames.truth[i]]} for i in gold]
-    independent = read_base(ours.paths[False])
+    independent = seke.knowledge(ours.paths[False])
     fit = seke.calibrate(list(frames.samples(gold)), independent, labels, extends="BASE")
     same = {entry.path: entry.value for entry in fit.entries}
     assert same.keys() == ours.fits[0].keys()

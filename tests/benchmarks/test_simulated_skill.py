@@ -46,7 +46,6 @@ import pytest
 
 import seke
 from engine import Inference, compile_network
-from engine import read as read_base
 from engine.inference.simulation import choose, propensities
 from engine.model.confusion import confused_scatter
 from seke.files.shipped import shipped_folder
@@ -191,7 +190,7 @@ def scores_of(posteriors, truth):
 def measure(kind, skill, shares, sizes, seed, folder):
     """Yield size of gold and the scores of one simulated observer."""
     path = write_base(folder, kind)
-    base = read_base(path)
+    base = seke.knowledge(path)
     rng = np.random.default_rng([seed, round(100 * skill)])
     truth, answers = simulated(skill, shares, TESTED + max(sizes), max(NUMBERS), rng)
     faces = range(TESTED)
@@ -202,7 +201,7 @@ def measure(kind, skill, shares, sizes, seed, folder):
         seen = list(samples(answers, known, LEARNED_DRAWS))
         fit = seke.calibrate(seen, base, gold, learn_population=True, extends=str(path))
         (folder / "fit.yaml").write_text(fit.overlay)
-        fitted = read_base(folder / "fit.yaml")
+        fitted = seke.knowledge(folder / "fit.yaml")
         learned = [name for name in fitted.populations if name != "uniform"]
         inference = Inference(compile_network(fitted), fitted, learned[0] if learned else None)
         posteriors = np.array([

@@ -113,6 +113,21 @@ def test_a_row_is_read_as_it_is_written():
     assert policy["labels"].words == ("look", "final")
 
 
+@pytest.mark.parametrize(
+    ("table", "key", "low", "high"),
+    [
+        ("OBSERVER", "exponent", "0", "10"),
+        ("POLICY", "budget", "0", "1000000"),
+        ("POLICY", "worst", "0.0001", "0.9999"),
+        ("STRENGTH", "n", "0.1", "1000000.0"),
+        ("CERTIFICATE", "n", "0", "1000000000"),
+    ],
+)
+def test_limits_are_integers_where_they_are_written_so_or_limit_whole_numbers(table, key, low, high):
+    field = TABLES[table].fields[key]
+    assert (repr(field.low), repr(field.high)) == (low, high)
+
+
 @pytest.mark.parametrize("text", ["0.5", "1.5", "x", "[1]", '"0.6"'])
 def test_readers_take_kind_and_range_from_the_row(text):
     """A number is read where the row allows it, and is a fault with the row's limits where it does not."""

@@ -158,7 +158,7 @@ def test_a_posterior_at_the_border_is_closed_and_inside():
     p[0, 3] = 1.0
     (ring,) = _contours(JointBins(p, edges, edges), 1.0)
     assert (ring[0] == ring[-1]).all()
-    svg = plane(JointBins(p, edges, edges)).svg()
+    svg = plane(JointBins(p, edges, edges), names=("x", "y")).svg()
     assert ElementTree.fromstring(svg) is not None
 
 
@@ -177,7 +177,9 @@ def test_the_ellipse_holds_its_share():
 def test_valence_goes_right_and_arousal_up():
     def dot(point):
         shapes = [
-            mark for mark in plane(None, [point]).marks if isinstance(mark, Shape) and mark.fill == "evidence"
+            mark
+            for mark in plane(None, [point], names=("x", "y")).marks
+            if isinstance(mark, Shape) and mark.fill == "evidence"
         ]
         numbers = [float(n) for n in re.findall(r"-?[\d.]+", shapes[0].path)]
         return np.mean(numbers[::2]), np.mean(numbers[1::2])
@@ -300,14 +302,14 @@ def test_every_picture_names_what_it_shows(story):
 
 def test_bars_are_as_long_as_what_they_stand_for():
     def length(p):
-        shapes = [mark for mark in bars({"a": p, "b": 1 - p}).marks if isinstance(mark, Shape)]
+        shapes = [mark for mark in bars({"a": p, "b": 1 - p}, title="state").marks if isinstance(mark, Shape)]
         numbers = [
             float(n) for n in re.findall(r"-?[\d.]+", next(o for o in shapes if o.fill == "posterior").path)
         ]
         return max(numbers[::2]) - min(numbers[::2])
 
     assert length(0.8) == pytest.approx(2 * length(0.4), abs=0.02)
-    more = bars({"a": 1.0}, None, [(f"q{i}", "o", {"a": 1.0}) for i in range(8)]).svg()
+    more = bars({"a": 1.0}, None, [(f"q{i}", "o", {"a": 1.0}) for i in range(8)], title="state").svg()
     assert "3 more readings" in texts(more)
 
 

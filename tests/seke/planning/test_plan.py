@@ -233,6 +233,8 @@ def test_the_table_tells_of_every_setting_and_level(plans):
         assert word in text
     lines = narrow.file.getvalue().splitlines()
     assert max(map(len, lines)) <= 80
+    heads = "calls wrong setting (5-95 %) cost level accepted (95 %) stated"
+    assert " ".join(" ".join(lines[:2]).split()) == heads
     first = plans["faces"].rows[0]["levels"]["expression"]["accepted"]["share"]
     assert f"{100 * first:.0f} %" in next(line for line in lines if "expression" in line)
 
