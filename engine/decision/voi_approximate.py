@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 MOST_ITEMS = 1024
 # Variables of an item for which a question about one variable is evaluated.
 MOST_INFORMATIVE = 2
+# How much a variable's own variance counts beside what it says of the root: a judgement.
+UNSURE_WEIGHT = 0.1
 
 
 @dataclass(frozen=True)
@@ -400,16 +402,25 @@ class LookAhead:
         return self.expected.gain(belief, before, {self.base.root: likelihoods[self.base.root]})
 
     def _most_informative(self, belief: Belief, names: Sequence[str]) -> Bools:
-        """Return which names are most informative about the root and least known, by item, (n, names)."""
-        joint = belief.root[:, :, None] * belief.active
-        p = joint.sum(1)
-        about_root = (joint**2).sum(1) / np.maximum(p, 1e-12)
-        absent = belief.root[:, :, None] - joint
-        about_root += (absent**2).sum(1) / np.maximum(1 - p, 1e-12)
-        score = np.full((len(p), len(names)), -1.0)
+        """Return which names are most informative, of those of binary variables, by item, (n, names)."""
+        informativeness = binary_informativeness(belief.root, belief.active)
+        score = np.full((len(belief.root), len(names)), -1.0)
         for column, name in enumerate(names):
             if name in belief.binary:
-                j = belief.binary.index(name)
-                score[:, column] = about_root[:, j] + 0.1 * p[:, j] * (1 - p[:, j])
+                score[:, column] = informativeness[:, belief.binary.index(name)]
         rank = (-score).argsort(axis=1, kind="stable").argsort(axis=1, kind="stable")
         return np.asarray((rank < MOST_INFORMATIVE) & (score >= 0))
+
+
+def binary_informativeness(root: Floats, active: Floats) -> Floats:
+    """Return how informative an answer about each binary variable may be, by item, (n, J).
+
+    That is the expected sum of squares of P(root | variable), at least that of P(root), and UNSURE_WEIGHT
+    times the variance of the variable itself. root: (n, K). active: (n, K, J) P(true | root).
+    """
+    joint = root[:, :, None] * active
+    p = joint.sum(1)
+    about_root = (joint**2).sum(1) / np.maximum(p, 1e-12)
+    absent = root[:, :, None] - joint
+    about_root += (absent**2).sum(1) / np.maximum(1 - p, 1e-12)
+    return np.asarray(about_root + UNSURE_WEIGHT * p * (1 - p))

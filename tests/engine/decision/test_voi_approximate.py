@@ -9,6 +9,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from engine import Inference, LookAhead, Preposterior, compile_network
+from engine.decision.voi_approximate import binary_informativeness
 from seke.files.shipped import knowledge
 from seke.samples import answers_from, read_batches
 
@@ -163,3 +164,22 @@ def test_both_look_ahead_to_the_aim_and_not_to_the_highest_risk_accepted(inferen
         assert all(option.gain == 0 for option in without_aim.values())
     quick, exact = (options[joint] for options in aimed)
     assert abs(quick.gain - exact.gain) < 3 * np.hypot(quick.error, exact.error)
+
+
+def test_a_variable_is_informative_by_what_it_says_of_the_root_and_by_its_own_variance():
+    """Worked by hand for a root of two equal states; the order needs a weight between .025 and .32."""
+    root, given_root = np.array([[0.5, 0.5]]), {
+        "tells most": (0.9, 0.1),
+        "tells nothing, unsure": (0.5, 0.5),
+        "tells little, nearly sure": (0.06, 0.02),
+        "tells some, fairly sure": (0.25, 0.05),
+    }  # fmt: skip
+    active = np.array([list(zip(*given_root.values(), strict=True))])
+    (scores,) = binary_informativeness(root, active)
+    # Σ P(r, v)² / P(v) over both values of v, and a tenth of P(v) (1 - P(v)).
+    assert scores[0] == pytest.approx(2 * (0.45**2 + 0.05**2) / 0.5 + 0.1 * 0.25)
+    assert scores[1] == pytest.approx(0.5 + 0.1 * 0.25)
+    assert scores[2] == pytest.approx((0.03**2 + 0.01**2) / 0.04 + (0.47**2 + 0.49**2) / 0.96 + 0.1 * 0.0384)
+    assert [list(given_root)[place] for place in np.argsort(-scores)] == [
+        "tells most", "tells some, fairly sure", "tells nothing, unsure", "tells little, nearly sure"
+    ]  # fmt: skip
