@@ -21,7 +21,7 @@ from engine.language.read_variables import KINDS, formula, of_kind, variables
 from engine.language.yaml_nodes import Items, Table
 from engine.language.yaml_tree import YamlTree, digests_of, with_digests
 from engine.model.citation import Source
-from engine.model.knowledge import Code, Coupling, Knowledge, Rule
+from engine.model.knowledge import USUAL_VIEW, Code, Coupling, Knowledge, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from engine.model.variable import Variable
 
 
-def read(path: Path, bases: Mapping[str, Path] | None = None, usual_view: str = "") -> Knowledge:
+def read(path: Path, bases: Mapping[str, Path] | None = None, usual_view: str = USUAL_VIEW) -> Knowledge:
     """Read a knowledge base: a folder of YAML files, or one file.
 
     `bases` gives the folders that `extends` may name without a path; `usual_view` the view of answers that

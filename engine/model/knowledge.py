@@ -268,6 +268,10 @@ class ObserverCopy(Cited):
     original: str = ""
 
 
+# The name of the usual view of a base that declares no views, where the reader is given none.
+USUAL_VIEW = "usual"
+
+
 @dataclass(frozen=True)
 class Knowledge:
     """A whole base. `root` is the categorical variable that the populations speak of.
@@ -304,7 +308,7 @@ class Knowledge:
     question_digests: Mapping[str, str] = field(compare=False, default_factory=dict)
     fits: tuple[FitRecord, ...] = ()
     views: Mapping[str, View] = field(default_factory=dict)
-    usual_view: str = ""
+    usual_view: str = USUAL_VIEW
     dependence: Dependence | None = None
     copies: Mapping[str, ObserverCopy] = field(default_factory=dict)
     guarantee: Guarantee | None = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from engine import FitRecord, FittedReading, KnowledgeError, Threshold, declared_of, fits_yaml, read
@@ -105,6 +107,13 @@ def test_a_record_is_read_as_it_is_written(overlay_of, names):
     assert set(again.policy.adaptive_thresholds[base.root]) == {0.1}
     assert set(again.policy.adaptive_aims[base.root]) == {0.035}
     assert not again.policy.aims
+
+
+def test_the_view_of_a_base_that_names_none_is_read_as_it_is_written(folder, names):
+    base = read(folder / "machine.yaml")
+    fitted = replace(record_of(base, names).readings[0], view=base.usual_view)
+    record = record_of(base, names, readings=(fitted,), thresholds=(), adaptive_thresholds=())
+    assert declared_of(base).with_overlay(SOURCES + fits_yaml(record)).fits == (record,)
 
 
 def test_a_threshold_holds_for_its_limit_and_the_observers_of_the_fit(overlay_of, names):

@@ -816,9 +816,10 @@ def test_many_mutated_folders(which: int, edits: list[tuple[str, float, float, s
 
 
 def test_the_usual_view_is_the_first_of_the_views_else_the_one_that_is_given(
-    base_of: Callable[[str], Knowledge], overlay_of: Callable[..., Knowledge]
+    base_of: Callable[[str], Knowledge], overlay_of: Callable[..., Knowledge], folder: Path
 ) -> None:
     assert base_of("machine").usual_view == "face"
+    assert read(folder / "machine.yaml").usual_view == "usual"
     text = "views: {source: judgement, note: A trial., wide: {size: 640, grey: true}, near: {size: 320}}"
     base = overlay_of(text)
     again = declared_of(base).with_numbers({"views.near.size": 300})
