@@ -9,6 +9,11 @@ five draws of each face. Then, of those left out:
   one draw after another is asked until the limit is reached, beside five draws of each and the plainest rule
   that a user would write: four of five draws agree.
 
+At a limit of .05 five draws of each accept .796 of the faces, none of them wrong, .026 stated; the plain rule
+.786, none wrong; one draw after another .871, .053 wrong, with 3.15 answers. Stated less true is within .014.
+With the skill a whole standard deviation below its mean under a uniform prior five draws accepted .675, with
+the mean itself .814, but one draw after another .900, of which .079 were wrong.
+
     pytest tests/benchmarks/test_repeated_draws.py -m slow -s
 """
 
@@ -113,5 +118,4 @@ def test_what_the_closed_loop_accepts_is_as_right_as_it_says(outcomes, samples, 
     coverage, wrong = figures["five draws of each"]
     plain, plain_wrong = figures["four of five agree"]
     assert wrong <= plain_wrong + 0.02
-    if coverage < plain - 0.05:
-        pytest.xfail(f"missed: five draws accept {coverage:.3f}, the plain rule less .05 {plain - 0.05:.3f}")
+    assert coverage >= plain - 0.05

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from engine import Answers, Gold, Inference, Labels, compile_network, entries_of, fit_observers, read
 from engine.learning.parameters import ObserverParameters
-from engine.learning.skill import SKILLS, SkillEvidence, cautious_skill
+from engine.learning.skill import CAUTION, SKILLS, SkillEvidence, cautious_skill
 from engine.model.parameter_key import ParameterKey
 
 SIGNS = ("one", "two", "three", "four")
@@ -145,12 +145,56 @@ def test_scores_of_sure_answers_are_those_of_the_beta_binomial(right, wrong, dec
     np.testing.assert_allclose(evidence.scores(), expected, atol=1e-7)
 
 
-def test_without_evidence_of_skill_every_skill_is_as_likely():
-    """The cautious skill of a uniform posterior is its mean less its sd, 1/2 - 1/sqrt(12)."""
+def evidence_of(right, wrong, declared=0.6, count=8.0):
+    """The evidence of answers that show what was settled on, of two states."""
+    hits = np.array([1.0] * right + [0.0] * wrong)
+    rows = np.array([[declared, 1 - declared], [1 - declared, declared]])
+    log_likelihood = np.log(np.stack([hits, 1 - hits], axis=1).clip(1e-300))
+    state = np.zeros(len(hits), dtype=np.int64)
+    return SkillEvidence(rows, np.eye(2), np.full(2, count), state, log_likelihood)
+
+
+def test_without_evidence_of_skill_half_stays_as_declared():
+    """Of w = 0 in one half and uniform in the other: E w = 1/4, E w² = 1/6."""
     evidence = SkillEvidence(
         np.full((2, 2), 0.5), np.eye(2), np.full(2, 8.0), np.zeros(3, dtype=np.int64), np.zeros((3, 2))
     )
-    assert cautious_skill([evidence]) == pytest.approx(0.5 - 1 / math.sqrt(12), abs=0.01)
+    expected = 1 / 4 - CAUTION * math.sqrt(1 / 6 - 1 / 16)
+    assert cautious_skill([evidence]) == pytest.approx(expected, abs=0.01)
+
+
+@settings(max_examples=20, deadline=None, derandomize=True, database=None)
+@given(st.lists(st.tuples(st.integers(0, 8), st.integers(0, 8)), min_size=1, max_size=3))
+def test_the_mean_weighs_the_declared_table_against_every_skill_by_bayes(counts):
+    """Two hypotheses of equal odds: as declared, or a skill between 0 and 1, integrated by quadrature."""
+    from scipy.integrate import quad
+
+    def likelihood(w):
+        a, b = 8 * (0.6 * (1 - w) + w), 8 * 0.4 * (1 - w)
+        return math.exp(sum(log_beta(a + right, b + wrong) - log_beta(a, b) for right, wrong in counts))
+
+    whole, first, second = (quad(lambda w, k=k: w**k * likelihood(w), 0, 1 - 1e-9)[0] for k in range(3))
+    total = likelihood(0) + whole
+    mean = first / total
+    expected = max(0.0, mean - CAUTION * math.sqrt(second / total - mean**2))
+    evidence = [evidence_of(right, wrong) for right, wrong in counts]
+    assert cautious_skill(evidence) == pytest.approx(expected, abs=0.01)
+
+
+def test_gold_as_the_table_declares_moves_it_ever_less():
+    skills = [cautious_skill([evidence_of(3 * k, 2 * k)]) for k in (2, 10, 50)]
+    assert skills == sorted(skills, reverse=True)
+    assert skills[-1] < 0.05
+
+
+def test_of_a_strong_observer_the_doubt_about_the_table_is_soon_gone():
+    """After a hundred right answers in a hundred the skill is that of a uniform prior."""
+    evidence = evidence_of(100, 0)
+    weight = np.exp(evidence.scores())
+    weight /= weight.sum()
+    mean = weight @ SKILLS
+    uniform = mean - CAUTION * math.sqrt(weight @ SKILLS**2 - mean**2)
+    assert cautious_skill([evidence]) == pytest.approx(uniform, abs=0.01)
 
 
 def skill_of(inference, answers, truth, question="look"):
