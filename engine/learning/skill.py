@@ -65,12 +65,12 @@ class SkillEvidence:
 def cautious_skill(evidence: Iterable[SkillEvidence]) -> float:
     """Return the posterior mean of the one skill w behind all this evidence, less CAUTION of its sd.
 
-    With a uniform prior the mean itself stated .08 too much of an observer without skill at 56 items, and
-    five vision models that err together .05 too much after 30; a whole sd less, .05 and .01, and .04 too
-    little of skilled observers. With this prior it is .05 and .01, and .03 or less of skilled ones. The small
-    part of an sd is for what is chosen for its small risk: of what one draw after another accepted at a limit
-    of .05, .079 were wrong with the mean, .053 with this. AS_DECLARED and CAUTION were chosen on these data
-    (tests/benchmarks: test_simulated_skill, test_shared_errors, test_repeated_draws).
+    With a uniform prior the mean itself stated .06 too much of an observer without skill at 56 items, and .05
+    too much of five vision models after 30; a whole sd less, .05 and .01, but .04 too little of skilled
+    observers. With this prior it is .05 and .01, and within .03 of skilled ones, but for .033 at skill .6 in
+    the wild. The small part of an sd is for what is chosen for its small risk: of what one draw after another
+    accepted at a limit of .05, .079 were wrong with that mean, .053 with this. CAUTION and AS_DECLARED were
+    chosen on these data (tests/benchmarks: test_simulated_skill, test_shared_errors, test_repeated_draws).
     """
     scores = np.sum([gold_evidence.scores() for gold_evidence in evidence], axis=0)
     weight = PRIOR * np.exp(scores - scores.max())

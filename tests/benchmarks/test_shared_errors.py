@@ -13,6 +13,10 @@ Four actors have gold and four are tested, SPLITS times, one frame a clip; of th
 The prior of the truth is the gold's counts and PRIOR_COUNT of each state, for all peers alike. Differences
 are paired by clip, with the standard error of a jackknife over people.
 
+Stated less true with 30 and 100 items of gold: +.004, +.016 (two models), +.012, +.023 (five), +.023, +.029
+(seven), -.015, +.002 (five and a person); standard errors .025 to .03, with the person .01. Log loss less the
+design effect's: +.001, +.001; -.011, -.006; -.028, -.007; +.017, +.012.
+
 Data: seven vision models on frames of RAVDESS, in ../shared/data; skips where absent.
 """
 

@@ -18,16 +18,17 @@ what is accepted at most LIMIT + .03 wrong at 56 and 156.
 Of 20 observers balanced and 10 in the wild ("other set"), stated - true at 5 draws with 8 / 30 / 56 / 156
 gold faces, and what is accepted at 56 and how much of that is wrong:
 
-    skill 0    +.105 +.077 +.048 +.022   0              in the wild   -.035 +.008 +.003 -.006   0
-    skill .3   -.009 -.015 -.025 -.015   .015, .086                   -.107 -.062 -.024 -.019   .158, .045
-    skill .6   -.098 -.045 -.040 -.013   .080, .038                   -.147 -.077 -.038 -.019   .127, .010
-    skill .9   -.136 -.048 -.018 -.007   .494, .013                   -.161 -.064 -.035 -.012   .541, .012
+    skill 0    +.106 +.078 +.046 +.021   0              in the wild   -.040 +.011 +.002 -.007   0
+    skill .3   +.006 -.001 -.009 -.007   .021, .080                   -.107 -.062 -.021 -.017   .157, .045
+    skill .6   -.065 -.020 -.022 -.003   .105, .037                   -.141 -.073 -.033 -.014   .132, .012
+    skill .9   -.095 -.023 -.004 -.001   .545, .015                   -.143 -.043 -.020 -.006   .567, .013
 
-The standard error between observers at 56 is .006 to .014; other numbers of draws differ by .01 or so. Missed
-at 56 are .03 at skill .6 and, in the wild, .9 (-.043 and -.041 at ten draws), both too unsure, and .08 wrong
-of the few that are accepted at .3 balanced (.086). The skill is taken a standard deviation below its mean
-(`engine.learning.skill`); with the mean itself six observers of skill .6 were true within .02, and .082 of
-what was accepted was wrong, not .015.
+The standard error between observers at 56 is .005 to .013; other numbers of draws differ by .01 or so (.02
+where one draw is right more often than five are: .3 in the wild). Missed at 56 is .03 at skill .6 in the wild
+(-.037 ± .011 at ten draws), too unsure. How far the skill is below its mean, and the weight of the declared
+table, are measured here (`engine.learning.skill`): a whole standard deviation below the mean of a uniform prior
+stated .040 too little at skill .6 and .041 in the wild at .9; that mean itself .062 too much at skill 0 and
+.015 too little at .6.
 
 Data: rankings published with Lian et al. 2023 (arXiv 2312.04293), in ../shared/data; skips where absent.
 """
@@ -63,8 +64,8 @@ LIMIT = 0.05
 TESTED_SEEDS = 4
 # A goal is held against the mean over few observers: beyond it by this many standard errors is a miss.
 STANDARD_ERRORS = 2.0
-# Where goals are missed in the whole proof; the figures are above.
-MISSED = {(0.3, "balanced"), (0.6, "balanced"), (0.6, "in the wild"), (0.9, "in the wild")}
+# Where goals are missed by the first TESTED_SEEDS observers: -.066 ± .010 at 56 faces, of twenty -.022 ± .009.
+MISSED = {(0.6, "balanced")}
 
 pytestmark = [
     pytest.mark.slow,
