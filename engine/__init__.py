@@ -141,9 +141,12 @@ if TYPE_CHECKING:
     from engine.model.fit_record import Threshold as Threshold
     from engine.model.gold import Gold as Gold
     from engine.model.gold import states_of as states_of
+    from engine.model.guarantee import BREADTHS as BREADTHS
+    from engine.model.guarantee import Breadth as Breadth
     from engine.model.guarantee import Certificate as Certificate
     from engine.model.guarantee import Design as Design
     from engine.model.guarantee import Guarantee as Guarantee
+    from engine.model.guarantee import ValueTest as ValueTest
     from engine.model.guarantee import least_abstention as least_abstention
     from engine.model.guarantee import listed as listed
     from engine.model.knowledge import Knowledge as Knowledge

@@ -156,8 +156,8 @@ def certified_thresholds(variable: Variable, guarantee: Guarantee, value: Floats
     """Return the highest risk that is accepted with each value, (N,); NaN where none is certified."""
     table = np.full(len(variable.values), np.nan)
     for certificate in guarantee.certified:
-        if certificate.variable == variable.name:
-            table[variable.values.index(certificate.value)] = certificate.threshold
+        for covered in certificate.values_of(variable):
+            table[variable.values.index(covered)] = certificate.threshold
     index = np.zeros(len(value), dtype=np.int64) if variable.kind == "interval" else value.astype(np.int64)
     return np.asarray(table[index])
 

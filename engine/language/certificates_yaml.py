@@ -13,16 +13,26 @@ import yaml
 from engine.language.fields import Fields
 from engine.language.numbers import PlainNumber, RecordDumper, rounded_down, rounded_up
 from engine.language.yaml_nodes import CITATION
-from engine.model.guarantee import PARTS, Asked, Certificate, Design, Guarantee, least_abstention
+from engine.model.guarantee import (
+    ANY,
+    PARTS,
+    POOLED,
+    Asked,
+    Certificate,
+    Design,
+    Guarantee,
+    ValueTest,
+    least_abstention,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from engine.language.fields import Entries
     from engine.language.yaml_nodes import Node
     from engine.model.variable import Variable
 
-TESTS = "threshold n errors share bound predicted coverage mu missing gold"
+TESTS = "threshold n errors share bound predicted coverage mu missing gold limit"
 ROUNDING = 1e-9
 WIDTH = 160
 
@@ -42,7 +52,8 @@ def certificates(
     certified_digests = digests_node.values(" ".join(PARTS)) if digests_node else dict.fromkeys(PARTS, "")
     before = len(fields.faults)
     reader = _Values(fields, alpha, variables if certified_digests == digests else None)
-    tests = tuple(reader.read(entries.get("values")))
+    tests = (*reader.read(entries.get("values")), *reader.read_pooled(entries.get("pooled")))
+    _check_overlaps(entries, tests)
     spent = sum(test.share for test in tests)
     if len(fields.faults) == before and spent > delta + ROUNDING:
         entries.fault("values", f"spends shares of {spent:g} in all, more than delta, {delta:g}")
@@ -53,6 +64,16 @@ def certificates(
         place=node.place,
         **entries.values("alpha delta unit population items made assumptions"),
     )
+
+
+def _check_overlaps(entries: Entries, tests: Sequence[Certificate]) -> None:
+    """Note a fault where a variable has a certificate as a whole, or pooled, beside another one."""
+    names = [name for test in tests for name in test.pooled or (test.variable,)]
+    together = [name for test in tests for name in test.pooled or (test.variable,) * (test.value == ANY)]
+    for name in dict.fromkeys(together):
+        if names.count(name) > 1:
+            key = "values" if "pooled" not in entries else "pooled"
+            entries.fault(key, f"certifies {name} twice: together with other values, and by another entry")
 
 
 def _design(entries: Entries) -> Design:
@@ -78,16 +99,30 @@ class _Values:
         self.fields, self.alpha, self.variables = fields, alpha, variables
 
     def read(self, node: Node | None) -> Iterator[Certificate]:
-        fields = self.fields
+        """Yield the tests of values, and of variables as a whole."""
         for name, inner in self._known(node, self.variables, "variable"):
-            values = self.variables[name].values if self.variables is not None else None
+            values = (*self.variables[name].values, ANY) if self.variables is not None else None
             for value, test_node in self._known(inner, values, f"value of {name}"):
-                before = len(fields.faults)
-                entries = fields.table(test_node, "CERTIFICATE")
-                certificate = Certificate(name, value, **entries.values(TESTS))
-                if len(fields.faults) == before:
-                    self._check(test_node, certificate)
-                yield certificate
+                yield self._certificate(test_node, "CERTIFICATE", name, value)
+
+    def read_pooled(self, node: Node | None) -> Iterator[Certificate]:
+        """Yield the tests of levels that are pooled."""
+        for level, test_node in self._known(node, None, "level"):
+            yield self._certificate(test_node, "POOLED", level, POOLED)
+
+    def _certificate(self, node: Node, table: str, name: str, value: str) -> Certificate:
+        before = len(self.fields.faults)
+        entries = self.fields.table(node, table)
+        pooled = tuple(entries.value("of")) if "of" in entries else ()
+        each = tuple(
+            ValueTest(variable, single, **test.values("n errors bound"))
+            for variable, tests in (entries.value("each") or {}).items()
+            for single, test in tests.items()
+        )
+        certificate = Certificate(name, value, pooled=pooled, each=each, **entries.values(TESTS))
+        if len(self.fields.faults) == before:
+            self._check(node, certificate)
+        return certificate
 
     def _known(self, node: Node | None, allowed: Any, what: str) -> Iterator[tuple[str, Node]]:
         if allowed is not None:
@@ -114,9 +149,13 @@ def certificates_yaml(guarantee: Guarantee, source: str, note: str = "") -> str:
     """
     design = guarantee.design
     values: dict[str, dict[str, Any]] = {}
+    pooled: dict[str, dict[str, Any]] = {}
     for certificate in guarantee.certificates:
-        tests = values.setdefault(certificate.variable, {})
-        tests[certificate.value] = _certificate_mapping(certificate, guarantee.alpha)
+        test = _certificate_mapping(certificate, guarantee.alpha)
+        if certificate.pooled:
+            pooled[certificate.variable] = {"of": list(certificate.pooled), **test}
+        else:
+            values.setdefault(certificate.variable, {})[certificate.value] = test
     section = {
         "source": source,
         **({"note": note} if note else {}),
@@ -135,6 +174,7 @@ def certificates_yaml(guarantee: Guarantee, source: str, note: str = "") -> str:
         },
         "assumptions": list(guarantee.assumptions),
         "values": values,
+        **({"pooled": pooled} if pooled else {}),
     }
     head = _summary(guarantee)
     text = yaml.dump(
@@ -146,20 +186,32 @@ def certificates_yaml(guarantee: Guarantee, source: str, note: str = "") -> str:
 def _summary(guarantee: Guarantee) -> str:
     """Return the comment above the section, which explains its keys."""
     lines = [
-        f"Of the items accepted with a value below, at most {guarantee.alpha:g} (as a share) are wrong.",
-        f"This holds for all values with a threshold at once, with probability {1 - guarantee.delta:g}.",
-        "A value is accepted if its risk is at or under its threshold; without a threshold it never is.",
+        f"Of what is accepted by a certificate below, at most {guarantee.alpha:g} (as a share) is wrong.",
+        f"This holds for all with a threshold at once, with probability {1 - guarantee.delta:g}.",
+        "It is accepted if its risk is at or under the threshold; without a threshold it never is.",
         f"  n, errors     accepted {guarantee.unit}s in the test, and how many of them were wrong",
         "  share, bound  part of delta spent, and the upper bound of the error at it",
-        "  predicted     items decided to be this value; coverage: the share of them that is accepted;",
+        "  predicted     decisions that it is about; coverage: the share of them that is accepted;",
         "                mu: the share of them that is wrong; abstention: the least share to leave out",
-        "  missing, gold how many more accepted values, all right, a certificate needs; about how much gold",
+        "  missing, gold how many more accepted ones, all right, it needs; about how much gold",
+        "  limit         the policy's limit, whose place the threshold takes",
     ]
+    if any(certificate.each for certificate in guarantee.certificates):
+        lines.append("  each          single values: counts and bounds beside the promise, no part of it")
+    values = {certificate.value for certificate in guarantee.certificates}
+    if ANY in values:
+        lines.append(f"  {ANY}           the variable as a whole: all its values together")
+    if POOLED in values:
+        lines.append(
+            f"  pooled        of each {guarantee.unit} one accepted value of these variables, drawn by chance"
+        )
     return "".join(f"# {line}\n" for line in lines)
 
 
 def _certificate_mapping(certificate: Certificate, alpha: float) -> dict[str, Any]:
     mapping: dict[str, Any] = {}
+    if certificate.limit is not None:
+        mapping["limit"] = PlainNumber(rounded_down(certificate.limit))
     if certificate.threshold is not None:
         mapping["threshold"] = PlainNumber(rounded_down(certificate.threshold))
     mapping |= {"n": certificate.n, "errors": certificate.errors}
@@ -176,4 +228,9 @@ def _certificate_mapping(certificate: Certificate, alpha: float) -> dict[str, An
     for key in ("missing", "gold"):
         if getattr(certificate, key) is not None:
             mapping[key] = getattr(certificate, key)
-    return mapping
+    each: dict[str, dict[str, Any]] = {}
+    for test in certificate.each:
+        bound = PlainNumber(rounded_up(test.bound, 6))
+        counted = {"n": test.n, "errors": test.errors, "bound": bound}
+        each.setdefault(test.variable, {})[test.value] = counted
+    return mapping | ({"each": each} if each else {})

@@ -1,28 +1,60 @@
 """A guarantee about accepted values: certified thresholds with their tests, and the data of these tests.
 
-A certificate says of one value of one variable: of the items that are accepted with it, because their risk is
-at or under `threshold`, at most a share alpha is wrong. Wrong is a label or truth value that is not the true
-one, and a number that is further from the truth than the policy's tolerance. All certificates of a guarantee
-hold at once with probability 1 - delta over the gold that they were made with (see `learn_then_test`).
+A certificate says of a set of values: of what is accepted of them, because its risk is at or under
+`threshold`, at most a share alpha is wrong. The set is one value of a variable, a variable as a whole, or all
+binary variables of a level, pooled. Wrong is a label or truth value that is not the true one, and a number
+that is further from the truth than the policy's tolerance. All certificates of a guarantee hold at once with
+probability 1 - delta over the gold that they were made with (see `learn_then_test`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from engine.errors import Place
+    from engine.model.variable import Variable
 
 WITHIN = "within"
+# The value of a certificate about a variable as a whole.
+ANY = "any"
+# The value of a certificate about all binary variables of a level.
+POOLED = "pooled"
 PARTS = ("knowledge", "prompts", "observers", "policy")
+
+# What a promise is about. levels: a variable as a whole, but each value of a binary one; values: each value;
+# pooled: a variable as a whole, and the binary ones of a level together.
+Breadth = Literal["levels", "values", "pooled"]
+BREADTHS: tuple[Breadth, ...] = get_args(Breadth)
+
+
+@dataclass(frozen=True)
+class ValueTest:
+    """The counts of one value among those of a certificate about several, at its threshold.
+
+    n, errors: as of the certificate. bound: the upper bound of the probability of an error, at the
+    certificate's share divided by the number of its values. It stands beside the promise and is no part of
+    it: the threshold was chosen for all values together.
+    """
+
+    variable: str
+    value: str
+    n: int
+    errors: int
+    bound: float
 
 
 @dataclass(frozen=True)
 class Certificate:
-    """The test of one value of a variable.
+    """The test of a promise about one value, a variable as a whole, or the binary variables of a level.
+
+    variable, value: WITHIN for an interval variable, ANY for any other as a whole; for a level its name and
+    POOLED. pooled: the variables of that level. limit: the policy's limit, whose place the threshold takes;
+    None where the pooled variables have several. each: where several values are certified together, the
+    counts of each.
 
     threshold: the highest risk that is accepted; None where nothing passed. n, errors: how many units (items,
     or subjects with one item each) were accepted by it in the certifying part, and how many of them wrong;
@@ -49,6 +81,32 @@ class Certificate:
     mu: float
     missing: int | None = None
     gold: int | None = None
+    limit: float | None = None
+    pooled: tuple[str, ...] = ()
+    each: tuple[ValueTest, ...] = ()
+
+    @property
+    def is_level(self) -> bool:
+        """Whether it is about several values together, or about a number, and so about a whole level."""
+        return self.value in (WITHIN, ANY, POOLED)
+
+    @property
+    def name(self) -> str:
+        """Return what it is about, in words."""
+        words = {WITHIN: "", ANY: " as a whole", POOLED: ", pooled"}
+        return self.variable + words.get(self.value, f" {self.value}")
+
+    @property
+    def worst(self) -> ValueTest | None:
+        """Return the value with the highest bound among those that the test accepted; None where none is."""
+        tested = [test for test in self.each if test.n]
+        return max(tested, key=lambda test: test.bound, default=None)
+
+    def values_of(self, variable: Variable) -> tuple[str, ...]:
+        """Return the values of a variable that it is about."""
+        if self.pooled or variable.name != self.variable:
+            return variable.values if variable.name in self.pooled else ()
+        return (self.value,) if self.value in variable.values else variable.values
 
 
 def least_abstention(mu: float, alpha: float) -> float:
@@ -134,10 +192,12 @@ class Guarantee:
 
 
 def listed(certificates: Sequence[Certificate]) -> str:
-    """Return the values of certificates by variable, in words: `colour red, green; shiny true; size`."""
-    values: dict[str, list[str]] = {}
+    """Return the values of certificates by variable, in words: `kind as a whole; shiny true, false; size`."""
+    names: dict[str, list[str]] = {}
     for certificate in certificates:
-        values.setdefault(certificate.variable, []).append(
-            "" if certificate.value == WITHIN else certificate.value
-        )
-    return "; ".join(f"{name} {', '.join(names)}".rstrip() for name, names in values.items())
+        names.setdefault(certificate.variable, []).append(certificate.name)
+    parts = [
+        ", ".join([first, *(name.removeprefix(f"{variable} ") for name in others)])
+        for variable, (first, *others) in names.items()
+    ]
+    return "; ".join(parts)

@@ -56,6 +56,7 @@ from seke.sampling.infer import source_list
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from engine import Breadth
     from seke.samples import SingleSamples
 
     Progress = Callable[[str, int, int], None]
@@ -114,6 +115,7 @@ def calibrate(
     method: str = "map",
     alpha: float | None = None,
     delta: float = 0.1,
+    breadth: Breadth = "levels",
     groups: str = "",
     adaptive: bool = False,
     output: Path | None = None,
@@ -140,6 +142,8 @@ def calibrate(
         method: map, svi or nuts.
         alpha: the largest share of accepted values that may be wrong; part of the gold is kept to certify it.
         delta: the probability that any of these promises is broken.
+        breadth: what each promise is about: levels (a variable as a whole, but each value of a binary one),
+            values (each value), or pooled (the binary variables of a level together, too).
         groups: a column of the gold that tells the subject of an item, where items cluster.
         adaptive: certify the values accepted of items that are asked as the policy asks, by replay.
         output: where the overlay will stand; a guarantee needs it, to read the base as it will be read.
@@ -157,7 +161,7 @@ def calibrate(
     base = read_knowledge(knowledge)
     fitting = FitSettings(method=method, seed=seed, priors=FitPriors(), **settings)
     options = FitOptions(learn_population, learn_tables, types, unlabelled, exponent, with_checks)
-    promise = Promise.of(alpha, delta, adaptive=adaptive)
+    promise = Promise.of(alpha, delta, adaptive=adaptive, breadth=breadth)
     place = OverlayPlace(extends or name_of_base(knowledge), output, _day(today), models or {})
     return _FitTask(base, population, options, fitting, promise, place, groups, progress).run(samples, gold)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine import (
+    BREADTHS,
     Answers,
     Guarantee,
     LevelDecision,
@@ -23,7 +24,7 @@ from seke.sampling.replay import replay
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from engine import Bools, Floats
+    from engine import Bools, Breadth, Floats
     from seke.calibration.labelled_answers import LabelledAnswers
     from seke.inference.session import Session
     from seke.samples import SingleSamples
@@ -40,24 +41,32 @@ MOST_SHORT = 0.01
 class Promise:
     """The guarantee asked for: at most `alpha` wrong among accepted values, with probability 1 - `delta`.
 
-    adaptive: of items that are asked as the policy asks.
+    adaptive: of items that are asked as the policy asks. breadth: what each promise is about, see
+    `engine.certify`.
     """
 
     alpha: float
     delta: float = 0.1
     adaptive: bool = False
+    breadth: Breadth = "levels"
 
     def __post_init__(self) -> None:
+        if self.breadth not in BREADTHS:
+            raise SekeError(f"breadth is {self.breadth!r}; allowed are {', '.join(BREADTHS)}")
         for name in ("alpha", "delta"):
             if not 0 < getattr(self, name) < 1:
                 raise SekeError(f"{name} is {getattr(self, name):g}; it must lie between 0 and 1")
 
     @classmethod
-    def of(cls, alpha: float | None, delta: float, *, adaptive: bool) -> Promise | None:
+    def of(
+        cls, alpha: float | None, delta: float, *, adaptive: bool, breadth: Breadth = "levels"
+    ) -> Promise | None:
         """Return the promise; None where there is no alpha."""
         if alpha is None and adaptive:
             raise SekeError("certifying items that the policy asks needs alpha")
-        return None if alpha is None else cls(alpha, delta, adaptive)
+        if alpha is None and breadth != "levels":
+            raise SekeError("to certify each value, or pooled ones, needs alpha")
+        return None if alpha is None else cls(alpha, delta, adaptive, breadth)
 
 
 @dataclass(frozen=True)
@@ -155,6 +164,7 @@ def issue_guarantee(
         population=session.inference.population,
         design=design_of(base, decided.stages, adaptive=recorded is not None),
         made=made,
+        breadth=promise.breadth,
         groups=labelled.groups,
         rng=rng,
     )

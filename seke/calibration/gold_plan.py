@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine import (
+    BREADTHS,
     Answers,
     Gold,
     Inference,
@@ -37,9 +38,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from engine import Certificate, Floats
+    from engine import Breadth, Certificate, Floats
 
     Progress = Callable[[str, int, int], None]
+    Key = tuple[Breadth, str, str]
 
 # Items of gold that are tried: 50 to 25,600, each amount twice the one before.
 AMOUNTS = tuple(50 * 2**k for k in range(10))
@@ -59,14 +61,17 @@ MOST = 10_000_000
 
 @dataclass(frozen=True)
 class GoldRequirement:
-    """Gold for a certificate of one value.
+    """Gold for a certificate of a level, or of one value.
 
-    decided: the share of the items that are decided to be this value. wrong: the share of these that is
-    wrong. amounts: for each of ERROR_INFLATION, the least of AMOUNTS, in items of gold, from which on it is
-    certified with probability POWER; None where none is enough. coverage: the share of its items that is
-    accepted then.
+    breadth: of the calibration that certifies it: levels (`--alpha`), values (`--each-value`), pooled
+    (`--pool`). about: what it is about, in words. decided: the share of the decisions that it is about.
+    wrong: the share of these that is wrong. amounts: for each of ERROR_INFLATION, the least of AMOUNTS, in
+    items of gold, from which on it is certified with probability POWER; None where none is enough. coverage:
+    the share of its decisions that is accepted then.
     """
 
+    breadth: Breadth
+    about: str
     variable: str
     value: str
     decided: float
@@ -95,10 +100,10 @@ class GoldRow:
 class GoldPlan:
     """How much gold would be enough.
 
-    items: of the samples. promise: what is to be certified. requirements: one for every value of every
-    variable. rows: one for every row of what observers answer. error_ratios: variable -> items with gold, and
-    wrong decisions for each that the risks state (1 where there is too little gold to say); simulated
-    decisions are wrong that much more often than stated.
+    items: of the samples. promise: what is to be certified. requirements: one for every level, value, and
+    level that can be pooled. rows: one for every row of what observers answer. error_ratios: variable ->
+    items with gold, and wrong decisions for each that the risks state (1 where there is too little gold to
+    say); simulated decisions are wrong that much more often than stated.
     """
 
     items: int
@@ -165,33 +170,54 @@ class SimulatedPopulation:
     def requirements(
         self, promise: Promise, rng: np.random.Generator, progress: Progress
     ) -> tuple[GoldRequirement, ...]:
-        """Return for every value how much gold would certify it."""
-        tally: dict[tuple[str, str], list[list[tuple[float, float]]]] = {}
+        """Return for every level and value how much gold would certify it."""
+        tally: dict[Key, list[list[tuple[float, float]]]] = {}
+        about: dict[Key, Certificate] = {}
         steps = [(factor, amount) for factor in ERROR_INFLATION for amount in AMOUNTS]
         for step, (factor, amount) in enumerate(steps):
             progress("imagined gold", step, len(steps))
-            for key, rate in self._certify_simulated(factor, amount, promise, rng).items():
+            for key, made_of in self._certify_simulated(factor, amount, promise, rng).items():
+                passed = [
+                    certificate.coverage for certificate in made_of if certificate.threshold is not None
+                ]
+                rate = len(passed) / REPEATS, float(np.mean(passed)) if passed else 0.0
                 by_factor = tally.setdefault(key, [[] for _ in ERROR_INFLATION])
                 by_factor[ERROR_INFLATION.index(factor)].append(rate)
-        base, needed = self.session.knowledge, []
-        for (name, value), by_factor in tally.items():
-            level = self.decided.levels[name]
-            with_value = np.ones(len(level.risk), dtype=bool)
-            if base.variables[name].kind != "interval":
-                with_value = level.value == base.variables[name].values.index(value)
-            wrong = float(np.minimum(self.wrong[name][with_value], 1).mean()) if with_value.any() else 0.0
-            least = [_least_amount(rates) for rates in by_factor]
-            amounts, coverage = zip(*least, strict=True)
-            needed.append(GoldRequirement(name, value, float(with_value.mean()), wrong, amounts, coverage))
-        return tuple(needed)
+                about[key] = made_of[0]
+        return tuple(
+            self._requirement(about[key], key[0], by_factor)
+            for key, by_factor in sorted(tally.items(), key=lambda entry: BREADTHS.index(entry[0][0]))
+        )
+
+    def _requirement(
+        self, certificate: Certificate, breadth: Breadth, by_factor: Sequence[Sequence[tuple[float, float]]]
+    ) -> GoldRequirement:
+        """Return the least amounts of one certificate; by_factor: for each factor the rates by amount."""
+        base, decided, wrong = self.session.knowledge, [], []
+        for name in certificate.pooled or (certificate.variable,):
+            variable, value = base.variables[name], self.decided.levels[name].value
+            among = certificate.values_of(variable)
+            chosen = np.ones(len(value), dtype=bool)
+            if len(among) < len(variable.values):
+                chosen = value == variable.values.index(among[0])
+            decided.append(chosen)
+            wrong.append(np.minimum(self.wrong[name][chosen], 1))
+        wrongs = np.concatenate(wrong)
+        least = [_least_amount(rates) for rates in by_factor]
+        amounts, coverage = zip(*least, strict=True)
+        shares = float(np.mean(decided)), float(wrongs.mean()) if len(wrongs) else 0.0
+        about = certificate.name, certificate.variable, certificate.value
+        return GoldRequirement(breadth, *about, *shares, amounts, coverage)
 
     def _certify_simulated(
         self, factor: float, amount: int, promise: Promise, rng: np.random.Generator
-    ) -> dict[tuple[str, str], tuple[float, float]]:
-        """Return how often each value is certified by so much gold, and the mean coverage then."""
-        base = self.session.knowledge
-        by_value: dict[tuple[str, str], list[Certificate]] = {}
-        decided = self.decided
+    ) -> dict[Key, list[Certificate]]:
+        """Return the certificates of REPEATS simulations with so much gold, by breadth, variable and value.
+
+        What several breadths certify alike stands under the first.
+        """
+        base, decided = self.session.knowledge, self.decided
+        made: dict[Key, list[Certificate]] = {}
         design = design_of(base, decided.stages)
         for _ in range(REPEATS):
             chosen = rng.integers(0, len(decided.allowed), amount)
@@ -200,25 +226,28 @@ class SimulatedPopulation:
             for name, level in levels.items():
                 off = rng.random(amount) < factor * self.wrong[name][chosen]
                 gold[name] = level.value + off * _truth_offset(base, name, level.value)
-            made = certify(
-                base,
-                levels,
-                decided.allowed[chosen],
-                Gold(gold),
-                split(amount, None, FITTING, rng),
-                alpha=promise.alpha,
-                delta=promise.delta,
-                population=self.session.inference.population,
-                design=design,
-                made="",
-            )
-            for certificate in made.certificates:
-                by_value.setdefault((certificate.variable, certificate.value), []).append(certificate)
-        share = {}
-        for key, made_of in by_value.items():
-            passed = [certificate.coverage for certificate in made_of if certificate.threshold is not None]
-            share[key] = len(passed) / REPEATS, float(np.mean(passed)) if passed else 0.0
-        return share
+            fits = split(amount, None, FITTING, rng)
+            known: set[tuple[str, str]] = set()
+            for breadth in BREADTHS:
+                guarantee = certify(
+                    base,
+                    levels,
+                    decided.allowed[chosen],
+                    Gold(gold),
+                    fits,
+                    alpha=promise.alpha,
+                    delta=promise.delta,
+                    population=self.session.inference.population,
+                    design=design,
+                    made="",
+                    breadth=breadth,
+                    rng=rng,
+                )
+                by_name = {(c.variable, c.value): c for c in guarantee.certificates}
+                for name in (name for name in by_name if name not in known):
+                    made.setdefault((breadth, *name), []).append(by_name[name])
+                known |= by_name.keys()
+        return made
 
 
 def _truth_offset(base: Knowledge, name: str, value: Floats) -> Floats:

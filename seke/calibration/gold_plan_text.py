@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from seke.calibration.gold_plan import GoldPlan, GoldRequirement
 
 WIDTH = 100
+# The heading of each kind of calibration; what an earlier one certifies alike is not listed again.
+TITLES = {"levels": "by level (--alpha)", "values": "by value (--each-value)", "pooled": "pooled (--pool)"}
 
 
 def text_of(plan: GoldPlan) -> str:
@@ -42,20 +44,20 @@ def facts_of(plan: GoldPlan) -> dict[str, Any]:
 def _lines(plan: GoldPlan) -> Iterator[str]:
     yield f"Gold for certificates: {promise_text(plan.promise.alpha, plan.promise.delta)}"
     yield from _wrap(
-        f"items of gold with which a value is certified in four of five simulations, based on "
+        f"items of gold with which it is certified in four of five simulations, based on "
         f"{count(plan.items, 'item')}. A third of the gold goes to the fit. If subjects have several items, "
         "count subjects instead."
     )
-    hopeful = [requirement for requirement in plan.requirements if any(requirement.amounts)]
     titles = [title for factor in ERROR_INFLATION for title in (_column_title(factor), "accepted")]
-    yield from table_lines(("value", "decided", "wrong", *titles), map(_row, hopeful))
-    hopeless = [
-        f"{requirement.variable} {requirement.value}"
-        for requirement in plan.requirements
-        if not any(requirement.amounts)
-    ]
-    if hopeless:
-        yield from _wrap(f"not even with {AMOUNTS[-1]:,}: {', '.join(hopeless)}")
+    for breadth, title in TITLES.items():
+        requirements = [requirement for requirement in plan.requirements if requirement.breadth == breadth]
+        hopeful = [requirement for requirement in requirements if any(requirement.amounts)]
+        hopeless = [requirement.about for requirement in requirements if not any(requirement.amounts)]
+        if hopeful:
+            yield from table_lines((title, "decided", "wrong", *titles), map(_row, hopeful))
+        if hopeless:
+            subject = "" if hopeful else f"{title}: "
+            yield from _wrap(f"{subject}not even with {AMOUNTS[-1]:,}: {', '.join(hopeless)}")
     ratios = {name: ratio for name, (items, ratio) in plan.error_ratios.items() if items >= LEAST_GOLD}
     if ratios:
         shown = ", ".join(f"{name} {ratio:.2f}" for name, ratio in ratios.items())
@@ -89,7 +91,7 @@ def _row(requirement: GoldRequirement) -> tuple[str, ...]:
     for amount, coverage in zip(requirement.amounts, requirement.coverage, strict=True):
         cells += ["-", "-"] if amount is None else [f"{amount:,}", f"{coverage:.0%}"]
     return (
-        f"{requirement.variable} {requirement.value}",
+        requirement.about,
         f"{requirement.decided:.0%}",
         f"{requirement.wrong:.0%}",
         *cells,

@@ -7,7 +7,7 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 from engine import Threshold, far_off
-from seke.console.guarantee_text import lacking, verdict
+from seke.console.guarantee_text import certificate_facts, lacking, verdict, worst_text
 from seke.console.plain_text import count, first_names
 from seke.console.rich_table import table_lines
 
@@ -73,6 +73,10 @@ def facts_of(calibration: Calibration) -> Record:
             "adaptive_thresholds": [vars(threshold) for threshold in calibration.record.adaptive_thresholds],
         },
         "guarantee": None if calibration.guarantee is None else verdict(calibration.guarantee),
+        "certificates": [
+            certificate_facts(certificate)
+            for certificate in (calibration.guarantee.certificates if calibration.guarantee else ())
+        ],
         "warnings": list(calibration.warnings),
     }
 
@@ -112,11 +116,21 @@ def _guarantee(made: Guarantee) -> Iterator[str]:
     rows = []
     for certificate in made.certificates:
         passed = certificate.threshold is not None
-        risk = "-" if certificate.threshold is None else f"{certificate.threshold:.3f}"
-        counts = str(certificate.n), str(certificate.errors), f"{certificate.coverage:.0%}" if passed else "-"
-        value = f"{certificate.variable} {certificate.value}"
-        rows.append((value, risk, *counts, "" if passed else lacking(certificate)))
-    yield from table_lines(("value", "accepted at risk", "tested", "wrong", "coverage", "lacks"), rows)
+        limit, risk = (_decimal(number) for number in (certificate.limit, certificate.threshold))
+        coverage = f"{certificate.coverage:.0%}" if passed else "-"
+        bound = f"{certificate.bound:.3f}" if certificate.share else "-"
+        lacks = "" if passed else lacking(certificate)
+        counts = str(certificate.n), str(certificate.errors), bound
+        rows.append((certificate.name, limit, risk, *counts, coverage, lacks))
+    titles = ("promise", "limit", "accepted at risk", "tested", "wrong", "at most", "coverage", "lacks")
+    yield from table_lines(titles, rows)
+    for certificate in (certificate for certificate in made.certified if certificate.worst):
+        beside = f"{certificate.name}, beside the promise: {worst_text(certificate)}"
+        yield from textwrap.wrap(beside, WIDTH, initial_indent="  ", subsequent_indent="    ")
+
+
+def _decimal(number: float | None) -> str:
+    return "-" if number is None else f"{number:.3f}"
 
 
 def _row(entry: Entry) -> tuple[str, ...]:

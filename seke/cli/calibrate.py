@@ -57,7 +57,19 @@ from seke.files.atomic import write_file
     "--alpha",
     type=options.INNER_SHARE,
     metavar="P",
-    help="Certify that at most this share of accepted values is wrong. Uses two thirds of the gold.",
+    help="Certify that at most this share of what is accepted is wrong: of the expression, of valence and of "
+    "arousal, each as a whole, and of each value of an action unit. Uses two thirds of the gold.",
+)
+@click.option(
+    "--each-value",
+    is_flag=True,
+    help="Certify each value by itself (anger, fear, ...). That promises more, and needs more gold.",
+)
+@click.option(
+    "--pool",
+    is_flag=True,
+    help="Certify the action units together: one accepted value of each item, drawn by chance. That promises "
+    "less of each unit, and needs less gold.",
 )
 @click.option(
     "--delta",
@@ -114,11 +126,15 @@ def calibrate(samples: tuple[str, ...], output: Path | None, **given: Any) -> No
       seke infer samples.jsonl -k mine.yaml
       seke calibrate samples.jsonl --gold gold.csv --model gpt-4o=gpt-4o-2024-08-06 -o mine.yaml
       seke calibrate samples.jsonl --gold gold.csv --alpha 0.1 -o sure.yaml
+      seke calibrate samples.jsonl --gold gold.csv --alpha 0.1 --each-value -o surer.yaml
       seke calibrate samples.jsonl --plan --alpha 0.1
 
     Exit status: 0 done, 1 nothing could be certified, 2 bad input.
     """
     only_plan = given.pop("only_plan")
+    given["breadth"] = _breadth(each_value=given.pop("each_value"), pool=given.pop("pool"))
+    if only_plan and given["breadth"] != "levels":
+        raise click.UsageError("--plan covers all promises: leave --each-value and --pool away")
     if output is None and not only_plan:
         raise click.UsageError("name the overlay to write with -o OVERLAY.yaml, or plan with --plan")
     with exit_on_errors(as_json=given["as_json"]):
@@ -126,6 +142,15 @@ def calibrate(samples: tuple[str, ...], output: Path | None, **given: Any) -> No
             _plan(samples, given)
         else:
             _calibrate(samples, output, given)
+
+
+def _breadth(*, each_value: bool, pool: bool) -> str:
+    """Return what each promise is about."""
+    if each_value and pool:
+        raise click.UsageError(
+            "--each-value certifies each value by itself, --pool the action units together: choose one"
+        )
+    return "values" if each_value else "pooled" if pool else "levels"
 
 
 def _plan(samples: tuple[str, ...], given: dict[str, Any]) -> None:

@@ -1,26 +1,28 @@
-"""A new guarantee as text: what it promises, and what values without a certificate lack."""
+"""A guarantee as text: what it promises, the worst single value beside it, and what is lacking elsewhere."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from engine import fewest, listed
+from engine import fewest
+from seke.console.plain_text import count
 
 if TYPE_CHECKING:
-    from engine import Certificate, Guarantee
+    from collections.abc import Sequence
+
+    from engine import Certificate, Guarantee, ValueTest
 
 
 def promise_text(alpha: float, delta: float) -> str:
     """Return the share of wrong values that is promised, and with which probability."""
-    return f"at most {100 * alpha:g} % wrong, for all values at once with probability {1 - delta:g}"
+    return f"at most {100 * alpha:g} % wrong, for all of them at once with probability {1 - delta:g}"
 
 
 def verdict(guarantee: Guarantee) -> str:
-    """Return a line on the certified values, or, where there is none, on how much gold is missing."""
-    total, certified = len(guarantee.certificates), guarantee.certified
+    """Return a line on what is certified, or, where nothing is, on how much gold is missing."""
     promise = promise_text(guarantee.alpha, guarantee.delta)
-    if certified:
-        return f"{len(certified)} of {total} values certified: {promise}"
+    if guarantee.certified:
+        return f"{_counted(guarantee.certificates)} certified: {promise}"
     tried = max(sum(certificate.share > 0 for certificate in guarantee.certificates), 1)
     least = fewest(guarantee.alpha, guarantee.delta / tried)
     known = [certificate for certificate in guarantee.failed if certificate.missing is not None]
@@ -29,18 +31,69 @@ def verdict(guarantee: Guarantee) -> str:
         key=lambda certificate: (certificate.gold is None, certificate.gold or certificate.missing or 0),
         default=None,
     )
-    nearest = f"; closest is {listed([near])}: {lacking(near)}" if near else ""
+    nearest = f"; closest is {near.name}: {lacking(near)}" if near else ""
     unit = f"{guarantee.unit}s"
     return (
-        f"too little gold for any guarantee ({promise}): a value needs at least {least} accepted {unit} "
-        f"without an error, among the {guarantee.items} items that certify{nearest}"
+        f"too little gold for any guarantee ({promise}): a certificate needs at least {least} accepted "
+        f"{unit} without an error, among the {guarantee.items} items that certify{nearest}"
+    )
+
+
+def _counted(certificates: Sequence[Certificate]) -> str:
+    """Return how many levels, and how many single values, are certified."""
+    parts = []
+    for together, noun in ((True, "level"), (False, "value")):
+        of_kind = [certificate for certificate in certificates if certificate.is_level == together]
+        certified = sum(certificate.threshold is not None for certificate in of_kind)
+        parts += [f"{certified} of {count(len(of_kind), noun)}"] if of_kind else []
+    return " and ".join(parts)
+
+
+def certificate_facts(certificate: Certificate) -> dict[str, Any]:
+    """Return a certificate as one mapping, without its share of delta."""
+    worst, passed = certificate.worst, certificate.threshold is not None
+    return {
+        "about": certificate.name,
+        "variable": certificate.variable,
+        "value": certificate.value,
+        "limit": certificate.limit,
+        "threshold": certificate.threshold,
+        "n": certificate.n,
+        "errors": certificate.errors,
+        "bound": certificate.bound,
+        "coverage": certificate.coverage,
+        "lacks": "" if passed else lacking(certificate),
+        "worst": None if worst is None else {"about": f"{worst.variable} {worst.value}", **_numbers(worst)},
+        "worst_in_words": worst_text(certificate),
+    }
+
+
+def _numbers(test: ValueTest) -> dict[str, Any]:
+    return {"n": test.n, "errors": test.errors, "bound": test.bound}
+
+
+def worst_text(certificate: Certificate) -> str:
+    """Return in words the worst value of what is certified together; empty where there is none."""
+    worst = certificate.worst
+    if worst is None:
+        return ""
+    name = f"{worst.variable} {worst.value}"
+    unseen = [
+        test.value if test.variable == certificate.variable else f"{test.variable} {test.value}"
+        for test in certificate.each
+        if not test.n
+    ]
+    never = f"; never accepted in the test: {', '.join(unseen)}" if unseen else ""
+    return (
+        f"the worst value is {name}: {worst.errors:,} wrong of {worst.n:,}, by its own bound up to "
+        f"{worst.bound:.0%}{never}"
     )
 
 
 def lacking(certificate: Certificate) -> str:
-    """Return in words why a value has no certificate."""
+    """Return in words why something has no certificate."""
     if certificate.missing is None:
-        return "this value never occurs in the gold of the fit"
+        return "never occurs in the gold of the fit"
     if certificate.gold is None:
         return "too many errors; more gold does not help"
     return f"{certificate.missing:,} more right values, about {certificate.gold:,} more items of gold"

@@ -164,6 +164,8 @@ class InferSummary:
 
     def promises(self, guarantee: Guarantee) -> list[str]:
         """Return what is guaranteed, what is not, and for how many items it is refused, a line each."""
+        from seke.console.guarantee_text import worst_text
+
         alpha, sure = f"{100 * guarantee.alpha:g} %", f"{100 * (1 - guarantee.delta):g} %"
         certified, failed = guarantee.certified, guarantee.failed
         lines = []
@@ -172,6 +174,8 @@ class InferSummary:
                 f"guaranteed with {sure} confidence: at most {alpha} wrong among items accepted as "
                 f"{_short_list(certified)}"
             )
+        texts = (worst_text(certificate) for certificate in certified)
+        lines += [f"single values are not promised; in the test {text}" for text in texts if text]
         if failed:
             lines.append(f"not certified, so not accepted: {_short_list(failed)}")
         if self.outside:

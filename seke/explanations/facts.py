@@ -137,6 +137,11 @@ def _decision(base: Knowledge, record: Facts, weights: Weights) -> Facts:
     held = promised is not None and promised["holds"]
     limit = policy.limits.get(base.root)
     highest = dict(zip(variable.values, policy.highest_risks(variable), strict=True)) if limit else {}
+    covering = [
+        certificate.name
+        for certificate in (base.guarantee.certified if held and base.guarantee else ())
+        if weights.label in certificate.values_of(variable)
+    ]
     return {
         "accepted": level["decision"] == "accept",
         "value": _state(level["value"]),
@@ -149,6 +154,7 @@ def _decision(base: Knowledge, record: Facts, weights: Weights) -> Facts:
         "basis": level["basis"],
         "lacking_evidence": base.root in record["diagnostics"]["lacking_evidence"],
         "guarantee": promised,
+        "certificate": covering[0] if covering else None,
         "item": record["decision"]["item"],
         "reasons": record["decision"]["reasons"],
     }

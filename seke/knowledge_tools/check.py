@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine import Inference, Knowledge, audit_network, compiled, reading_follows
-from seke.console.guarantee_text import verdict
+from seke.console.guarantee_text import certificate_facts, verdict
 from seke.console.plain_text import count, near
 from seke.console.rich_table import table_lines
 from seke.files.shipped import cache_folder
@@ -207,7 +207,13 @@ def _guarantee(base: Knowledge) -> Facts | None:
     if made is None:
         return None
     refused = made.refusals(base.digests, made.population)
-    return {"verdict": verdict(made), "made": made.made, "population": made.population, "refused": refused}
+    return {
+        "verdict": verdict(made),
+        "made": made.made,
+        "population": made.population,
+        "refused": refused,
+        "certificates": [certificate_facts(certificate) for certificate in made.certificates],
+    }
 
 
 def _short(value: float) -> float:
@@ -346,5 +352,16 @@ def _guarantee_lines(facts: Mapping[str, Any]) -> list[str]:
     return [
         "",
         f"Guarantee of {made['made']} for population {made['population']}: {made['verdict']}",
+        *(f"  {line}" for line in map(_certified_line, made["certificates"]) if line),
         *refused,
     ]
+
+
+def _certified_line(certificate: Mapping[str, Any]) -> str:
+    """Return what is certified, up to which risk and in place of which limit; empty where nothing is."""
+    if certificate["threshold"] is None:
+        return ""
+    limit = "" if certificate["limit"] is None else f", in place of the limit {certificate['limit']:g}"
+    worst = certificate["worst_in_words"]
+    risk = f"{certificate['about']}: accepted up to the risk {certificate['threshold']:.3f}{limit}"
+    return risk + (f"; {worst}" if worst else "")

@@ -205,7 +205,8 @@ def _renewal(migration: Migration, path: Path) -> list[str]:
     parts += [f"-k {_shell_path(base)}", f"-o {_shell_path(output)}"]
     parts += [f"--{name} {shlex.quote(getattr(made, name))}" for name in ("alpha", "delta")]
     parts += [f"--population {shlex.quote(made.population)}"] if made.population else []
-    parts += ["--groups COLUMN"] if made.by_subject else []
+    # Certificates of that time are about each value.
+    parts += ["--each-value", *(["--groups COLUMN"] if made.by_subject else [])]
     return [" ".join([*parts, *(["--adaptive"] if made.adaptive else [])])]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from engine import Reliability, SelectiveScore
 from seke.console.decision_words import DECISIONS
-from seke.console.guarantee_text import lacking
+from seke.console.guarantee_text import certificate_facts
 from seke.reports.basis_section import basis_facts, inferred_share, limit_facts, uncalibrated_share
 from seke.reports.proportions import json_numbers, wilson
 from seke.reports.records_table import COUNTS
@@ -229,13 +229,9 @@ def _guarantee(inputs: ReportInputs) -> Facts:
         refused = ["No record says that it is covered by the base's certificates."]
     rows = [
         {
-            "value": f"{certificate.variable} {certificate.value}",
-            "threshold": certificate.threshold,
-            "n": certificate.n,
-            "errors": certificate.errors,
+            **certificate_facts(certificate),
             "bound": json_numbers(certificate.bound),
             "coverage": json_numbers(certificate.coverage),
-            "lacks": "" if certificate.threshold is not None else lacking(certificate),
         }
         for certificate in promise.certificates
     ]

@@ -76,15 +76,17 @@ function guaranteeLine(guarantee) {
   if (!guarantee.holds) return make("p", {class: "note"}, make("b", {}, "No guarantee. "), guarantee.why.join(" "));
   const certified = guarantee.certificates.filter((one) => one.threshold != null).length;
   return make("p", {class: "note"}, make("b", {}, "Guaranteed: "), `at most ${exactly(guarantee.alpha)} of what is accepted is wrong, ` +
-    `for ${certified} of ${guarantee.certificates.length} values at once, with probability ${exactly(1 - guarantee.delta)}; ` +
+    `for ${certified} of ${guarantee.certificates.length} certificates at once, with probability ${exactly(1 - guarantee.delta)}; ` +
     `it covers ${count(guarantee.inside)} items` + (guarantee.outside ? `, not the ${count(guarantee.outside)} that were asked in another way.` : "."));
 }
 
 function certificatesCard(guarantee) {
   if (!guarantee.certificates) return null;
-  const rows = guarantee.certificates.map((one) => [one.value, one.threshold == null ? "–" : short(one.threshold), count(one.n),
-    count(one.errors), plain(one.bound, 3), percent(one.coverage), one.lacks]);
-  return wide("Certificates", longTable("certificates", ["value", "#accepted up to risk", `#${guarantee.unit}s`, "#wrong", "#bound", "#coverage", "lacks"], rows),
+  const risk = (number) => number == null ? "–" : short(number);
+  const rows = guarantee.certificates.map((one) => [one.about, risk(one.limit), risk(one.threshold), count(one.n),
+    count(one.errors), plain(one.bound, 3), percent(one.coverage), one.lacks || one.worst_in_words]);
+  const titles = ["of", "#limit", "#accepted up to risk", `#${guarantee.unit}s`, "#wrong", "#bound", "#coverage", "lacks, or beside it"];
+  return wide("Certificates", longTable("certificates", titles, rows),
     make("p", {class: "muted"}, `Made ${guarantee.made} from ${count(guarantee.items)} items. ${guarantee.assumptions.join(" ")}`));
 }
 

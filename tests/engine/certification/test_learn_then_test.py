@@ -55,6 +55,7 @@ def level(value, risk):
 def certified(base, levels, gold, fits, **given):
     count = len(fits)
     given = {"alpha": 0.1, "delta": 0.1, "population": "here", "design": DESIGN, "made": "2025-11-25"} | given
+    given = {"breadth": "values"} | given
     allowed = given.pop("allowed", np.ones(count, bool))
     values = {name: np.array(column, float) for name, column in gold.items()}
     return certify(base, levels, allowed, Gold(values), np.array(fits), **given)
