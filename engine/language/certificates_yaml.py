@@ -69,11 +69,11 @@ def certificates(
 def _check_overlaps(entries: Entries, tests: Sequence[Certificate]) -> None:
     """Note a fault where a variable has a certificate as a whole, or pooled, beside another one."""
     names = [name for test in tests for name in test.pooled or (test.variable,)]
-    together = [name for test in tests for name in test.pooled or (test.variable,) * (test.value == ANY)]
-    for name in dict.fromkeys(together):
+    together = {test.variable: "values" for test in tests if test.value == ANY}
+    together |= {name: "pooled" for test in tests for name in test.pooled}
+    for name, key in together.items():
         if names.count(name) > 1:
-            key = "values" if "pooled" not in entries else "pooled"
-            entries.fault(key, f"certifies {name} twice: together with other values, and by another entry")
+            entries.fault(key, f"certifies {name} twice: all its values together, and by another entry")
 
 
 def _design(entries: Entries) -> Design:

@@ -130,14 +130,14 @@ def test_what_changed_is_listed_with_its_place_and_what_to_do(study):
     assert lines[4] == "garden.yaml: 4 changes"
     assert lines[5] == (
         "to certify it again: seke calibrate SAMPLES --gold TABLE -k garden.yaml -o garden-certified.yaml "
-        "--alpha 0.05 --delta 0.2 --population wet-autumn --groups COLUMN --adaptive"
+        "--alpha 0.05 --delta 0.2 --population wet-autumn --each-value --groups COLUMN --adaptive"
     )
     assert "its base needs migration, too: seke knowledge migrate tomatoes.yaml --in-place" in lines
     # A fit is made again from what it extended: its own numbers hold the same gold already.
     lines = run("migrate", "tomatoes.yaml").stderr.splitlines()
     assert (
         "to certify it again: seke calibrate SAMPLES --gold TABLE -k ../../examples/plants/knowledge "
-        "-o tomatoes-certified.yaml --alpha 0.1 --delta 0.1 --population midsummer"
+        "-o tomatoes-certified.yaml --alpha 0.1 --delta 0.1 --population midsummer --each-value"
     ) in lines
     assert [line for line in lines if "its numbers do not count as calibrated" in line]
 

@@ -199,14 +199,15 @@ OTHERS = (EXAMPLES / "annotate",)
 FILES = [path for place in FOLDERS for path in sorted(place.rglob("*.yaml")) if path.parent not in OTHERS]
 NO_YAML = "alias not-utf8 syntax tab tag two-documents"
 CAUGHT = """
-    bad-names bare-cell certificates confusion-zero-cell coupling-pair dependence-follows
+    bad-names bare-cell certificates certificates-pooled confusion-zero-cell coupling-pair dependence-follows
     copies dependence-missing empty-over-section exponent family family-no-name
     interval-range judgement-without-note many-faults missing-sections no-as-a-text not-a-mapping
     null-as-a-text number-slips policy-numbers prior-zero probability-of-zero probability-over-one
     quoted-number sd-of-nothing section-not-a-mapping unknown-key unknown-kind unknown-section"""
 # Of these one file alone does not tell, or numbers must be added up, or formulas read.
 ONLY_THE_READER = """
-    anchor cell-without-p certificates-not-earned certificates-overspent code-is-variable
+    anchor cell-without-p certificates-not-earned certificates-overspent certificates-twice
+    code-is-variable
     confusion-and-accuracy confusion-row dependence-kind dependence-no-kinds
     dependence-not-clearer dependence-without-source family-without-dependence kind-without-dependence
     derived-gap derived-of-binary derived-overlap duplicate-key
