@@ -65,7 +65,18 @@ def certificate_facts(certificate: Certificate) -> dict[str, Any]:
         "lacks": "" if passed else lacking(certificate),
         "worst": None if worst is None else {"about": f"{worst.variable} {worst.value}", **_numbers(worst)},
         "worst_in_words": worst_text(certificate),
+        "in_words": certified_line(certificate),
     }
+
+
+def certified_line(certificate: Certificate) -> str:
+    """Return up to which risk something is accepted, and in place of which limit, or what is lacking."""
+    if certificate.threshold is None:
+        return f"{certificate.name}: not certified, so not accepted; {lacking(certificate)}"
+    limit = "" if certificate.limit is None else f", in place of the limit {certificate.limit:g}"
+    worst = worst_text(certificate)
+    accepted = f"{certificate.name}: accepted up to the risk {certificate.threshold:.3f}{limit}"
+    return f"{accepted}; {worst}" if worst else accepted
 
 
 def _numbers(test: ValueTest) -> dict[str, Any]:

@@ -352,16 +352,6 @@ def _guarantee_lines(facts: Mapping[str, Any]) -> list[str]:
     return [
         "",
         f"Guarantee of {made['made']} for population {made['population']}: {made['verdict']}",
-        *(f"  {line}" for line in map(_certified_line, made["certificates"]) if line),
+        *(f"  {test['in_words']}" for test in made["certificates"] if test["threshold"] is not None),
         *refused,
     ]
-
-
-def _certified_line(certificate: Mapping[str, Any]) -> str:
-    """Return what is certified, up to which risk and in place of which limit; empty where nothing is."""
-    if certificate["threshold"] is None:
-        return ""
-    limit = "" if certificate["limit"] is None else f", in place of the limit {certificate['limit']:g}"
-    worst = certificate["worst_in_words"]
-    risk = f"{certificate['about']}: accepted up to the risk {certificate['threshold']:.3f}{limit}"
-    return risk + (f"; {worst}" if worst else "")

@@ -10,6 +10,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from engine import Knowledge, Leaf, SekeError, declared_of, did_you_mean
+from seke.console.guarantee_text import certificate_facts
 from seke.console.plain_text import count, near
 from seke.console.rich_table import table_lines
 from seke.files.shipped import knowledge as read_knowledge
@@ -133,6 +134,7 @@ def _thing(base: Knowledge, kind: str, path: str) -> Facts:
         if kind == "observer"
         else _filled_cells(base, kind, name),
         "refers": [_leaf(leaf) for leaf in _references(base, kind, name)],
+        "certificates": _certificates(base, kind, name),
     }
     if kind == "source":
         word = _word(name)
@@ -140,6 +142,19 @@ def _thing(base: Knowledge, kind: str, path: str) -> Facts:
         noted = [leaf for leaf in declared.leaves.values() if leaf.source != name and word.search(leaf.note)]
         facts["named"] = [_leaf(leaf) for leaf in noted]
     return facts
+
+
+def _certificates(base: Knowledge, kind: str, name: str) -> list[Facts]:
+    """Return the certificates about a variable, or a level with its variables; none that are refused."""
+    made = base.guarantee
+    if made is None or made.refusals(base.digests, made.population):
+        return []
+    names = {name} if kind.endswith("variable") else set(base.levels[name]) if kind == "level" else set()
+    return [
+        certificate_facts(certificate)
+        for certificate in made.certificates
+        if names & {certificate.variable, *certificate.pooled}
+    ]
 
 
 def _name_of(base: Knowledge, kind: str, path: str) -> str:
@@ -367,6 +382,7 @@ def _thing_lines(thing: Facts) -> Iterator[str]:
         if thing[key]:
             yield f"  {head}"
             yield from (f"  {line}" for line in _table_lines(thing[key], ""))
+    yield from _certificate_lines(thing)
     for head, key in (("Cited by", "cited"), ("Named in the notes of", "named")):
         leaves = thing.get(key, [])
         if leaves:
@@ -376,6 +392,12 @@ def _thing_lines(thing: Facts) -> Iterator[str]:
             )
         if len(leaves) > MOST_CITING:
             yield f"    ... and {len(leaves) - MOST_CITING} more; --json has all"
+
+
+def _certificate_lines(thing: Facts) -> Iterator[str]:
+    yield from ["  Certificates"] * bool(thing["certificates"])
+    for certificate in thing["certificates"]:
+        yield from _wrap(certificate["in_words"], "    ", "      ")
 
 
 def _table_lines(leaves: Sequence[Facts], above: str) -> Iterator[str]:

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 import seke
 from engine import Gold, SekeError, certify, design_of, split
+from seke.calibration.certify import Promise
 from seke.calibration.gold_plan import AMOUNTS, ERROR_INFLATION, SD, SimulatedPopulation, plan_gold
 from seke.calibration.gold_plan_text import text_of
 from seke.cli.main import main
@@ -59,7 +60,7 @@ def test_what_is_said_to_be_enough_mostly_certifies_and_a_quarter_of_it_does_not
                 split(amount, None, 1 / 3, rng),
                 alpha=0.2,
                 # Alone it would have all of delta; here its part of what all values share.
-                delta=0.1 / sum(any(other.amounts) for other in plan.requirements) * 2,
+                delta=0.1 / sum(any(o.amounts) for o in plan.requirements if o.breadth == "levels") * 2,
                 population=session.inference.population,
                 design=design_of(base, simulated.decided.stages),
                 made="",
@@ -150,7 +151,8 @@ def test_the_command_writes_nothing_and_is_read_by_programs(plants, plan, tmp_pa
     facts = json.loads(result.stdout)
     assert facts["items"] == 200
     assert facts["wrong_as_stated_times"] == list(ERROR_INFLATION)
-    assert {"variable", "value", "decided", "wrong", "amounts", "coverage"} == set(facts["certificates"][0])
+    keys = {"breadth", "about", "variable", "value", "decided", "wrong", "amounts", "coverage"}
+    assert keys == set(facts["certificates"][0])
     assert [certificate["amounts"] for certificate in facts["certificates"]] == [
         list(requirement.amounts) for requirement in plan.requirements
     ]
@@ -163,7 +165,56 @@ def test_the_command_writes_nothing_and_is_read_by_programs(plants, plan, tmp_pa
     assert "-o OVERLAY.yaml" in refused.output
 
 
+def test_levels_values_and_pooled_ones_are_planned_each_once(plants, plan):
+    base, _ = plants
+    by_breadth = {}
+    for requirement in plan.requirements:
+        by_breadth.setdefault(requirement.breadth, []).append(requirement)
+    root = base.variables[base.root]
+    names = [name for names in base.levels.values() for name in names]
+    assert {requirement.about for requirement in by_breadth["values"]} == {
+        f"{name} {state}"
+        for name in names
+        if base.variables[name].kind == "categorical"
+        for state in base.variables[name].states
+    }
+    pooled = {
+        level
+        for level, names in base.levels.items()
+        if sum(base.variables[name].kind == "binary" for name in names) > 1
+    }
+    assert {requirement.variable for requirement in by_breadth["pooled"]} == pooled
+    (whole,) = (need for need in by_breadth["levels"] if need.variable == root.name)
+    assert (whole.about, whole.decided) == (f"{root.name} as a whole", 1)
+    of_values = [need for need in by_breadth["values"] if need.variable == root.name]
+    assert sum(need.decided for need in of_values) == pytest.approx(1)
+    assert sum(need.decided * need.wrong for need in of_values) == pytest.approx(whole.wrong)
+    least = [amount for need in of_values for amount in need.amounts[:1] if amount]
+    assert whole.amounts[0]
+    assert not least or whole.amounts[0] <= min(least)
+    text = text_of(plan)
+    assert text.index("by level (--alpha)") < text.index("by value (--each-value)") < text.index("pooled")
+
+
 def test_a_promise_must_be_a_probability(plants):
     base, samples = plants
     with pytest.raises(SekeError, match="between 0 and 1"):
         plan_gold(samples, base, alpha=2)
+    for breadth, message in (("all", "allowed are levels, values, pooled"), ("values", "needs alpha")):
+        with pytest.raises(SekeError, match=message):
+            Promise.of(None if breadth == "values" else 0.1, 0.1, adaptive=False, breadth=breadth)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--each-value", "--pool", "--alpha", "0.1"], "choose one"),
+        (["--plan", "--pool"], "--plan covers all promises"),
+    ],
+)
+def test_promises_that_exclude_one_another_are_refused(tmp_path, options, message):
+    (tmp_path / "s.jsonl").write_text("")
+    given = ["calibrate", str(tmp_path / "s.jsonl"), "-o", str(tmp_path / "o.yaml"), *options]
+    result = CliRunner().invoke(main, given)
+    assert result.exit_code == 2
+    assert message in result.output
