@@ -11,8 +11,9 @@ broken in a split where anything certified errs more than alpha: a value, a vari
 one of the accepted values of an item or subject. That may be in at most delta of the splits, and what is
 asserted is that this is not rejected at one in a thousand.
 
-For contrast thresholds chosen without a test: the loosest at which the gold at hand errs at most alpha. And
-an oracle: the threshold that accepts most of those at which the population errs at most alpha.
+For contrast thresholds chosen without a test: the loosest at which the gold at hand errs at most alpha, with
+every accepted value counted. And an oracle: the threshold that accepts most of those at which the population
+errs at most alpha.
 
 Last FER+ (Barsoum et al. 2016, arXiv 1608.01041; data in ../shared/data, skipped where that is absent): real
 crowd votes as answers, the mode of all ten as gold, 1,534 pictures of gold, all others to count the errors.
@@ -251,8 +252,8 @@ def naive_splits(people, count, alpha, breadth, rng):
             share = np.cumsum(errors[inside][order]) / np.arange(1, len(order) + 1)
             within = np.flatnonzero(share <= alpha)
             if len(within):
-                threshold = risk[order[within[-1]]]
-                wrong |= people.error(values, threshold, by_subject=people.subject is not None) > alpha
+                accepted, errors = people.accepted(values, risk[order[within[-1]]])
+                wrong |= errors.sum() > alpha * accepted.sum()
         broken += wrong
     return broken
 

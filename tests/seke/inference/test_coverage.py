@@ -30,7 +30,7 @@ from engine import (
 from engine.model.guarantee import Asked
 from seke import explain, infer, knowledge
 from seke.cli.main import main
-from seke.console.guarantee_text import certificate_facts, lacking, verdict, worst_text
+from seke.console.guarantee_text import certificate_facts, certified_line, lacking, verdict, worst_text
 from seke.inference.session import Session
 from seke.samples import answers_from
 from seke.sampling.simulate import simulate
@@ -384,6 +384,32 @@ def test_the_worst_value_of_a_level_in_words():
         "never accepted in the test: worn"
     )
     assert worst_text(replace(certificate, each=())) == ""
+
+
+def test_the_workbench_shows_what_is_certified_and_in_place_of_which_limit(folder, any_guarantee):
+    path = overlay(folder, any_guarantee)
+
+    def workbench(*args):
+        result = CliRunner(catch_exceptions=False).invoke(main, ["knowledge", *args])
+        return " ".join(result.stdout.split()), result.exit_code
+
+    base, (checked, _) = knowledge(MACHINE), workbench("check", str(path))
+    assert verdict(any_guarantee) in checked
+    for name in ("wear", "hot", "load"):
+        shown, status = workbench("show", name, "-k", str(path))
+        assert status == 0
+        about = [c for c in any_guarantee.certificates if c.values_of(base.variables[name])]
+        assert about
+        for certificate in about:
+            assert certified_line(certificate) in shown
+            if certificate.threshold is not None:
+                assert certified_line(certificate) in checked
+                limits = {base.policy.limits[n] for n in certificate.pooled or (name,)}
+                limit = f"in place of the limit {base.policy.limits[name]:g}"
+                assert (limit in certified_line(certificate)) == (len(limits) == 1)
+    overlay(folder, any_guarantee, more="policy: {budget: 7, source: handbook}")
+    assert "Certificates" not in workbench("show", "wear", "-k", str(path))[0]
+    assert "refused: policy changed" in workbench("check", str(path))[0]
 
 
 def test_too_little_gold_says_how_much_is_missing():
