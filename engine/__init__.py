@@ -141,7 +141,6 @@ if TYPE_CHECKING:
     from engine.model.fit_record import Threshold as Threshold
     from engine.model.gold import Gold as Gold
     from engine.model.gold import states_of as states_of
-    from engine.model.guarantee import BREADTHS as BREADTHS
     from engine.model.guarantee import Breadth as Breadth
     from engine.model.guarantee import Certificate as Certificate
     from engine.model.guarantee import Design as Design

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import betaincinv
 
-from engine.model.guarantee import ANY, POOLED
+from engine.model.guarantee import ANY, POOLED, Breadth
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from engine.backend.types import Bools, Floats, Ints
     from engine.decision.level import LevelDecision
     from engine.model.gold import Gold
-    from engine.model.guarantee import Breadth
     from engine.model.knowledge import Knowledge
     from engine.model.variable import Variable
 
@@ -45,32 +44,29 @@ class Part:
         if self.order is None:
             n = np.searchsorted(self.risk, thresholds, side="right")
             return n, np.concatenate([[0], np.cumsum(self.wrong)])[n]
-        begins, ends = self._taken
-        totals = []
-        for chosen in (np.ones(len(self.risk), dtype=bool), self.wrong):
-            begun, ended = (np.sort(risks[chosen]) for risks in (begins, ends))
-            totals.append(
-                np.searchsorted(begun, thresholds, "right") - np.searchsorted(ended, thresholds, "right")
-            )
-        return totals[0], totals[1]
+        ends = self._ends(self.order)
+        begun, ended = (np.searchsorted(np.sort(risk), thresholds, "right") for risk in (self.risk, ends))
+        begun_wrong, ended_wrong = (
+            np.searchsorted(np.sort(risk[self.wrong]), thresholds, "right") for risk in (self.risk, ends)
+        )
+        return begun - ended, begun_wrong - ended_wrong
 
-    @cached_property
-    def _taken(self) -> tuple[Floats, Floats]:
-        """Return from which threshold on, and up to which, a decision is the one of its unit, (M,) each.
+    def _ends(self, order: Floats) -> Floats:
+        """Return the threshold from which on a decision is no longer the one of its unit, (M,).
 
-        It is from its own risk on, until one of its unit that comes earlier by chance is accepted as well.
+        From its own risk on it is, until one of its unit that comes earlier by chance is accepted as well.
         """
-        by_chance = np.lexsort((self.order, self.unit))
+        by_chance = np.lexsort((order, self.unit))
         unit = self.unit[by_chance]
         first = np.diff(unit, prepend=-1) != 0
         # Risks are in order: places stand for them. Each unit's lie below those of the one before.
         below = np.cumsum(first) * (len(unit) + 1)
         least = np.minimum.accumulate(by_chance - below) + below
         earlier = np.full(len(unit), np.inf)
-        earlier[1:] = np.where(first[1:], np.inf, self.risk[least[:-1]] if len(unit) else 0.0)
+        earlier[1:] = np.where(first[1:], np.inf, self.risk[least[:-1]])
         ends = np.empty(len(unit))
         ends[by_chance] = earlier
-        return self.risk, np.maximum(self.risk, ends)
+        return np.maximum(self.risk, ends)
 
 
 @dataclass(frozen=True)
@@ -138,7 +134,7 @@ class Hypothesis:
 
     @cached_property
     def rates(self) -> Floats:
-        """Quantiles of the rate of errors at each candidate, (candidates, QUANTILES)."""
+        """Quantiles of the rate of errors at each of T candidates, (T, QUANTILES)."""
         n, errors = self.counts
         return np.asarray(betaincinv(errors[:, None] + 0.5, (n - errors)[:, None] + 0.5, QUANTILES))
 
@@ -177,7 +173,7 @@ class _Decided:
         """Return which items with gold are decided to be a value, or any, (N,)."""
         if value not in self.variable.values or self.variable.kind == "interval":
             return self.known
-        return self.known & (self.value == self.variable.values.index(value))
+        return np.asarray(self.known & (self.value == self.variable.values.index(value)))
 
 
 def _decided(
@@ -201,13 +197,13 @@ def _promises(
     """Yield what is to be promised: variable or level, value, and the variables of a level that is pooled."""
     for level, names in base.levels.items():
         binary = tuple(name for name in names if name in decided and base.variables[name].kind == "binary")
-        pooled = binary if breadth == "pooled" and len(binary) > 1 else ()
+        pooled = binary if breadth == Breadth.POOLED and len(binary) > 1 else ()
         if pooled:
             yield level, POOLED, pooled
         for name in (name for name in names if name in decided and name not in pooled):
             variable = base.variables[name]
             # A state of that name leaves none for the whole.
-            whole = breadth != "values" and ANY not in variable.states
+            whole = breadth != Breadth.VALUES and ANY not in variable.states
             by_value = not whole or variable.kind in ("binary", "interval")
             for value in variable.values if by_value else (ANY,):
                 yield name, value, ()
@@ -241,10 +237,8 @@ def _hypothesis(
 
 def _part(about: Sequence[_Decided], units: Units, chosen: Bools) -> Part:
     """Return the chosen decisions by risk; chosen: (variables * N,), the items of each variable in turn."""
-    risk, wrong = (
-        np.concatenate(columns)
-        for columns in ([single.risk for single in about], [single.wrong for single in about])
-    )
+    risk = np.concatenate([single.risk for single in about])
+    wrong = np.concatenate([single.wrong for single in about])
     index = np.flatnonzero(chosen)
     index = index[np.argsort(risk[index], kind="stable")]
     order = None if units.order is None else units.order[index]

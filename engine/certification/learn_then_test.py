@@ -30,7 +30,7 @@ import numpy as np
 
 from engine.certification.hypotheses import Units, hypotheses_of
 from engine.metrics.binomial import most_errors, passes, tail, upper_bound
-from engine.model.guarantee import ANY, POOLED, Certificate, Guarantee, ValueTest
+from engine.model.guarantee import ANY, POOLED, Breadth, Certificate, Guarantee, ValueTest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from engine.certification.hypotheses import Hypothesis
     from engine.decision.level import LevelDecision
     from engine.model.gold import Gold
-    from engine.model.guarantee import Breadth, Design
+    from engine.model.guarantee import Design
     from engine.model.knowledge import Knowledge
 
 
@@ -95,7 +95,7 @@ def certify(
     population: str,
     design: Design,
     made: str,
-    breadth: Breadth = "levels",
+    breadth: Breadth = Breadth.LEVELS,
     groups: Sequence[object] | None = None,
     rng: np.random.Generator | None = None,
 ) -> Guarantee:

@@ -10,7 +10,8 @@ probability 1 - delta over the gold that they were made with (see `learn_then_te
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, get_args
+from enum import StrEnum
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,10 +26,17 @@ ANY = "any"
 POOLED = "pooled"
 PARTS = ("knowledge", "prompts", "observers", "policy")
 
-# What a promise is about. levels: a variable as a whole, but each value of a binary one; values: each value;
-# pooled: a variable as a whole, and the binary ones of a level together.
-Breadth = Literal["levels", "values", "pooled"]
-BREADTHS: tuple[Breadth, ...] = get_args(Breadth)
+
+class Breadth(StrEnum):
+    """What each promise of a guarantee is about.
+
+    LEVELS: a variable as a whole, but each value of a binary one. VALUES: each value. POOLED: a variable as a
+    whole, and the binary ones of a level together.
+    """
+
+    LEVELS = "levels"
+    VALUES = "values"
+    POOLED = "pooled"
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,6 @@ from engine import (
     ComponentTrial,
     Entry,
     Fit,
-    FitPriors,
     FitRecord,
     FitSettings,
     Guarantee,
@@ -56,7 +55,6 @@ from seke.sampling.infer import source_list
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from engine import Breadth
     from seke.samples import SingleSamples
 
     Progress = Callable[[str, int, int], None]
@@ -115,11 +113,10 @@ def calibrate(
     method: str = "map",
     alpha: float | None = None,
     delta: float = 0.1,
-    breadth: Breadth = "levels",
+    breadth: str = "levels",
     groups: str = "",
     adaptive: bool = False,
     output: Path | None = None,
-    seed: int = 0,
     today: datetime.date | None = None,
     extends: str | None = None,
     models: Mapping[str, str] | None = None,
@@ -142,24 +139,21 @@ def calibrate(
         method: map, svi or nuts.
         alpha: the largest share of accepted values that may be wrong; part of the gold is kept to certify it.
         delta: the probability that any of these promises is broken.
-        breadth: what each promise is about: levels (a variable as a whole, but each value of a binary one),
-            values (each value), or pooled (the binary variables of a level together, too).
-        groups: a column of the gold that tells the subject of an item, where items cluster.
+        breadth: levels, values or pooled: what each promise is about, see `engine.Breadth`.
+        groups: a column of the gold with the subject of an item, where items cluster.
         adaptive: certify the values accepted of items that are asked as the policy asks, by replay.
         output: where the overlay will stand; a guarantee needs it, to read the base as it will be read.
-        seed: of all chance.
         today: the date that the overlay bears; today's by default.
         extends: how the overlay names the base; `shipped` or the base's path by default.
         models: observer -> the model that answered as it, where not told by the folder of a run.
         with_checks: whether posterior predictive checks are made; they take most of the time of a small fit.
         progress: called with a stage, steps done and steps in all (0 where that is not known).
-        settings: steps (of svi), draws, warmup and chains (of nuts).
+        settings: seed (of all chance), steps (of svi), draws, warmup and chains (of nuts).
 
     Raises:
         engine.KnowledgeError, engine.AnswerError, engine.SekeError: bad knowledge, samples, gold or names.
     """
-    base = read_knowledge(knowledge)
-    fitting = FitSettings(method=method, seed=seed, priors=FitPriors(), **settings)
+    base, fitting = read_knowledge(knowledge), FitSettings(method=method, **settings)
     options = FitOptions(learn_population, learn_tables, types, unlabelled, exponent, with_checks)
     promise = Promise.of(alpha, delta, adaptive=adaptive, breadth=breadth)
     place = OverlayPlace(extends or name_of_base(knowledge), output, _day(today), models or {})

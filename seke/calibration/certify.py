@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine import (
-    BREADTHS,
     Answers,
+    Breadth,
     Guarantee,
     LevelDecision,
     SekeError,
@@ -24,7 +24,7 @@ from seke.sampling.replay import replay
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from engine import Bools, Breadth, Floats
+    from engine import Bools, Floats
     from seke.calibration.labelled_answers import LabelledAnswers
     from seke.inference.session import Session
     from seke.samples import SingleSamples
@@ -48,25 +48,25 @@ class Promise:
     alpha: float
     delta: float = 0.1
     adaptive: bool = False
-    breadth: Breadth = "levels"
+    breadth: Breadth = Breadth.LEVELS
 
     def __post_init__(self) -> None:
-        if self.breadth not in BREADTHS:
-            raise SekeError(f"breadth is {self.breadth!r}; allowed are {', '.join(BREADTHS)}")
         for name in ("alpha", "delta"):
             if not 0 < getattr(self, name) < 1:
                 raise SekeError(f"{name} is {getattr(self, name):g}; it must lie between 0 and 1")
 
     @classmethod
     def of(
-        cls, alpha: float | None, delta: float, *, adaptive: bool, breadth: Breadth = "levels"
+        cls, alpha: float | None, delta: float, *, adaptive: bool, breadth: str = Breadth.LEVELS
     ) -> Promise | None:
         """Return the promise; None where there is no alpha."""
+        if breadth not in tuple(Breadth):
+            raise SekeError(f"breadth is {breadth!r}; allowed are {', '.join(Breadth)}")
         if alpha is None and adaptive:
             raise SekeError("certifying items that the policy asks needs alpha")
-        if alpha is None and breadth != "levels":
+        if alpha is None and breadth != Breadth.LEVELS:
             raise SekeError("to certify each value, or pooled ones, needs alpha")
-        return None if alpha is None else cls(alpha, delta, adaptive, breadth)
+        return None if alpha is None else cls(alpha, delta, adaptive, Breadth(breadth))
 
 
 @dataclass(frozen=True)

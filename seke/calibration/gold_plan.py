@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine import (
-    BREADTHS,
     Answers,
+    Breadth,
     Gold,
     Inference,
     Knowledge,
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from engine import Breadth, Certificate, Floats
+    from engine import Certificate, Floats
 
     Progress = Callable[[str, int, int], None]
     Key = tuple[Breadth, str, str]
@@ -186,7 +186,7 @@ class SimulatedPopulation:
                 about[key] = made_of[0]
         return tuple(
             self._requirement(about[key], key[0], by_factor)
-            for key, by_factor in sorted(tally.items(), key=lambda entry: BREADTHS.index(entry[0][0]))
+            for key, by_factor in sorted(tally.items(), key=lambda entry: tuple(Breadth).index(entry[0][0]))
         )
 
     def _requirement(
@@ -228,7 +228,7 @@ class SimulatedPopulation:
                 gold[name] = level.value + off * _truth_offset(base, name, level.value)
             fits = split(amount, None, FITTING, rng)
             known: set[tuple[str, str]] = set()
-            for breadth in BREADTHS:
+            for breadth in Breadth:
                 guarantee = certify(
                     base,
                     levels,
@@ -244,8 +244,8 @@ class SimulatedPopulation:
                     rng=rng,
                 )
                 by_name = {(c.variable, c.value): c for c in guarantee.certificates}
-                for name in (name for name in by_name if name not in known):
-                    made.setdefault((breadth, *name), []).append(by_name[name])
+                for key in (key for key in by_name if key not in known):
+                    made.setdefault((breadth, *key), []).append(by_name[key])
                 known |= by_name.keys()
         return made
 

@@ -258,7 +258,7 @@ def naive_splits(people, count, alpha, breadth, rng):
     return broken
 
 
-CASES = {"plain": 3_000, "adaptive": 6_000, "observers": 3_000, "clustered": 900, "binary": 3_000}
+CASES = {"plain": 3_000, "adaptive": 6_000, "observers": 3_000, "clustered": 1_200, "binary": 3_000}
 
 
 @pytest.mark.slow
