@@ -18,6 +18,7 @@ from engine import (
     ComponentTrial,
     Entry,
     Fit,
+    FitPriors,
     FitRecord,
     FitSettings,
     Guarantee,
@@ -153,7 +154,7 @@ def calibrate(
     Raises:
         engine.KnowledgeError, engine.AnswerError, engine.SekeError: bad knowledge, samples, gold or names.
     """
-    base, fitting = read_knowledge(knowledge), FitSettings(method=method, **settings)
+    base, fitting = read_knowledge(knowledge), FitSettings(method=method, priors=FitPriors(), **settings)
     options = FitOptions(learn_population, learn_tables, types, unlabelled, exponent, with_checks)
     promise = Promise.of(alpha, delta, adaptive=adaptive, breadth=breadth)
     place = OverlayPlace(extends or name_of_base(knowledge), output, _day(today), models or {})
