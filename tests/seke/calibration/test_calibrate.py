@@ -73,11 +73,33 @@ def test_the_same_seed_gives_the_same_overlay(folder, calibrated):
     assert facts["gold"]["expression"] == 80
 
 
-def test_too_little_gold_for_a_guarantee_says_how_much_lacks(folder):
-    given = [str(folder / "s.jsonl"), "--gold", str(folder / "gold.csv"), "--alpha", "0.05"]
-    result = run("calibrate", *given, "-o", str(folder / "sure.yaml"), status=1)
-    assert "too little gold for any guarantee" in result.output
-    assert seke.knowledge(folder / "sure.yaml").guarantee is not None
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ([], {"expression as a whole", "valence", "arousal", "AU12 false", "AU12 true"}),
+        (["--each-value"], {"expression happiness", "expression fear", "valence", "AU12 true"}),
+        (["--pool"], {"expression as a whole", "valence", "arousal", "action_units, pooled"}),
+    ],
+)
+def test_too_little_gold_for_a_guarantee_says_how_much_lacks(folder, options, named):
+    path = folder / "sure.yaml"
+    given = [str(folder / "s.jsonl"), "--gold", str(folder / "gold.csv"), "--alpha", "0.05", "--force"]
+    result = run("calibrate", *given, *options, "-o", str(path), "--json", status=1)
+    facts = json.loads(result.stdout)
+    assert "too little gold for any guarantee" in facts["guarantee"]
+    assert all(certificate["lacks"] for certificate in facts["certificates"])
+    about = {certificate["about"] for certificate in facts["certificates"]}
+    assert named <= about
+    assert len([name for name in about if name.startswith("expression")]) == (
+        8 if options[:1] == ["--each-value"] else 1
+    )
+    made = seke.knowledge(path).guarantee
+    assert {certificate.name for certificate in made.certificates} == about
+    text = run("calibrate", *given, *options, "-o", str(path), status=1).output
+    assert "Guarantee: too little gold for any guarantee" in text
+    assert all(name in text for name in named)
+    root = next(certificate for certificate in made.certificates if certificate.variable == "expression")
+    assert root.limit == seke.knowledge(path).policy.limits["expression"]
 
 
 def test_what_exists_is_not_written_over(folder, calibrated):
