@@ -48,7 +48,7 @@ def test_what_is_said_to_be_enough_mostly_certifies_and_a_quarter_of_it_does_not
         level, often = simulated.decided.levels[need.variable], 0
         for _ in range(30):
             chosen = rng.integers(0, len(answers.items), amount)
-            level_of_chosen = type(level)(level.accepted[chosen], level.value[chosen], level.risk[chosen])
+            level_of_chosen = level.of(chosen)
             # Drawn from the posterior itself, not from the risks: another way to the same errors.
             states = simulated.session.inference.posterior(answers).marginals[need.variable]
             drawn = (rng.random(amount)[:, None] > np.cumsum(states[chosen], axis=1)[:, :-1]).sum(1)
@@ -71,7 +71,7 @@ def test_what_is_said_to_be_enough_mostly_certifies_and_a_quarter_of_it_does_not
     hopeful = [
         need
         for need in plan.requirements
-        if need.amounts[0] and base.variables[need.variable].kind == "binary"
+        if need.amounts[0] and need.breadth == "levels" and base.variables[need.variable].kind == "binary"
     ]
     assert hopeful
     need = min(hopeful, key=lambda need: need.amounts[0])
