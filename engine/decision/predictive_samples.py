@@ -64,7 +64,7 @@ class Belief:
 
     @cached_property
     def tiles(self) -> tuple[tuple[Ints, Belief], ...]:
-        """Tiles of t items, at most TILE, each with their places (t,) and the belief about them.
+        """Tiles of m items, at most TILE, each with their places (m,) and the belief about them.
 
         Items of which the same is at stake stand together, so that most tiles lack what few items have.
         """
