@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from engine.model.knowledge import Knowledge
 
 
-# A smaller fall, as a share of the loss, counts as none: ten times what rounding to single precision changed.
-ROUNDING = 1e-5
+# A fall by a smaller share of the loss counts as none: single precision rounds by as much.
+ROUNDING = 1.2e-7
 
 
 class ExpectedGain:
