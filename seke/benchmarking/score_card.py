@@ -49,6 +49,7 @@ def card(base: Knowledge, predictions: Predictions, table: LabelTable, options: 
     scored = _score_variables(base, predictions, table, names, options, {})
     return {
         "path": predictions.path,
+        "labels_known": predictions.labels_known,
         **scored,
         "without_gold": {"count": len(beyond), "examples": beyond[:EXAMPLES]},
         "refusals": _refusals(base, predictions, table, rows),
@@ -158,7 +159,8 @@ def _variable(
     facts: Facts = {
         "kind": scorer.variable.kind,
         "items": len(scorer.chosen),
-        "unpredicted": int((~np.isnan(gold)).sum()) - len(scorer.chosen),
+        "unpredicted": int((~np.isnan(gold)).sum()) - len(scorer.chosen) - scorer.gold_evidence,
+        "gold_evidence": scorer.gold_evidence,
         "void": {name: _count(getattr(scorer.prediction, name)) for name in (REFUSED, UNREADABLE)},
         "scores": scores,
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from seke.benchmarking.table import tables
+from seke.console.gold_evidence_text import KEEP, gold_evidence_text
 from seke.console.plain_text import count
 from seke.console.rich_table import table_lines
 
@@ -48,6 +49,22 @@ def text(facts: Facts) -> str:
     if any(card["sources"] for card in facts["predictions"]):
         lines += _sources(facts)
     return "\n".join(lines).rstrip()
+
+
+def left_out_text(card: Facts) -> str:
+    """Return which values are not scored because their gold entered as evidence; no text where none are."""
+    left_out = {
+        name: variable["gold_evidence"]
+        for name, variable in card["variables"].items()
+        if variable["gold_evidence"]
+    }
+    if not left_out:
+        return ""
+    old = "" if card["labels_known"] else " These records are old and do not name all such values."
+    return (
+        f"{card['path']}: {gold_evidence_text(left_out)}. These values are not scored; infer again with "
+        f"--blind-to GOLD to score them, or score them as they are ({KEEP}).{old}"
+    )
 
 
 def _card(card: Facts, facts: Facts) -> Iterator[str]:
@@ -119,6 +136,8 @@ def _intervals(compared: Facts, facts: Facts) -> str:
 def _unpredicted(variable: Facts) -> str:
     missing, void = variable["unpredicted"], variable["void"]
     note = f", {missing:,} more of gold without a prediction" if missing else ""
+    if variable["gold_evidence"]:
+        note += f", {variable['gold_evidence']:,} more left out, whose gold entered as evidence"
     no_answers = " and ".join(f"{count:,} {name}" for name, count in void.items() if count)
     instead = "the middle of the range" if variable["kind"] == "interval" else "wrong"
     return f"{note}; {no_answers} answers count as {instead}" if no_answers else note
