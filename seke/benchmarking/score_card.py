@@ -177,7 +177,7 @@ def _variable(
 def _classes(score: CategoricalScore, states: tuple[str, ...]) -> Facts:
     """Return the confusion matrix, gold in rows, and precision, recall and F1 of each class.
 
-    Void answers are in no column; `void` counts them.
+    Void answers are in no column; `void` counts them. absent: the classes that gold does not have.
     """
     table = score.confusion(np.ones((1, len(score.gold))))[0]
     classes = []
@@ -194,7 +194,12 @@ def _classes(score: CategoricalScore, states: tuple[str, ...]) -> Facts:
                 "f1": json_number(2 * hit / (gold + named)) if gold + named else None,
             }
         )
-    return {"states": list(states), "classes": classes, "confusion": table[:, :-1].astype(int).tolist()}
+    return {
+        "states": list(states),
+        "absent": [row["state"] for row in classes if not row["gold"]],
+        "classes": classes,
+        "confusion": table[:, :-1].astype(int).tolist(),
+    }
 
 
 def _count(flags: Bools | None) -> int:

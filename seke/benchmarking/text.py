@@ -75,6 +75,7 @@ def _card(card: Facts, facts: Facts) -> Iterator[str]:
         yield ""
         yield f"{name}, {count(variable['items'], 'item')}{_unpredicted(variable)}"
         yield from _scores(variable)
+        yield from _absent(variable)
         yield from _classes(variable)
     numbers = _variables_of_kind(card, "interval")
     for name, variable in numbers.items():
@@ -174,6 +175,14 @@ def _note(name: str, variable: Facts) -> str:
     if name == "inside":
         return f"nominal {100 * variable['nominal']:g}%"
     return ""
+
+
+def _absent(variable: Facts) -> Iterator[str]:
+    """Yield a line that names the classes without gold."""
+    absent, present = variable["absent"], len(variable["states"]) - len(variable["absent"])
+    if absent and present:
+        over = count(present, "class", "classes")
+        yield f"  no gold of {', '.join(absent)}: balanced accuracy and macro F1 are over {over}"
 
 
 def _classes(variable: Facts) -> list[str]:
