@@ -54,6 +54,8 @@ if TYPE_CHECKING:
     from engine.decision.decision import look_in_words as look_in_words
     from engine.decision.decision import overrules as overrules
     from engine.decision.disputed_labels import disputed_labels as disputed_labels
+    from engine.decision.gold_evidence import GoldEvidence as GoldEvidence
+    from engine.decision.gold_evidence import labelled_by_sets as labelled_by_sets
     from engine.decision.level import LevelDecision as LevelDecision
     from engine.decision.limits import set_thresholds as set_thresholds
     from engine.decision.limits import thresholds_by_value as thresholds_by_value

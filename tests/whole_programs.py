@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 # Files of tests that run whole programs, fit observers or open a browser: the inner loop goes without them.
 WHOLE = {
     "engine/analysis": "test_sensitivity test_counterfactuals",
     "engine/compilation": "test_compiler",
+    "engine/decision": "test_voi_approximate",
     "engine/learning": "test_observer_fit test_reading_types",
     "seke/calibration": "test_calibrate test_gold_plan test_mean_thresholds test_limits_in_use",
     "seke/cli": "test_cli",
@@ -13,11 +16,15 @@ WHOLE = {
     "seke/explanations": "test_explanation test_figures",
     "seke/exporting": "test_consumers test_export",
     "seke/files": "test_bounds",
-    "seke/knowledge_tools": "test_workbench test_workbench_files",
+    "seke/inference": "test_coverage",
+    "seke/knowledge_tools": "test_copies test_workbench test_workbench_files",
     "seke/planning": "test_plan",
     "seke/reports": "test_report test_report_page",
     "seke/sampling": "test_replay",
+    ".": "test_walk",
     "seke/vision": "test_several_models test_annotate test_bodies test_measured_prices test_prices "
     "test_batches test_client test_people_asked test_bench_run",
 }
-WHOLE_FILES = {f"{room}/{name}.py" for room, names in WHOLE.items() for name in names.split()}
+WHOLE_FILES = {
+    (Path(room) / f"{name}.py").as_posix() for room, names in WHOLE.items() for name in names.split()
+}

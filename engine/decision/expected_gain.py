@@ -5,29 +5,30 @@ of, and of each of them P(x | answers) = Σ_r P(r | answers) P(x | r) L_v(x) / �
 follow the root. The loss is that of `decision.loss`, and the gain of a question its mean fall over paths.
 
 Items are taken tile by tile (`Belief.tiles`), so that what is multiplied stays in a processor's cache.
+What is at stake now is weighed in double precision; futures, of which few are sampled, in single precision.
 """
 
 from __future__ import annotations
 
 import math
-from functools import reduce
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from engine.decision.decision import risk_of_sums, running_sums
 from engine.decision.loss import relative_loss
+from engine.decision.predictive_samples import LEAST, SampledLikelihoods
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Mapping
 
     from engine.backend.types import Floats, Ints
-    from engine.decision.predictive_samples import Belief, SampledLikelihoods
+    from engine.decision.predictive_samples import Belief
     from engine.model.knowledge import Knowledge
 
 
-# The least divisor of a probability.
-LEAST = 1e-300
+# A fall by a smaller share of the loss counts as none: single precision rounds by as much.
+ROUNDING = 1.2e-7
 
 
 class ExpectedGain:
@@ -37,17 +38,17 @@ class ExpectedGain:
         """binary: the binary variables in the order of `Belief.active`."""
         self.base = base
         self.binary = binary
-        self.cuts = np.array([base.policy.cuts.get(name, 0.5) for name in binary])[:, None, None]
+        self.cuts = np.array([base.policy.cuts.get(name, 0.5) for name in binary])[:, None]
         # The highest risk at which each is accepted: as false, and as true.
-        self.highest = np.array([self._highest(name) for name in binary]).reshape(-1, 2).T[..., None, None]
+        self.highest = np.array([self._highest(name) for name in binary]).reshape(-1, 2).T[..., None]
         intervals = (variable for variable in base.variables.values() if variable.kind == "interval")
         self.edges = {variable.name: np.array(variable.edges) for variable in intervals}
         self.sums = {name: running_sums(edges) for name, edges in self.edges.items()}
 
     def before(self, belief: Belief) -> Floats:
         """Return the present loss of each item, (n,)."""
-        root = belief.root[:, None, :]
-        p = self._follow_root(belief, root)
+        root = belief.root[..., None]
+        p = belief.active.transpose(0, 2, 1) @ root
         return self._binary_loss(belief, p)[:, 0] + self._other_loss(belief, root, {}, ())[:, 0]
 
     def gain(
@@ -66,9 +67,8 @@ class ExpectedGain:
         other_likelihoods = {
             name: sampled for name, sampled in likelihoods.items() if name not in self.binary
         }
-        return self._in_tiles(
-            belief, before, other_likelihoods, [likelihoods[name] for name in names], places
-        )
+        binary = SampledLikelihoods.stacked([likelihoods[name] for name in names]) if names else None
+        return self._in_tiles(belief, before, other_likelihoods, binary, places)
 
     def gain_about_one(
         self, belief: Belief, before: Floats, place: Ints, likelihood: SampledLikelihoods
@@ -77,96 +77,89 @@ class ExpectedGain:
 
         place: (n,), of the variable in `binary`.
         """
-        return self._in_tiles(belief, before, {}, [likelihood], place[None])
+        return self._in_tiles(belief, before, {}, likelihood, place[None])
 
     def _in_tiles(
         self,
         belief: Belief,
         before: Floats,
         other_likelihoods: Mapping[str, SampledLikelihoods],
-        binary: Sequence[SampledLikelihoods],
+        binary: SampledLikelihoods | None,
         places: Ints,
     ) -> tuple[Floats, Floats]:
-        """Return gains and errors; places: (A, n) of the A binary variables that answers are about."""
-        paths, batches = next(iter([*other_likelihoods.values(), *binary])).shape[:2]
+        """Return gains and errors; places: (A, n) of the A binary variables that answers are about.
+
+        binary: likelihoods of A · n answers.
+        """
+        paths, batches = (binary or next(iter(other_likelihoods.values()))).shape
         losses = np.empty((len(before), paths * batches))
+        numbers = np.arange(places.size).reshape(places.shape)
         for rows, tile in belief.tiles:
             other_tile = {name: sampled.of(rows) for name, sampled in other_likelihoods.items()}
-            binary_tile = [sampled.of(rows) for sampled in binary]
+            binary_tile = binary.of(numbers[:, rows]) if binary else None
             losses[rows] = self._loss_after(tile, other_tile, binary_tile, places[:, rows])
         loss = losses.reshape(-1, paths, batches)
-        return np.maximum(before[:, None] - loss.mean(1), 0), loss.std(1) / math.sqrt(paths - 1)
+        fall = before[:, None] - loss.mean(1)
+        gain = np.where(fall > ROUNDING * before[:, None], fall, 0.0)
+        return gain, loss.std(1) / math.sqrt(paths - 1)
 
     def _loss_after(
-        self, belief: Belief, other_likelihoods: Mapping[str, Floats], binary: Sequence[Floats], places: Ints
+        self, belief: Belief, other_likelihoods: Mapping[str, Floats], binary: Floats | None, places: Ints
     ) -> Floats:
         """Return the loss after S sampled answers about each item, (n, S).
 
-        other_likelihoods: variables that are not binary -> (n, S, states). binary: (n, S, 2) for each of
-        places (A, n).
+        other_likelihoods: variables that are not binary -> (n, states, S). binary: (A, n, 2, S) for places
+        (A, n).
         """
         rows = np.arange(len(belief.root))[None]
-        active = belief.active[rows, :, places]
-        root = belief.root[:, None, :]
+        root = belief.root[..., None]
         if self.base.root in other_likelihoods:
             root = root * other_likelihoods[self.base.root]
-        if binary:
-            folds = np.empty((*places.shape, binary[0].shape[1], root.shape[-1]))
-            for fold, likelihood, p in zip(folds, binary, active, strict=True):
-                np.matmul(likelihood, np.stack([1 - p, p], axis=1), out=fold)
+        if binary is not None:
+            active = belief.active[rows, :, places]
+            folds = np.stack([1 - active, active], axis=-1) @ binary
             root = root * np.multiply.reduce(folds)
-            if not root.all():
-                np.maximum(folds, LEAST, out=folds)
         interval_folds = {}
         for name in (name for name in belief.given if name in other_likelihoods):
-            interval_folds[name] = other_likelihoods[name] @ belief.given[name].transpose(0, 2, 1)
+            interval_folds[name] = np.maximum(belief.given[name] @ other_likelihoods[name], LEAST)
             root = root * interval_folds[name]
-        # A product with ones: numpy's own sum over so few states takes several times as long.
-        root = root / np.maximum(root @ np.ones((root.shape[-1], 1)), LEAST)
+        root = root / np.maximum(root.sum(1, keepdims=True), LEAST)
         # P(v | answers) = Σ_r P(r | answers) P(v | r) L(v) / Σ_v P(v | r) L(v).
-        p_true = self._follow_root(belief, root)
-        if binary:
-            asked = (np.divide(root, folds, out=folds) @ active[..., None])[..., 0]
-            for place, likelihood in enumerate(binary):
-                asked[place] *= likelihood[..., 1]
-            p_true[places, rows] = asked
+        p_true = belief.active.transpose(0, 2, 1) @ root
+        if binary is not None:
+            asked = (active[..., None, :] @ np.divide(root, folds, out=folds))[..., 0, :]
+            p_true[rows, places] = asked * binary[..., 1, :]
         after = {}
         for name, fold in interval_folds.items():
-            q = ((root / np.maximum(fold, LEAST)) @ belief.given[name]) * other_likelihoods[name]
-            after[name] = q / np.maximum(q.sum(-1, keepdims=True), LEAST)
+            q = (belief.given[name].transpose(0, 2, 1) @ (root / fold)) * other_likelihoods[name]
+            after[name] = q / np.maximum(q.sum(1, keepdims=True), LEAST)
         loss = self._binary_loss(belief, p_true, places)
         return loss + self._other_loss(belief, root, after, other_likelihoods)
 
-    def _follow_root(self, belief: Belief, root: Floats) -> Floats:
-        """Return P(true) of all binary variables, (J, n, S), as they follow the root (n, S, K)."""
-        p = np.empty((len(self.binary), *root.shape[:2]))
-        np.matmul(belief.active.transpose(0, 2, 1), root.transpose(0, 2, 1), out=p.transpose(1, 0, 2))
-        return p
-
     def _binary_loss(self, belief: Belief, p: Floats, answered: Ints | None = None) -> Floats:
-        """Return Σ worth · `relative_loss` over binary variables of P(true) p (J, n, S), (n, S).
+        """Return Σ worth · `relative_loss` over binary variables of P(true) p (n, J, S), (n, S).
 
         answered: (A, n) the places of those that answers spoke of.
         """
-        true = p >= self.cuts
+        true = p >= self.cuts.astype(p.dtype)
         low, high = self.highest
         limit = low if np.array_equal(low, high) else np.where(true, high, low)
         hidden = belief.binary_unseen
         if answered is not None and hidden.any():
             hidden = hidden.copy()
             hidden[answered, np.arange(hidden.shape[1])[None]] = False
-        short = relative_loss(np.abs(true - p), limit, hidden[..., None])
-        return np.asarray(np.einsum("jns,jn->ns", short, belief.binary_worth))
+        short = relative_loss(np.abs(true - p), limit, hidden.T[..., None])
+        return np.asarray((belief.binary_worth.T[:, None] @ short)[:, 0])
 
     def _other_loss(
         self, belief: Belief, root: Floats, after: Mapping[str, Floats], answered: Collection[str]
     ) -> Floats:
-        """Return Σ worth · `relative_loss` over all other variables, (n, S), for the root (n, S, K).
+        """Return Σ worth · `relative_loss` over all other variables, (n, S), for the root (n, K, S).
 
-        after: P(bins) (n, S, bins) of the interval variables that answers spoke of. answered: all variables
+        after: P(bins) (n, bins, S) of the interval variables that answers spoke of. answered: all variables
         that they spoke of.
         """
-        total = np.zeros(root.shape[:2])
+        total = np.zeros((len(root), root.shape[2]), root.dtype)
         worth, unseen = belief.stakes.worth, belief.stakes.unseen
         for name in (name for name in (*belief.given, self.base.root) if name in worth):
             rows = np.flatnonzero(worth[name])
@@ -175,16 +168,14 @@ class ExpectedGain:
             limit: Floats | float
             if name == self.base.root:
                 open_root = root[rows]
-                # State by state, as numpy's own maximum over so few takes several times as long.
-                highest = reduce(np.maximum, np.moveaxis(open_root, -1, 0))
-                risk, limit = 1 - highest, self._highest_root(open_root)
+                risk, limit = 1 - open_root.max(1), self._highest_root(open_root)
             else:
-                sums = (
-                    after[name][rows] @ self.sums[name]
-                    if name in after
-                    else root[rows] @ belief.sums[name][rows]
-                )
-                _, risk = risk_of_sums(sums, self.edges[name], self.base.policy.tolerance[name])
+                if name in after:
+                    sums = after[name][rows].transpose(0, 2, 1) @ self.sums[name].astype(root.dtype)
+                else:
+                    sums = root[rows].transpose(0, 2, 1) @ belief.sums[name][rows]
+                edges = self.edges[name].astype(root.dtype)
+                _, risk = risk_of_sums(sums, edges, self.base.policy.tolerance[name])
                 limit = self._highest(name)[0]
             hidden = None if name in answered else unseen[name][rows, None]
             total[rows] += worth[name][rows, None] * relative_loss(risk, limit, hidden)
@@ -197,8 +188,8 @@ class ExpectedGain:
         return self.base.policy.highest_risks(self.base.variables[name])
 
     def _highest_root(self, root: Floats) -> Floats | float:
-        """Return the highest risk of the likeliest state of root (..., K), (...)."""
+        """Return the highest risk of the likeliest state of root (n, K, S), (n, S)."""
         highest = self._highest(self.base.root)
         if min(highest) == max(highest):
             return highest[0]
-        return np.asarray(np.array(highest)[root.argmax(-1)])
+        return np.asarray(np.array(highest)[root.argmax(1)])

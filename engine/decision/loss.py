@@ -97,10 +97,11 @@ def relative_loss(risk: Floats, limit: Floats | float, unseen: Bools | None = No
 
     Where nobody has looked it is 1/2 at least. All arguments broadcast to the shape of the risk.
     """
+    limit = np.asarray(limit, np.asarray(risk).dtype)
     short = np.asarray(np.maximum(risk, np.maximum(limit, TIE)))
-    np.divide(-UNACCEPTED * np.asarray(limit), short, out=short)
+    np.divide(-UNACCEPTED * limit, short, out=short)
     short += 1
-    short *= np.asarray(risk) > np.asarray(limit) + TIE
+    short *= np.asarray(risk) > limit + TIE
     if unseen is not None and unseen.any():
-        np.maximum(short, np.where(unseen, UNACCEPTED, 0.0), out=short)
+        np.maximum(short, UNACCEPTED * unseen.astype(short.dtype), out=short)
     return short

@@ -7,7 +7,7 @@ shared by all items. Label answers are draws of a Pólya urn that continues the 
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
@@ -31,8 +31,9 @@ if TYPE_CHECKING:
 
 # Simulated paths an item; their uniform numbers are stratified into as many strata.
 PATHS = 12
-# Items weighed together; of the shipped base 32 to 64 were fastest (3 MB of factors), 128 took twice that.
-TILE = 48
+# Items weighed together; of the shipped base 96 to 256 were fastest (3 MB of factors at 128), 48 and 512 took
+# a tenth and a third longer.
+TILE = 128
 
 
 @dataclass(frozen=True)
@@ -64,24 +65,47 @@ class Belief:
 
     @cached_property
     def tiles(self) -> tuple[tuple[Ints, Belief], ...]:
-        """Tiles of t items, at most TILE, each with their places (t,) and the belief about them.
+        """Tiles of m items, at most TILE, each with their places (m,) and the belief about them.
 
         Items of which the same is at stake stand together, so that most tiles lack what few items have.
         """
         others = [worth for name, worth in self.stakes.worth.items() if name not in self.binary]
         order = np.lexsort([np.arange(len(self.root)), *(worth > 0 for worth in others)])
-        return tuple((rows, self.part(rows)) for rows in np.split(order, range(TILE, len(order), TILE)))
+        single = self._in_single_precision()
+        return tuple((rows, single.part(rows)) for rows in np.split(order, range(TILE, len(order), TILE)))
+
+    def _in_single_precision(self) -> Belief:
+        """Return the same in single precision."""
+        given, sums, worth = (
+            {name: _single(column) for name, column in columns.items()}
+            for columns in (self.given, self.sums, self.stakes.worth)
+        )
+        root, active, binary_worth = map(_single, (self.root, self.active, self.binary_worth))
+        stakes = replace(self.stakes, worth=worth)
+        return Belief(root, self.binary, active, given, sums, stakes, binary_worth, self.binary_unseen)
 
 
-# Numbers kept in a `LikelihoodCache`: 32 MB.
+def _single(numbers: Floats) -> Floats:
+    """Return numbers (...) in single precision, (...)."""
+    return np.asarray(numbers, np.dtype(np.float32))
+
+
+# Numbers kept in a `LikelihoodCache`: 16 MB.
 MOST_KEPT = 4_000_000
+# The least likelihood of sampled answers beside the likeliest state's, and the least divisor of a
+# probability: single precision holds it and what is divided by it.
+LEAST = 1e-30
 
 
 @dataclass(frozen=True)
 class SampledLikelihoods:
     """Likelihoods of sampled answers about one variable, of n items: P(answers | state, answers so far).
 
-    table: (rows, batches, states), a row for each different path. place: (n, paths) the row of each path of
+    In single precision, the likeliest state's 1. So products over J binary variables vanish for all states of
+    the root on next to no path: a path is drawn from what it predicts, and that its own state has a product
+    under c is no likelier than 2^J c.
+
+    table: (states, rows, batches), a row for each different path. place: (n, paths) the row of each path of
     each item.
     """
 
@@ -92,41 +116,38 @@ class SampledLikelihoods:
     def of_paths(cls, likelihood: Floats) -> SampledLikelihoods:
         """Return likelihoods with a row for each path of each item.
 
-        likelihood: (n, paths, batches, states).
+        likelihood: (states, n, paths, batches).
         """
-        n, paths = likelihood.shape[:2]
-        return cls(
-            likelihood.reshape(n * paths, *likelihood.shape[2:]), np.arange(n * paths).reshape(n, paths)
-        )
+        states, n, paths, batches = likelihood.shape
+        return cls(likelihood.reshape(states, -1, batches), np.arange(n * paths).reshape(n, paths))
 
     @classmethod
     def stacked(cls, parts: Sequence[SampledLikelihoods]) -> SampledLikelihoods:
         """Return the likelihoods of several parts as one; all have as many paths, batches and states."""
-        starts = np.cumsum([0, *(len(part.table) for part in parts[:-1])]).tolist()
+        starts = np.cumsum([0, *(part.table.shape[1] for part in parts[:-1])]).tolist()
         place = [part.place + start for part, start in zip(parts, starts, strict=True)]
-        return cls(np.concatenate([part.table for part in parts]), np.concatenate(place))
+        return cls(np.concatenate([part.table for part in parts], axis=1), np.concatenate(place))
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        """Paths, batches, states."""
-        return self.place.shape[1], *self.table.shape[1:]
+    def shape(self) -> tuple[int, int]:
+        """Paths, batches."""
+        return self.place.shape[1], self.table.shape[2]
 
     def part(self, rows: Ints) -> SampledLikelihoods:
         """Return those about some items."""
         return SampledLikelihoods(self.table, self.place[rows])
 
-    def of(self, rows: Ints | slice) -> Floats:
-        """Return the likelihoods of some items, (n, paths · batches, states)."""
-        place = self.place[rows]
-        likelihood = self.table.reshape(len(self.table), -1).take(place.reshape(-1), axis=0)
-        return likelihood.reshape(len(place), -1, self.table.shape[-1])
+    def of(self, rows: Ints) -> Floats:
+        """Return the likelihoods of some items (...), (..., states, paths · batches)."""
+        likelihood = self.table.take(self.place[rows], axis=1)
+        return np.moveaxis(likelihood.reshape(len(likelihood), *rows.shape, -1), 0, -2)
 
 
 class LikelihoodCache:
     """A cache of likelihoods of sampled answers, which depend on the observer and its answers so far alone.
 
     tables: observer, variable, and the counts of the answers so far -> the likelihoods on all paths, for
-    every truth (states, paths, batches, states). A cache serves one seed and one base.
+    every truth (states, truths, paths, batches). A cache serves one seed and one base.
     """
 
     def __init__(self) -> None:
@@ -276,17 +297,17 @@ class PredictiveSampler:
             counts = np.repeat(patterns[new], states, axis=0)
             truths = np.tile(np.arange(states), len(new))[:, None]
             truths = np.broadcast_to(truths, (len(counts), PATHS))
-            made = self._sample_rows(name, counts[:, :size], counts[:, size:], truths)
-            made = made.reshape(len(new), states, *made.shape[1:])
+            sampled = self._sample_rows(name, counts[:, :size], counts[:, size:], truths)
+            made = np.split(sampled, len(new), axis=1)
             added = {keys[place]: table for place, table in zip(new, made, strict=True)}
             self.tables.add(added)
             tables |= added
-        table = np.stack([tables[key] for key in keys])
+        table = np.concatenate([tables[key] for key in keys], axis=1)
         place = (which[:, None] * states + truth) * PATHS + np.arange(PATHS)
-        return SampledLikelihoods(table.reshape(len(keys) * states * PATHS, *table.shape[-2:]), place)
+        return SampledLikelihoods(table.reshape(states, -1, table.shape[-1]), place)
 
     def _sample_rows(self, name: str, continued: Floats, other_counts: Floats, truth: Ints) -> Floats:
-        """Sample answers of an observer that settles as declared, (n, paths, batches, states)."""
+        """Sample answers of an observer that settles as declared, (states, n, paths, batches)."""
         kernel = self.observations.kernels[self.observer, name]
         if isinstance(kernel, LabelKernel):
             return self._sample_labels(
@@ -306,7 +327,7 @@ class PredictiveSampler:
         """Sample labels from a Pólya urn, its type drawn given truth and the answers so far.
 
         Returns:
-            (n, paths, batches, states): P(sampled answers | state, answers so far).
+            (states, n, paths, batches): P(sampled answers | state, answers so far), see `SampledLikelihoods`.
         """
         n, batches = len(truth), self.batches
         alpha = np.asarray(kernel.alpha)
@@ -329,7 +350,7 @@ class PredictiveSampler:
             seen[rows, paths, answer] = so_far + 1
             for batch in np.flatnonzero(batches == draw + 1):
                 by_batch[:, :, batch] = likelihood @ type_given.transpose(0, 2, 1)
-        return by_batch
+        return _scaled(by_batch)
 
     def _type_given(
         self, kernel: LabelKernel, settled: Floats, continued: Floats, other_counts: Floats
@@ -349,7 +370,7 @@ class PredictiveSampler:
         """Sample what further numbers add: a normal reading of the truth with the added precision.
 
         Returns:
-            (n, paths, batches, states): the likelihoods of the bins.
+            (states, n, paths, batches): the likelihoods of the bins, see `SampledLikelihoods`.
         """
         instrument, batches = kernel.instrument, self.batches
         noise, perception = (instrument.noise / instrument.gain) ** 2, instrument.perception**2
@@ -363,7 +384,17 @@ class PredictiveSampler:
         noises = ndtri(self._uniform(f"answers about {name}", len(batches)))
         answer = centres[truth][..., None] + sd * noises.T
         z = (answer[..., None] - centres) / sd[..., None]
-        return np.asarray(np.exp(-(z * z - (z * z).min(-1, keepdims=True)) / 2))
+        return _scaled(np.exp(-(z * z - (z * z).min(-1, keepdims=True)) / 2))
+
+
+def _scaled(likelihood: Floats) -> Floats:
+    """Return likelihoods (n, paths, batches, states) as `SampledLikelihoods` has them, the states first.
+
+    Returns:
+        (states, n, paths, batches).
+    """
+    states = np.maximum(np.moveaxis(likelihood, -1, 0), np.finfo(np.float64).tiny, order="C")
+    return _single(np.maximum(states / states.max(0), LEAST))
 
 
 @cache

@@ -69,8 +69,9 @@ def cautious_skill(evidence: Iterable[SkillEvidence]) -> float:
     too much of five vision models after 30; a whole sd less, .05 and .01, but .04 too little of skilled
     observers. With this prior it is .05 and .01, and within .03 of skilled ones, but for .033 at skill .6 in
     the wild. The small part of an sd is for what is chosen for its small risk: of what one draw after another
-    accepted at a limit of .05, .079 were wrong with that mean, .053 with this. CAUTION and AS_DECLARED were
-    chosen on these data (tests/benchmarks: test_simulated_skill, test_shared_errors, test_repeated_draws).
+    accepted at a limit of .05, .079 were wrong with that mean, .053 with this. CAUTION was chosen on these
+    data, which are no proof of it (tests/benchmarks: test_simulated_skill, test_shared_errors,
+    test_repeated_draws); of AS_DECLARED no other value was tried.
     """
     scores = np.sum([gold_evidence.scores() for gold_evidence in evidence], axis=0)
     weight = PRIOR * np.exp(scores - scores.max())

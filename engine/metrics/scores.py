@@ -41,8 +41,9 @@ class CategoricalScore:
 
     A prediction of K is none of the classes, and so is wrong.
 
-    accuracy; balanced_accuracy: the mean recall of the classes that gold has; macro_f1: the mean F1 of the
-    classes that gold or the prediction has; log_loss: in nats, see CLIP; brier: mean sum_k (p_k - y_k)^2,
+    accuracy; balanced_accuracy, macro_f1: the mean recall and the mean F1 of the classes that gold has, so
+    that a class that is not there does not count as one that is never recognised; log_loss: in nats, see
+    CLIP; brier: mean sum_k (p_k - y_k)^2,
     from 0 to 2 (Brier 1950, doi:10.1175/1520-0493(1950)078<0001:VOFEIT>2.0.CO;2).
     """
 
@@ -90,8 +91,8 @@ def _of_confusion(table: Floats) -> tuple[Floats, Floats, Floats]:
     gold, named = table.sum(2), table.sum(1)[:, :-1]
     recall, seen = _ratio(hits, gold), (gold > 0).sum(1)
     balanced = _ratio(np.nansum(recall, axis=1), np.where(seen > 1, seen, 0.0))
-    occurring = ((gold + named) > 0).sum(1)
-    f1 = _ratio(np.nansum(_ratio(2 * hits, gold + named), axis=1), occurring.astype(float))
+    # A class without gold has no hits, so its F1 adds nothing.
+    f1 = _ratio(np.nansum(_ratio(2 * hits, gold + named), axis=1), seen.astype(float))
     return _ratio(hits.sum(1), gold.sum(1)), balanced, f1
 
 

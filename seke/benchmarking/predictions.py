@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from contextlib import closing
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property, partial
 from itertools import chain
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine import AnswerError, did_you_mean
+from engine import AnswerError, Origin, did_you_mean
 from seke.benchmarking.prediction_rows import RecordRows, row_tables
 from seke.console.decision_words import DECISIONS, LEVEL_DECISIONS
 from seke.files.faults import Faults
@@ -42,6 +42,10 @@ REFUSED, UNREADABLE = "refused", "unreadable"
 # As numbers of a table, beyond every range.
 _OUTCOMES = {REFUSED: -np.inf, UNREADABLE: np.inf}
 _LARGEST_SUM_ERROR = 0.01  # of a distribution whose entries were rounded
+# Where a record names the variables with a data set's label among their evidence.
+LABELLED = "diagnostics.labelled"
+# Origins of a value; that of one which only a data set's label reports.
+ORIGINS, LABEL = Origin.words(), Origin.LABEL.name.lower()
 _COUNTS = ("samples", "refused", "unreadable")
 
 
@@ -52,6 +56,7 @@ class Prediction:
     value: (N,) index of a state or number, NaN where nothing is predicted. p: (N, K), of a binary variable
     P(true) (N,). low, high: (N,) a 90 % interval. risk: (N,) stated probability to be wrong. accepted: (N,).
     refused, unreadable: (N,) whether the answer is void for that reason; then nothing is predicted.
+    labelled: (N,) whether a data set's label of the variable is among the evidence.
     """
 
     value: Floats
@@ -62,6 +67,7 @@ class Prediction:
     accepted: Bools | None = None
     refused: Bools | None = None
     unreadable: Bools | None = None
+    labelled: Bools | None = None
 
     @property
     def void(self) -> Bools:
@@ -88,7 +94,8 @@ class Predictions:
     """Predictions of N items by variable.
 
     decided: (N,) indices of DECISIONS; samples, refused, unreadable: (N,) counts of answers. None where the
-    source does not have them.
+    source does not have them. labels_known: whether the source says which variables have a data set's label
+    among their evidence; where it does not, only those are known to have one that nothing else reports.
     """
 
     path: str
@@ -98,6 +105,7 @@ class Predictions:
     samples: Ints | None = None
     refused: Ints | None = None
     unreadable: Ints | None = None
+    labels_known: bool = False
 
     @cached_property
     def _rows(self) -> dict[str, int]:
@@ -106,6 +114,11 @@ class Predictions:
     def rows_of(self, items: Iterable[str]) -> Ints:
         """Return the row of each of these items, (n,); -1 where it has none."""
         return look_up(tuple(items), self._rows)
+
+    def with_gold_evidence(self) -> Predictions:
+        """Return the predictions with those scored, too, whose gold is among their evidence."""
+        variables = {name: replace(of, labelled=None) for name, of in self.variables.items()}
+        return replace(self, variables=variables)
 
 
 def read_predictions(source: str | Path | Iterable[Record], knowledge: Knowledge) -> Predictions:
@@ -153,6 +166,7 @@ class _PredictionReader:
     def __init__(self, first: RecordRows | ColumnRows, knowledge: Knowledge) -> None:
         self.table, self.base = first, knowledge
         self._seen: dict[str, int] = {}
+        self._labelled: dict[str, Bools] | None = None
 
     def predictions(self, tables: Iterable[RecordRows | ColumnRows], faults: Faults) -> Predictions:
         """Read all tables; the faults of all rows come in one report, with those noted so far."""
@@ -178,11 +192,14 @@ class _PredictionReader:
         # Parts go as they are put together, so that no more than one variable is held twice.
         variables = {name: Prediction.concatenate([part.pop(name) for part in parts]) for name in paths}
         counts = {key: _concatenate(columns) for key, columns in whole.items()}
-        return Predictions(self.table.source.name, tuple(self._seen), variables, **counts)
+        known = LABELLED in self.table.names
+        name = self.table.source.name
+        return Predictions(name, tuple(self._seen), variables, **counts, labels_known=known)
 
     def _part(self, paths: Mapping[str, str]) -> dict[str, Prediction]:
         """Return the predictions of a table's rows by variable; paths: where they stand in a record."""
         self._take_items()
+        self._labelled = self._labels()
         if not paths:
             predicted = ", ".join(list(self.base.variables)[:3])
             raise AnswerError(
@@ -205,6 +222,29 @@ class _PredictionReader:
                 earlier = self.table.source.place(self._seen[item])
                 self.table.note(row, partial("item {!r} was predicted already at {}".format, item, earlier))
 
+    def _labels(self) -> dict[str, Bools] | None:
+        """Return the variables with a data set's label, each with the rows (N,); None where none are told."""
+        if LABELLED not in self.table.names:
+            return None
+        labelled: dict[str, Bools] = {}
+        for row, cell in enumerate(self.table.column(LABELLED)):
+            names = _texts_of(cell)
+            if names is None:
+                problem = f"{LABELLED}: {describe_met(cell)}; allowed is a list of variables"
+                self.table.note(row, partial(str, problem))
+            for name in names or ():
+                labelled.setdefault(name, np.zeros(len(self.table.numbers), dtype=bool))[row] = True
+        return labelled
+
+    def _labelled_rows(self, variable: Variable) -> Bools | None:
+        """Return whether a data set's label of a variable is among the evidence, (N,); None where unknown."""
+        if self._labelled is not None:
+            return self._labelled.get(variable.name, np.zeros(len(self.table.numbers), dtype=bool))
+        path = f"decision.levels.{variable.name}.origin"
+        if path not in self.table.names:
+            return None
+        return np.asarray(self._words(path, ORIGINS) == ORIGINS.index(LABEL))
+
     def _path_of(self, name: str) -> str:
         """Return the path of a variable's prediction in a record, no text where there is none."""
         levels = [f"{level}." for level, members in self.base.levels.items() if name in members]
@@ -220,6 +260,7 @@ class _PredictionReader:
 
     def _prediction(self, variable: Variable, path: str) -> Prediction:
         decided = self._decision(variable)
+        decided["labelled"] = self._labelled_rows(variable)
         if variable.kind == "interval":
             low, high = variable.edges[0], variable.edges[-1]
             mean = self._numbers(f"{path}.mean", low, high)
@@ -308,6 +349,17 @@ def _concatenate(parts: list[NDArray[Any] | None]) -> Any:
 
 def _index(names: Sequence[str]) -> dict[str, int]:
     return {name: index for index, name in enumerate(names)}
+
+
+def _texts_of(cell: Any) -> list[str] | None:
+    """Return a list of texts, or the JSON text of one; None where it is neither."""
+    if isinstance(cell, str):
+        try:
+            cell = json.loads(cell)
+        except ValueError:
+            return None
+    texts = isinstance(cell, list) and all(isinstance(name, str) for name in cell)
+    return cell if texts else None
 
 
 def _number(cell: Any) -> float:

@@ -67,6 +67,7 @@ def score(
     seed: int = 0,
     level: float = 0.95,
     bins: int = BINS,
+    keep_gold_evidence: bool = False,
 ) -> ScoreReport:
     """Score predictions against gold; of several the first is compared with each of the others.
 
@@ -80,6 +81,8 @@ def score(
         seed: of all chance.
         level: of the intervals.
         bins: of the reliability diagrams, of equal mass.
+        keep_gold_evidence: whether values are scored that have a data set's label among their evidence. By
+            default they are left out and counted, since gold that is this label is compared with itself.
 
     Raises:
         engine.AnswerError: predictions or gold that cannot be read.
@@ -89,6 +92,8 @@ def score(
     table = _gold(gold, base, groups, sources)
     options = ScoreOptions(bootstrap, seed, level, bins)
     prediction_sets = [read_predictions(source, base) for source in _sources(predictions)]
+    if keep_gold_evidence:
+        prediction_sets = [prediction_set.with_gold_evidence() for prediction_set in prediction_sets]
     group_names = {group for group in table.groups if group is not None}
     return ScoreReport(
         {
@@ -99,6 +104,7 @@ def score(
                 "seed": seed,
                 "level": level,
                 "bins": bins,
+                "keep_gold_evidence": keep_gold_evidence,
                 "groups": groups or None,
                 "group_count": len(group_names),
                 "sources": sources or None,

@@ -49,6 +49,7 @@ def card(base: Knowledge, predictions: Predictions, table: LabelTable, options: 
     scored = _score_variables(base, predictions, table, names, options, {})
     return {
         "path": predictions.path,
+        "labels_known": predictions.labels_known,
         **scored,
         "without_gold": {"count": len(beyond), "examples": beyond[:EXAMPLES]},
         "refusals": _refusals(base, predictions, table, rows),
@@ -158,7 +159,8 @@ def _variable(
     facts: Facts = {
         "kind": scorer.variable.kind,
         "items": len(scorer.chosen),
-        "unpredicted": int((~np.isnan(gold)).sum()) - len(scorer.chosen),
+        "unpredicted": int((~np.isnan(gold)).sum()) - len(scorer.chosen) - scorer.gold_evidence,
+        "gold_evidence": scorer.gold_evidence,
         "void": {name: _count(getattr(scorer.prediction, name)) for name in (REFUSED, UNREADABLE)},
         "scores": scores,
     }
@@ -175,7 +177,7 @@ def _variable(
 def _classes(score: CategoricalScore, states: tuple[str, ...]) -> Facts:
     """Return the confusion matrix, gold in rows, and precision, recall and F1 of each class.
 
-    Void answers are in no column; `void` counts them.
+    Void answers are in no column; `void` counts them. absent: the classes that gold does not have.
     """
     table = score.confusion(np.ones((1, len(score.gold))))[0]
     classes = []
@@ -192,7 +194,12 @@ def _classes(score: CategoricalScore, states: tuple[str, ...]) -> Facts:
                 "f1": json_number(2 * hit / (gold + named)) if gold + named else None,
             }
         )
-    return {"states": list(states), "classes": classes, "confusion": table[:, :-1].astype(int).tolist()}
+    return {
+        "states": list(states),
+        "absent": [row["state"] for row in classes if not row["gold"]],
+        "classes": classes,
+        "confusion": table[:, :-1].astype(int).tolist(),
+    }
 
 
 def _count(flags: Bools | None) -> int:

@@ -34,6 +34,7 @@ BINS = 15
 # resamples again.
 VARIABLES_PER_BATCH, PAIRS_PER_BATCH = 6, 3
 _LABELS_ONLY = "hard labels have no probabilities"
+_ALL_EVIDENCE = "all its gold entered as evidence, as labels of a data set"
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,8 @@ class VariableSummary:
 class Scorer:
     """The predictions and gold (n,) of one variable; `chosen` (n,): indices of their items.
 
-    A void answer has the value that it counts as; see `fill_void_values`.
+    A void answer has the value that it counts as; see `fill_void_values`. gold_evidence: further items with
+    gold, left out because a data set's label of the variable is among their evidence.
     """
 
     variable: Variable
@@ -68,6 +70,7 @@ class Scorer:
     chosen: Ints
     tolerance: float
     bins: int
+    gold_evidence: int = 0
 
     @cached_property
     def kind_score(self) -> CategoricalScore | BinaryScore | NumberScore:
@@ -141,7 +144,9 @@ class Scorer:
             reasons["ece"] = reasons["log_loss"]
         if self.prediction.low is None and self.variable.kind == "interval":
             reasons["inside"] = "no intervals are predicted"
-        return reasons
+        return (
+            reasons if len(self.chosen) or not self.gold_evidence else dict.fromkeys(reasons, _ALL_EVIDENCE)
+        )
 
 
 def make_scorer(
@@ -152,14 +157,20 @@ def make_scorer(
     bins: int,
     also: Prediction | None = None,
 ) -> Scorer:
-    """Return the scorer of a variable over the items, of N, with gold, a prediction, and one in `also`."""
-    usable = ~np.isnan(gold)
+    """Return the scorer of a variable over the items, of N, with gold, a prediction, and one in `also`.
+
+    Items are left out where a data set's label of the variable is among the evidence of a prediction.
+    """
+    usable, labelled = ~np.isnan(gold), np.zeros(len(gold), dtype=bool)
     for required in (prediction, also):
         usable &= True if required is None else ~np.isnan(required.value) | required.void
-    chosen = np.flatnonzero(usable)
+        if required is not None and required.labelled is not None:
+            labelled |= required.labelled
+    chosen = np.flatnonzero(usable & ~labelled)
     tolerance = base.policy.tolerance.get(name, 0.0)
     chosen_prediction = fill_void_values(base.variables[name], prediction.of(chosen), gold[chosen])
-    return Scorer(base.variables[name], chosen_prediction, gold[chosen], chosen, tolerance, bins)
+    left_out = int((usable & labelled).sum())
+    return Scorer(base.variables[name], chosen_prediction, gold[chosen], chosen, tolerance, bins, left_out)
 
 
 def fill_void_values(variable: Variable, prediction: Prediction, gold: Floats) -> Prediction:

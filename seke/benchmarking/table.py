@@ -10,6 +10,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from seke.console.plain_text import first_names
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
@@ -19,6 +21,8 @@ EVERY = "all"
 OF_CLASSES = {"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "macro_f1": "macro F1"}
 OF_NUMBERS = {"ccc": "CCC", "rmse": "RMSE", "pearson": "Pearson r", "sign_agreement": "sign agreement"}
 OF_UNITS = {"mean_f1": "mean F1"}
+# Classes without gold that a row names at most.
+MOST_ABSENT = 2
 
 
 @dataclass(frozen=True)
@@ -142,9 +146,10 @@ def _of_variable(facts: Facts, name: str, scores: Mapping[str, str]) -> ScoreTab
     for source, system, part in _parts(facts):
         variable = part["variables"].get(name)
         if variable is not None and variable["items"]:
-            rows.append(
-                _row(source, system, (_cell(variable["scores"], score) for score in scores), [variable])
-            )
+            cells = (_cell(variable["scores"], score) for score in scores)
+            absent = variable.get("absent", ())
+            note = f"no gold of {first_names(absent, MOST_ABSENT)}" if absent else ""
+            rows.append(_row(source, system, cells, [variable], note))
     score_names = [f"{name}.{score}" for score in scores]
     published = (_published_row(label, figure, score_names) for label, figure in _published(facts))
     return ScoreTable(name, tuple(scores.values()), _sort_by_set(rows, published))

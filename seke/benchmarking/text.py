@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from seke.benchmarking.table import tables
+from seke.console.gold_evidence_text import KEEP, gold_evidence_text
 from seke.console.plain_text import count
 from seke.console.rich_table import table_lines
 
@@ -50,6 +51,22 @@ def text(facts: Facts) -> str:
     return "\n".join(lines).rstrip()
 
 
+def left_out_text(card: Facts) -> str:
+    """Return which values are not scored because their gold entered as evidence; no text where none are."""
+    left_out = {
+        name: variable["gold_evidence"]
+        for name, variable in card["variables"].items()
+        if variable["gold_evidence"]
+    }
+    if not left_out:
+        return ""
+    old = "" if card["labels_known"] else " These records are old and do not name all such values."
+    return (
+        f"{card['path']}: {gold_evidence_text(left_out)}. These values are not scored; infer again with "
+        f"--blind-to GOLD to score them, or score them as they are ({KEEP}).{old}"
+    )
+
+
 def _card(card: Facts, facts: Facts) -> Iterator[str]:
     yield f"{card['path']} against {facts['gold']['path']}: {count(card['items'], 'item')} in both"
     yield f"  {_intervals(card, facts)}"
@@ -58,6 +75,7 @@ def _card(card: Facts, facts: Facts) -> Iterator[str]:
         yield ""
         yield f"{name}, {count(variable['items'], 'item')}{_unpredicted(variable)}"
         yield from _scores(variable)
+        yield from _absent(variable)
         yield from _classes(variable)
     numbers = _variables_of_kind(card, "interval")
     for name, variable in numbers.items():
@@ -119,6 +137,8 @@ def _intervals(compared: Facts, facts: Facts) -> str:
 def _unpredicted(variable: Facts) -> str:
     missing, void = variable["unpredicted"], variable["void"]
     note = f", {missing:,} more of gold without a prediction" if missing else ""
+    if variable["gold_evidence"]:
+        note += f", {variable['gold_evidence']:,} more left out, whose gold entered as evidence"
     no_answers = " and ".join(f"{count:,} {name}" for name, count in void.items() if count)
     instead = "the middle of the range" if variable["kind"] == "interval" else "wrong"
     return f"{note}; {no_answers} answers count as {instead}" if no_answers else note
@@ -155,6 +175,14 @@ def _note(name: str, variable: Facts) -> str:
     if name == "inside":
         return f"nominal {100 * variable['nominal']:g}%"
     return ""
+
+
+def _absent(variable: Facts) -> Iterator[str]:
+    """Yield a line that names the classes without gold."""
+    absent, present = variable["absent"], len(variable["states"]) - len(variable["absent"])
+    if absent and present:
+        over = count(present, "class", "classes")
+        yield f"  no gold of {', '.join(absent)}: balanced accuracy and macro F1 are over {over}"
 
 
 def _classes(variable: Facts) -> list[str]:

@@ -45,7 +45,7 @@ from seke.calibration.certify import Promise, issue_guarantee
 from seke.calibration.fit_data import FitData
 from seke.calibration.fit_overlay import name_of_base, overlay_text, read_overlay, source_name
 from seke.calibration.fit_record import models_of_runs, readings_of
-from seke.calibration.labelled_answers import LabelledAnswers, gold_table
+from seke.calibration.labelled_answers import LabelledAnswers, gold_table, without_gold_evidence
 from seke.calibration.mean_thresholds import thresholds_of
 from seke.files.shipped import cache_folder
 from seke.files.shipped import knowledge as read_knowledge
@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from seke.samples import SingleSamples
+    from seke.tables.label_table import LabelTable
 
     Progress = Callable[[str, int, int], None]
 
@@ -111,19 +112,19 @@ def calibrate(
     types: bool = False,
     unlabelled: bool = False,
     exponent: bool = False,
-    method: str = "map",
     alpha: float | None = None,
     delta: float = 0.1,
     breadth: str = "levels",
     groups: str = "",
     adaptive: bool = False,
+    keep_gold_evidence: bool = False,
     output: Path | None = None,
     today: datetime.date | None = None,
     extends: str | None = None,
     models: Mapping[str, str] | None = None,
     with_checks: bool = True,
     progress: Progress = _no_progress,
-    **settings: int,
+    **settings: Any,
 ) -> Calibration:
     """Learn from samples, with gold of all, some or none of their items, how observers answer.
 
@@ -137,26 +138,26 @@ def calibrate(
         types: whether more kinds of reading (`types`) are tried; takes further fits (`FitOptions`).
         unlabelled: whether items without gold tell, too, how observers answer; may mislead (`FitOptions`).
         exponent: whether each observer's whole evidence is tempered last, for comparison (`FitOptions`).
-        method: map, svi or nuts.
         alpha: the largest share of accepted values that may be wrong; part of the gold is kept to certify it.
         delta: the probability that any of these promises is broken.
         breadth: levels, values or pooled: what each promise is about, see `engine.Breadth`.
         groups: a column of the gold with the subject of an item, where items cluster.
         adaptive: certify the values accepted of items that are asked as the policy asks, by replay.
+        keep_gold_evidence: whether a data set's labels of values that gold tells stay among the answers.
         output: where the overlay will stand; a guarantee needs it, to read the base as it will be read.
         today: the date that the overlay bears; today's by default.
         extends: how the overlay names the base; `shipped` or the base's path by default.
         models: observer -> the model that answered as it, where not told by the folder of a run.
         with_checks: whether posterior predictive checks are made; they take most of the time of a small fit.
         progress: called with a stage, steps done and steps in all (0 where that is not known).
-        settings: seed (of all chance), steps (of svi), draws, warmup and chains (of nuts).
+        **settings: method (map, svi or nuts), seed (of all chance), steps, draws, warmup and chains.
 
     Raises:
         engine.KnowledgeError, engine.AnswerError, engine.SekeError: bad knowledge, samples, gold or names.
     """
-    base, fitting = read_knowledge(knowledge), FitSettings(method=method, priors=FitPriors(), **settings)
-    options = FitOptions(learn_population, learn_tables, types, unlabelled, exponent, with_checks)
-    promise = Promise.of(alpha, delta, adaptive=adaptive, breadth=breadth)
+    base, promise = read_knowledge(knowledge), Promise.of(alpha, delta, adaptive=adaptive, breadth=breadth)
+    fitting, further = FitSettings(priors=FitPriors(), **settings), (with_checks, keep_gold_evidence)
+    options = FitOptions(learn_population, learn_tables, types, unlabelled, exponent, *further)
     place = OverlayPlace(extends or name_of_base(knowledge), output, _day(today), models or {})
     return _FitTask(base, population, options, fitting, promise, place, groups, progress).run(samples, gold)
 
@@ -172,7 +173,8 @@ class FitOptions:
     unlabelled: items without gold tell how draws scatter, and, as far as observers agree, how they answer.
     That helps with strong observers and makes weak ones look better than they are. exponent: each observer's
     whole evidence is tempered by an exponent that is fitted last, for comparison; it stays as declared
-    otherwise. checks: posterior predictive checks are made.
+    otherwise. checks: posterior predictive checks are made. gold_evidence: a data set's labels stay among the
+    answers where gold tells the same value.
     """
 
     population: bool
@@ -181,6 +183,7 @@ class FitOptions:
     unlabelled: bool
     exponent: bool
     checks: bool
+    gold_evidence: bool
 
 
 @dataclass(frozen=True)
@@ -235,13 +238,15 @@ class _FitTask:
         table = None if gold is None else gold_table(gold, self.base, self.groups)
         sources = source_list(samples)
         self.progress("reading", 0, 0)
-        every = LabelledAnswers.read(sources, self.base, table, self.groups)
+        every = LabelledAnswers.read(
+            sources, self.base, table, self.groups, keep_gold_evidence=self.options.gold_evidence
+        )
         certifying_rng = None if self.promise is None else self._rng()
         data = FitData.of(every, self.base, table, certifying_rng, unlabelled=self.options.unlabelled)
         result = self._learn(data)
         facts = self._facts(data, result, sources)
         text = overlay_text(result.fit, result.learned, facts, self.place.extends)
-        singles = self._singles(sources, data)
+        singles = self._singles(sources, data, table)
         self.progress("thresholds", 0, 0)
         record = self._record(text, data, result, facts, singles)
         text += fits_yaml(record) if record.readings else ""
@@ -313,7 +318,7 @@ class _FitTask:
             "population_n": result.population_n if self.options.population else None,
         }
 
-    def _singles(self, sources: list[Any], data: FitData) -> SingleSamples | None:
+    def _singles(self, sources: list[Any], data: FitData, table: LabelTable | None) -> SingleSamples | None:
         """Return the samples one by one where the policy can be replayed on them, else None."""
         policy, answers = self.base.policy, data.seen.answers
         adaptive = self.promise is not None and self.promise.adaptive
@@ -322,7 +327,10 @@ class _FitTask:
         asked = {list(self.base.observers)[index] for index in np.unique(answers.reading_observer)}
         if not policy.ask or not asked & {policy.ask, *policy.others}:
             return None
-        return single_samples(sources, self.base)
+        singles = single_samples(sources, self.base)
+        if table is None or self.options.gold_evidence:
+            return singles
+        return without_gold_evidence(singles, self.base, table)
 
     def _record(
         self,

@@ -52,7 +52,7 @@ class FitData:
         certifying_rng: which items with gold certify; None where nothing is to be certified. unlabelled:
         whether the fit sees items without gold, too, where there is gold of others.
         """
-        warnings = _gold_remarks(base, table, every.answers, every.gold)
+        warnings = [*every.remarks, *_gold_remarks(base, table, every.answers, every.gold)]
         parts, sample = None, every
         if certifying_rng is not None:
             parts = Parts.of(every, certifying_rng)

@@ -103,7 +103,8 @@ class GoldPlan:
     items: of the samples. promise: what is to be certified. requirements: one for every level, value, and
     level that can be pooled. rows: one for every row of what observers answer. error_ratios: variable ->
     items with gold, and wrong decisions for each that the risks state (1 where there is too little gold to
-    say); simulated decisions are wrong that much more often than stated.
+    say); simulated decisions are wrong that much more often than stated. remarks: on gold that is evidence,
+    too, a line each.
     """
 
     items: int
@@ -111,6 +112,7 @@ class GoldPlan:
     requirements: tuple[GoldRequirement, ...]
     rows: tuple[GoldRow, ...]
     error_ratios: Mapping[str, tuple[int, float]]
+    remarks: tuple[str, ...] = ()
 
 
 def plan_gold(
@@ -122,6 +124,7 @@ def plan_gold(
     delta: float = 0.1,
     population: str | None = None,
     seed: int = 0,
+    keep_gold_evidence: bool = False,
     progress: Progress = lambda *_: None,
 ) -> GoldPlan:
     """Say how much gold a calibration of such samples needs; the arguments are those of `calibrate`.
@@ -134,13 +137,14 @@ def plan_gold(
     promise = Promise(alpha, delta)
     base = read_knowledge(knowledge)
     table = None if gold is None else gold_table(gold, base)
-    labelled = LabelledAnswers.read(source_list(samples), base, table)
+    labelled = LabelledAnswers.read(source_list(samples), base, table, keep_gold_evidence=keep_gold_evidence)
     session = Session.open(base, population, seed)
     progress("inference", 0, 0)
     simulated = SimulatedPopulation.of(session, labelled.answers, labelled.gold)
     needed = simulated.requirements(promise, np.random.default_rng(seed), progress)
     rows = tuple(_rows(session.inference, labelled.answers, simulated))
-    return GoldPlan(len(labelled.answers.items), promise, needed, rows, simulated.error_ratios)
+    ratios, remarks = simulated.error_ratios, labelled.remarks
+    return GoldPlan(len(labelled.answers.items), promise, needed, rows, ratios, remarks)
 
 
 @dataclass(frozen=True)

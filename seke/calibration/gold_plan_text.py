@@ -38,6 +38,7 @@ def facts_of(plan: GoldPlan) -> dict[str, Any]:
         "sd": SD,
         "rows": [asdict(row) for row in plan.rows],
         "met": {name: {"items": items, "ratio": ratio} for name, (items, ratio) in plan.error_ratios.items()},
+        "remarks": list(plan.remarks),
     }
 
 
@@ -48,6 +49,8 @@ def _lines(plan: GoldPlan) -> Iterator[str]:
         f"{count(plan.items, 'item')}. A third of the gold goes to the fit. If subjects have several items, "
         "count subjects instead."
     )
+    for remark in plan.remarks:
+        yield from _wrap(remark)
     titles = [title for factor in ERROR_INFLATION for title in (_column_title(factor), "accepted")]
     for breadth, title in TITLES.items():
         requirements = [requirement for requirement in plan.requirements if requirement.breadth == breadth]

@@ -45,6 +45,7 @@ bench.add_command(run)
 @options.intervals()
 @options.seed()
 @options.bins()
+@options.keep_gold_evidence()
 @options.json("Print JSON with all scores and the curves.")
 @options.path(
     "--pictures",
@@ -79,6 +80,10 @@ def score(
     In a label table of predictions a cell may be `refused` or `unreadable`. Such an answer is scored as
     wrong; for a number, as the middle of the range with the wrong sign. An empty cell is no prediction.
 
+    Values are left out, and counted, if a label of a data set was among their evidence: gold that is this
+    label would be compared with itself. Records of `seke infer` name these values (`diagnostics.labelled`);
+    `seke infer --blind-to GOLD` infers without these labels, so that all values can be scored.
+
     Scores are over all items with gold and a prediction, accepted or not; `accepted` is the share that was
     accepted, followed by the share of it that is wrong. ECE has the interval beside it that calibrated
     predictions would show. A score that is not defined (such as F1 of a class without gold) is null, with the
@@ -109,10 +114,15 @@ def score(
 
 
 def _warn(facts: Mapping[str, Any]) -> None:
-    """Print which items only the predictions or only the gold have."""
+    """Print which items only the predictions or only the gold have, and which gold is evidence, too."""
+    from seke.benchmarking.text import left_out_text
+
     for prediction in facts["predictions"]:
         _tell(prediction["without_prediction"], f"{prediction['path']}: lacks", "of gold")
         _tell(prediction["without_gold"], f"{prediction['path']}:", "that gold lacks")
+        message = left_out_text(prediction)
+        if message:
+            print_message(message)
 
 
 def _tell(unmatched: Mapping[str, Any], before: str, after: str) -> None:

@@ -80,6 +80,7 @@ from seke.files.atomic import write_file
     help="Probability that any certificate is wrong.",
 )
 @options.groups("Column of the gold with the subject of each item, where subjects have several items.")
+@options.keep_gold_evidence()
 @click.option(
     "--plan",
     "only_plan",
@@ -119,6 +120,10 @@ def calibrate(samples: tuple[str, ...], output: Path | None, **given: Any) -> No
     same way then count as calibrated. For limits of the mean risk, the overlay also holds the thresholds that
     keep them, as found on the gold.
 
+    Labels of a data set that are among SAMPLES are left out where the gold tells the same value of the same
+    item, and counted: a fit or a certificate on them would compare the gold with itself. Their other values
+    stay.
+
     \b
     Examples:
       seke simulate --items 200 --question joint -o samples.jsonl --truth gold.csv
@@ -157,7 +162,8 @@ def _plan(samples: tuple[str, ...], given: dict[str, Any]) -> None:
     from seke.calibration.gold_plan import plan_gold
     from seke.calibration.gold_plan_text import facts_of, text_of
 
-    used = {name: given[name] for name in ("knowledge", "gold", "delta", "population", "seed")}
+    names = ("knowledge", "gold", "delta", "population", "seed", "keep_gold_evidence")
+    used = {name: given[name] for name in names}
     with ProgressBar() as bar:
         plan = plan_gold(list(samples), alpha=given["alpha"] or 0.1, progress=bar.show, **used)
     print_result(facts_of(plan), text_of(plan), as_json=given["as_json"])

@@ -121,8 +121,9 @@ _item_command(
 @click.argument("predictions", nargs=-1, required=True, metavar="PREDICTIONS...")
 @click.argument("gold", metavar="GOLD")
 @options.knowledge_inferred_with()
+@options.keep_gold_evidence()
 @_picture_output()
-def risk_coverage(predictions: tuple[str, ...], gold: str, knowledge: str | None, output: Path) -> None:
+def risk_coverage(predictions: tuple[str, ...], gold: str, output: Path, **given: Any) -> None:
     """Draw risk against coverage: the share of wrong values among the surest ones.
 
     The arguments are those of `seke bench score`.
@@ -134,9 +135,8 @@ def risk_coverage(predictions: tuple[str, ...], gold: str, knowledge: str | None
     with exit_on_errors():
         check_target(output, PICTURE)
         from seke.benchmarking.plots import risk_coverage as draw
-        from seke.benchmarking.score import score
 
-        _write(draw(score(predictions, gold, knowledge, bootstrap=0).facts), output)
+        _write(draw(_score_facts(predictions, gold, given)), output)
 
 
 @plot.command()
@@ -150,8 +150,9 @@ def risk_coverage(predictions: tuple[str, ...], gold: str, knowledge: str | None
 )
 @options.bins()
 @options.knowledge_inferred_with()
+@options.keep_gold_evidence()
 @_picture_output()
-def reliability(predictions: str, gold: str, of: str, bins: int, knowledge: str | None, output: Path) -> None:
+def reliability(predictions: str, gold: str, of: str, output: Path, **given: Any) -> None:
     """Draw a reliability diagram: stated probability against observed frequency.
 
     \b
@@ -162,9 +163,20 @@ def reliability(predictions: str, gold: str, of: str, bins: int, knowledge: str 
     with exit_on_errors():
         check_target(output, PICTURE)
         from seke.benchmarking.plots import reliability as draw
-        from seke.benchmarking.score import score
 
-        _write(draw(score(predictions, gold, knowledge, bootstrap=0, bins=bins).facts, of), output)
+        _write(draw(_score_facts(predictions, gold, given), of), output)
+
+
+def _score_facts(predictions: str | tuple[str, ...], gold: str, given: dict[str, Any]) -> dict[str, Any]:
+    """Return scores without intervals, and print which values are left out; given: options of the score."""
+    from seke.benchmarking.score import score
+    from seke.benchmarking.text import left_out_text
+
+    facts = score(predictions, gold, given.pop("knowledge"), bootstrap=0, **given).facts
+    for card in facts["predictions"]:
+        if message := left_out_text(card):
+            print_message(message)
+    return facts
 
 
 @plot.command()

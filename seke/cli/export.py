@@ -65,7 +65,10 @@ TASKS = ("expression", "affect", "action_units", "joint", "reasoned")
     default="train:1",
     show_default=True,
     metavar="SHARES",
-    help="Splits with their shares, such as train:.8,val:.1,test:.1.",
+    help=(
+        "Splits with their shares, such as train:.8,val:.1,test:.1. Expressions are split so, too, as "
+        "far as groups allow; a line says where they are not."
+    ),
 )
 @click.option(
     "--balance",

@@ -19,6 +19,7 @@ from seke.files import TABLE_FORMATS
 if TYPE_CHECKING:
     from seke.console.infer_summary import InferSummary
     from seke.inference.session import Session
+    from seke.sampling.blind import BlindAnswers
 
 # Bytes of samples from which on progress is shown.
 LONG_INPUT = 2_000_000
@@ -53,6 +54,11 @@ LONG_INPUT = 2_000_000
 )
 @options.labels_final()
 @click.option(
+    "--blind-to",
+    metavar="TABLE",
+    help="Label table: leave out labels of a data set about values that it tells, to score against it.",
+)
+@click.option(
     "--explain",
     "explained",
     metavar="ITEM",
@@ -79,6 +85,14 @@ def infer(
       zcat samples.jsonl.gz | seke infer - --sorted > posteriors.jsonl
       seke infer examples/faces/samples.jsonl --explain fear-or-surprise
 
+    Records that are to be scored must not rest on their own gold: `--blind-to gold.csv` leaves out the labels
+    of a data set among SAMPLES about values that gold.csv tells, and items about which nothing else was
+    answered.
+
+    \b
+    Example:
+      seke infer samples.jsonl --blind-to gold.csv -o blind.jsonl
+
     If the base has certificates (from `seke calibrate`), they decide what is accepted, and the last lines
     state the guarantee. If something that they depend on has changed, the guarantee is refused with the
     reason.
@@ -89,6 +103,8 @@ def infer(
 
     with exit_on_errors():
         request = _Request(**given)
+        if explained is not None and request.blind_to is not None:
+            raise SekeError("--explain explains a record with all its evidence; leave out --blind-to")
         if explained is None:
             _infer(samples, request, output, verbose)
         elif output is None:
@@ -109,6 +125,7 @@ class _Request:
     device: str
     threads: int
     labels_final: bool
+    blind_to: str | None
 
     def session(self) -> Session:
         """Return the session of the compiled base."""
@@ -124,7 +141,7 @@ class _Request:
 def _explain(samples: tuple[str, ...], request: _Request, item: str) -> None:
     from seke.explanations.facts import explain_in_session
 
-    session = _with_thresholds(request.session(), samples, request)
+    session = _with_thresholds(request.session(), samples, request, None)
     explanation = explain_in_session(session, samples, item, in_order=request.in_order, seed=request.seed)
     print_result(explanation.facts, str(explanation).rstrip(), as_json=request.as_json)
     _say_refused(session)
@@ -139,7 +156,9 @@ def _infer(samples: tuple[str, ...], request: _Request, output: Path | None, ver
     from engine import SekeError, cost_of
     from seke.console.infer_summary import InferSummary
     from seke.samples import read_batches
+    from seke.sampling.infer import blind_answers
     from seke.sampling.replay import mark_off_policy
+    from seke.tables.label_table import read_labels
     from seke.tables.record_writer import Writer
 
     check_not_input(output, samples, "write the records to another file")
@@ -147,14 +166,19 @@ def _infer(samples: tuple[str, ...], request: _Request, output: Path | None, ver
         raise SekeError("<stdout>: is closed; write the records to a file with -o")
     table = output is None and not request.as_json and on_terminal()
     with nullcontext() if table else Writer(output) as writer:
-        session = _with_thresholds(mark_off_policy(request.session(), samples), samples, request)
+        session = request.session()
+        blind = None
+        if request.blind_to is not None:
+            blind = blind_answers(session, read_labels(request.blind_to, session.knowledge))
+        session = _with_thresholds(mark_off_policy(session, samples), samples, request, blind)
         base = session.knowledge
         _warn(session)
         if verbose:
             print_message(f"compiled {base.name}: {cost_of(session.network)}")
         summary = InferSummary(base)
         with _bar(samples) as bar:
-            for answers in read_batches(samples, base, in_order=request.in_order, progress=bar.advance):
+            batches = read_batches(samples, base, in_order=request.in_order, progress=bar.advance)
+            for answers in batches if blind is None else blind.of(batches):
                 records = session.records(answers)
                 summary.add(records)
                 summary.add_looks(session.inference, answers)
@@ -162,11 +186,25 @@ def _infer(samples: tuple[str, ...], request: _Request, output: Path | None, ver
                     writer.write(records)
                 bar.update(items=summary.items.total())
     _conclude(session, summary, table)
+    if blind is not None and blind.counts:
+        print_message(_left_out_text(blind))
     if session.refused or summary.outside:
         sys.exit(1)
 
 
-def _with_thresholds(session: Session, samples: tuple[str, ...], request: _Request) -> Session:
+def _left_out_text(blind: BlindAnswers) -> str:
+    """Return which labels of a data set were left out."""
+    from seke.console.gold_evidence_text import gold_evidence_text
+
+    what = gold_evidence_text(blind.counts, blind.equal, tuple(blind.observers))
+    items = "item" if blind.hollow == 1 else "items"
+    hollow = f", with {blind.hollow:,} {items} that have no other answer" if blind.hollow else ""
+    return f"{what}. It is left out{hollow}"
+
+
+def _with_thresholds(
+    session: Session, samples: tuple[str, ...], request: _Request, blind: BlindAnswers | None
+) -> Session:
     """Return the session with thresholds found on these files, where limits of a mean have none."""
     from seke.samples import read_batches
     from seke.sampling.infer import read_once
@@ -174,7 +212,8 @@ def _with_thresholds(session: Session, samples: tuple[str, ...], request: _Reque
     if request.in_order or read_once(samples) or not session.has_mean_limits:
         return session
     with _bar(samples) as bar:
-        return session.with_thresholds(read_batches(samples, session.knowledge, progress=bar.advance))
+        batches = read_batches(samples, session.knowledge, progress=bar.advance)
+        return session.with_thresholds(batches if blind is None else blind.of(batches))
 
 
 def _bar(samples: tuple[str, ...]) -> ProgressBar:

@@ -101,6 +101,15 @@ def gold(*, required: bool = False) -> Option:
     return click.option("--gold", metavar="TABLE", required=required, help=text)
 
 
+def keep_gold_evidence() -> Option:
+    """Return the option that keeps labels of data sets as evidence where gold tells the same value."""
+    text = (
+        "Keep labels of a data set (observers with `origin: label`) as evidence about values that the gold "
+        "tells. Only sensible if the gold was made independently of these labels."
+    )
+    return click.option("--keep-gold-evidence", is_flag=True, help=text)
+
+
 def groups(
     text: str = "Column of the gold with each item's group, such as its subject; groups are resampled whole.",
 ) -> Option:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 @click.option(
     "--gold", metavar="TABLE", help="Label table: adds true risks, reliability and confusions with the truth."
 )
+@options.keep_gold_evidence()
 @click.option("--compare", metavar="OTHER", help="Another run, or posteriors, of the same items.")
 @click.option("--compare-knowledge", metavar="PATH", help="The base of OTHER.  [default: that of the first]")
 @click.option(
@@ -58,6 +59,9 @@ def report(source: str, output: Path, **given: Any) -> None:
     The page shows the decisions and their cost, every item with its answers, the rules and numbers that the
     data contradict, and how the observers answered. RUN is the folder of `seke annotate`. POSTERIORS (`seke
     infer -o`) alone show less; name their --samples, too.
+
+    If labels of a data set are among the answers and the gold tells the same values, what is compared with
+    gold is inferred again without them. Without samples these values are not compared.
 
     \b
     Examples:

@@ -7,13 +7,14 @@ import os
 import shutil
 from collections import Counter
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from engine import Knowledge, SekeError, did_you_mean
+from seke.console.plain_text import first_names
 from seke.exporting.accepted_labels import AcceptedLabels, Grounds
 from seke.exporting.counts import ExportCounts
 from seke.exporting.data_card import card_text
@@ -22,7 +23,7 @@ from seke.exporting.instruction_templates import TASKS, read_instructions
 from seke.exporting.instruction_writer import InstructionWriter
 from seke.exporting.licences import Licence, check_copying, read_licences
 from seke.exporting.rationale import RationaleFinder
-from seke.exporting.splits import GROUPS, SplitAssignment, SplitEntry, assign_splits, shares_of
+from seke.exporting.splits import GROUPS, SplitAssignment, SplitEntry, UnevenClass, assign_splits, shares_of
 from seke.files.atomic import replacing
 from seke.files.faults import Faults
 from seke.files.shipped import LEVELS
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 SIDE, CARD, INFO = "export.json", "README.md", "dataset_info.json"
 USUAL_TASKS = TASKS[:3]
 TABLES = {"imagefolder", "parquet"}
+# Classes and splits that a line names at most; `export.json` names all.
+MOST_UNEVEN = 3
 
 
 @dataclass(frozen=True)
@@ -369,6 +372,8 @@ class _RunExport:
         if assignment.contradicting:
             names = _some(assignment.contradicting)
             yield f"{len(assignment.contradicting):,} pictures recur with another expression: {names}"
+        if assignment.uneven:
+            yield _uneven_text(assignment.uneven, self.settings.group)
         lacking = [name for name in self.base.intervals if name not in numbers]
         if lacking and "imagefolder" in self.settings.formats:
             yield f"metadata.jsonl lacks {' and '.join(lacking)}, since some split has no value of it"
@@ -408,7 +413,17 @@ class _RunExport:
             "bases": dict(self.tally.bases.most_common()),
             "withheld": dict(self.withheld.most_common()),
             "contradicting": list(assignment.contradicting),
+            "uneven": [asdict(uneven) for uneven in assignment.uneven],
         }
+
+
+def _uneven_text(uneven: Sequence[UnevenClass], group: str) -> str:
+    """Return which classes could not be split by the shares, and why."""
+    named = [f"{off.label} in {off.split}: {off.items:,} for {off.expected:.1f}" for off in uneven]
+    reason = (
+        "there are few of them" if group == "item" else f"there are few of them, or a {group} is not parted"
+    )
+    return f"classes that are not split by the shares, since {reason}: {first_names(named, MOST_UNEVEN)}"
 
 
 def _digest(path: str) -> str:

@@ -1,9 +1,11 @@
 """Which items an export has, and in which split each is: duplicates once, classes balanced, no leakage.
 
 Items that belong together are never parted: those of one group (a person, a source), and those that show the
-same picture. Sets of them are taken in an order that the seed shuffles, and each goes to the split that is
-furthest below its share, so that the shares are met as nearly as whole groups allow. Nothing here depends on
-the order of the items.
+same picture. First come the sizes: sets of items are taken in an order that the seed shuffles, the largest
+first, and each goes to the split that is furthest below its share, so that the shares are met as nearly as
+whole groups allow. Then the sets of equal size change places, which keeps the sizes, so that each class, too,
+is split by the shares (stratified): those with the rarest class choose first, each the split that lacks most
+of what it has. What remains uneven is named. Nothing here depends on the order of the items.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 GROUPS = ("group", "source", "item")
+# Share of the expected items by which a class may be off in a split before it is named: a judgement.
+TOLERATED = 0.1
 
 
 @dataclass(frozen=True)
@@ -43,17 +47,29 @@ class SplitEntry:
 
 
 @dataclass(frozen=True)
+class UnevenClass:
+    """A class that a split has too few or too many items of: `items`, where its share would be `expected`."""
+
+    label: str
+    split: str
+    items: int
+    expected: float
+
+
+@dataclass(frozen=True)
 class SplitAssignment:
     """Which split each exported item is in, and which items are left out.
 
     split: exported item -> its split. duplicates: item -> the item exported in its place; contradicting:
-    duplicates with another class than that item. unbalanced: items left out for balance.
+    duplicates with another class than that item. unbalanced: items left out for balance. uneven: classes that
+    are missing from a split, or off its share by an item and a tenth or more; the furthest off first.
     """
 
     split: Mapping[str, str]
     duplicates: Mapping[str, str]
     contradicting: tuple[str, ...]
     unbalanced: tuple[str, ...]
+    uneven: tuple[UnevenClass, ...] = ()
 
 
 def shares_of(text: str) -> dict[str, float]:
@@ -86,7 +102,7 @@ def shares_of(text: str) -> dict[str, float]:
 def assign_splits(
     entries: Sequence[SplitEntry], shares: Mapping[str, float], seed: int = 0, balance: float | None = None
 ) -> SplitAssignment:
-    """Assign items to splits: merge duplicates, balance classes, then deal out whole groups.
+    """Assign items to splits: merge duplicates, balance classes, then deal out whole groups by class.
 
     balance: how many times as many items as the rarest class any other may keep; those that stay are drawn by
     the seed. Items without a class are not touched.
@@ -99,22 +115,78 @@ def assign_splits(
     kept = [entry for entry in kept if entry.item not in left_out]
     # An item that is left out still ties together the groups it belongs to.
     set_names = _tied_sets(entries)
-    sets: dict[str, list[str]] = defaultdict(list)
+    sets: dict[str, list[SplitEntry]] = defaultdict(list)
     for entry in kept:
-        sets[set_names[entry.item]].append(entry.item)
-    filled = dict.fromkeys(shares, 0)
-    split: dict[str, str] = {}
-    for name in sorted(sets, key=lambda name: (-len(sets[name]), _draw_key(seed, "split", name))):
-        target = max(shares, key=lambda split_name: shares[split_name] * len(kept) - filled[split_name])
-        filled[target] += len(sets[name])
-        split |= dict.fromkeys(sets[name], target)
-    empty = [name for name, count in filled.items() if not count]
+        sets[set_names[entry.item]].append(entry)
+    split_of_set = _stratified(sets, _sized(sets, shares, seed), shares, seed)
+    split = {entry.item: split_of_set[name] for name, members in sets.items() for entry in members}
+    empty = [name for name in shares if name not in split_of_set.values()]
     if kept and empty:
         raise SekeError(
             f"split {', '.join(empty)} gets nothing: {len(kept):,} items are {len(sets):,} groups "
             "that are not parted; name fewer splits or larger shares"
         )
-    return SplitAssignment(split, duplicates, contradicting, tuple(sorted(left_out)))
+    uneven = _uneven(kept, split, shares)
+    return SplitAssignment(split, duplicates, contradicting, tuple(sorted(left_out)), uneven)
+
+
+def _sized(sets: Mapping[str, list[SplitEntry]], shares: Mapping[str, float], seed: int) -> dict[str, str]:
+    """Return the split of each set by sizes alone: the largest sets first, ties by the seed."""
+    total, filled = sum(map(len, sets.values())), dict.fromkeys(shares, 0)
+    split_of_set = {}
+    for name in sorted(sets, key=lambda name: (-len(sets[name]), _draw_key(seed, "split", name))):
+        target = max(shares, key=lambda split_name: shares[split_name] * total - filled[split_name])
+        filled[target] += len(sets[name])
+        split_of_set[name] = target
+    return split_of_set
+
+
+def _stratified(
+    sets: Mapping[str, list[SplitEntry]], sized: Mapping[str, str], shares: Mapping[str, float], seed: int
+) -> dict[str, str]:
+    """Return the split of each set when sets of equal size change places so that classes meet the shares.
+
+    sized: their splits by sizes alone. Items without a class are a class of their own.
+    """
+    classes = {name: Counter(entry.label for entry in members) for name, members in sets.items()}
+    totals: Counter[str | None] = sum(classes.values(), Counter())
+    places = Counter((len(sets[name]), split_name) for name, split_name in sized.items())
+    lacking = {(label, name): shares[name] * totals[label] for label in totals for name in shares}
+
+    def turn(name: str) -> tuple[int, int, str, bytes]:
+        count, label = min((totals[label], label or "") for label in classes[name])
+        return -len(sets[name]), count, label, _draw_key(seed, "class", name)
+
+    split_of_set = {}
+    for name in sorted(sets, key=turn):
+        free = [split_name for split_name in shares if places[len(sets[name]), split_name]]
+        need = {
+            split_name: sum(count * lacking[label, split_name] for label, count in classes[name].items())
+            for split_name in free
+        }
+        # Rounding must not decide between equal needs.
+        target = max(free, key=lambda split_name: round(need[split_name], 9))
+        places[len(sets[name]), target] -= 1
+        for label, count in classes[name].items():
+            lacking[label, target] -= count
+        split_of_set[name] = target
+    return split_of_set
+
+
+def _uneven(
+    entries: Sequence[SplitEntry], split: Mapping[str, str], shares: Mapping[str, float]
+) -> tuple[UnevenClass, ...]:
+    """Return the classes that are missing from a split or off its share by an item and TOLERATED or more."""
+    counts = Counter((entry.label, split[entry.item]) for entry in entries if entry.label is not None)
+    totals = Counter(entry.label for entry in entries if entry.label is not None)
+    uneven = [
+        UnevenClass(label, name, counts[label, name], shares[name] * total)
+        for label, total in sorted(totals.items())
+        for name in shares
+        if not counts[label, name]
+        or abs(counts[label, name] - shares[name] * total) >= max(1, TOLERATED * shares[name] * total)
+    ]
+    return tuple(sorted(uneven, key=lambda off: -abs(off.items - off.expected)))
 
 
 def _draw_key(seed: int, purpose: str, name: str) -> bytes:

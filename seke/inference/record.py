@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine import Basis, Origin, highest_risk, labels_of, overrules
+from engine import Basis, Origin, highest_risk, labelled_by_sets, labels_of, overrules
 from seke.files.shipped import LEVELS
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class RecordLayout:
         levels = self._levels(decisions, scope)
         promised = scope.items() if scope else iter(())
         uncertified = scope.reasons(decisions.levels) if scope else []
-        named = self._lacking(decisions), self._overruled(answers, decisions)
+        named = self._lacking(decisions), self._overruled(answers, decisions), self._labelled(answers)
         details = self._diagnostics(answers, posterior, diagnostics, named)
         records = []
         for i, item in enumerate(answers.items):
@@ -151,15 +151,25 @@ class RecordLayout:
                 by_item[i].append(name)
         return by_item
 
+    def _labelled(self, answers: Answers) -> list[list[str]]:
+        """Return for each item the variables that a data set's label among its answers reports."""
+        by_item: list[list[str]] = [[] for _ in answers.items]
+        labelled = labelled_by_sets(self.base, answers)
+        for name in (name for name in self.base.variables if name in labelled):
+            for i in np.flatnonzero(labelled[name]).tolist():
+                by_item[i].append(name)
+        return by_item
+
     def _diagnostics(
         self,
         answers: Answers,
         posterior: Posterior,
         diagnostics: Diagnostics,
-        named: tuple[list[list[str]], list[list[str]]],
+        named: tuple[list[list[str]], ...],
     ) -> Iterator[Record]:
         names = ["samples", "refused", "unreadable", "entropy_bits", "epistemic_bits", "conflict_bits"]
         names += ["conflict", "log_evidence_nats", "violations", "lacking_evidence", "overruled"]
+        names += ["labelled"]
         numbers = (
             diagnostics.entropy_bits,
             diagnostics.epistemic_bits,

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from engine import Floats, Gold, Knowledge
+    from seke.reports.gold_comparison import GoldComparison
     from seke.reports.inputs import ItemSamples, ReportInputs
     from seke.reports.records_table import RecordTable
 
@@ -28,24 +29,30 @@ POINTS = 80
 BINS = 12
 
 
-def overview_facts(inputs: ReportInputs, cost: Floats | None, gold: Gold | None) -> Facts:
-    """Return the facts of the section. cost: (N,) of each item, in the unit that `cost_unit` names."""
+def overview_facts(
+    inputs: ReportInputs, cost: Floats | None, gold: Gold | None, compared: GoldComparison | None
+) -> Facts:
+    """Return the facts of the section. cost: (N,) of each item, in the unit that `cost_unit` names.
+
+    compared: what is compared with gold.
+    """
     table = inputs.table
     return {
         "decisions": np.bincount(table.decision, minlength=len(DECISIONS)).tolist(),
         "reasons": _reasons(table),
         "next": _next(table),
         "basis": basis_facts(table),
-        "levels": [_level(table, level, gold) for level in table.base.levels],
-        "curves": list(_curves(table, gold)),
+        "levels": [_level(table, level, compared) for level in table.base.levels],
+        "curves": list(_curves(table, compared)),
         "counts": {name: int(total) for name, total in zip(COUNTS, table.counts.sum(0), strict=True)},
         "samples": _histogram(table.counts[:, 0].astype(float)),
         "cost": None if cost is None else {**_histogram(cost), "total": json_numbers(cost.sum())},
         "unit": cost_unit(inputs.item_samples),
         "classes": _classes(table, gold),
         "guarantee": _guarantee(inputs),
-        "reliability": list(_reliability(table, gold)) if gold else [],
+        "reliability": list(_reliability(compared.table, compared.gold)) if compared else [],
         "gold": 0 if gold is None else int(max((~np.isnan(v)).sum() for v in gold.values.values())),
+        "gold_evidence": "" if compared is None else compared.remark,
         "totals": inputs.summary.get("totals"),
     }
 
@@ -107,11 +114,15 @@ def _next(table: RecordTable) -> list[tuple[str, int]]:
     ).most_common(12)
 
 
-def _level(table: RecordTable, level: str, gold: Gold | None) -> Facts:
+def _level(table: RecordTable, level: str, compared: GoldComparison | None) -> Facts:
     columns = [i for i, name in enumerate(table.levels) if name in table.base.levels[level]]
     accepted, risk = table.accepted[:, columns], table.risk[:, columns]
-    wrong = np.stack([wrong_decisions(table, table.levels[i], gold) for i in columns], axis=1)
-    known = accepted & ~np.isnan(wrong)
+    if compared is None:
+        wrong, known = np.full(accepted.shape, np.nan), np.zeros(accepted.shape, dtype=bool)
+    else:
+        names = [table.levels[i] for i in columns]
+        wrong = np.stack([wrong_decisions(compared.table, name, compared.gold) for name in names], axis=1)
+        known = compared.table.accepted[:, columns] & ~np.isnan(wrong)
     n, errors = int(known.sum()), float(np.nansum(wrong[known]))
     low, high = wilson(np.array(errors / n), np.array(n)) if n else (np.nan, np.nan)
     return {
@@ -146,7 +157,7 @@ def wrong_decisions(table: RecordTable, name: str, gold: Gold | None) -> Floats:
     return np.where(np.isnan(truth), np.nan, wrong.astype(float))
 
 
-def _curves(table: RecordTable, gold: Gold | None) -> Iterator[Facts]:
+def _curves(table: RecordTable, compared: GoldComparison | None) -> Iterator[Facts]:
     """Yield risk against coverage of the root, of each interval variable and of all binary ones together.
 
     stated: the mean stated risk of the values kept, least risk first; true: the wrong share of those that
@@ -159,11 +170,9 @@ def _curves(table: RecordTable, gold: Gold | None) -> Iterator[Facts]:
     for title, members in groups:
         columns = [table.levels.index(name) for name in members]
         risk = table.risk[:, columns].ravel()
-        wrong = np.stack([wrong_decisions(table, name, gold) for name in members], axis=1).ravel()
         order = np.argsort(risk, kind="stable")
         at = np.unique(np.linspace(0, len(risk) - 1, POINTS).round().astype(int))
         stated = (np.cumsum(risk[order]) / np.arange(1, len(risk) + 1))[at]
-        known = ~np.isnan(wrong)
         curve: Facts = {
             "name": title,
             "coverage": json_numbers((at + 1) / len(risk)),
@@ -172,12 +181,23 @@ def _curves(table: RecordTable, gold: Gold | None) -> Iterator[Facts]:
             "accepted": json_numbers(table.accepted[:, columns].mean()),
             "true": None,
         }
-        if known.any():
-            coverage, error, _ = SelectiveScore(wrong[known], risk[known]).curve(POINTS)
-            # A share of fewer than 20 values is too noisy to show.
-            enough = coverage * known.sum() >= 20
-            curve["true"] = {"coverage": json_numbers(coverage[enough]), "error": json_numbers(error[enough])}
+        if compared is not None:
+            curve["true"] = _true_curve(compared, members)
         yield curve
+
+
+def _true_curve(compared: GoldComparison, members: list[str]) -> Facts | None:
+    """Return the wrong share against the coverage of variables, by gold; None without any gold."""
+    table = compared.table
+    risk = table.risk[:, [table.levels.index(name) for name in members]].ravel()
+    wrong = np.stack([wrong_decisions(table, name, compared.gold) for name in members], axis=1).ravel()
+    known = ~np.isnan(wrong)
+    if not known.any():
+        return None
+    coverage, error, _ = SelectiveScore(wrong[known], risk[known]).curve(POINTS)
+    # A share of fewer than 20 values is too noisy to show.
+    enough = coverage * known.sum() >= 20
+    return {"coverage": json_numbers(coverage[enough]), "error": json_numbers(error[enough])}
 
 
 def _histogram(values: Floats) -> Facts:

@@ -41,6 +41,7 @@ class RecordTable:
     accepted, inferred, certified (None where no guarantee is in force) and risk, of basis (indices of BASES,
     -1 where it is not accepted) and origin (indices of ORIGINS). lacking, overruled: the variables that fall
     for want of evidence of their own, and those that are decided otherwise than a data set's label says.
+    labelled: the variables with a data set's label among the answers; none of old records.
     counts: (N, 3), COUNTS. bits: (N, 3), BITS. conflict: (N,), the probability; NaN of records that were
     written without it.
     """
@@ -66,6 +67,7 @@ class RecordTable:
     origin: Ints
     lacking: tuple[tuple[str, ...], ...]
     overruled: tuple[tuple[str, ...], ...]
+    labelled: tuple[tuple[str, ...], ...]
     risk: Floats
     counts: Ints
     bits: Floats
@@ -173,7 +175,8 @@ class _RecordColumns:
         self.levels = tuple(name for members in base.levels.values() for name in members)
         self.states = base.variables[base.root].states
         self.lists: dict[str, list[Any]] = {
-            name: [] for name in ("reasons", "next", "violations", "guarantee", "lacking", "overruled")
+            name: []
+            for name in ("reasons", "next", "violations", "guarantee", "lacking", "overruled", "labelled")
         }
         columns = ("root", "binary", "intervals", "correlation", "risk", "bits", "conflict")
         self.floats = {name: array("d") for name in columns}
@@ -216,7 +219,8 @@ class _RecordColumns:
         )
         self.lists["violations"].append(violations)
         self.lists["guarantee"].append(decision.get("guarantee"))
-        for key, field in (("lacking", "lacking_evidence"), ("overruled", "overruled")):
+        fields = {"lacking": "lacking_evidence", "overruled": "overruled", "labelled": "labelled"}
+        for key, field in fields.items():
             self.lists[key].append(self._shared(tuple(map(str, diagnostics.get(field) or ()))))
 
     def _shared(self, value: Any) -> Any:

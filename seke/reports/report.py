@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import warnings
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from seke.graphics.thumbnails import thumbnails
 from seke.reports.basis_section import item_marks
 from seke.reports.comparison import Comparison, compare_records
 from seke.reports.encoding import column, json_block, json_blocks, pictures, quantize
+from seke.reports.gold_comparison import GoldComparison, gold_comparison
 from seke.reports.html import report_page
 from seke.reports.inputs import ReportInputs, read_inputs
 from seke.reports.item_details import gold_details, item_details
@@ -79,6 +81,7 @@ def report(
     most_thumbnails: int = THUMBNAILS,
     sensitivity: bool = False,
     population: str | None = None,
+    keep_gold_evidence: bool = False,
 ) -> Report:
     """Make a page of all that a run, or a file of posterior records, holds.
 
@@ -94,9 +97,10 @@ def report(
         most_thumbnails: of more items the first ones have a picture.
         sensitivity: rank the numbers of the base by what they change; takes half a minute.
         population: the prior that was inferred with; that of the run, or the base's reference, by default.
+        keep_gold_evidence: whether what is compared with gold may rest on a data set's labels of it.
 
     Warns:
-        UserWarning: where no picture is of any item.
+        UserWarning: where no picture is of any item, and where gold entered as evidence.
 
     Raises:
         engine.KnowledgeError, engine.SekeError: bad input.
@@ -107,11 +111,11 @@ def report(
     inputs = read_inputs(
         source, base, samples=paths, images=image_paths, population=population, pictures=with_pictures
     )
-    labels = gold if isinstance(gold, LabelTable) or gold is None else read_labels(gold, inputs.base)
-    item_gold = None if labels is None else labels.gold_of(inputs.table.items)
-    other_base = base if compare_knowledge is None else read_knowledge(compare_knowledge)
-    other = None if compare is None else read_inputs(compare, other_base, pictures=False)
-    content = _Content.of(inputs, item_gold, other)
+    item_gold = None if gold is None else _gold_of(inputs, gold)
+    other = None if compare is None else _inputs_of_other(compare, compare_knowledge or base)
+    content = _Content.of(inputs, item_gold, other, keep_gold_evidence=keep_gold_evidence)
+    if content.remark:
+        warnings.warn(content.remark, stacklevel=2)
     facts = content.facts()
     if sensitivity and inputs.item_samples is not None:
         sample_paths = [Path(source) / "samples.jsonl"] if Path(source).is_dir() else paths
@@ -126,36 +130,66 @@ def report(
     return Report(page, facts, len(inputs.table.items))
 
 
+def _inputs_of_other(path: str | Path, knowledge: Base) -> ReportInputs:
+    """Return the inputs of what is compared with; knowledge: its base."""
+    return read_inputs(path, read_knowledge(knowledge), pictures=False)
+
+
+def _gold_of(inputs: ReportInputs, gold: str | Path | LabelTable) -> Gold:
+    """Return the gold of the items of the records."""
+    labels = gold if isinstance(gold, LabelTable) else read_labels(gold, inputs.base)
+    return labels.gold_of(inputs.table.items)
+
+
 @dataclass(frozen=True)
 class _Content:
     """What a page shows: what was read, and what the samples say of it, where there are any.
 
-    gold: of the items; comparison: with another run or file of records; each None where there is none.
+    gold: of the items, and compared: what is compared with it; comparison: with another run or file of
+    records; each None where there is none.
     """
 
     inputs: ReportInputs
     gold: Gold | None
     contributions: SampleContributions | None
     comparison: Comparison | None
+    compared: GoldComparison | None
 
     @classmethod
-    def of(cls, inputs: ReportInputs, gold: Gold | None, other: ReportInputs | None) -> _Content:
+    def of(
+        cls,
+        inputs: ReportInputs,
+        gold: Gold | None,
+        other: ReportInputs | None,
+        *,
+        keep_gold_evidence: bool,
+    ) -> _Content:
         """Compare with what was read of another source, and see that the samples lead to the records.
 
         Raises:
             engine.SekeError: they do not; the two sources have no item in common.
         """
         comparison = None if other is None else compare_records(inputs, other)
-        if inputs.item_samples is None:
-            return cls(inputs, gold, None, comparison)
-        contributions = contributions_of(inputs.session.inference, inputs.table, inputs.item_samples)
-        _check(inputs, contributions)
-        return cls(inputs, gold, contributions, comparison)
+        contributions = None
+        if inputs.item_samples is not None:
+            contributions = contributions_of(inputs.session.inference, inputs.table, inputs.item_samples)
+            _check(inputs, contributions)
+        responses = None if contributions is None else contributions.responses
+        compared = None if gold is None else gold_comparison(inputs, gold, responses, keep=keep_gold_evidence)
+        return cls(inputs, gold, contributions, comparison, compared)
+
+    @property
+    def remark(self) -> str:
+        """Return which gold is among the evidence, and what was done about it; no text where none is."""
+        return "" if self.compared is None else self.compared.remark
 
     def facts(self) -> Facts:
         """Return what the page's sections show, as JSON values."""
         inputs, contributions, gold = self.inputs, self.contributions, self.gold
         cost = cost_of_items(inputs.table, inputs.item_samples)
+        observed = contributions
+        if contributions is not None and self.compared is not None and self.compared.answers is not None:
+            observed = replace(contributions, responses=self.compared.answers)
         return {
             "name": clean(inputs.name),
             "items": len(inputs.table.items),
@@ -163,9 +197,9 @@ class _Content:
             "run": inputs.summary.get("facts"),
             "stopped": inputs.summary.get("stopped", ""),
             "base": _base(inputs, contributions),
-            "overview": overview_facts(inputs, cost, gold),
+            "overview": overview_facts(inputs, cost, gold, self.compared),
             "knowledge": knowledge_facts(inputs, contributions, gold),
-            "observers": None if contributions is None else observer_facts(inputs, contributions, gold),
+            "observers": None if observed is None else observer_facts(inputs, observed, gold),
             "comparison": None if self.comparison is None else self.comparison.facts,
             "reasons": _main_reasons(inputs)[0],
         }

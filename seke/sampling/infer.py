@@ -8,16 +8,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine import AnswerError
+from engine import AnswerError, SekeError
 from seke.files.shipped import knowledge as read_knowledge
 from seke.inference.session import Session
 from seke.samples import answers_from, read_batches
+from seke.sampling.blind import BlindAnswers
 from seke.sampling.replay import mark_off_policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from engine import Answers, Knowledge
+    from seke.sampling.blind import GoldTable
 
     Record = dict[str, Any]
 
@@ -29,6 +31,7 @@ def infer(
     population: str | None = None,
     in_order: bool = False,
     labels_final: bool = False,
+    blind_to: GoldTable | None = None,
     seed: int = 0,
 ) -> Iterator[Record]:
     """Yield a posterior record for each item, in order of first appearance.
@@ -40,6 +43,8 @@ def infer(
         in_order: the samples of each item stand together, so that they can be streamed; then limits of the
             mean, for which the base has no thresholds, cap each risk.
         labels_final: whether labels of a data set are kept whatever is seen.
+        blind_to: a label table (as `seke.read_labels` returns): a data set's labels of values that it tells
+            are left out, and items about which nothing else was answered, so that records can be scored.
         seed: of the look-ahead's imagined answers.
 
     Warns:
@@ -47,6 +52,7 @@ def infer(
 
     Raises:
         engine.KnowledgeError, engine.AnswerError: bad knowledge or samples, with their places.
+        engine.SekeError: `blind_to` with a guarantee about items that the policy asked, which saw the labels.
     """
     base = read_knowledge(knowledge)
     if labels_final:
@@ -55,22 +61,40 @@ def infer(
     for reason in session.refused:
         warnings.warn(f"the guarantee is refused: {reason}", stacklevel=2)
     samples = source_list(samples)
+    blind = None if blind_to is None else blind_answers(session, blind_to)
     if session.guarantee is not None and session.guarantee.design.adaptive:
         session = mark_off_policy(session, samples)
     if not in_order:
-        session = on_samples(session, samples)
-    for answers in batches(samples, base, in_order=in_order):
+        session = on_samples(session, samples, blind)
+    parts = batches(samples, base, in_order=in_order)
+    for answers in parts if blind is None else blind.of(parts):
         yield from session.records(answers)
 
 
-def on_samples(session: Session, samples: Any) -> Session:
+def blind_answers(session: Session, gold: GoldTable) -> BlindAnswers:
+    """Return what leaves labels of data sets out where a table of gold tells the value.
+
+    Raises:
+        engine.SekeError: the session's guarantee is about items that the policy asked.
+    """
+    if session.guarantee is not None and session.guarantee.design.adaptive:
+        raise SekeError(
+            "--blind-to: the base's guarantee is about items that its policy asked, and the policy saw the "
+            "labels; use a base without this guarantee"
+        )
+    return BlindAnswers(session.knowledge, gold)
+
+
+def on_samples(session: Session, samples: Any, blind: BlindAnswers | None = None) -> Session:
     """Return the session with thresholds that keep limits of the mean over these samples, too.
 
-    As it is where no limit is of the mean, or the samples can be read but once.
+    As it is where no limit is of the mean, or the samples can be read but once. blind: what leaves labels
+    out, if anything.
     """
     if not session.has_mean_limits or read_once(samples):
         return session
-    return session.with_thresholds(batches(samples, session.knowledge))
+    parts = batches(samples, session.knowledge)
+    return session.with_thresholds(parts if blind is None else blind.of(parts))
 
 
 def read_once(samples: Any) -> bool:

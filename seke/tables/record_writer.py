@@ -7,7 +7,7 @@ CSV: nested mappings become columns named with dots (`expression.happiness`); li
 `decision.next` are JSON text.
 
 Parquet: nested mappings are structs, lists lists of text, numbers float64 (counts int64),
-except that `decision.next` and `diagnostics.violations` are JSON text and that `value`, which
+except that JSON_COLUMNS are JSON text and that `value`, which
 is a name for one level and a number for another, is text. So the schema follows from the
 first record and does not depend on what was decided in it.
 """
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     Record = dict[str, Any]
 
 ENDINGS = (".jsonl", ".jsonl.gz", ".csv", ".csv.gz", ".parquet")
-JSON_COLUMNS = ("decision.next", "diagnostics.violations")
+JSON_COLUMNS = ("decision.next", "diagnostics.violations", "diagnostics.labelled")
 # Texts that the first record may lack: no value that is open rests on anything.
 _NULLABLE_TEXTS = ("basis",)
 # Rows of one group of a parquet file.

@@ -33,7 +33,7 @@ from seke.sampling.loop import Loop, run_to_completion
 SKILLS, GOLD, LIMITS = (0.6, 0.9), (56, 156), (0.05, 0.1)
 TESTED, BUDGET, SEEDS = 400, 10, 8
 FIRST, FURTHER = 0.4, 0.06
-POLICY_LIMITS, WORTHS = (0.04, 0.05, 0.06, 0.07, 0.08, 0.1), (20, 5, 2, 1.5)
+POLICY_LIMITS, WORTHS = (0.04, 0.05, 0.06, 0.07, 0.08, 0.1), (20, 5, 2, 1.5, 1.2)
 # How much error counts as equal, and what share of the answers of five draws of each the policy may use.
 EQUAL, MOST_ANSWERS = 0.02, 0.75
 FIXED = "five draws of each"

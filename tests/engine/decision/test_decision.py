@@ -438,6 +438,29 @@ def test_what_was_imagined_before_changes_nothing(seed):
                 assert option.gain == pytest.approx(first_option.gain, rel=1e-9)
 
 
+def test_single_precision_changes_no_gain_of_many_variables(monkeypatch):
+    """The gains of strong answers about 27 binary variables are those of double precision."""
+    base = random_base(Shape(states=5, binaries=27, bins=(4, 3), observers=2, rules=0, couplings=0, seed=3))
+    base = replace(base, policy=replace(base.policy, batches=(1, 8), budget=1000))
+    inference = Inference(compile_network(base), base)
+    answers = answers_of(base, random_items(base, 3, items=12))
+    posterior = inference.posterior(answers)
+
+    def gains():
+        ahead = LookAhead(inference)
+        return [
+            {(o.observer, o.question, o.samples): o.gain for o in ahead.options(answers, posterior, item)}
+            for item in range(12)
+        ]
+
+    in_single = gains()
+    monkeypatch.setattr("engine.decision.predictive_samples._single", np.asarray)
+    for single, double in zip(in_single, gains(), strict=True):
+        assert max(double.values()) > 1
+        assert single != double
+        assert single == pytest.approx(double, rel=1e-5)
+
+
 @settings(max_examples=3, deadline=None, derandomize=True, database=None)
 @given(st.integers(0, 2**32 - 1))
 def test_what_is_asked_about_an_item_does_not_depend_on_its_company(seed):

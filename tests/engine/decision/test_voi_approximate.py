@@ -49,6 +49,17 @@ def test_another_draw_of_a_saturated_reading_is_worth_nothing(inference):
         assert again.gain < 0.02 * other.gain
 
 
+def test_what_single_precision_rounds_is_no_reason_to_ask(inference):
+    """Another draw of a saturated reading is not asked for even where it is free."""
+    base = inference.knowledge
+    questions = {"expression": replace(base.questions["expression"], cost=0.0, further=None)}
+    policy = replace(base.policy, budget=10_000, batches=(1,), first=None)
+    free = inference.with_knowledge(replace(base, questions=questions, policy=policy))
+    for label in base.variables["expression"].states:
+        (answers,) = answers_from(samples("expression", 5000, expression=label), free.knowledge)
+        assert LookAhead(free).next(answers, free.posterior(answers), np.array([True])) == (None,)
+
+
 def test_units_asked_alone_beat_the_joint_question_under_halo(inference):
     """Where only the units are at stake."""
     policy = inference.knowledge.policy

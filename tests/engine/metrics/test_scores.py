@@ -59,7 +59,7 @@ def sklearn_categorical(gold, predicted, p):
         return {
             "accuracy": metrics.accuracy_score(gold, predicted),
             "balanced_accuracy": metrics.balanced_accuracy_score(gold, predicted) if several else math.nan,
-            "macro_f1": metrics.f1_score(gold, predicted, average="macro"),
+            "macro_f1": metrics.f1_score(gold, predicted, labels=np.unique(gold), average="macro"),
             "log_loss": -np.log(clipped).mean(),
             "brier": np.mean(
                 [((row - np.eye(len(row))[k]) ** 2).sum() for row, k in zip(p, gold, strict=True)]

@@ -586,3 +586,21 @@ def test_a_value_that_is_only_inferred_is_read_and_is_not_accepted(bench, tmp_pa
     records[0]["decision"]["levels"]["AU1"]["decision"] = "guessed"
     with pytest.raises(AnswerError, match="allowed are accept, requery, reject, inferred"):
         read_predictions(records, seke.knowledge())
+
+
+def test_macro_f1_is_over_the_classes_that_are_there_and_the_others_are_named():
+    """Worked by hand: F1 of happiness 4/5, of fear 1/2; contempt is predicted once, and gold has none."""
+    gold = ["happiness", "happiness", "happiness", "fear", "fear"]
+    predicted = ["happiness", "happiness", "fear", "fear", "contempt"]
+    gold_rows, rows = (
+        [{"item": f"i{number}", "expression": state} for number, state in enumerate(states)]
+        for states in (gold, predicted)
+    )
+    report = seke.score([rows], gold_rows, bootstrap=0)
+    expression = only(report)["variables"]["expression"]
+    assert value(only(report), "expression", "macro_f1") == pytest.approx((4 / 5 + 1 / 2) / 2, abs=1e-6)
+    assert expression["absent"] == [state for state in expression["states"] if state not in gold]
+    named = "no gold of neutral, sadness, surprise, disgust, anger, contempt: balanced accuracy and macro F1"
+    assert f"{named} are over 2 classes" in str(report)
+    (contempt,) = (row for row in expression["classes"] if row["state"] == "contempt")
+    assert (contempt["gold"], contempt["predicted"], contempt["f1"]) == (0, 1, 0)

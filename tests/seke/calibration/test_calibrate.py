@@ -9,7 +9,9 @@ import pytest
 from click.testing import CliRunner
 
 import seke
+from seke.calibration.labelled_answers import without_gold_evidence
 from seke.cli.main import main
+from seke.samples import single_samples
 
 
 @pytest.fixture(scope="module")
@@ -160,3 +162,68 @@ def test_kinds_of_reading_that_were_tried_are_told(tmp_path):
     assert trial["items"] == 110
     assert not trial["kept"]
     assert trial["gain"] < 2 * trial["gain_se"]
+
+
+@pytest.fixture(scope="module")
+def labelled(folder):
+    """The same samples with a set's labels among them: the gold itself, of every item but the last."""
+    gold = [row.split(",") for row in (folder / "gold.csv").read_text().splitlines()]
+    column = gold[0].index("expression")
+    named = {"observer": "dataset-label", "question": "expression", "draw": 0}
+    labels = [{"item": row[0], **named, "expression": row[column]} for row in gold[1:-1]]
+    with (folder / "labelled.jsonl").open("w") as file:
+        file.write((folder / "s.jsonl").read_text())
+        file.writelines(json.dumps(label) + "\n" for label in labels)
+    return folder / "labelled.jsonl"
+
+
+def test_labels_that_the_gold_tells_leave_no_trace_in_a_fit(folder, labelled, tmp_path):
+    """The overlay with its record, thresholds and certificates is that of the samples without the labels."""
+    options = {"output": tmp_path / "o.yaml", "alpha": 0.1, "gold": folder / "gold.csv"}
+    bare = seke.calibrate([folder / "s.jsonl"], **options, with_checks=False)
+    mixed = seke.calibrate([labelled], **options, with_checks=False)
+    assert mixed.overlay == bare.overlay
+    assert mixed.facts["answers"] == bare.facts["answers"]
+    (remark,) = set(mixed.warnings) - set(bare.warnings)
+    assert "a data set's labels (dataset-label): expression (79 items, 79 equal to the gold)" in remark
+
+
+def test_a_policy_is_replayed_without_the_labels_that_the_gold_tells(folder, labelled):
+    base = seke.knowledge()
+    gold = seke.read_labels(folder / "gold.csv", base)
+    bare, mixed = (single_samples([path], base) for path in (folder / "s.jsonl", labelled))
+    blind = without_gold_evidence(mixed, base, gold)
+    assert len(mixed.line) == len(bare.line) + 79
+    assert blind.line == bare.line
+    assert blind.item.tolist() == bare.item.tolist()
+    assert blind.answers.samples.tolist() == [1] * 240
+    for name, column in bare.answers.labels.items():
+        assert blind.answers.labels[name].answer.tolist() == column.answer.tolist()
+        assert blind.answers.labels[name].reading.tolist() == column.reading.tolist()
+    assert without_gold_evidence(bare, base, gold) is bare
+
+
+def test_labels_are_kept_where_that_is_asked_for(folder, labelled, tmp_path):
+    given = [str(labelled), "--gold", str(folder / "gold.csv"), "--keep-gold-evidence", "--json"]
+    facts = json.loads(run("calibrate", *given, "-o", str(tmp_path / "kept.yaml")).stdout)
+    assert facts["answers"] == 240 + 79
+    assert {reading["observer"] for reading in facts["record"]["readings"]} == {"gpt-4o", "dataset-label"}
+    assert any("is kept" in warning for warning in facts["warnings"])
+
+
+def test_gold_that_is_nothing_but_labels_is_refused(folder, labelled, tmp_path):
+    rows = [line for line in labelled.read_text().splitlines() if "dataset-label" in line]
+    (tmp_path / "labels.jsonl").write_text("\n".join(rows) + "\n")
+    given = [str(tmp_path / "labels.jsonl"), "--gold", str(folder / "gold.csv")]
+    result = run("calibrate", *given, "-o", str(tmp_path / "o.yaml"), status=2)
+    assert "nothing else was answered; --keep-gold-evidence keeps these answers" in result.output
+
+
+def test_a_plan_of_gold_leaves_the_labels_out_and_says_so(folder, labelled):
+    given = ["--gold", str(folder / "gold.csv"), "--plan", "--json"]
+    bare = json.loads(run("calibrate", str(folder / "s.jsonl"), *given).stdout)
+    mixed = json.loads(run("calibrate", str(labelled), *given).stdout)
+    assert bare.pop("remarks") == []
+    (remark,) = mixed.pop("remarks")
+    assert "79 equal to the gold" in remark
+    assert mixed == bare

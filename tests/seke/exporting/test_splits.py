@@ -104,6 +104,91 @@ def test_items_that_stand_alone_meet_the_shares(count):
         assert abs(counts[name] - share * count) <= 1
 
 
+def labelled(counts, group_of=lambda label, number: None):
+    """Return items that stand alone, so many of each class; group_of: the group of each."""
+    names = [(label, number) for label, count in counts.items() for number in range(count)]
+    return [
+        SplitEntry(f"{label}{n}", label, group_of(label, n), f"p{label}{n}", f"f{label}{n}", None, 1)
+        for label, n in names
+    ]
+
+
+def class_counts(split_entries, assignment):
+    labels = {entry.item: entry.label for entry in split_entries}
+    return Counter((labels[item], name) for item, name in assignment.split.items())
+
+
+@given(
+    st.dictionaries(st.sampled_from("abcdefgh"), st.integers(1, 60), min_size=1),
+    st.sampled_from([SHARES, {"train": 0.5, "test": 0.5}, {"a": 0.6, "b": 0.25, "c": 0.15}]),
+    st.integers(0, 3),
+)
+def test_classes_of_single_items_are_split_by_the_shares(counts, shares, seed):
+    """Every class but the most frequent is within an item of its share, and the sizes are met as before."""
+    split_entries = labelled(counts)
+    where = split(split_entries, shares, seed=seed)
+    if where is None:
+        return
+    by_class = class_counts(split_entries, where)
+    frequent = max(counts, key=lambda label: (counts[label], label))
+    for name, share in shares.items():
+        size = sum(count for (_, where_name), count in by_class.items() if where_name == name)
+        assert abs(size - share * len(split_entries)) <= 1
+        for label, count in counts.items():
+            off = abs(by_class[label, name] - share * count)
+            assert off <= 1 or label == frequent
+            is_named = any((u.label, u.split) == (label, name) for u in where.uneven)
+            assert is_named == (not by_class[label, name] or off >= max(1, 0.1 * share * count))
+
+
+def test_a_rare_class_is_in_every_split():
+    """Ten of a thousand: by sizes alone the two small splits would often get none of them."""
+    split_entries = labelled({"fear": 10, "happiness": 990})
+    for seed in range(20):
+        by_class = class_counts(split_entries, assign_splits(split_entries, SHARES, seed))
+        assert [by_class["fear", name] for name in SHARES] == [8, 1, 1]
+        assert [by_class["happiness", name] for name in SHARES] == [792, 99, 99]
+
+
+def test_persons_are_not_parted_for_their_classes_but_chosen_by_them():
+    """Ten persons of four faces: two are afraid. Each half gets five persons, and one that is afraid."""
+    people = [
+        SplitEntry(
+            f"{person}-{n}",
+            "fear" if person < 2 else "anger",
+            f"g{person}",
+            f"p{person}-{n}",
+            f"f{person}-{n}",
+            None,
+            1,
+        )
+        for person in range(10)
+        for n in range(4)
+    ]
+    for seed in range(20):
+        where = assign_splits(people, {"train": 0.5, "test": 0.5}, seed)
+        assert class_counts(people, where) == {
+            ("fear", "train"): 4,
+            ("fear", "test"): 4,
+            ("anger", "train"): 16,
+            ("anger", "test"): 16,
+        }
+        assert where.uneven == ()
+
+
+def test_what_whole_persons_do_not_allow_is_named():
+    one_person = labelled({"fear": 6}, lambda label, n: "ann")
+    mixed = [*one_person, *labelled({"anger": 6})]
+    where = assign_splits(mixed, {"train": 0.5, "test": 0.5})
+    assert {(off.label, off.items) for off in where.uneven} == {
+        ("fear", 0),
+        ("fear", 6),
+        ("anger", 0),
+        ("anger", 6),
+    }
+    assert {off.expected for off in where.uneven} == {3.0}
+
+
 def test_another_seed_is_another_split():
     assert assign_splits(alone(100), SHARES, 1).split != assign_splits(alone(100), SHARES, 2).split
 
