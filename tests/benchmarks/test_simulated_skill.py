@@ -26,9 +26,9 @@ gold faces, and what is accepted at 56 and how much of that is wrong:
 The standard error between observers at 56 is .005 to .013; other numbers of draws differ by .01 or so (.02
 where one draw is right more often than five are: .3 in the wild). Missed at 56 is .03 at skill .6 in the wild
 (-.037 ± .011 at ten draws), too unsure. How far the skill is below its mean, and the weight of the declared
-table, are measured here (`engine.learning.skill`): a whole standard deviation below the mean of a uniform prior
-stated .040 too little at skill .6 and .041 in the wild at .9; that mean itself .062 too much at skill 0 and
-.015 too little at .6.
+table, are measured here (`engine.learning.skill`): a whole standard deviation below the mean of a uniform
+prior stated .040 too little at skill .6 and .041 in the wild at .9; that mean itself .062 too much at skill
+0 and .015 too little at .6.
 
 Data: rankings published with Lian et al. 2023 (arXiv 2312.04293), in ../shared/data; skips where absent.
 """
@@ -64,7 +64,8 @@ LIMIT = 0.05
 TESTED_SEEDS = 4
 # A goal is held against the mean over few observers: beyond it by this many standard errors is a miss.
 STANDARD_ERRORS = 2.0
-# Where goals are missed by the first TESTED_SEEDS observers: -.066 ± .010 at 56 faces, of twenty -.022 ± .009.
+# Where goals are missed by the first TESTED_SEEDS observers: -.066 ± .010 at 56 faces, of twenty
+# -.022 ± .009.
 MISSED = {(0.6, "balanced")}
 
 pytestmark = [
