@@ -44,6 +44,11 @@ def asarray_like(array: Array, like: Array | float) -> Array:
     return torch.as_tensor(array, dtype=like.dtype)
 
 
+def plain_numbers(array: Array) -> Floats:
+    """Return the numbers of an array, of its shape, as numpy's, without derivatives."""
+    return array.detach().numpy() if is_tensor(array) else np.asarray(array)
+
+
 def gammaln(array: Array) -> Array:
     """Return log Γ of each number, of the array's shape."""
     if is_tensor(array):

@@ -227,8 +227,19 @@ class PredictiveSampler:
         return self.cache[key]
 
     def follow_probability(self, question: int, *, fresh: bool) -> Floats:
-        """Return the probability that further answers to a question follow their label, (n,)."""
-        probability = np.full(len(self.answers.items), self.observations.halo[self.observer, question])
+        """Return the probability that further answers to a question follow their label, (n,).
+
+        Those of a new reading do as the observer's other readings under halo did, on average, in the share
+        `carry`: exactly so of one other reading with the same halo.
+        """
+        halo = np.asarray(self.observations.halo)[self.observer, question]
+        probability = np.full(len(self.answers.items), halo)
+        switched = self.by_observer & self.observations.switched(self.answers)
+        if halo and self.carry and switched.any():
+            item, size = self.answers.reading_item[switched], len(probability)
+            count = np.bincount(item, minlength=size)
+            mean = np.bincount(item, self.followed[switched], size) / np.maximum(count, 1)
+            probability = np.where(count > 0, self.carry * mean + (1 - self.carry) * halo, halo)
         if not fresh:
             continued = self.by_observer & (self.answers.reading_question == question)
             probability[self.answers.reading_item[continued]] = self.followed[continued]

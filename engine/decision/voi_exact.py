@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from engine.decision.answer_sampler import AnswerSampler, Asking, DrawnPaths
 from engine.decision.decision import Option
 from engine.decision.loss import Stakes, loss_of, stakes_of, unseen_and_final
 from engine.decision.people import price_of
 from engine.decision.voi_approximate import LookAhead
-from engine.inference.simulation import choose, draw_labels, draw_numbers, draw_truth
+from engine.inference.simulation import draw_truth
 from engine.model.responses import Answers
 from engine.observation.answer_patterns import answer_patterns
 from engine.observation.evidence import Evidence
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from engine.backend.types import Bools, Floats, Ints
+    from engine.backend.types import Floats, Ints
     from engine.inference.posterior import Inference, Posterior
 
 
@@ -61,35 +62,6 @@ class Outcome:
     counts: Mapping[str, int]
     probability: float
     root: Floats
-
-
-@dataclass(frozen=True)
-class _Asking:
-    """A question to an observer in a view: indices of observer and question, and the variables reported."""
-
-    observer: int
-    question: int
-    view: str
-    about: str | None
-    names: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class _Drawn:
-    """Paths drawn from an item's posterior: variable -> state (paths,); which readings' switches are on.
-
-    row: (paths,) the row of the evidence with these settings of the switches, one of `rows`.
-    """
-
-    truth: Mapping[str, Ints]
-    on: Bools
-    row: Ints
-    rows: int
-
-    def first(self, paths: int) -> _Drawn:
-        """Return the first paths."""
-        truth = {name: states[:paths] for name, states in self.truth.items()}
-        return _Drawn(truth, self.on[:paths], self.row[:paths], self.rows)
 
 
 class Preposterior:
@@ -129,7 +101,7 @@ class Preposterior:
                 options.append(Option(*names, batch, price, gain, error))
         return tuple(sorted(options, key=lambda option: -option.rate))
 
-    def _askings(self, item_answers: Answers) -> Iterator[_Asking]:
+    def _askings(self, item_answers: Answers) -> Iterator[Asking]:
         views = [item_answers.views[v] for v in item_answers.reading_view]
         for observer in np.flatnonzero(self.look_ahead.observers(item_answers)[0]).tolist():
             instrument = self.observations.observers[observer]
@@ -143,17 +115,17 @@ class Preposterior:
                 for view in offered if names else ():
                     for name in names if question.about_one else (None,):
                         reported = (name,) if name else names
-                        yield _Asking(observer, number, view, name, reported)
+                        yield Asking(observer, number, view, name, reported)
 
     def _gains(
         self,
         item_answers: Answers,
         now: Posterior,
-        asking: _Asking,
+        asking: Asking,
         batches: list[int],
         stakes: Stakes,
         before: float,
-        drawn: _Drawn,
+        drawn: DrawnPaths,
     ) -> Iterator[tuple[float, float]]:
         kernel = self.observations.kernels[asking.observer, asking.names[0]]
         simulated: dict[int, tuple[float, float]] | None = None
@@ -224,13 +196,13 @@ class Preposterior:
                 errors[question] = np.minimum(errors[question], error) if question in errors else error
         return errors
 
-    def _error(self, nothing: Answers, now: Posterior, asking: _Asking, drawn: _Drawn) -> Floats:
+    def _error(self, nothing: Answers, now: Posterior, asking: Asking, drawn: DrawnPaths) -> Floats:
         """Return the Bayes error of each pair of root states after one answer, (K, K), as `pair_errors`."""
         kernel = self.observations.kernels[asking.observer, asking.names[0]]
         if len(asking.names) == 1 and isinstance(kernel, LabelKernel):
             _, p, after = self.patterns(nothing, now, asking.names[0], asking, 1)
         else:
-            labels, numbers = _AnswerSampler(self, nothing, asking, drawn).draw(1)
+            labels, numbers = AnswerSampler(self.inference, self.seed, nothing, asking, drawn).draw(1)
             label_rows, number_rows = (
                 {name: _rows_of_draws(draws, [1]) for name, draws in by_name.items()}
                 for by_name in (labels, numbers)
@@ -246,7 +218,7 @@ class Preposterior:
         return np.asarray(np.einsum("n,nab->ab", p, smaller) / 2)
 
     def _numbers_after(
-        self, item_answers: Answers, now: Posterior, name: str, asking: _Asking, kernel: NumberKernel
+        self, item_answers: Answers, now: Posterior, name: str, asking: Asking, kernel: NumberKernel
     ) -> Iterator[Outcome]:
         """Yield the effect of a low, a middling and a high answer, each about a third of the answers."""
         steps = round((kernel.high - kernel.low) / kernel.instrument.grid)
@@ -264,7 +236,7 @@ class Preposterior:
             yield Outcome(name, {range_text: 1}, float(p[in_third].sum()), root)
 
     def patterns(
-        self, item_answers: Answers, now: Posterior, name: str, asking: _Asking, batch: int
+        self, item_answers: Answers, now: Posterior, name: str, asking: Asking, batch: int
     ) -> tuple[Floats, Floats, Posterior]:
         """Return patterns of answers (patterns, answers), their probabilities (patterns,), and posteriors."""
         kernel = self.observations.kernels[asking.observer, name]
@@ -276,7 +248,7 @@ class Preposterior:
         after = self.inference.posterior(item_answers.tiled(len(counts)).with_answers(reading, labels, {}))
         return counts, np.exp(orders + after.log_evidence - now.log_evidence[0]), after
 
-    def _draw(self, item_answers: Answers) -> _Drawn:
+    def _draw(self, item_answers: Answers) -> DrawnPaths:
         """Draw truth and switches from the item's posterior, variable by variable given those before."""
         evidence = self.observations.evidence(item_answers)
         rows = len(evidence.row_item)
@@ -295,21 +267,23 @@ class Preposterior:
             evidence.on,
         )
         truth = draw_truth(self.inference, drawn, rng)
-        return _Drawn(truth, self.observations.switches(item_answers)[row], row, rows)
+        on, bundle = self.observations.switches(item_answers)
+        return DrawnPaths(truth, on[row], bundle[row], row, rows)
 
     def _simulate_gains(
         self,
         item_answers: Answers,
-        asking: _Asking,
+        asking: Asking,
         batches: list[int],
         stakes: Stakes,
         before: float,
-        drawn: _Drawn,
+        drawn: DrawnPaths,
     ) -> dict[int, tuple[float, float]]:
         """Return for each batch the mean gain over the paths, and its standard error."""
         fewer = MOST_ROWS // (2 * drawn.rows * len(batches))
         paths = min(self.paths, max(fewer, FEWEST_PATHS))
-        labels, numbers = _AnswerSampler(self, item_answers, asking, drawn.first(paths)).draw(max(batches))
+        sampler = AnswerSampler(self.inference, self.seed, item_answers, asking, drawn.first(paths))
+        labels, numbers = sampler.draw(max(batches))
         copies = item_answers.tiled(paths * len(batches))
         label_draws, number_draws = {}, {}
         # Draw d of path i is in copy i of every batch that is longer than d.
@@ -324,99 +298,6 @@ class Preposterior:
         fall = before - loss.reshape(len(batches), paths)
         error = fall.std(1, ddof=1) / math.sqrt(paths)
         return {b: (float(fall[i].mean()), float(error[i])) for i, b in enumerate(batches)}
-
-
-class _AnswerSampler:
-    """Draws an observer's further answers, given truth, switches and its answers so far."""
-
-    def __init__(self, owner: Preposterior, item_answers: Answers, asking: _Asking, drawn: _Drawn) -> None:
-        self.observations, self.asking, self.drawn = owner.observations, asking, drawn
-        self.root = owner.base.root
-        self.answers = item_answers
-        name = f"{asking.observer} {asking.question} {asking.view}"
-        self.rng = np.random.default_rng([owner.seed, zlib.crc32(name.encode())])
-        self.carry = owner.observations.observers[asking.observer].carry
-        by_observer = item_answers.reading_observer == asking.observer
-        view = item_answers.views.index(asking.view) if asking.view in item_answers.views else -1
-        self.continued = (
-            by_observer
-            & (item_answers.reading_question == asking.question)
-            & (item_answers.reading_view == view)
-        )
-        paths = len(drawn.on)
-        halo = owner.observations.halo[asking.observer, asking.question] if len(asking.names) > 1 else 0.0
-        known = self.continued & owner.observations.switched(item_answers)
-        chance = self.rng.random(paths) < halo
-        self.follows: Bools = np.asarray(drawn.on[:, known].any(1) if known.any() else chance)
-
-    def draw(self, count: int) -> tuple[dict[str, Ints], dict[str, Floats]]:
-        """Return `count` answers on each path about each variable: labels and numbers, (paths, count)."""
-        labels: dict[str, Ints] = {}
-        numbers: dict[str, Floats] = {}
-        seen_root = self._seen_root()
-        for name in self.asking.names:
-            kernel = self.observations.kernels[self.asking.observer, name]
-            kind = seen_root if name == self.root else self._types(name, kernel, seen_root)
-            if isinstance(kernel, NumberKernel):
-                numbers[name] = draw_numbers(kernel, kind, count, self.rng)
-                continue
-            counts: Floats = np.zeros(kernel.alpha.shape[1])
-            if name in self.answers.labels:
-                column = self.answers.labels[name]
-                continued = self.continued[column.reading]
-                weight = column.weight * np.where(column.spread, kernel.weight, 1.0)
-                counts = np.bincount(column.answer[continued], weight[continued], len(counts)).astype(
-                    np.float64
-                )
-            labels[name] = draw_labels(np.asarray(kernel.alpha)[kind] + counts, count, self.rng)
-        return labels, numbers
-
-    def _seen_root(self) -> Ints:
-        """Return what the reading brings out of the root, drawn, (paths,)."""
-        kernel = self.observations.kernels.get((self.asking.observer, self.root))
-        if kernel is None:
-            return np.zeros(len(self.drawn.on), dtype=np.int64)
-        return self._types(self.root, kernel, np.zeros(0, dtype=np.int64))
-
-    def _types(self, name: str, kernel: LabelKernel | NumberKernel, seen_root: Ints) -> Ints:
-        """Draw the type that the reading brings out of a variable, (paths,)."""
-        paths = len(self.drawn.on)
-        fresh = np.asarray(kernel.mix)[self.drawn.truth[name]]
-        weight, continued_likelihood = (
-            self._settled_given_others(name, fresh),
-            np.ones((paths, fresh.shape[1])),
-        )
-        for reading, likelihood, used in self._likelihoods(name):
-            if self.continued[reading]:
-                continued_likelihood = likelihood
-            else:
-                mean = (fresh * likelihood).sum(1, keepdims=True)
-                carried = self.carry * likelihood + (1 - self.carry) * mean
-                weight *= np.where(used[:, None], carried, 1.0)
-        p = (
-            self.carry * weight + (1 - self.carry) * fresh * weight.sum(1, keepdims=True)
-        ) * continued_likelihood
-        if name != self.root:
-            seen = self.observations.seen_state.get(self.asking.observer)
-            if seen is not None and self.follows.any():
-                imagined = (
-                    self.observations.imagined[self.asking.observer, name][seen[seen_root]]
-                    * continued_likelihood
-                )
-                p = np.where(self.follows[:, None], imagined, p)
-        return choose(p, self.rng.random(paths))
-
-    def _settled_given_others(self, name: str, fresh: Floats) -> Floats:
-        """Return P(type that the observer settles on | truth, others' answers) on each path, (paths, M)."""
-        settled = self.observations.given_others(self.answers, self.asking.observer, name)
-        return fresh.copy() if settled is None else settled[self.drawn.row, self.drawn.truth[name]]
-
-    def _likelihoods(self, name: str) -> Iterator[tuple[int, Floats, Bools]]:
-        """Yield each reading about a variable: likelihood (paths, M), and where it counts, (paths,)."""
-        readings = self.observations.of_readings(self.answers, self.asking.observer, name, self.drawn.on)
-        for reading, likelihood in readings:
-            on = self.drawn.on[:, reading]
-            yield reading, likelihood, np.ones(len(on), dtype=bool) if name == self.root else ~on
 
 
 def _rows_of_draws(draws: NDArray[Any], batches: list[int]) -> tuple[Ints, NDArray[Any]]:

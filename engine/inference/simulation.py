@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from engine.backend.types import Floats, Ints
+    from engine.backend.types import Bools, Floats, Ints
     from engine.inference.posterior import Inference
     from engine.model.knowledge import Knowledge
     from engine.network.network import Network
@@ -215,6 +215,7 @@ class SimulatedObserver:
         self.items = len(truth[self.base.root])
         self.kernels = {v: k for (o, v), k in observations.kernels.items() if o == self.index}
         self.seen = {name: self._draw_settled(name, looks or {}, rng) for name in self.kernels}
+        self.switches = _SharedSwitch()
         self.lost = misfit.drift * (np.linspace(0, 1, self.items) if when is None else when)
 
     def reading(self, question: str, draws: int) -> dict[str, NDArray[Any]]:
@@ -264,11 +265,56 @@ class SimulatedObserver:
         halo = self.misfit.halo if declared and self.misfit.halo is not None else declared
         if root not in reading_types or not halo:
             return
-        on = rng.random(self.items) < halo
+        carry = 0.0 if self.misfit.independent else float(self.observations.carry[self.index])
+        on, same = self.switches.draw(float(halo), carry, self.items, rng)
+        first = self.switches.types
+        if root in first:
+            reading_types[root] = np.where(on & same, first[root], reading_types[root])
         label = self.observations.seen_state[self.index][reading_types[root]]
         for name in (name for name in reading_types if name != root):
             implied = np.asarray(self.observations.imagined[self.index, name])[label]
-            reading_types[name] = np.where(on, choose(implied, rng.random(self.items)), reading_types[name])
+            followed = choose(implied, rng.random(self.items))
+            if name in first:
+                followed = np.where(same & (first[name] >= 0), first[name], followed)
+            reading_types[name] = np.where(on, followed, reading_types[name])
+            self.switches.keep(name, followed, on)
+        self.switches.keep(root, reading_types[root], on)
+
+
+class _SharedSwitch:
+    """What the readings of an observer that follow their label share, item by item (`observation.switches`).
+
+    types: variable -> (N,) the label of the first that followed one, and what it implied; -1 where none did.
+    """
+
+    def __init__(self) -> None:
+        self.types: dict[str, Ints] = {}
+        self.first: tuple[Bools, float] | None = None
+        self.u: Floats | None = None
+        self.one: Bools | None = None
+
+    def draw(self, halo: float, carry: float, items: int, rng: np.random.Generator) -> tuple[Bools, Bools]:
+        """Draw whether a reading follows its label, (N,), and whether it does so as others did, (N,)."""
+        on: Bools = np.asarray(rng.random(items) < halo)
+        if self.first is None or not carry:
+            self.first = self.first or (on, halo)
+            return on, np.zeros(items, dtype=bool)
+        if self.u is None or self.one is None:
+            # Whether it is one switch shows with the second reading; of it the first has told a part.
+            switched, least = self.first
+            self.u = np.where(switched, least * rng.random(items), least + (1 - least) * rng.random(items))
+            self.one = np.asarray(rng.random(items) < carry)
+        return np.where(self.one, self.u < halo, on), self.one & self.followed
+
+    @property
+    def followed(self) -> Bools:
+        """Whether any reading of this switch has followed a label yet, (N,)."""
+        return np.asarray(np.max(list(self.types.values()), axis=0) >= 0)
+
+    def keep(self, name: str, types: Ints, on: Bools) -> None:
+        """Keep what a reading that followed its label brought, where none did before; types, on: (N,)."""
+        kept = self.types.get(name, np.full(len(on), -1))
+        self.types[name] = np.where((kept < 0) & on, types, kept)
 
 
 class SimulatedReading:

@@ -1,9 +1,10 @@
 """Answers -> evidence. This module alone defines how repeated samples count.
 
 A reading under halo answers either from the item or, with the declared probability, from its
-label (Thorndike 1920): one binary switch a reading. Given the switches evidence is one vector a
-variable, so an item with n such readings becomes 2^n rows, the patterns of its switches, with
-their prior probabilities; sums over rows are exact.
+label (Thorndike 1920): one binary switch a reading, which carries over to the observer's other
+readings (`observation.switches`). Given the switches evidence is one vector a variable, so an item
+with n such readings becomes 2^n rows and more, the settings of its switches, with their prior
+probabilities; sums over rows are exact.
 
 Given its switches an observer's evidence about a variable is, over its readings k (all questions and
 views of the item),
@@ -17,7 +18,9 @@ C[x, m], their product by S[x, j], and summed over the looks j. That of observer
 formula above.
 
 Where the switch of reading k is on, its other answers leave their own variables and multiply the label's
-L_k(r) by their likelihood under the stereotype of r. An observer's exponent tempers all this. Arrays are
+L_k(r) by their likelihood under the stereotype of r. The readings of a bundle, which follow one label
+together, are one factor of the product: L(r) is the product of their L_k(r), times the likelihood of all
+their other answers under one draw of the stereotype. An observer's exponent tempers all this. Arrays are
 numpy's, or torch's where a fit needs derivatives.
 """
 
@@ -36,6 +39,7 @@ from engine.model.knowledge import NumberInstrument
 from engine.observation.dependence import SharedLook, settled_follows, shared_look
 from engine.observation.family import Member, families_of, family_follows, with_families
 from engine.observation.kernels import LEAST, LabelKernel, NumberKernel, label_kernel, number_kernel
+from engine.observation.switches import Expanded, SwitchedReadings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -88,15 +92,6 @@ class Evidence:
 
 
 @dataclass(frozen=True)
-class _Pairs:
-    """Every reading of every row's item: row (P,), reading (P,), and whether its switch is on."""
-
-    row: Ints
-    reading: Ints
-    on: Bools
-
-
-@dataclass(frozen=True)
 class _Report:
     """What an observer's readings report about a variable; equal readings share a row of the table.
 
@@ -132,7 +127,7 @@ class Contributions:
     """The contributions of all observers to the evidence, by variable, not combined yet."""
 
     row_item: Ints
-    pairs: _Pairs
+    pairs: Expanded
     log_weight: Array
     has_evidence: Bools
     contributions: Mapping[str, list[_Contribution]]
@@ -178,6 +173,8 @@ class ObservationModel:
             ]
         ).reshape(len(self.observers), -1)
         self.haloed = self.halo > 0
+        # Whose switches carry over, whatever a fit makes of `carry`.
+        self.carries: Bools = np.asarray(np.array([o.carry for o in self.observers]) > 0)
         self.dependent = knowledge.dependence is not None
         self._looks: dict[str, SharedLook | None] = self._reusable_looks(keep) if keep else {}
         self.seen_state = {
@@ -248,23 +245,45 @@ class ObservationModel:
 
     def rows_of(self, answers: Answers) -> Ints:
         """Return how many rows each item needs, (N,)."""
-        readings = answers.reading_item[self.switched(answers)]
-        return 2 ** np.bincount(readings, minlength=len(answers.items))
+        return self._switched_readings(answers, self.switched(answers)).rows_of()
 
-    def switches(self, answers: Answers) -> Bools:
-        """Return which readings' switches are on in each row of one item's evidence, (rows, readings)."""
-        row_item, pairs, _ = self._expand(answers, self.switched(answers))
-        on = np.zeros((len(row_item), len(answers.reading_item)), dtype=bool)
+    def switches(self, answers: Answers) -> tuple[Bools, Ints]:
+        """Return the settings in each row of one item's evidence, (rows, readings) each.
+
+        They are whether a reading's switch is on, and its bundle, -1 where it has none.
+        """
+        pairs = self._expand(answers, self.switched(answers))
+        shape = len(pairs.row_item), len(answers.reading_item)
+        on, bundle = np.zeros(shape, dtype=bool), np.full(shape, -1)
         on[pairs.row, pairs.reading] = pairs.on
-        return on
+        bundle[pairs.row, pairs.reading] = pairs.bundle
+        return on, bundle
+
+    def of_bundle(self, answers: Answers, observer: int, readings: Ints) -> Floats:
+        """Return log P(answers of readings that follow one label together | root type), (M,), of one item."""
+        states = self.seen_state[observer]
+        logs = np.zeros(len(states))
+        for (key_observer, name), kernel in self.kernels.items():
+            if key_observer != observer:
+                continue
+            reported = self._report(answers, observer, name, kernel)
+            used = np.isin(reported.reading, readings)
+            if not used.any():
+                continue
+            total = np.asarray(reported.table[reported.pattern[used]]).sum(0)
+            if name == self.network.root:
+                logs = logs + total
+            else:
+                logs = logs + np.asarray(_log_mixture(total[None], self.imagined[observer, name]))[0][states]
+        return logs
 
     def of_readings(
         self, answers: Answers, observer: int, name: str, on: Bools
     ) -> Iterator[tuple[int, Floats]]:
         """Yield an observer's readings of one item about a variable, with P(answers | type), (paths, M).
 
-        on: (paths, readings) the switches; where a reading's is on, its label carries all its answers. Each
-        likelihood is scaled to a peak of one.
+        on: (paths, readings) the switches; where a reading's is on, its label carries all its answers, as if
+        it were in no bundle. Each likelihood is scaled to a peak of one.
         """
         kernel = self.kernels[observer, name]
         reported = self._report(answers, observer, name, kernel)
@@ -328,8 +347,10 @@ class ObservationModel:
     def contributions(self, answers: Answers) -> Contributions:
         """Return the contribution of each observer to the evidence about each variable, not combined yet."""
         switched = self.switched(answers)
-        row_item, pairs, log_weight = self._expand(answers, switched)
-        followed = self._zeros(len(answers.reading_item), len(self.network.root_states) + 1)
+        pairs = self._expand(answers, switched)
+        row_item, labels = pairs.row_item, len(self.network.root_states) + 1
+        followed = self._zeros(len(answers.reading_item), labels)
+        together = self._zeros(len(pairs.bundle_observer), labels)
         contributions: dict[str, list[_Contribution]] = {}
         has_evidence = np.zeros(len(row_item), dtype=bool)
         present = set(np.unique(answers.reading_observer).tolist())
@@ -339,8 +360,13 @@ class ObservationModel:
             reported = self._report(answers, observer, name, kernel)
             if not len(reported.reading):
                 continue
-            self._add_followed(followed, switched, self.imagined[observer, name], reported)
-            local = _positions(reported.reading, len(answers.reading_item))[pairs.reading]
+            imagined = self.imagined[observer, name]
+            self._add_followed(followed, switched, imagined, reported)
+            positions = _positions(reported.reading, len(answers.reading_item))
+            bundles, answered = _of_bundles(pairs, observer, positions, reported)
+            if len(bundles):
+                together[bundles] += _log_mixture(answered, imagined)
+            local = positions[pairs.reading]
             used = (local >= 0) & ~pairs.on
             pattern, row = reported.pattern[local[used]], pairs.row[used]
             has_evidence[row] = True
@@ -348,23 +374,35 @@ class ObservationModel:
             contributions.setdefault(name, []).append(part)
         if self.network.root in (*answers.labels, *answers.rankings) or switched.any():
             contributions[self.network.root] = [
-                self._root_contribution(answers, observer, followed, pairs)
+                self._root_contribution(answers, observer, followed, together, pairs)
                 for observer in sorted(present & set(self.seen_state))
             ]
-        return Contributions(row_item, pairs, log_weight, has_evidence, contributions)
+        return Contributions(row_item, pairs, pairs.log_weight, has_evidence, contributions)
 
     def _zeros(self, *shape: int) -> Array:
         """Return zeros of a shape, in the library of the kernels."""
         return asarray_like(np.zeros(shape), self.carry)
 
-    def _expand(self, answers: Answers, switched: Bools) -> tuple[Ints, _Pairs, Array]:
-        """Return the rows' items, all pairs of row and reading, and the rows' log-weights; (rows,) each."""
-        items, item_of = len(answers.items), answers.reading_item
-        if not switched.any():
-            every = np.arange(len(item_of))
-            none = np.zeros(len(every), dtype=bool)
-            return np.arange(items), _Pairs(item_of, every, none), self._zeros(items)
-        switches = np.bincount(item_of[switched], minlength=items)
+    def _switched_readings(self, answers: Answers, switched: Bools) -> SwitchedReadings:
+        reading = np.flatnonzero(switched)
+        return SwitchedReadings(
+            len(answers.items),
+            answers.reading_item,
+            reading,
+            answers.reading_observer[reading],
+            answers.reading_question[reading],
+            self.halo,
+            self.carry,
+            self.carries,
+        )
+
+    def _expand(self, answers: Answers, switched: Bools) -> Expanded:
+        """Return the rows of the items.
+
+        Raises:
+            AnswerError: an item with more readings under halo than can be weighed exactly.
+        """
+        switches = np.bincount(answers.reading_item[switched], minlength=len(answers.items))
         if switches.max(initial=0) > MOST_SWITCHES:
             worst = int(switches.argmax())
             message = (
@@ -373,27 +411,7 @@ class ObservationModel:
                 "at a time, or remove the observer's halo"
             )
             raise AnswerError(message)
-        bit = np.zeros(len(item_of), dtype=np.int64)
-        order = np.argsort(item_of[switched], kind="stable")
-        starts = np.cumsum(switches) - switches
-        bit[np.flatnonzero(switched)[order]] = np.arange(order.size) - np.repeat(starts, switches)
-        count = 2**switches
-        row_item: Ints = np.repeat(np.arange(items), count)
-        first = np.cumsum(count) - count
-        pattern = np.arange(len(row_item)) - np.repeat(first, count)
-        reading = np.repeat(np.arange(len(item_of)), count[item_of])
-        within = np.arange(len(reading)) - np.repeat(
-            np.cumsum(count[item_of]) - count[item_of], count[item_of]
-        )
-        row = first[item_of[reading]] + within
-        on = switched[reading] & ((pattern[row] >> bit[reading]) & 1).astype(bool)
-        at = np.flatnonzero(switched[reading])
-        which = reading[at]
-        p = self.halo[answers.reading_observer[which], answers.reading_question[which]]
-        xp, off = namespace(p), asarray_like(1.0 - on[at], p)
-        log_p = (1 - off) * xp.log(p) + off * xp.log1p(-p)
-        log_weight = sums_at(log_p, row[at], len(row_item))
-        return row_item, _Pairs(row, reading, on), log_weight
+        return self._switched_readings(answers, switched).expand()
 
     def _report(self, answers: Answers, observer: int, name: str, kernel: Kernel) -> _Report:
         """Return what an observer's readings report about a variable."""
@@ -432,14 +450,18 @@ class ObservationModel:
             followed[reported.reading[chosen]] += take_rows(log_follow, reported.pattern[chosen])
 
     def _root_contribution(
-        self, answers: Answers, observer: int, followed: Array, pairs: _Pairs
+        self, answers: Answers, observer: int, followed: Array, together: Array, pairs: Expanded
     ) -> _Contribution:
-        """Return an observer's contribution about the root: its labels, and answers that followed a label."""
+        """Return an observer's contribution about the root: its labels, and answers that followed a label.
+
+        followed: (readings, K + 1) and together: (bundles, K + 1) log P(other answers | the label followed).
+        """
         kernel, states = self.kernels[observer, self.network.root], self.seen_state[observer]
         reported = self._report(answers, observer, self.network.root, kernel)
         local = _positions(reported.reading, len(answers.reading_item))[pairs.reading]
         by_observer = answers.reading_observer[pairs.reading] == observer
-        plain, on = by_observer & (local >= 0) & ~pairs.on, by_observer & pairs.on
+        alone = by_observer & (pairs.bundle < 0)
+        plain, on = alone & (local >= 0) & ~pairs.on, alone & pairs.on
         # Readings without a label show only what follows from one; their table stands behind those of the
         # labels.
         unlabelled = len(reported.table)
@@ -451,8 +473,22 @@ class ObservationModel:
         number = np.where(plain, label_pattern, 0)
         number[on] = len(table) + np.arange(len(combined))
         used = plain | on
-        table = xp.concatenate([table, combined])
-        return _Contribution(observer, table, number[used], pairs.row[used])
+        own_bundles = np.flatnonzero(pairs.bundle_observer == observer)
+        pattern, row = number[used], pairs.row[used]
+        if len(own_bundles):
+            # A bundle is one factor in each of its rows, whatever the number of its readings.
+            member = pairs.member[:, pairs.bundle_observer[pairs.member[0]] == observer]
+            position = _positions(reported.reading, len(answers.reading_item))[member[1]]
+            stands = np.where(position >= 0, np.append(reported.pattern, unlabelled)[position], unlabelled)
+            starts = np.searchsorted(member[0], own_bundles)
+            joint = taken_sums(table, stands, starts) + take_rows(together, own_bundles)[:, states]
+            bundled = by_observer & (pairs.bundle >= 0)
+            once = np.unique(np.stack([pairs.row[bundled], pairs.bundle[bundled]]), axis=1)
+            first = len(table) + len(combined)
+            pattern = np.concatenate([pattern, first + np.searchsorted(own_bundles, once[1])])
+            row = np.concatenate([row, once[0]])
+            combined = xp.concatenate([combined, joint])
+        return _Contribution(observer, xp.concatenate([table, combined]), pattern, row)
 
     def _add_tails(self, answers: Answers, about_root: Array, row_item: Ints) -> None:
         """Add places 2 and 3 of rankings; all rankings of one observer about an item count as one.
@@ -711,6 +747,9 @@ class ObservationModel:
             pairs = collected.pairs
             differs = pairs.on != (followed & self.switched(answers))[pairs.reading]
             rows = np.flatnonzero(np.bincount(pairs.row[differs], minlength=len(rows)) == 0)
+            # Of settings that differ in their bundles alone the likeliest.
+            rows = rows[np.lexsort((-np.asarray(pairs.log_weight)[rows], pairs.row_item[rows]))]
+            rows = rows[np.unique(pairs.row_item[rows], return_index=True)[1]]
         fitting = np.zeros(len(collected.row_item), dtype=bool)
         fitting[rows] = True
         return self._settled_given(
@@ -762,6 +801,21 @@ class ObservationModel:
 
 
 _NOTHING = _Report(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros((0, 0)))
+
+
+def _of_bundles(
+    pairs: Expanded, observer: int, positions: Ints, reported: _Report
+) -> tuple[Ints, Array | Floats]:
+    """Return the bundles (b,) with answers about a variable, and log P(their answers | type), (b, M).
+
+    positions: (readings,) of each reading its place in `reported`, -1 where it has none.
+    """
+    member = pairs.member[:, pairs.bundle_observer[pairs.member[0]] == observer]
+    member = member[:, positions[member[1]] >= 0]
+    if not member.size:
+        return member[0], np.zeros((0, 0))
+    bundles, starts = np.unique(member[0], return_index=True)
+    return bundles, taken_sums(reported.table, reported.pattern[positions[member[1]]], starts)
 
 
 def _log_mixture(table: Array, mix: Array) -> Array:

@@ -91,6 +91,25 @@ class Reading:
     def variables(self) -> set[str]:
         return {name for draw in self.draws for name in draw}
 
+    @property
+    def parts(self) -> tuple[Reading, ...]:
+        return (self,)
+
+
+@dataclass(frozen=True)
+class Joined:
+    """Readings of one observer that follow one label together."""
+
+    parts: tuple[Reading, ...]
+
+    @property
+    def observer(self) -> str:
+        return self.parts[0].observer
+
+    @property
+    def variables(self) -> set[str]:
+        return {name for part in self.parts for name in part.variables}
+
 
 @dataclass(frozen=True)
 class Truth:
@@ -199,20 +218,51 @@ class World:
     def _patterns(self, readings: Sequence[Reading]) -> Iterator[tuple[list[Reading], Floats]]:
         """Yield which readings follow their label, with the weight of every state of the world."""
         switched = [k for k in readings if self._halo(k) > 0 and k.variables - {self.base.root}]
+        owners = list(dict.fromkeys(k.observer for k in switched))
+        settings = [self._settings(o, [k for k in switched if k.observer == o]) for o in owners]
+        for parts in itertools.product(*settings):
+            followed = [k for on, _, _ in parts for k in on]
+            bundles = [on for on, together, _ in parts if together]
+            chance = math.prod(p for *_, p in parts)
+            yield followed, self.joint * chance * self._pattern(readings, followed, bundles)
+
+    def _settings(self, owner: str, switched: list[Reading]) -> list[tuple[list[Reading], bool, float]]:
+        """Return which of an observer's readings are on, whether together, and how probable that is.
+
+        Together they are where one number u, uniform, is below the halo of each; its pieces are gone through.
+        """
+        carry = self.base.observers[owner].carry if len(switched) > 1 else 0.0
+        settings = []
         for on in itertools.product((False, True), repeat=len(switched)):
             followed = [k for k, switched_on in zip(switched, on, strict=True) if switched_on]
-            chance = math.prod(
-                self._halo(k) if switched_on else 1 - self._halo(k)
-                for k, switched_on in zip(switched, on, strict=True)
-            )
-            yield followed, self.joint * chance * self._pattern(readings, followed)
+            p = math.prod(self._halo(k) if k in followed else 1 - self._halo(k) for k in switched)
+            settings.append((followed, False, (1 - carry) * p))
+        if carry:
+            cuts = sorted({0.0, 1.0, *map(self._halo, switched)})
+            for low, high in itertools.pairwise(cuts):
+                middle = (low + high) / 2
+                settings.append(([k for k in switched if self._halo(k) > middle], True, carry * (high - low)))
+        return settings
 
     def _halo(self, reading: Reading) -> float:
         halo = self.base.observers[reading.observer].halo.get(reading.question)
         return halo.probability if halo else 0.0
 
-    def _pattern(self, readings: Sequence[Reading], followed: Sequence[Reading]) -> Floats:
-        """P(all answers | world, which readings follow their label)."""
+    def _pattern(
+        self,
+        readings: Sequence[Reading],
+        followed: Sequence[Reading],
+        bundles: Sequence[Sequence[Reading]] = (),
+    ) -> Floats:
+        """P(all answers | world, which readings follow their label, and which of them do so together).
+
+        Readings that follow together are as one reading that gave all their answers about the root, with a
+        Pólya urn for each.
+        """
+        joined = [Joined(tuple(bundle)) for bundle in bundles if bundle]
+        single = [k for k in readings if not any(k in bundle for bundle in bundles)]
+        readings = [*single, *joined]
+        followed = [k for k in readings if k in followed or k in joined]
         total = np.ones(self.joint.shape)
         root = self.base.root
         by_variable: dict[str, list[tuple[Observer, list[Reading]]]] = {}
@@ -230,7 +280,11 @@ class World:
                 if used:
                     by_variable.setdefault(name, []).append((observer, used))
             tails = [
-                d[root].places for k in observer_readings for d in k.draws if isinstance(d.get(root), Ranked)
+                d[root].places
+                for k in observer_readings
+                for part in k.parts
+                for d in part.draws
+                if isinstance(d.get(root), Ranked)
             ]
             tails = [places for places in tails if len(places) > 1]
             if tails:
@@ -392,7 +446,10 @@ class World:
         likely = []
         for reading in readings:
             answer_likelihoods = [
-                kind.likelihood([d[name] for d in reading.draws if name in d]) for kind in kinds
+                math.prod(
+                    kind.likelihood([d[name] for d in part.draws if name in d]) for part in reading.parts
+                )
+                for kind in kinds
             ]
             if reading in followed:
                 answer_likelihoods = [
@@ -427,17 +484,17 @@ class World:
                 if name in brought:
                     table[states.index(state)] = [1 - brought[name], brought[name]]
             stereotype = table[states.index(label)] if label in states else self.population @ table
-            draws = [d[name] for d in reading.draws if name in d]
+            parts = [[d[name] for d in part.draws if name in d] for part in reading.parts]
             if name in observer.numbers:
                 kinds = self.kinds(observer, name)
-                like = np.array([k.likelihood(draws) for k in kinds])
+                like = np.array([math.prod(map(k.likelihood, parts)) for k in kinds])
                 total *= stereotype @ np.array([k.chance for k in kinds]).T @ like
             else:
                 # Imagined once, then answered as if it had been seen.
                 instrument = observer.labels[name]
                 shares = np.repeat([t.share for t in instrument.types], 2)
                 total *= sum(
-                    share * stereotype[k.answer] * k.likelihood(draws)
+                    share * stereotype[k.answer] * math.prod(map(k.likelihood, parts))
                     for share, k in zip(shares, self.kinds(observer, name), strict=True)
                 )
         return total

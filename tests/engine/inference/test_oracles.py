@@ -110,9 +110,18 @@ class Explicit:
         for cpd in self.network.to_pgmpy(inference.population).get_cpds():
             self.tables.append((cpd.variables[0], tuple(cpd.variables[1:]), np.moveaxis(cpd.values, 0, -1)))
         self.observed = dict.fromkeys(self.network.observed(), 0)
+        under_halo = [
+            observer for observer, question, _, draws in readings if self.halo_of(observer, question, draws)
+        ]
+        # Whose switches may be one: the carry decides, and then all are of one label and one stereotype.
+        self.shared = {observer for observer in under_halo if under_halo.count(observer) > 1}
         for place, reading in enumerate(readings):
             self.reading(place, *reading)
         self.tails(readings)
+
+    def halo_of(self, observer, question, draws):
+        halo = self.base.observers[observer].halo.get(question)
+        return halo if {name for draw in draws for name in draw} != {self.base.root} else None
 
     def sizes(self):
         return {name: values.shape[-1] for name, _, values in self.tables}
@@ -159,10 +168,10 @@ class Explicit:
         declared_observer = self.base.observers[observer]
         names = sorted({name for draw in draws for name in draw})
         root = self.base.root
-        halo = declared_observer.halo.get(question)
-        switched = halo is not None and set(names) != {root}
+        halo = self.halo_of(observer, question, draws)
+        switched = halo is not None
         if switched:
-            self.add(f"switch_{place}", (), np.array([1 - halo.probability, halo.probability]))
+            self.switch(place, observer, halo.probability, declared_observer.carry)
             self.brought_out(place, observer, root)
         for name in names:
             given = [draw[name] for draw in draws if name in draw]
@@ -173,11 +182,53 @@ class Explicit:
                 table = np.empty((len(likelihood), 2, labels))
                 table[:, 0] = likelihood[:, None]
                 table[:, 1] = [self.followed(observer, name, given, label) for label in range(labels)]
-                self.evidence(
-                    f"answer_{place}_{name}", (brought, f"switch_{place}", f"r_{place}_{root}"), table
-                )
+                parents = (brought, f"switch_{place}", f"r_{place}_{root}")
+                if observer in self.shared:
+                    parents = (*parents, f"one_{observer}", self.implied(observer, name))
+                    table = np.repeat(np.repeat(table[..., None, None], 2, 3), len(likelihood), 4)
+                    table[:, 1, :, 1, :] = likelihood
+                self.evidence(f"answer_{place}_{name}", parents, table)
             else:
                 self.evidence(f"answer_{place}_{name}", (brought,), likelihood)
+
+    def switch(self, place, observer, halo, carry):
+        """Add a reading's switch; of several of an observer it is with probability carry the common one."""
+        own = np.array([1 - halo, halo])
+        if observer not in self.shared:
+            self.add(f"switch_{place}", (), own)
+            return
+        root = self.base.root
+        if f"one_{observer}" not in self.sizes():
+            self.add(f"one_{observer}", (), np.array([1 - carry, carry]))
+            self.add(f"common_{observer}", (), own)
+            self.brought_out(f"common_{observer}", observer, root)
+        one = np.stack([np.tile(own, (2, 1)), np.eye(2)])
+        self.add(f"switch_{place}", (f"one_{observer}", f"common_{observer}"), one)
+        # Where it is the common switch and on, the reading has the common label.
+        self.brought_out(place, observer, root)
+        name, parents, own_label = self.tables.pop()
+        assert name == f"r_{place}_{root}"
+        size = own_label.shape[-1]
+        table = np.tile(own_label[:, :, None, None, None, :], (1, 1, 2, 2, size, 1))
+        table[:, :, 1, 1] = np.eye(size)
+        common = f"one_{observer}", f"common_{observer}", f"r_common_{observer}_{root}"
+        self.add(name, (*parents, *common), table)
+
+    def implied(self, observer, name):
+        """Add what the common label implies of a variable, drawn once; return its name."""
+        node, root = f"implied_{observer}_{name}", self.base.root
+        if node not in self.sizes():
+            labels = self.base.observers[observer].labels[root].answers
+            kernel, table = self.kernel(observer, name), self.network.given_root[name]
+            stereotype = table[
+                [self.network.root_states.index(labels[a]) for a in self.kernel(observer, root).answer_of]
+            ]
+            if isinstance(kernel, LabelKernel):
+                types = stereotype[:, kernel.answer_of] * kernel.share
+            else:
+                types = stereotype @ kernel.mix
+            self.add(node, (f"r_common_{observer}_{root}",), types)
+        return node
 
     def counts(self, observer, name, given):
         instrument = self.base.observers[observer].labels[name]

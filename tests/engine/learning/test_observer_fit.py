@@ -162,7 +162,7 @@ def simulated():
 
     base = settled(random_base(Shape(observers=1, states=3, halo=True, exponent=False, types=1, seed=5)))
     inference = Inference(compile_network(base), base)
-    rng = np.random.default_rng(3)
+    rng = np.random.default_rng(4)
     count, draws = 400, 3
     truth = prior_truth(inference, count, rng)
     name = next(iter(base.observers))
