@@ -176,10 +176,12 @@ def draw_labels(alpha: Floats, count: int, rng: np.random.Generator) -> Ints:
 
 
 def draw_numbers(kernel: NumberKernel, kind: Ints, count: int, rng: np.random.Generator) -> Floats:
-    """Draw numbers of the instrument, (N, count): on its grid and within its range, slips included."""
+    """Draw numbers of the instrument, (N, count): on its grid and within its range, slips and blanks, too."""
     instrument, shape = kernel.instrument, (len(kind), count)
     value = instrument.gain * kernel.nodes[kind][:, None] + instrument.offset
     value = value + instrument.noise * rng.standard_normal(shape)
+    if instrument.blank:
+        value = np.where(rng.random(shape) < instrument.blank, instrument.nothing, value)
     value = np.where(rng.random(shape) < instrument.slip, _draw_any_number(kernel, shape, rng), value)
     on_grid = kernel.low + instrument.grid * np.round((value - kernel.low) / instrument.grid)
     return np.clip(on_grid, kernel.low, kernel.high)
