@@ -89,7 +89,8 @@ class NumberKernel:
         far = 1e3 * (self.high - self.low)
         lower: Array = np.where(values <= self.low + 1e-9, self.low - far, values - half)[:, None]
         upper: Array = np.where(values >= self.high - 1e-9, self.high + far, values + half)[:, None]
-        is_nothing = np.array((lower <= instrument.nothing) & (instrument.nothing < upper), dtype=np.float64)
+        apart = instrument.nothing - values
+        is_nothing = np.array((-half <= apart) & (apart < half), dtype=np.float64)[:, None]
         # An end of the range is half a cell of the grid.
         width: Array = (np.minimum(upper, self.high) - np.maximum(lower, self.low)) / (self.high - self.low)
         nodes, lower, upper, width = (
@@ -259,6 +260,9 @@ def normal_readings(edges: Floats, cuts: Floats, sigma: Array | float) -> Array:
 
 
 def with_strays(normal: Array, edges: Floats, cuts: Floats, stray: Array | float) -> Array:
-    """Return P(cell | ..., M) of readings of which a share strays, uniformly within the range."""
+    """Return P(cell | bin, whatever else), (K, ..., M), of readings of which a share strays within the range.
+
+    normal: (K, ..., M), that of the others. edges: (K + 1,). cuts: (M + 1,).
+    """
     inside = np.diff(np.clip(cuts, edges[0], edges[-1])) / (edges[-1] - edges[0])
     return (1 - stray) * normal + stray * asarray_like(inside, normal)

@@ -5,15 +5,15 @@ As `dependence` has it for labels: given the truth x, an observer o settles on
     r_o = x + σ_o (λ_o ε + √(1 - λ_o²) η_o),
 
 where ε, the look, is standard normal and the same for all observers of an item, η_o its own, σ_o its
-`perception` and λ_o = follows / carry, at most MOST_FOLLOWS. So the errors of two observers correlate by λ_o λ_o',
-as often as both would follow the look, and one alone has the error that is declared. Observers of one family
-share part of η, too: η_o = φ_o ε_F + √(1 - φ_o²) ζ_o, with φ_o = family follows / carry, at most
+`perception` and λ_o = follows / carry, at most MOST_FOLLOWS. So the errors of two observers correlate
+by λ_o λ_o', as often as both would follow the look, and one alone has the error that is declared. Those of
+one family share part of η, too: η_o = φ_o ε_F + √(1 - φ_o²) ζ_o, with φ_o = family follows / carry, at most
 MOST_FOLLOWS. The share `stray` of what is settled on is anything, and follows nothing.
 
 ε and ε_F are known to a cell of width STEP, over which they are averaged by the trapezoid rule (exact for
-normal densities of sd s but for terms of exp(-2 π² s² / h²), h a FINER-th of a cell): so one observer alone has its
-own table, whatever λ, and what is shared is short of ε by the variance STEP² / 12 within a cell. Within its bin
-the truth lies anywhere, for each observer anew. λ = 0 is independence given x.
+normal densities of sd s but for terms of exp(-2 π² s² / h²), h a FINER-th of a cell): an observer alone
+has its own table, whatever λ, and what is shared falls short of ε by the variance STEP² / 12 within a cell.
+Within its bin the truth lies anywhere, for each observer anew. λ = 0 is independence given x.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ REACH = 9
 POINTS = np.arange(-56, 57) * STEP / FINER
 DENSITY = np.exp(-(POINTS**2) / 2) / np.exp(-(POINTS**2) / 2).sum()
 CELLS = np.clip(np.round(POINTS / STEP).astype(int), -REACH, REACH) + REACH
-WEIGHTS = np.bincount(CELLS, DENSITY)
+WEIGHTS: Floats = np.bincount(CELLS, DENSITY).astype(np.float64)
 # P(point | cell), (cells, points).
-WITHIN = (CELLS == np.arange(2 * REACH + 1)[:, None]) * DENSITY / WEIGHTS[:, None]
+WITHIN = (np.arange(2 * REACH + 1)[:, None] == CELLS) * DENSITY / WEIGHTS[:, None]
 
 
 @dataclass(frozen=True)
@@ -88,29 +88,29 @@ def number_look(edges: Floats, tellers: Sequence[NumberTeller]) -> SharedLook | 
 def _given_look(edges: Floats, teller: NumberTeller) -> Floats:
     """Return P(it settles in cell m | bin, look), (K, J, M)."""
     share = min(teller.follows, MOST_FOLLOWS)
-    own = teller.sd * np.sqrt(1 - share**2)
-    return _averaged(edges, teller, teller.sd * share * POINTS, own)
+    unshared = teller.sd * np.sqrt(1 - share**2)
+    return _averaged(edges, teller, teller.sd * share * POINTS, unshared)
 
 
 def _given_family(edges: Floats, teller: NumberTeller) -> Floats:
     """Return P(it settles in cell m | bin, look, its family's error), (K, J, F, M)."""
     share, family_share = min(teller.follows, MOST_FOLLOWS), min(teller.family_follows, MOST_FOLLOWS)
     unshared = teller.sd * np.sqrt(1 - share**2)
-    own = unshared * np.sqrt(1 - family_share**2)
+    alone = unshared * np.sqrt(1 - family_share**2)
     looks = np.stack(
         [
-            _averaged(edges, teller, teller.sd * share * point + unshared * family_share * POINTS, own)
+            _averaged(edges, teller, teller.sd * share * point + unshared * family_share * POINTS, alone)
             for point in POINTS
         ]
     )
     return np.asarray(np.einsum("jp,pxfm->xjfm", WITHIN, looks))
 
 
-def _averaged(edges: Floats, teller: NumberTeller, errors: Floats, own: float) -> Floats:
+def _averaged(edges: Floats, teller: NumberTeller, errors: Floats, sd: float) -> Floats:
     """Return P(it settles in cell m | bin, cell of a shared error), (K, J, M).
 
-    errors: what the shared error adds at each of POINTS; own: the sd of what it adds itself.
+    errors: what the shared error adds at each of POINTS; sd: of the error that it has alone.
     """
     # A reading that is shifted up is as one whose cuts are shifted down.
-    given = np.stack([normal_readings(edges, teller.cuts - error, own) for error in errors])
+    given = np.stack([normal_readings(edges, teller.cuts - error, sd) for error in errors])
     return np.asarray(with_strays(np.einsum("jp,pxm->xjm", WITHIN, given), edges, teller.cuts, teller.stray))

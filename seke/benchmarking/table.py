@@ -19,6 +19,8 @@ EVERY = "all"
 OF_CLASSES = {"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "macro_f1": "macro F1"}
 OF_NUMBERS = {"ccc": "CCC", "rmse": "RMSE", "pearson": "Pearson r", "sign_agreement": "sign agreement"}
 OF_UNITS = {"mean_f1": "mean F1"}
+# The baseline of numbers (`class_means`).
+CLASS_MEANS = "means of gold's classes"
 
 
 @dataclass(frozen=True)
@@ -145,9 +147,21 @@ def _of_variable(facts: Facts, name: str, scores: Mapping[str, str]) -> ScoreTab
             rows.append(
                 _row(source, system, (_cell(variable["scores"], score) for score in scores), [variable])
             )
+    rows += _class_mean_rows(facts, name, scores)
     score_names = [f"{name}.{score}" for score in scores]
     published = (_published_row(label, figure, score_names) for label, figure in _published(facts))
     return ScoreTable(name, tuple(scores.values()), _sort_by_set(rows, published))
+
+
+def _class_mean_rows(facts: Facts, name: str, scores: Iterable[str]) -> Iterator[ScoreRow]:
+    """Yield the baseline of a number on each set, on the items of the first predictions."""
+    first = systems_of(facts)[0]
+    for source, system, part in _parts(facts):
+        variable = part["variables"].get(name, {})
+        means = variable.get("class_means")
+        if system == first and means:
+            cells = tuple(ScoreCell(means.get(score)) for score in scores)
+            yield ScoreRow(source, CLASS_MEANS, cells, variable["items"])
 
 
 def _of_level(facts: Facts, level: str) -> ScoreTable:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from brute_force import Reading, answers_of, number_chance
+from brute_force import DEPENDENCE, Reading, answers_of, number_chance
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -35,8 +35,7 @@ def with_numbers(base, observers, name, **numbers):
 
 
 def dependent(base):
-    from brute_force import DEPENDENCE
-
+    """The base with a section of dependence; the observers say themselves how often they follow."""
     return replace(base, dependence=DEPENDENCE)
 
 
@@ -165,7 +164,7 @@ def test_an_observer_alone_settles_as_declared_whatever_it_shares(seed):
 
 
 def by_quadrature(instrument, edges, told, loadings, cuts):
-    """P(answers of two observers | bin) up to a factor: an error in common at 400 points, their own by cells."""
+    """P(answers of two observers | bin) up to a factor: a common error at 401 points, their own by cells."""
     common = np.linspace(-6, 6, 401)
     density = np.exp(-(common**2) / 2)
     points, share = np.polynomial.legendre.leggauss(12)
@@ -226,7 +225,7 @@ def test_two_that_follow_tell_less_than_two_that_do_not_and_more_than_one(base_o
 
 
 def test_a_copy_that_answers_the_same_is_as_a_further_draw_of_the_reading(base_of, names):
-    """Two of a family that always follows it, one answer each: hardly more than one observer's two answers."""
+    """Two that always follow their family, an answer each: hardly more than two answers of one observer."""
     base, name = base_of("machine"), names["load"]
     edges = np.array(base.variables[name].edges)
     keys = {"follows": 0.5, "family": "model"}
@@ -259,7 +258,7 @@ def test_who_answers_first_changes_nothing(base_of, names):
 
 
 def test_simulated_errors_correlate_as_declared(base_of, names):
-    """Λ_a λ_b of the perceptions' correlation, less what the cells of the common error blur."""
+    """By λ_a λ_b of the perceptions' correlation, less what the cells of the common error blur."""
     base, name = base_of("machine"), names["flow"]
     base = with_numbers(base, {"a": {"follows": 0.9}, "b": {"follows": 0.6}}, name, perception=0.3)
     base = dependent(base)
