@@ -551,7 +551,7 @@ class ObservationModel:
             return None
         variable = self.knowledge.variables[name]
         if variable.kind == "interval":
-            return number_look(np.array(variable.edges), [self._teller(o, name) for o in known])
+            return number_look(variable.edges, [self._teller(o, name) for o in known])
         follows = np.array([settled_follows(self.observers[o]) for o in known])
         observers = [self.observers[o] for o in known]
         answers = [observer.labels[name].answers for observer in observers]
@@ -576,7 +576,7 @@ class ObservationModel:
         observer = self.observers[index]
         instrument, variable = observer.numbers[name], self.knowledge.variables[name]
         return NumberTeller(
-            cuts=quadrature(instrument, variable),
+            cuts=tuple(quadrature(instrument, variable).tolist()),
             sd=instrument.perception,
             stray=instrument.stray,
             follows=settled_follows(observer),

@@ -19,6 +19,7 @@ Within its bin the truth lies anywhere, for each observer anew. λ = 0 is indepe
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -44,6 +45,8 @@ CELLS = np.clip(np.round(POINTS / STEP).astype(int), -REACH, REACH) + REACH
 WEIGHTS: Floats = np.bincount(CELLS, DENSITY).astype(np.float64)
 # P(point | cell), (cells, points).
 WITHIN = (np.arange(2 * REACH + 1)[:, None] == CELLS) * DENSITY / WEIGHTS[:, None]
+# Tables that are kept: draws of a fit change few observers. One takes some 200 kB, in a family 19 times that.
+MOST_KEPT = 64
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ class NumberTeller:
     anything. follows: λ. family: its name, empty where it has none; family_follows: φ.
     """
 
-    cuts: Floats
+    cuts: tuple[float, ...]
     sd: float
     stray: float
     follows: float
@@ -62,7 +65,7 @@ class NumberTeller:
     family_follows: float = 0.0
 
 
-def number_look(edges: Floats, tellers: Sequence[NumberTeller]) -> SharedLook | None:
+def number_look(edges: tuple[float, ...], tellers: Sequence[NumberTeller]) -> SharedLook | None:
     """Return what the observers of an interval variable share; None where they share nothing.
 
     edges: (K + 1,) of its bins.
@@ -85,14 +88,16 @@ def number_look(edges: Floats, tellers: Sequence[NumberTeller]) -> SharedLook | 
     return SharedLook(looks, given, tuple(parts))
 
 
-def _given_look(edges: Floats, teller: NumberTeller) -> Floats:
+@lru_cache(MOST_KEPT)
+def _given_look(edges: tuple[float, ...], teller: NumberTeller) -> Floats:
     """Return P(it settles in cell m | bin, look), (K, J, M)."""
     share = min(teller.follows, MOST_FOLLOWS)
     unshared = teller.sd * np.sqrt(1 - share**2)
     return _averaged(edges, teller, teller.sd * share * POINTS, unshared)
 
 
-def _given_family(edges: Floats, teller: NumberTeller) -> Floats:
+@lru_cache(MOST_KEPT // 8)
+def _given_family(edges: tuple[float, ...], teller: NumberTeller) -> Floats:
     """Return P(it settles in cell m | bin, look, its family's error), (K, J, F, M)."""
     share, family_share = min(teller.follows, MOST_FOLLOWS), min(teller.family_follows, MOST_FOLLOWS)
     unshared = teller.sd * np.sqrt(1 - share**2)
@@ -106,11 +111,12 @@ def _given_family(edges: Floats, teller: NumberTeller) -> Floats:
     return np.asarray(np.einsum("jp,pxfm->xjfm", WITHIN, looks))
 
 
-def _averaged(edges: Floats, teller: NumberTeller, errors: Floats, sd: float) -> Floats:
+def _averaged(edges: tuple[float, ...], teller: NumberTeller, errors: Floats, sd: float) -> Floats:
     """Return P(it settles in cell m | bin, cell of a shared error), (K, J, M).
 
     errors: what the shared error adds at each of POINTS; sd: of the error that it has alone.
     """
     # A reading that is shifted up is as one whose cuts are shifted down.
-    given = np.stack([normal_readings(edges, teller.cuts - error, sd) for error in errors])
-    return np.asarray(with_strays(np.einsum("jp,pxm->xjm", WITHIN, given), edges, teller.cuts, teller.stray))
+    ends, cuts = np.array(edges), np.array(teller.cuts)
+    given = np.stack([normal_readings(ends, cuts - error, sd) for error in errors])
+    return np.asarray(with_strays(np.einsum("jp,pxm->xjm", WITHIN, given), ends, cuts, teller.stray))

@@ -10,10 +10,10 @@ them. Scores: log P of the mean's bin, nats; share of means within the 90 % inte
 the mean is that of the others, for the fit as well; ten raters are their mean, which a regression on them
 knows exactly and which the model still takes for ten readings of a truth: its log score is no comparison.
 
-Measured, log score and coverage, beside the regression: one run -2.560 and .90 (-2.583, .87), three -2.498 and
-.90 (-2.524, .88), five -2.508 and .89 (-2.521, .87); one rater -2.501 and .90 (-2.518, .88), three -2.349 and
-.88 (-2.342, .87); ten .98. Without `blank` and `stray` runs have -2.576, -2.532 and -2.536, raters the same.
-Five runs tell a little less than three by this score: what repeats of a run share is more than its reading.
+Measured, log score and coverage, beside the regression: one run -2.560 and .90 (-2.583, .87), three -2.498
+and .90 (-2.524, .88), five -2.508 and .89 (-2.521, .87); one rater -2.501 and .90 (-2.518, .88), three -2.349
+and .88 (-2.342, .87); ten .98. Without `blank` and `stray` runs have -2.576, -2.532 and -2.536, raters the
+same. Five runs tell a little less than three: repeats share more than what one reading brings out.
 
 Data: github santavis/GPT-4V-social-perception (commit 0e8d3a8, MIT), in ../shared/data; skips where absent.
 """

@@ -141,9 +141,11 @@ def test_an_observer_alone_settles_as_declared_whatever_it_shares(seed):
     for place in range(3):
         sd, cuts = rng.uniform(0.1, 0.6), np.linspace(-2.5, 2.5, int(rng.integers(20, 60)))
         family = "f" if place < 2 else ""
-        stray, follows = rng.uniform(0, 0.3), rng.choice([0.0, 0.5, 1.0])
-        tellers.append(NumberTeller(cuts, sd, stray, follows, family, rng.choice([0.4, 1.0])))
-    look = number_look(edges, tellers)
+        stray, follows = rng.uniform(0, 0.3), float(rng.choice([0.0, 0.5, 1.0]))
+        tellers.append(
+            NumberTeller(tuple(cuts.tolist()), sd, stray, follows, family, float(rng.choice([0.4, 1.0])))
+        )
+    look = number_look(tuple(edges.tolist()), tellers)
     assert look is not None
     np.testing.assert_allclose(look.look_given_state.sum(1), 1, atol=1e-12)
     for teller, given_look in zip(tellers, look.answer_given, strict=True):
@@ -151,7 +153,7 @@ def test_an_observer_alone_settles_as_declared_whatever_it_shares(seed):
         for x, (a, b) in enumerate(itertools.pairwise(edges)):
             truth = (a + b) / 2 + (b - a) / 2 * points
             below = 0.5 * np.vectorize(math.erfc)(
-                -(teller.cuts[1:-1, None] - truth) / teller.sd / math.sqrt(2)
+                -(np.array(teller.cuts[1:-1])[:, None] - truth) / teller.sd / math.sqrt(2)
             )
             alone = np.diff(np.concatenate([[0], below @ share / 2, [1]]))
             inside = np.diff(np.clip(teller.cuts, -1, 1)) / 2

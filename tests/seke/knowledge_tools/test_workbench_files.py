@@ -202,7 +202,8 @@ CAUGHT = """
     bad-names bare-cell certificates confusion-zero-cell coupling-pair dependence-follows
     copies dependence-missing empty-over-section exponent family family-no-name
     interval-range judgement-without-note many-faults missing-sections no-as-a-text not-a-mapping
-    nothing-beyond null-as-a-text number-slips policy-numbers prior-zero probability-of-zero probability-over-one
+    nothing-beyond
+    null-as-a-text number-slips policy-numbers prior-zero probability-of-zero probability-over-one
     quoted-number sd-of-nothing section-not-a-mapping unknown-key unknown-kind unknown-section"""
 # Of these one file alone does not tell, or numbers must be added up, or formulas read.
 ONLY_THE_READER = """
