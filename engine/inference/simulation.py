@@ -153,12 +153,15 @@ def draw_looks(
     Variable -> (N, 1 + families): the look, then for each family of the look the answer that it settles on.
     """
     looks = {}
+    # Looks of numbers have chance of their own: with or without them, all else is drawn as before.
+    of_numbers = rng.spawn(1)[0]
     for name in truth:
         look = observations.shared_look(name)
         if look is not None:
             x = truth[name]
-            drawn = choose(look.look_given_state[x], rng.random(len(x)))
-            made = [choose(family.settled_given[x, drawn], rng.random(len(x))) for family in look.families]
+            chance = of_numbers if observations.knowledge.variables[name].kind == "interval" else rng
+            drawn = choose(look.look_given_state[x], chance.random(len(x)))
+            made = [choose(family.settled_given[x, drawn], chance.random(len(x))) for family in look.families]
             looks[name] = np.stack([drawn, *made], axis=1)
     return looks
 
