@@ -46,7 +46,12 @@ def _look_paths(inference: Inference, answers: Answers) -> Iterator[str]:
     for name in together:
         for index in observations.observers_of(name):
             path = f"observers.{observations.observers[index].name}"
-            yield from (f"{path}.follows", f"{path}.carry", f"{path}.binary.cells.{name}.")
+            yield from (
+                f"{path}.follows",
+                f"{path}.carry",
+                f"{path}.binary.cells.{name}.",
+                f"{path}.interval.{name}.",
+            )
             yield from (f"{path}.categorical.{name}.{kind}" for kind in kinds)
             if name in inference.knowledge.cells:
                 yield f"{path}.binary.repeat"

@@ -153,12 +153,15 @@ def draw_looks(
     Variable -> (N, 1 + families): the look, then for each family of the look the answer that it settles on.
     """
     looks = {}
+    # Looks of numbers have chance of their own: with or without them, all else is drawn as before.
+    of_numbers = rng.spawn(1)[0]
     for name in truth:
         look = observations.shared_look(name)
         if look is not None:
             x = truth[name]
-            drawn = choose(look.look_given_state[x], rng.random(len(x)))
-            made = [choose(family.settled_given[x, drawn], rng.random(len(x))) for family in look.families]
+            chance = of_numbers if observations.knowledge.variables[name].kind == "interval" else rng
+            drawn = choose(look.look_given_state[x], chance.random(len(x)))
+            made = [choose(family.settled_given[x, drawn], chance.random(len(x))) for family in look.families]
             looks[name] = np.stack([drawn, *made], axis=1)
     return looks
 
@@ -176,10 +179,12 @@ def draw_labels(alpha: Floats, count: int, rng: np.random.Generator) -> Ints:
 
 
 def draw_numbers(kernel: NumberKernel, kind: Ints, count: int, rng: np.random.Generator) -> Floats:
-    """Draw numbers of the instrument, (N, count): on its grid and within its range, slips included."""
+    """Draw numbers of the instrument, (N, count): on its grid and within its range, slips and blanks, too."""
     instrument, shape = kernel.instrument, (len(kind), count)
     value = instrument.gain * kernel.nodes[kind][:, None] + instrument.offset
     value = value + instrument.noise * rng.standard_normal(shape)
+    if instrument.blank:
+        value = np.where(rng.random(shape) < instrument.blank, instrument.nothing, value)
     value = np.where(rng.random(shape) < instrument.slip, _draw_any_number(kernel, shape, rng), value)
     on_grid = kernel.low + instrument.grid * np.round((value - kernel.low) / instrument.grid)
     return np.clip(on_grid, kernel.low, kernel.high)

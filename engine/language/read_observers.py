@@ -369,7 +369,16 @@ def _interval(
             variable=name,
             gain=entries.value("gain"),
             **{key: entries.within(key, limit, span, reason) for key, limit in least.items()},
-            slip=entries.value("slip"),
+            **entries.values("slip blank stray"),
+            nothing=_nothing(entries, low, high, name),
             grid=entries.within("grid", step, span, reason),
         )
     return instruments
+
+
+def _nothing(entries: Entries, low: float, high: float, name: str) -> float:
+    """Return the number that an observer says where it sees nothing."""
+    if entries.get("nothing") is None:
+        return low
+    reason = f"{name} lies between {decimal(low)} and {decimal(high)}"
+    return float(entries.within("nothing", low, high, reason))

@@ -49,7 +49,7 @@ SMOOTH_POWER = 16
 # Factor by which perception and noise may change before a quadrature has to be refined.
 CUT_SLACK = 1.5
 # The numbers of a gauge, in the order of the YAML.
-GAUGE: tuple[What, ...] = ("gain", "offset", "perception", "noise", "slip")
+GAUGE: tuple[What, ...] = ("gain", "offset", "perception", "noise", "slip", "blank", "stray")
 
 
 class ParameterKernels:

@@ -40,6 +40,8 @@ ALLOWED = {
     "specificity": (0.01, 0.9999),
     "probability": (0.0, 0.99),
     "slip": (0.0, 0.9),
+    "blank": (0.0, 0.9),
+    "stray": (0.0, 0.9),
 }
 # The numbers of each kind of reading that are shares, and of each binary variable, in the order of the YAML.
 SHARES: tuple[What, ...] = ("share", "misread")

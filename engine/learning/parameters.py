@@ -149,6 +149,11 @@ class ObserverParameters:
             sd = sd or self.widths.spread(key.observer) * instrument.perception
             self._add(key.of("offset"), "real", instrument.offset, sd)
         self._add_unit(key.of("slip"), instrument.slip)
+        # A base that declares none of these has none.
+        if instrument.blank:
+            self._add_unit(key.of("blank"), instrument.blank)
+        if instrument.stray and truth:
+            self._add_unit(key.of("stray"), instrument.stray)
 
     def _add_labels(self, index: int, instrument: LabelInstrument, counts: AnswerCounts) -> None:
         """Add the parameters of an observer's answers about a categorical variable."""

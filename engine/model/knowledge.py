@@ -135,7 +135,9 @@ class NumberInstrument(Cited):
     """How an observer reports an interval variable, in the unit of the variable.
 
     y = gain · r + offset + noise, r = x + perception noise (one a reading), rounded to
-    `grid` and clipped; `slip` is the share of answers that are anything in the range.
+    `grid` and clipped; `slip` is the share of answers that are anything in the range. `blank`: the share of
+    the other answers that are `nothing`, whatever the reading. `stray`: the share of readings that bring out
+    anything in the range, whatever the item.
     """
 
     variable: str = ""
@@ -145,6 +147,9 @@ class NumberInstrument(Cited):
     noise: float = 0.0
     slip: float = 0.0
     grid: float = 0.0
+    blank: float = 0.0
+    nothing: float = 0.0
+    stray: float = 0.0
 
 
 @dataclass(frozen=True)

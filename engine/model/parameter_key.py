@@ -12,7 +12,7 @@ What = (
     | Literal["confusion", "settled", "accuracy", "sensitivity", "specificity"]  # of tables
     | Literal["repeat", "strength", "room", "share", "misread"]  # of how draws scatter
     | Literal["bonus", "habit", "pull"]  # of rankings
-    | Literal["gain", "offset", "perception", "noise", "slip"]  # of gauges
+    | Literal["gain", "offset", "perception", "noise", "slip", "blank", "stray"]  # of gauges
 )
 
 

@@ -38,7 +38,15 @@ from engine.model.confusion import own_answers
 from engine.model.knowledge import NumberInstrument
 from engine.observation.dependence import SharedLook, settled_follows, shared_look
 from engine.observation.family import Member, families_of, family_follows, with_families
-from engine.observation.kernels import LEAST, LabelKernel, NumberKernel, label_kernel, number_kernel
+from engine.observation.kernels import (
+    LEAST,
+    LabelKernel,
+    NumberKernel,
+    label_kernel,
+    number_kernel,
+    quadrature,
+)
+from engine.observation.number_looks import NumberTeller, number_look
 from engine.observation.switches import Expanded, SwitchedReadings
 
 if TYPE_CHECKING:
@@ -537,8 +545,8 @@ class ObservationModel:
         return self._looks[name]
 
     def observers_of(self, name: str) -> list[int]:
-        """Return the indices of the observers that answer with labels about a variable."""
-        return [o for (o, v), kernel in self.kernels.items() if v == name and isinstance(kernel, LabelKernel)]
+        """Return the indices of the observers that answer about a variable."""
+        return [o for (o, v) in self.kernels if v == name]
 
     def _reusable_looks(self, like: ObservationModel) -> dict[str, SharedLook | None]:
         """Return the looks of a like model that were derived from the same tables, follows and section."""
@@ -575,11 +583,13 @@ class ObservationModel:
     def _derive_look(self, name: str) -> SharedLook | None:
         """Return the looks of a variable, derived from the tables of all its observers."""
         declared, known = self.knowledge.dependence, self.observers_of(name)
-        follows = np.array([settled_follows(self.observers[o]) for o in known])
-        observers = [self.observers[o] for o in known]
         if not self.dependent or declared is None:
             return None
         variable = self.knowledge.variables[name]
+        if variable.kind == "interval":
+            return number_look(variable.edges, [self._teller(o, name) for o in known])
+        follows = np.array([settled_follows(self.observers[o]) for o in known])
+        observers = [self.observers[o] for o in known]
         answers = [observer.labels[name].answers for observer in observers]
         mixes = [np.asarray(self.kernels[o, name].mix) for o in known]
         # Types are answers, each once for every kind of reading.
@@ -596,6 +606,19 @@ class ObservationModel:
         matches = [own_answers(a, variable) for a in answers]
         look = with_families(shared_look(tables, matches, follows, declared), families)
         return look.of_types(shares)
+
+    def _teller(self, index: int, name: str) -> NumberTeller:
+        """Return an observer as one that tells a number."""
+        observer = self.observers[index]
+        instrument, variable = observer.numbers[name], self.knowledge.variables[name]
+        return NumberTeller(
+            cuts=tuple(quadrature(instrument, variable).tolist()),
+            sd=instrument.perception,
+            stray=instrument.stray,
+            follows=settled_follows(observer),
+            family=observer.family,
+            family_follows=family_follows(observer),
+        )
 
     def _add_all(self, logs: Array, name: str, contributions: list[_Contribution]) -> None:
         """Add the evidence about a variable to `logs` (states, rows)."""

@@ -7,7 +7,8 @@ out r = m with probability `carry`, else a fresh draw of C[x, :], and its answer
   have the Dirichlet-multinomial likelihood of their sequence,
       Γ(A) / Γ(A + n) · Π_y Γ(α[r, y] + c_y) / Γ(α[r, y]),     A = Σ_y α[r, y], n = Σ_y c_y;
 * numbers: y = gain · r + offset + noise, rounded to the grid and clipped, or with probability
-  `slip` anything on the grid; answers are independent given r.
+  `slip` anything on the grid; of the others the share `blank` is `nothing`, whatever r. Answers are
+  independent given r, which is the truth and a normal error, or, of the share `stray` of readings, anything.
 
 α = s · R with R = ρ I + (1 - ρ) f (`repeat` ρ, habit f). The declared confusion T is that of one
 answer, T = C R; with f proportional to T's column minima C = (T - (1 - ρ) f) / ρ is never negative while
@@ -88,6 +89,8 @@ class NumberKernel:
         far = 1e3 * (self.high - self.low)
         lower: Array = np.where(values <= self.low + 1e-9, self.low - far, values - half)[:, None]
         upper: Array = np.where(values >= self.high - 1e-9, self.high + far, values + half)[:, None]
+        apart = instrument.nothing - values
+        is_nothing = np.array((-half <= apart) & (apart < half), dtype=np.float64)[:, None]
         # An end of the range is half a cell of the grid.
         width: Array = (np.minimum(upper, self.high) - np.maximum(lower, self.low)) / (self.high - self.low)
         nodes, lower, upper, width = (
@@ -95,6 +98,7 @@ class NumberKernel:
         )
         centre = instrument.gain * nodes + instrument.offset
         inside = ndtr((upper - centre) / instrument.noise) - ndtr((lower - centre) / instrument.noise)
+        inside = (1 - instrument.blank) * inside + instrument.blank * asarray_like(is_nothing, self.mix)
         likely = instrument.slip * width + (1 - instrument.slip) * inside
         xp = namespace(likely)
         return xp.log(xp.clip(likely, LEAST, None))
@@ -234,14 +238,31 @@ def number_kernel(
     Within its bin the truth is uniform, so that P(r <= z | bin [a, b]) is the integral of the normal
     distribution function, σ/w · (G((z - a)/σ) - G((z - b)/σ)) with G(t) = t Φ(t) + φ(t).
     """
-    edges = np.array(variable.edges)
     cuts = quadrature(instrument, variable) if cuts is None else cuts
-    xp, sigma = namespace(instrument.perception), instrument.perception
+    edges, sigma = np.array(variable.edges), instrument.perception
+    mix = with_strays(normal_readings(edges, cuts, sigma), edges, cuts, instrument.stray)
+    return NumberKernel(mix, (cuts[:-1] + cuts[1:]) / 2, instrument, variable.edges[0], variable.edges[-1])
+
+
+def normal_readings(edges: Floats, cuts: Floats, sigma: Array | float) -> Array:
+    """Return P(a reading lies between two cuts | bin), (K, M), of readings with a normal error of sd sigma.
+
+    edges: (K + 1,). cuts: (M + 1,); the first and the last cell hold all that lies beyond.
+    """
+    xp = namespace(sigma)
     z = asarray_like(cuts[None, 1:-1] - edges[:, None], sigma) / sigma
     integral = z * ndtr(z) + xp.exp(-z * z / 2) / math.sqrt(2 * math.pi)
     spread = sigma / asarray_like(np.diff(edges)[:, None], sigma)
     below = xp.clip(spread * (integral[:-1] - integral[1:]), 0, 1)
     ends = asarray_like(np.tile([0.0, 1.0], (len(edges) - 1, 1)), sigma)
     below = xp.concatenate([ends[:, :1], below, ends[:, 1:]], 1)
-    mix = xp.clip(below[:, 1:] - below[:, :-1], 0, None)
-    return NumberKernel(mix, (cuts[:-1] + cuts[1:]) / 2, instrument, variable.edges[0], variable.edges[-1])
+    return xp.clip(below[:, 1:] - below[:, :-1], 0, None)
+
+
+def with_strays(normal: Array, edges: Floats, cuts: Floats, stray: Array | float) -> Array:
+    """Return P(cell | bin, whatever else), (K, ..., M), of readings of which a share strays within the range.
+
+    normal: (K, ..., M), that of the others. edges: (K + 1,). cuts: (M + 1,).
+    """
+    inside = np.diff(np.clip(cuts, edges[0], edges[-1])) / (edges[-1] - edges[0])
+    return (1 - stray) * normal + stray * asarray_like(inside, normal)

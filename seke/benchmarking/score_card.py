@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine import CategoricalScore, SekeError
+from seke.benchmarking.class_means import class_mean_scores
 from seke.benchmarking.predictions import REFUSED, UNREADABLE
 from seke.benchmarking.published import figures_of
 from seke.benchmarking.scorer import VARIABLES_PER_BATCH, Resamples, json_number, json_numbers, make_scorer
@@ -112,6 +113,11 @@ def _score_variables(
         for name, scorer in zip(batch, scorers, strict=True):
             variables[name] = _variable(scorer, drawn[name], resamples, table.gold.values[name], options)
             summaries[name] = scorer.summary()
+            if scorer.variable.kind == "interval":
+                class_name = _class_variable(base, table)
+                classes = table.gold.values[class_name][at] if class_name else np.full(len(at), np.nan)
+                means = class_mean_scores(scorer, classes[scorer.chosen])
+                variables[name]["class_means"] = {score: json_number(v) for score, v in means.items()}
     without = [table.items[i] for i in np.flatnonzero(rows < 0).tolist()]
     return {
         "items": len(at),

@@ -23,6 +23,8 @@ OF_NUMBERS = {"ccc": "CCC", "rmse": "RMSE", "pearson": "Pearson r", "sign_agreem
 OF_UNITS = {"mean_f1": "mean F1"}
 # Classes without gold that a row names at most.
 MOST_ABSENT = 2
+# The baseline of numbers (`class_means`).
+CLASS_MEANS = "means of gold's classes"
 
 
 @dataclass(frozen=True)
@@ -150,9 +152,21 @@ def _of_variable(facts: Facts, name: str, scores: Mapping[str, str]) -> ScoreTab
             absent = variable.get("absent", ())
             note = f"no gold of {first_names(absent, MOST_ABSENT)}" if absent else ""
             rows.append(_row(source, system, cells, [variable], note))
+    rows += _class_mean_rows(facts, name, scores)
     score_names = [f"{name}.{score}" for score in scores]
     published = (_published_row(label, figure, score_names) for label, figure in _published(facts))
     return ScoreTable(name, tuple(scores.values()), _sort_by_set(rows, published))
+
+
+def _class_mean_rows(facts: Facts, name: str, scores: Iterable[str]) -> Iterator[ScoreRow]:
+    """Yield the baseline of a number on each set, on the items of the first predictions."""
+    first = systems_of(facts)[0]
+    for source, system, part in _parts(facts):
+        variable = part["variables"].get(name, {})
+        means = variable.get("class_means")
+        if system == first and means:
+            cells = tuple(ScoreCell(means.get(score)) for score in scores)
+            yield ScoreRow(source, CLASS_MEANS, cells, variable["items"])
 
 
 def _of_level(facts: Facts, level: str) -> ScoreTable:

@@ -174,6 +174,8 @@ def _note(name: str, variable: Facts) -> str:
         )
     if name == "inside":
         return f"nominal {100 * variable['nominal']:g}%"
+    if name in variable.get("class_means", {}):
+        return f"means of gold's classes: {_number(name, variable['class_means'][name])}"
     return ""
 
 

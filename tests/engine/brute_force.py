@@ -627,7 +627,9 @@ def number_kinds(instrument: NumberInstrument, variable: Variable) -> list[Kind]
                 - normal((outer[cell] - t) / instrument.perception)
                 for t in x
             ]
-            chance.append(float(share @ inside) / 2)
+            within = min(max(cuts[cell + 1], low), high) - min(max(cuts[cell], low), high)
+            strays = instrument.stray * within / (high - low)
+            chance.append((1 - instrument.stray) * float(share @ inside) / 2 + strays)
         centre = (cuts[cell] + cuts[cell + 1]) / 2
         kinds.append(Kind(tuple(chance), -1, number=(instrument, centre, low, high)))
     return kinds
@@ -639,7 +641,9 @@ def number_chance(instrument: NumberInstrument, centre: float, low: float, high:
     above = 1.0 if y >= high - 1e-9 else normal((y + instrument.grid / 2 - middle) / instrument.noise)
     under = 0.0 if y <= low + 1e-9 else normal((y - instrument.grid / 2 - middle) / instrument.noise)
     cell = min(y + instrument.grid / 2, high) - max(y - instrument.grid / 2, low)
-    return instrument.slip * cell / (high - low) + (1 - instrument.slip) * (above - under)
+    near = y - instrument.grid / 2 <= instrument.nothing < y + instrument.grid / 2
+    told = (1 - instrument.blank) * (above - under) + instrument.blank * near
+    return instrument.slip * cell / (high - low) + (1 - instrument.slip) * told
 
 
 def normal(z: float) -> float:
@@ -910,6 +914,16 @@ def _random_observer(
         )
         for v in intervals
         if rng.random() < 0.9
+    }
+    # Some are often blank, some readings stray.
+    numbers = {
+        name: replace(
+            instrument,
+            blank=0.2 * (instrument.grid == 0.25),
+            nothing=variables[name].edges[0],
+            stray=0.1 * (instrument.grid == 0.5),
+        )
+        for name, instrument in numbers.items()
     }
     halo = {}
     if shape.halo and rng.random() < 0.8:

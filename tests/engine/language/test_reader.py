@@ -282,6 +282,8 @@ def test_observers(base_of: Callable[[str], Knowledge], names: Names) -> None:
     assert (load.gain, load.offset, load.perception, load.noise) == (1.1, -0.05, 0.2, 0.05)
     assert (load.slip, load.grid) == (0.02, 0.1)
     assert fitter.numbers[names["flow"]].gain == 1
+    # No share is blank or strays where none is declared; nothing is the low end of the range.
+    assert (load.blank, load.nothing, load.stray) == (0, -1, 0)
     assert logbook.labels[names["wear"]].confusion[0] == pytest.approx((0.9, 0.05, 0.05))
 
 

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pytest
 import torch
-from brute_force import Shape, answers_of, random_base, random_items
+from brute_force import Reading, Shape, answers_of, random_base, random_items
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -18,11 +18,13 @@ from engine import (
     FitSettings,
     Gold,
     Inference,
+    SimulatedObserver,
     compile_network,
     entries_of,
     fit_observers,
     learn_knowledge,
     overlay_tree,
+    prior_truth,
     read,
     replaced_paths,
     tempered,
@@ -342,3 +344,39 @@ def test_what_is_surer_than_may_be_read_is_written_at_the_bound(sure_fit, folder
     written_paths = {entry.path for entry in entries_of(sure) if abs(entry.value - extreme) < 1e-9}
     assert written_paths
     assert all(numbers[path].value == pytest.approx(allowed, abs=1e-9) for path in written_paths)
+
+
+def test_blanks_and_strays_are_learned_where_they_are_declared(base_of, names):
+    """Simulated with other shares than those declared; an observer that declares none keeps none."""
+    base, name = base_of("machine"), names["load"]
+    fitter = base.policy.ask
+    true = {"blank": 0.3, "stray": 0.2}
+
+    def of_gauge(**shares):
+        observer = base.observers[fitter]
+        gauge = replace(observer.numbers[name], nothing=-1.0, perception=0.15, **shares)
+        alone = replace(observer, numbers={name: gauge}, labels={}, halo={}, carry=1.0)
+        return replace(base, observers={**base.observers, fitter: alone})
+
+    rng = np.random.default_rng(4)
+    world = Inference(compile_network(base), of_gauge(**true))
+    truth = prior_truth(world, 600, rng)
+    observer = SimulatedObserver(world.observations, fitter, truth, rng)
+    question = next(q for q, asked in base.questions.items() if name in asked.variables)
+    told = observer.reading(question, 3)[name]
+    edges = np.array(base.variables[name].edges)
+    gold = Gold({name: rng.uniform(edges[truth[name]], edges[truth[name] + 1])})
+    for declared in ({"blank": 0.1, "stray": 0.05}, {}):
+        start = of_gauge(**declared)
+        items = [[Reading(fitter, question, "case", tuple({name: float(v)} for v in row))] for row in told]
+        inference = Inference(compile_network(base), start)
+        fit = fit_observers(inference, answers_of(start, items), gold, FitSettings())
+        key = ParameterKey(fitter, "blank", "interval", name)
+        shares = {what: key.of(what) for what in true}
+        if not declared:
+            assert not any(place in fit.point for place in shares.values())
+            continue
+        for what, place in shares.items():
+            assert float(fit.point[place]) == pytest.approx(true[what], abs=0.05)
+        keys = {entry.path for entry in entries_of(fit)}
+        assert {f"observers.{fitter}.interval.{name}.{what}" for what in true} <= keys

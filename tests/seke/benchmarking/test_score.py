@@ -604,3 +604,36 @@ def test_macro_f1_is_over_the_classes_that_are_there_and_the_others_are_named():
     assert f"{named} are over 2 classes" in str(report)
     (contempt,) = (row for row in expression["classes"] if row["state"] == "contempt")
     assert (contempt["gold"], contempt["predicted"], contempt["f1"]) == (0, 1, 0)
+
+
+def test_class_means_are_of_the_other_items_of_the_gold_class():
+    gold = [
+        {"item": "a", "expression": "fear", "valence": -0.5},
+        {"item": "b", "expression": "fear", "valence": -0.3},
+        {"item": "c", "expression": "fear", "valence": -0.1},
+        {"item": "d", "expression": "happiness", "valence": 0.6},
+        {"item": "e", "expression": "happiness", "valence": 0.8},
+        {"item": "f", "expression": "anger", "valence": 0.1},
+        {"item": "g", "valence": -0.4},
+    ]
+    predictions = [{"item": row["item"], "expression": "fear", "valence": 0.2} for row in gold]
+    report = seke.score(predictions, gold, **QUICK)
+    valence = only(report)["variables"]["valence"]
+    x = np.array([row["valence"] for row in gold])
+    others = [x[1:3].mean(), x[[0, 2]].mean(), x[:2].mean(), 0.8, 0.6, np.delete(x, 5).mean(), x[:6].mean()]
+    y = np.array(others)
+    ccc = 2 * np.cov(x, y, bias=True)[0, 1] / (x.var() + y.var() + (x.mean() - y.mean()) ** 2)
+    means = valence["class_means"]
+    assert set(means) == {"ccc", "pearson", "rmse", "mae", "sign_agreement"}
+    assert means["ccc"] == pytest.approx(ccc, abs=1e-6)
+    assert means["rmse"] == pytest.approx(math.sqrt(np.mean((x - y) ** 2)), abs=1e-6)
+    assert f"means of gold's classes: {ccc:.3f}" in str(report)
+    assert "means of gold&#39;s classes" in report.html() or "means of gold's classes" in report.html()
+
+
+def test_without_gold_classes_there_are_no_class_means():
+    gold = [{"item": item, "valence": v} for item, v in (("a", 0.1), ("b", 0.4), ("c", -0.2))]
+    predictions = [{"item": item, "valence": 0.0} for item in "abc"]
+    report = seke.score(predictions, gold, **QUICK)
+    assert only(report)["variables"]["valence"]["class_means"] == {}
+    assert "classes" not in str(report)

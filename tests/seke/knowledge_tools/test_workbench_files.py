@@ -202,6 +202,7 @@ CAUGHT = """
     bad-names bare-cell certificates certificates-pooled confusion-zero-cell coupling-pair dependence-follows
     copies dependence-missing empty-over-section exponent family family-no-name
     interval-range judgement-without-note many-faults missing-sections no-as-a-text not-a-mapping
+    nothing-beyond
     null-as-a-text number-slips policy-numbers prior-zero probability-of-zero probability-over-one
     quoted-number sd-of-nothing section-not-a-mapping unknown-key unknown-kind unknown-section"""
 # Of these one file alone does not tell, or numbers must be added up, or formulas read.
@@ -223,7 +224,7 @@ ONLY_THE_READER = """
     unknown-observer unknown-population unknown-question unknown-source unknown-state
     unknown-variable unknown-word worse-than-guessing"""
 # The bounds of these lie elsewhere in the base: the range of a variable, the number of states.
-RELATIVE = {"mean", "sd", "perception", "noise", "grid", "offset", "range", "accuracy"}
+RELATIVE = {"mean", "sd", "perception", "noise", "grid", "offset", "nothing", "range", "accuracy"}
 
 
 @pytest.fixture(scope="module")
