@@ -27,7 +27,9 @@ def seke(*args, status=0):
 
 def scored(predictions):
     """Return how many items have gold of the expression, and how many of them are right."""
-    (scored_file,) = json.loads(seke("bench", "score", predictions, PICTURES, "--json"))["predictions"]
+    (scored_file,) = json.loads(
+        seke("bench", "score", predictions, PICTURES, "--keep-gold-evidence", "--json")
+    )["predictions"]
     score = scored_file["variables"].get("expression")
     return (score["items"], score["items"] * score["scores"]["accuracy"]["value"]) if score else (0, 0)
 
