@@ -1,6 +1,6 @@
 """Numbers of a real vision model and of people: GPT-4V about 223 film frames, ten raters each, 24 features.
 
-    pytest tests/benchmarks/test_numbers.py -m slow -s
+    pytest tests/benchmarks/test_affect_numbers.py -m slow -s
 
 What is foretold is the raters' mean of a frame and feature, from one, three or five runs of the model, or
 from one, three or ten raters, by `seke.calibrate` on half of the frames, all features together, SPLITS
