@@ -132,7 +132,7 @@ def test_blanks_and_strays_are_simulated_as_they_are_weighed(base_of, names, cha
 # What observers share
 
 
-@settings(max_examples=25, deadline=None, derandomize=True, database=None)
+@settings(max_examples=6, deadline=None, derandomize=True, database=None)
 @given(seeds)
 def test_an_observer_alone_settles_as_declared_whatever_it_shares(seed):
     rng = np.random.default_rng(seed)
@@ -191,7 +191,7 @@ def by_quadrature(instrument, edges, told, loadings, cuts):
     return np.array(total)
 
 
-@pytest.mark.parametrize("loadings", [(0.9, 0.9), (0.9, 0.4), (0.6, 0.0)])
+@pytest.mark.parametrize("loadings", [(0.9, 0.9), (0.6, 0.0)])
 def test_errors_in_common_are_weighed_as_by_quadrature(base_of, names, loadings):
     base, name = base_of("machine"), names["load"]
     keys = {o: {"follows": follows} for o, follows in zip("ab", loadings, strict=True)}
