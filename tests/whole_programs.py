@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
-# Files of tests that run whole programs, fit observers or open a browser: the inner loop goes without them.
+# Files of tests that run whole programs, fit observers, open a browser or sum over all states of whole bases:
+# the inner loop goes without them.
 WHOLE = {
     "engine/analysis": "test_sensitivity test_counterfactuals",
     "engine/compilation": "test_compiler",
-    "engine/decision": "test_voi_approximate",
+    "engine/decision": "test_voi_approximate test_voi_exact",
+    "engine/inference": "test_oracles test_posterior",
     "engine/learning": "test_observer_fit test_reading_types",
+    "engine/observation": "test_family test_numbers",
+    "seke/benchmarking": "test_score test_score_card test_blind_scores",
     "seke/calibration": "test_calibrate test_gold_plan test_mean_thresholds test_limits_in_use",
     "seke/cli": "test_cli",
     "seke/datasets": "test_import test_images",
     "seke/explanations": "test_explanation test_figures",
-    "seke/exporting": "test_consumers test_export",
+    "seke/exporting": "test_consumers test_export test_splits",
     "seke/files": "test_bounds",
     "seke/inference": "test_coverage",
     "seke/knowledge_tools": "test_copies test_workbench test_workbench_files",
