@@ -243,7 +243,10 @@ class InferSummary:
 
 
 def limits_in_words(session: Session) -> list[str]:
-    """Return how limits of the mean are kept: by which thresholds, or each risk by itself."""
+    """Return how limits of the mean are kept: by which thresholds, or each risk by itself.
+
+    A guarantee takes the place of all limits; then they decide only about items that it does not cover.
+    """
     policy, variables = session.knowledge.policy, session.knowledge.variables
     names_by_risk: dict[str, list[str]] = {}
     for name in (name for name in policy.limits if name in policy.thresholds):
@@ -254,15 +257,15 @@ def limits_in_words(session: Session) -> list[str]:
             shown = ", ".join(f"{value} {risk}" for value, risk in risks.items())
         names_by_risk.setdefault(shown, []).append(name)
     by_risk = "; ".join(f"{first_names(names, MOST_NAMED)} {risk}" for risk, names in names_by_risk.items())
-    lines = (
-        [f"highest accepted risks, which keep the mean risk within its limit: {by_risk}"] if by_risk else []
-    )
+    uncovered = "where the guarantee does not decide: " if session.guarantee else ""
+    kept = "highest accepted risks, which keep the mean risk within its limit"
+    lines = [f"{uncovered}{kept}: {by_risk}"] if by_risk else []
     if session.without_threshold:
         names = first_names(session.without_threshold, MOST_NAMED)
         lines.append(
-            f"the limit of the mean risk caps each single risk of {names}: no threshold that keeps the "
-            "mean is known yet. To find one, use a file with 60 items or more that have such a value, or "
-            f"{_calibration_hint(session)}"
+            f"{uncovered}the limit of the mean risk caps each single risk of {names}: no threshold that "
+            "keeps the mean is known yet. To find one, use a file with 60 items or more that have such a "
+            f"value, or {_calibration_hint(session)}"
         )
     return lines
 

@@ -31,6 +31,7 @@ from engine.model.guarantee import Asked
 from seke import explain, infer, knowledge
 from seke.cli.main import main
 from seke.console.guarantee_text import certificate_facts, certified_line, lacking, verdict, worst_text
+from seke.console.infer_summary import limits_in_words
 from seke.inference.session import Session
 from seke.samples import answers_from
 from seke.sampling.simulate import simulate
@@ -137,6 +138,17 @@ def answer_odds(base, path):
         for i, item in enumerate(answers.items):
             odds_by_item[item] = {name: float(column[i]) for name, column in odds.items()}
     return odds_by_item
+
+
+def test_limits_of_the_mean_decide_only_where_the_guarantee_does_not_and_that_is_said(tmp_path, guarantee):
+    limits = f"{{{knowledge(MACHINE).root}: {{mean: 0.1}}}}"
+    path = tmp_path / "mean.yaml"
+    path.write_text(f"extends: {MACHINE}\npolicy: {{source: judgement, note: A trial., limits: {limits}}}\n")
+    session = Session.open(knowledge(path))
+    (line,) = limits_in_words(session)
+    assert line.startswith("the limit of the mean risk caps each single risk of")
+    covered = replace(session, guarantee=guarantee)
+    assert limits_in_words(covered) == [f"where the guarantee does not decide: {line}"]
 
 
 def test_what_is_accepted_is_certified_and_by_its_threshold(folder, any_guarantee):
