@@ -13,9 +13,8 @@ further answer.
 
 The policy and five draws of each are compared at equal coverage and error: the policy asks under each of
 POLICY_LIMITS and WORTHS, its two dials, and of the settings that accept no less at no higher price, with at
-most MOST_ANSWERS of the answers, the one that errs least is taken. One face is .02 of those accepted, so that
-errors count as equal within two standard errors here; test_asking_skill.py holds them within .02 on thousands
-of faces.
+most MOST_ANSWERS of the answers, the one that errs least is taken; it may err EQUAL more. One face is .02 of
+those accepted here; test_asking_skill.py holds the same on thousands of faces.
 
 Figures are pooled over splits, in which each face stands several times; the standard error of an error is a
 jackknife over people. A limit of the mean that finds too few faces to keep it on caps each risk instead.
@@ -50,9 +49,8 @@ TOLERANCE = 0.03
 # Settings of the policy that are compared with five draws of each: limits of each risk, and what an accepted
 # expression is worth (the first is the shipped worth).
 POLICY_LIMITS, WORTHS = (0.05, 0.06, 0.07, 0.08, 0.1), (20, 5, 2)
-# What share of the answers of five draws of each the policy may use, and within how many standard errors of
-# their difference two errors count as equal.
-MOST_ANSWERS, STANDARD_ERRORS = 0.75, 2
+# What the policy may use of the answers of five draws of each, and how much error counts as equal, in shares.
+MOST_ANSWERS, EQUAL = 0.75, 0.02
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not (DATA / "network_draws.jsonl").exists(), reason="the data are not here"),
@@ -249,8 +247,21 @@ def test_a_limit_of_the_mean_is_kept_on_other_people(outcomes, capsys):
     assert all(pooled["mean", limit, "fixed:5"].coverage > 0.3 for limit in LIMITS)
 
 
-@pytest.mark.parametrize("kind", ["mean", "each"])
-@pytest.mark.parametrize("limit", LIMITS)
+def missed(kind, limit, reason):
+    return pytest.param(kind, limit, marks=pytest.mark.xfail(strict=True, reason=f"missed: it {reason}"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "limit"),
+    [
+        missed("mean", 0.05, "errs in .029, a face of one person, where fixed:5 errs in none"),
+        missed("each", 0.05, "errs in .029, a face of one person, where fixed:5 errs in none"),
+        missed(
+            "mean", 0.1, "errs in .036 where fixed:5 errs in .004 (standard error of the difference .027)"
+        ),
+        ("each", 0.1),
+    ],
+)
 def test_the_policy_is_no_dearer_than_five_draws_of_each(outcomes, kind, limit, capsys):
     pooled, _ = outcomes
     fixed = pooled[kind, limit, "fixed:5"]
@@ -274,4 +285,4 @@ def test_the_policy_is_no_dearer_than_five_draws_of_each(outcomes, kind, limit, 
             f"{fixed.coverage:.3f}, wrong {policy.error:.3f} against {fixed.error:.3f}, "
             f"difference ± {difference_se(policy, fixed):.3f}"
         )
-    assert policy.error <= fixed.error + STANDARD_ERRORS * difference_se(policy, fixed)
+    assert policy.error <= fixed.error + EQUAL
