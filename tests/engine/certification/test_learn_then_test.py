@@ -5,20 +5,17 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 import pytest
-from brute_force import seen_level
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_levels import COLOUR, DESIGN, MACHINE, SIZE, base_of, level
 from scipy.stats import beta, binomtest
 
 from engine import (
-    Design,
     Gold,
     KnowledgeError,
-    Policy,
     Variable,
     certificates_yaml,
     certify,
@@ -31,25 +28,8 @@ from engine import (
     split,
 )
 from engine.metrics.binomial import most_errors, passes, upper_bound
-from engine.model.guarantee import PARTS, Asked
-from engine.model.knowledge import Knowledge
 
-MACHINE = Path(__file__).parents[1] / "bases" / "machine.yaml"
-DESIGN = Design(adaptive=False, least=3, most=3, readings=(Asked("fitter", "walk", "face", 3, 3),))
-COLOUR = Variable("colour", "categorical", ("red", "green"), "colour")
 SIGN = Variable("sign", "binary", ("false", "true"), "sign")
-SIZE = Variable("size", "interval", ("0.5", "1.5"), "size", edges=(0, 1, 2))
-
-
-def base_of(*variables):
-    names = {variable.name: variable for variable in variables}
-    policy = Policy(tolerance={"size": 0.25})
-    empty = ({}, {"all": tuple(names)}, variables[0].name, "here", {}, {}, (), (), (), (), {}, {})
-    return Knowledge("made", "", {}, names, *empty, policy, "", dict.fromkeys(PARTS, "0"))
-
-
-def level(value, risk):
-    return seen_level(np.zeros(len(risk)), value, risk)
 
 
 def certified(base, levels, gold, fits, **given):
