@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from seke.knowledge_tools.show import show as show
     from seke.planning.plan import plan as plan
     from seke.reports.report import report as report
+    from seke.sampling.compare_bases import compare_bases as compare_bases
     from seke.sampling.infer import infer as infer
     from seke.sampling.simulate import simulate as simulate
     from seke.tables.label_table import LabelTable as LabelTable

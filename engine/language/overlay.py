@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 LONGEST_CHAIN = 8  # bases that extend one another
 MOST_FILES = 500  # YAML files of one folder; one for each section and observer are some tens
+# Folders beside the files of a base that are no part of it: what extends it, and what is expected of it.
+BESIDE = ("overlays", "tests")
 
 
 def read_layers(path: Path, bases: Mapping[str, Path], faults: list[Fault]) -> Table | None:
@@ -113,13 +115,14 @@ def _read_files(path: Path, faults: list[Fault], budget: Budget) -> Table | None
 
 
 def yaml_files(folder: Path) -> list[Path]:
-    """Return the YAML files of a folder and those below it."""
+    """Return the YAML files of a base's folder and those below it, without hidden ones and those `BESIDE`."""
     return sorted(
         file
         for file in folder.rglob("*")
         if file.suffix in (".yaml", ".yml")
         and file.is_file()
         and not any(part.startswith(".") for part in file.relative_to(folder).parts)
+        and file.relative_to(folder).parts[0] not in BESIDE
     )
 
 

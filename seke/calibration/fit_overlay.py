@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine import Knowledge, overlay_tree, replaced_paths, written
-from seke.files.shipped import SHIPPED
 from seke.files.shipped import knowledge as read_knowledge
+from seke.files.shipped import shipped_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,10 +22,10 @@ def source_name(facts: Mapping[str, Any]) -> str:
 
 
 def name_of_base(knowledge: Knowledge | str | Path | None) -> str:
-    """Return how an overlay names its base: `shipped`, the path of a file or folder, or a base's own name."""
+    """Return how an overlay names its base: a shipped one's name, the path of one's own, or its own name."""
     if isinstance(knowledge, Knowledge):
         return knowledge.name
-    return SHIPPED if knowledge is None or str(knowledge) == SHIPPED else str(Path(knowledge).resolve())
+    return shipped_name(knowledge) or str(Path(knowledge or "").resolve())
 
 
 def relative(extends: Path, overlay: Path) -> str:

@@ -11,6 +11,7 @@ import click
 
 from seke.cli import model_options as asking
 from seke.cli import options
+from seke.cli.comparison import print_comparison
 from seke.cli.errors import exit_on_errors
 from seke.cli.output import print_json, print_message
 from seke.cli.progress import RunProgress
@@ -97,6 +98,7 @@ class _RecordingCommand(click.Command):
     "count. The same command continues it.",
     metavar="NEWDIR",
 )
+@options.compare_bases()
 @click.option("--retry-refused", is_flag=True, help="Ask again the questions that were refused.")
 @click.option("--status", is_flag=True, help="Show the state of the run; send nothing.")
 @options.json()
@@ -139,6 +141,7 @@ def _annotate(images: tuple[str, ...], folder: Path, given: dict[str, Any]) -> N
     from seke.annotation.branches import OtherSettingsError
     from seke.annotation.job import Job
     from seke.annotation.several import IN_BATCHES, further_models
+    from seke.runs.run_folder import SAMPLES
 
     settings, prices = asking.settings(given), asking.prices(given)
     further = further_models(given["also"])
@@ -186,7 +189,11 @@ def _annotate(images: tuple[str, ...], folder: Path, given: dict[str, Any]) -> N
                 if branch is not None or not error.counts:
                     raise
                 raise SekeError(f"{error.what}; {_branch_command(folder)}") from None
-        _conclude(summary, job, as_json=given["as_json"])
+        unsettled = _conclude(summary, job, as_json=given["as_json"])
+        if given["compared"]:
+            print_comparison([(branch or folder) / SAMPLES], given["knowledge"], given["population"])
+        if unsettled:
+            sys.exit(UNSETTLED)
 
 
 def _is_branch(branch: Path, folder: Path) -> bool:
@@ -360,7 +367,8 @@ def _price_status(facts: Mapping[str, Any]) -> list[str]:
     return [headline, *(f"  {line}" for line in price_lines(facts["prices"]))]
 
 
-def _conclude(summary: RunSummary, job: Job, *, as_json: bool) -> None:
+def _conclude(summary: RunSummary, job: Job, *, as_json: bool) -> bool:
+    """Print what the run did; return whether it is not finished or its guarantee is refused."""
     if as_json:
         print_json(summary.as_facts())
     else:
@@ -388,5 +396,4 @@ def _conclude(summary: RunSummary, job: Job, *, as_json: bool) -> None:
         print_message(line)
     if summary.stopped:
         print_message(f"stopped before the end: {summary.stopped}; the same command continues")
-    if summary.stopped or summary.refused or not summary.finished:
-        sys.exit(UNSETTLED)
+    return bool(summary.stopped or summary.refused or not summary.finished)

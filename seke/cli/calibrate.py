@@ -185,11 +185,12 @@ def _calibrate(samples: tuple[str, ...], output: Path, given: dict[str, Any]) ->
     knowledge = given["knowledge"]
 
     from seke.calibration.calibrate import calibrate as learn
-    from seke.calibration.fit_overlay import read_overlay, relative
+    from seke.calibration.fit_overlay import name_of_base, read_overlay, relative
     from seke.calibration.summary import facts_of, text_of
     from seke.calibration.trace import write_trace
 
-    extends = relative(Path(knowledge), output) if knowledge and Path(knowledge).exists() else "shipped"
+    own = knowledge is not None and Path(knowledge).exists()
+    extends = relative(Path(knowledge), output) if own else name_of_base(knowledge)
     with ProgressBar() as bar:
         calibration = learn(
             list(samples), extends=extends, output=output, models=models, progress=bar.show, **given

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from seke.cli import options
+from seke.cli.comparison import check_comparable, print_comparison
 from seke.cli.errors import exit_on_errors
 from seke.cli.output import check_not_input, on_terminal, print_message, print_result, table_console
 from seke.cli.progress import ProgressBar
@@ -58,6 +59,7 @@ LONG_INPUT = 2_000_000
     metavar="TABLE",
     help="Label table: leave out labels of a data set about values that it tells, to score against it.",
 )
+@options.compare_bases()
 @click.option(
     "--explain",
     "explained",
@@ -71,7 +73,12 @@ LONG_INPUT = 2_000_000
     help="Print the width of the compiled network and the speed of inference.",
 )
 def infer(
-    samples: tuple[str, ...], output: Path | None, explained: str | None, verbose: bool, **given: Any
+    samples: tuple[str, ...],
+    output: Path | None,
+    explained: str | None,
+    verbose: bool,
+    compared: bool,
+    **given: Any,
 ) -> None:
     """Infer posteriors and decisions from SAMPLES.
 
@@ -97,6 +104,14 @@ def infer(
     state the guarantee. If something that they depend on has changed, the guarantee is refused with the
     reason.
 
+    How faces look depends on how they came about. `-k posed`, `-k spontaneous` and `-k in-the-wild` are bases
+    for faces of one kind; the shipped base is for sets of which that is not known. `--compare-bases` says,
+    after the records, under which of them the answers are likeliest.
+
+    \b
+    Example:
+      seke infer samples.jsonl -o records.jsonl --compare-bases
+
     Exit status: 0 done, 1 a guarantee is refused, 2 bad input.
     """
     from engine import SekeError
@@ -106,7 +121,13 @@ def infer(
         if explained is not None and request.blind_to is not None:
             raise SekeError("--explain explains a record with all its evidence; leave out --blind-to")
         if explained is None:
-            _infer(samples, request, output, verbose)
+            if compared:
+                check_comparable(samples)
+            outside = _infer(samples, request, output, verbose)
+            if compared:
+                print_comparison(list(samples), request.knowledge, request.population)
+            if outside:
+                sys.exit(1)
         elif output is None:
             _explain(samples, request, explained)
         else:
@@ -152,7 +173,8 @@ def _explain(samples: tuple[str, ...], request: _Request, item: str) -> None:
         sys.exit(1)
 
 
-def _infer(samples: tuple[str, ...], request: _Request, output: Path | None, verbose: bool) -> None:
+def _infer(samples: tuple[str, ...], request: _Request, output: Path | None, verbose: bool) -> bool:
+    """Write the records; return whether a guarantee is refused or does not hold for all of them."""
     from engine import SekeError, cost_of
     from seke.console.infer_summary import InferSummary
     from seke.samples import read_batches
@@ -188,8 +210,7 @@ def _infer(samples: tuple[str, ...], request: _Request, output: Path | None, ver
     _conclude(session, summary, table)
     if blind is not None and blind.counts:
         print_message(_left_out_text(blind))
-    if session.refused or summary.outside:
-        sys.exit(1)
+    return bool(session.refused or summary.outside)
 
 
 def _left_out_text(blind: BlindAnswers) -> str:

@@ -90,6 +90,12 @@ def labels_final() -> Option:
     return click.option("--labels-final", is_flag=True, help=text)
 
 
+def compare_bases() -> Option:
+    """Return the option that compares the bases of several kinds of faces."""
+    text = "Say at the end how likely the answers are under the bases of posed, spontaneous and web faces."
+    return click.option("--compare-bases", "compared", is_flag=True, help=text)
+
+
 def redact_images() -> Option:
     """Return the option that leaves pictures out of a page."""
     return click.option("--redact-images", is_flag=True, help="Leave the items' pictures out of the page.")

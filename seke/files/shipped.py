@@ -35,8 +35,27 @@ def shipped_folder() -> Path:
     return inside if inside.is_dir() else package.parent / "knowledge"
 
 
+def shipped_bases(folder: Path | None = None) -> dict[str, Path]:
+    """Return name -> place of the bases that need no path: `shipped`, and the overlays that lie beside it.
+
+    folder: the folder that is meant by `shipped`, this installation's own by default.
+    """
+    folder = folder or shipped_folder()
+    return {SHIPPED: folder, **{file.stem: file for file in sorted((folder / "overlays").glob("*.yaml"))}}
+
+
+def shipped_name(path: str | Path | None) -> str | None:
+    """Return the name of the shipped base that a path means (for None, `shipped`), or None for one's own.
+
+    A file or folder of that name in the working directory comes first.
+    """
+    if path is None:
+        return SHIPPED
+    return str(path) if str(path) in shipped_bases() and not Path(path).exists() else None
+
+
 def knowledge(path: Knowledge | str | Path | None = None, *, shipped: Path | None = None) -> Knowledge:
-    """Read a knowledge base: the shipped one (None or "shipped"), or a folder or file, which may extend it.
+    """Read a knowledge base: a shipped one by its name (None: "shipped"), or a folder or file of one's own.
 
     A base that was read already is returned as it is. shipped: the folder that is meant by `shipped`, this
     installation's own by default.
@@ -46,9 +65,8 @@ def knowledge(path: Knowledge | str | Path | None = None, *, shipped: Path | Non
     """
     if isinstance(path, Knowledge):
         return path
-    folder = shipped or shipped_folder()
-    named = path is None or (str(path) == SHIPPED and not Path(path).exists())
-    return read(folder if named or path is None else Path(path), {SHIPPED: folder}, USUAL_VIEW)
+    bases, name = shipped_bases(shipped), shipped_name(path)
+    return read(bases[name] if name in bases else Path(path or SHIPPED), bases, USUAL_VIEW)
 
 
 def cache_folder() -> Path | None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -64,13 +66,14 @@ class KnowledgeCheck:
 def check(knowledge: Knowledge | str | Path | None = None, seed: int = 0) -> KnowledgeCheck:
     """Check a base: the shipped one by default, or a folder or file.
 
-    The facts are `knowledge`, `declares` (how many of what), `deviations` (declared against compiled numbers,
-    the largest first), `rules`, `pairs` (states of the root, the hardest to tell apart first, with the Bayes
-    error by question), `dependence` (each observer's kind, how often it follows what all see, and how often
-    one reading of it does, which is no more than it carries over; None where observers err independently),
-    `cost`, `fits` (what the observers were fitted to, and what was changed since), `guarantee` (what is
-    certified, and why it does not hold any more; None where nothing is), `warnings`, and `unmet` (rules whose
-    confidence is not met).
+    The facts are `knowledge`, `declares` (how many of what), `sourcing` (of each section how many numbers
+    are `sourced`, judged with `evidence`, which is a note that names a source, or judged with `none`),
+    `deviations` (declared against compiled numbers, the largest first), `rules`, `pairs` (states of the
+    root, the hardest to tell apart first, with the Bayes error by question), `dependence` (each
+    observer's kind, how often it follows what all see, and how often one reading of it does, which is no
+    more than it carries over; None where observers err independently), `cost`, `fits` (what the observers
+    were fitted to, and what was changed since), `guarantee` (what is certified, and why it does not hold
+    any more; None where nothing is), `warnings`, and `unmet` (rules whose confidence is not met).
 
     Raises:
         engine.KnowledgeError: all faults of a base that cannot be read or compiled, or whose prompts
@@ -86,6 +89,7 @@ def _facts(base: Knowledge, audit: Audit) -> Facts:
     return {
         "knowledge": {"name": base.name, "digest": base.digest},
         "declares": declares(base),
+        "sourcing": _sourcing(base),
         "deviations": [_deviation(deviation) for deviation in audit.deviations],
         "rules": [_rule(rule) for rule in audit.rules],
         "pairs": _pairs(base, audit),
@@ -117,6 +121,19 @@ def declares(base: Knowledge) -> dict[str, int]:
         "observers": len(base.observers),
         "questions": len(base.questions),
     }
+
+
+def _sourcing(base: Knowledge) -> list[Facts]:
+    """Return for each section how many numbers are sourced, judged with evidence, and judged without."""
+    named = re.compile(rf"\b(?:{'|'.join(map(re.escape, base.sources)) or '(?!)'})\b")
+    groups: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for path, number in base.numbers.items():
+        judged = "evidence" if named.search(number.note) else "none"
+        groups[path.partition(".")[0]][judged if number.source == "judgement" else "sourced"] += 1
+    return [
+        {"section": section, **{group: counts[group] for group in ("sourced", "evidence", "none")}}
+        for section, counts in groups.items()
+    ]
 
 
 def _deviation(deviation: Deviation) -> Facts:
@@ -224,6 +241,7 @@ def _short(value: float) -> float:
 def _lines(facts: Mapping[str, Any]) -> list[str]:
     return [
         *_head_lines(facts),
+        *_sourcing_lines(facts),
         *_deviation_lines(facts),
         *_rule_lines(facts),
         *_pair_lines(facts),
@@ -245,6 +263,15 @@ def _head_lines(facts: Mapping[str, Any]) -> list[str]:
     counts = [count(size[f"{singular}s"], singular) for singular in others]
     knowledge = facts["knowledge"]
     return [f"{knowledge['name']} {knowledge['digest']}: {', '.join(variables)};", f"  {', '.join(counts)}"]
+
+
+def _sourcing_lines(facts: Mapping[str, Any]) -> list[str]:
+    sections = facts["sourcing"]
+    rows = [tuple(str(cell or "-") for cell in section.values()) for section in sections]
+    total = [sum(section[group] for section in sections) for group in ("sourced", "evidence", "none")]
+    head = ("", "sourced", "judged with evidence", "judged without")
+    rows.append(("all", *(f"{count_of:,}" for count_of in total)))
+    return ["", "Where the numbers come from (evidence: the note names a source)", *table_lines(head, rows)]
 
 
 def _deviation_lines(facts: Mapping[str, Any]) -> list[str]:

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 from engine import Change, Knowledge, KnowledgeError, SekeError, changes, declared_of
 from seke.console.plain_text import count, near
 from seke.console.rich_table import table_lines
-from seke.files.shipped import SHIPPED, shipped_folder
 from seke.files.shipped import knowledge as read_knowledge
+from seke.files.shipped import shipped_bases, shipped_folder, shipped_name
 from seke.inference.session import Session
 from seke.sampling.infer import batches, on_samples
 
@@ -241,8 +241,8 @@ def at_revision(path: str | Path, revision: str) -> Iterator[tuple[Knowledge, st
     """
     if not revision or revision.startswith("-"):
         raise SekeError(f"--rev: {revision!r} is not a revision")
-    named = str(path) == SHIPPED and not Path(path).exists()
-    here = (shipped_folder() if named else Path(path)).resolve()
+    name = shipped_name(path)
+    here = (shipped_bases()[name] if name else Path(path)).resolve()
     top = Path(_git(here, "rev-parse", "--show-toplevel").decode().rstrip("\n"))
     names = (
         _git(top, "ls-tree", "-r", "-z", "--name-only", revision).decode(errors="surrogateescape").split("\0")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from engine import KnowledgeError, SekeError, read_migration
 from seke.console.plain_text import count, near, near_file
 from seke.files.atomic import check_target, replacing, write_file
-from seke.files.shipped import SHIPPED, shipped_folder
+from seke.files.shipped import shipped_bases, shipped_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -97,7 +97,7 @@ def hint(base: str | Path | None, *, faulty: bool) -> str:
 
     faulty: whether it has faults. A conflict in bits is one; what else changes is no fault.
     """
-    if base is None or (str(base) == SHIPPED and not Path(base).exists()):
+    if base is None or shipped_name(base):
         return ""
     old = _bases_to_migrate(Path(base), but="" if faulty else "policy.conflict")
     commands = [f"seke knowledge migrate {_shell_path(path)} --in-place" for path in old]
@@ -108,7 +108,7 @@ def hint(base: str | Path | None, *, faulty: bool) -> str:
 
 
 def _read(path: Path, moved: Path | None = None) -> Migration:
-    return read_migration(path, {SHIPPED: shipped_folder()}, moved)
+    return read_migration(path, shipped_bases(), moved)
 
 
 def _bases_to_migrate(path: Path | None, but: str = "") -> list[Path]:

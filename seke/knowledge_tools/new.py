@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from engine import Knowledge, SekeError, did_you_mean, json_schema
 from seke.console.plain_text import count
-from seke.files.shipped import SHIPPED
 from seke.files.shipped import knowledge as read_knowledge
+from seke.files.shipped import shipped_name
 from seke.files.texts import read_text
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def new(folder: Path, base: str = "shipped", matrix: Matrix | None = None) -> tu
 def _template(base: Knowledge, named: str, folder: Path) -> str:
     """Return an overlay to start from, with examples that use names of this base."""
     extends = named
-    if named != SHIPPED or Path(named).exists():
+    if shipped_name(named) is None:
         extends = json.dumps(os.path.relpath(Path(named).resolve(), folder.resolve()), ensure_ascii=False)
     states = base.variables[base.root].states
     state, units = states[-1], list(base.cells)
