@@ -5,9 +5,9 @@ A template (`prompt` of a question) is jinja2, and may use
     knowledge.LEVEL   what a level is about: its states where it is one categorical variable, else its
                       variables; each with name, label, description, and what is told `about` it (muscle,
                       region)
-    patterns          for each state of the root: name, label, usual (binary variables that are mostly true,
-                      most likely first), rare (those least likely) and means (name and value of interval
-                      variables)
+    patterns          for each state of the root: name, label, usual (binary variables that are true more
+                      often than for other states, most likely first), rare (those least likely) and means
+                      (name and value of interval variables)
     rules             name and statement of each rule
     asks              names of the levels and variables that this answer is to tell of
     known             what is known of the picture already: name and value
@@ -43,8 +43,9 @@ if TYPE_CHECKING:
 
     Record = dict[str, Any]
 
-# Probability of a sign given the root, from which it is a usual one, and below which it is a rare one.
-USUAL, RARE = 0.5, 0.1
+# A sign is a usual one of a state that shows it with this probability at least, and so many times as often
+# as states do on average: what all states show tells nothing of one. Below the last one it is rare.
+USUAL, TYPICAL, RARE = 0.25, 1.5, 0.1
 # Prompts that are kept.
 CACHED_PROMPTS = 1000
 NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -173,7 +174,8 @@ class Questions:
         cells = {name: np.array([cell.p for cell in row]) for name, row in base.cells.items()}
         for k, state in enumerate(base.variables[base.root].states):
             ranked = sorted(cells, key=lambda name: -cells[name][k])
-            usual = [self._entry(base.variables[n]) for n in ranked if cells[n][k] >= USUAL]
+            typical = (n for n in ranked if cells[n][k] >= max(USUAL, TYPICAL * cells[n].mean()))
+            usual = [self._entry(base.variables[n]) for n in typical]
             rare = [self._entry(base.variables[n]) for n in reversed(ranked) if cells[n][k] < RARE]
             means = base.moments[k].mean if base.moments else ()
             mean_values = [
