@@ -45,10 +45,12 @@ def questions(
             variables=tuple(dict.fromkeys(reported)),
             about_one=bool(about),
             prompt_place=(entries.get("prompt") or inner).place,
-            **entries.values("cost further enlarge prompt") | {"label": entries.value("label") or name},
+            **entries.values("cost further enlarge whole prompt") | {"label": entries.value("label") or name},
         )
         if by_name[name].enlarge and not about:
             entries.fault("enlarge", "needs `about: one`: the part that the question is about is enlarged")
+        if by_name[name].whole and not by_name[name].enlarge:
+            entries.fault("whole", "needs `enlarge: true`: the whole stands beside the part that is enlarged")
     return by_name
 
 

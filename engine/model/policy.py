@@ -21,7 +21,7 @@ class Question(Cited):
     `cost`: of a request with one answer. `further`: of each further answer of the same request, which shares
     the prompt and what is shown, in the same unit; None: as much as the first.
     `about_one`: each asking is about one of the variables, so a closed-world list is no answer. `enlarge`:
-    what is shown is the region of a view that this variable is about.
+    what is shown is the region of a view that this variable is about. `whole`: the whole stands beside it.
     """
 
     name: str = ""
@@ -31,6 +31,7 @@ class Question(Cited):
     further: float | None = None
     about_one: bool = False
     enlarge: bool = False
+    whole: bool = False
     prompt: str = ""
     prompt_place: Place = field(compare=False, default=NOWHERE)
 

@@ -13,10 +13,12 @@ from collections import Counter, OrderedDict, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from engine import Answers, Knowledge, people_asked
 from seke.annotation.live_item import LiveItem, renumber_draws
 from seke.annotation.stopping_rules import label_of
-from seke.datasets.images import PictureError, picture_of, view_of
+from seke.datasets.images import PictureError, picture_of, region_shown, view_of
 from seke.datasets.manifest import label_sample
 from seke.prompts import Context, Questions
 from seke.runs.ledger import ReadingRequests
@@ -28,7 +30,7 @@ from seke.vision.messages import Call
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from engine import Option
+    from engine import Option, Posterior
     from seke.annotation.stopping_rules import Rule
     from seke.datasets.manifest import Item
     from seke.inference.session import Judged, Session
@@ -91,7 +93,7 @@ class Annotator:
         self.questions = Questions(self.base)
         self.people = people_asked(self.base)
         self._live: dict[str, LiveItem] = {}
-        self._pictures: OrderedDict[tuple[str, str, str], Picture] = OrderedDict()
+        self._pictures: OrderedDict[tuple[str, str, str, bool], Picture] = OrderedDict()
         self._statuses: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
 
     def read(self, call: Call, choice: Choice) -> Record:
@@ -196,10 +198,11 @@ class Annotator:
             # The first question about an item without answers is known, and a rule needs no posterior.
             answered = [name for name in session_items if self._live[name].records and self.rule is None]
             for unavailable, part in self._group_by_unavailable(answered):
-                judged = await self._judge_live(session.without(unavailable), part)
-                for i, name in enumerate(part):
-                    following[name] = judged.decisions.next[i]
-                    self._live[name].doubt = self._doubtful_variables(judged, i)
+                answers, judged = await self._judge_live(session.without(unavailable), part)
+                doubts = self._doubtful_variables(answers, judged.posterior)
+                for name, option, doubt in zip(part, judged.decisions.next, doubts, strict=True):
+                    following[name] = option
+                    self._live[name].doubt = doubt
                 ended = [name for name in part if following[name] is None and unavailable]
                 await self._note_unavailable(session, ended, unavailable)
         requests: dict[str, list[Request]] = {}
@@ -224,9 +227,10 @@ class Annotator:
             self.progress(len(gone), 0, ledger.committed)
         return requests
 
-    async def _judge_live(self, session: Session, names: Sequence[str]) -> Judged:
-        samples = {name: self._live[name].records for name in names}
-        return await asyncio.to_thread(lambda: session.judge(self.answers(samples)))
+    async def _judge_live(self, session: Session, names: Sequence[str]) -> tuple[Answers, Judged]:
+        """Return the answers about items, and what follows from them."""
+        answers = self.answers({name: self._live[name].records for name in names})
+        return answers, await asyncio.to_thread(session.judge, answers)
 
     def _group_by_unavailable(self, names: Sequence[str]) -> list[tuple[frozenset[str], list[str]]]:
         """Return groups of items by the observers that cannot be asked about them."""
@@ -244,7 +248,7 @@ class Annotator:
         """
         if not names:
             return
-        judged = await self._judge_live(session, names)
+        _, judged = await self._judge_live(session, names)
         reason = f"{UNANSWERED_BY}: {', '.join(sorted(unavailable))}"
         for name, option in zip(names, judged.decisions.next, strict=True):
             if option is not None and self._live[name].reason is None:
@@ -266,16 +270,25 @@ class Annotator:
         line = (live.item.name, option.observer, option.question, option.about, option.view)
         return Request(*line, live.lines[line].draws if line in live.lines else 0, samples)
 
-    def _doubtful_variables(self, judged: Judged, i: int) -> tuple[str, ...]:
-        """Return the binary variables that the answers leave most in doubt."""
-        marginals = judged.posterior.marginals
-        distances = {name: float(abs(marginals[name][i, 1] - 0.5)) for name in self.base.cells}
-        unsure = [name for name, distance in distances.items() if distance < 0.5 - DOUBT]
-        return tuple(sorted(unsure, key=lambda name: distances[name])[:MOST_DOUBTS])
+    def _doubtful_variables(self, answers: Answers, posterior: Posterior) -> list[tuple[str, ...]]:
+        """Return for each item the binary variables that its answers contradict each other about.
 
-    def _context(self, request: Request) -> Context:
+        Of many, those that the posterior leaves most in doubt, in the order of the base.
+        """
+        marginals, names = posterior.marginals, list(self.base.cells)
+        if not names:
+            return [()] * len(answers.items)
+        distances = np.array([abs(marginals[name][:, 1] - 0.5) for name in names])
+        differing = np.array([answers.contradicted(name) for name in names]) & (distances < 0.5 - DOUBT)
+        ranks = np.argsort(np.argsort(np.where(differing, distances, np.inf), axis=0), axis=0)
+        chosen = differing & (ranks < MOST_DOUBTS)
+        return [tuple(name for name, here in zip(names, column, strict=True) if here) for column in chosen.T]
+
+    def _context(self, request: Request, item: Item | None = None) -> Context:
+        """Return what the prompt of a request may say; item: whose picture goes with it, if any."""
         live = self._live.get(request.item)
-        return Context(self.labels.get(request.item, {}), live.doubt if live is not None else ())
+        shown = "" if item is None else self._region(item, request.line)
+        return Context(self.labels.get(request.item, {}), live.doubt if live is not None else (), shown)
 
     async def _ask(self, name: str, requests: list[Request], ledger: Ledger) -> None:
         """Ask about an item and keep the answers; an error ends the item or the run."""
@@ -347,7 +360,7 @@ class Annotator:
         """
         picture = await asyncio.to_thread(self._picture, live.item, request)
         for line, asked in live.lines.items():
-            same = self._region(live.item, line) == self._region(live.item, request.line)
+            same = self._shown(live.item, line) == self._shown(live.item, request.line)
             if same and line[4] == request.view and asked.picture != picture.digest:
                 raise PictureError("changed", f"{live.item.path}: is not the same picture as before")
         earlier = live.lines.get(request.line)
@@ -361,22 +374,28 @@ class Annotator:
         """Return the prompt of a reading, which stays that of its first request."""
         earlier = live.lines.get(request.line)
         stored = ledger.prompt(earlier.prompt) if earlier else None
-        return stored or self.questions.prompt(request, self._context(request))
+        return stored or self.questions.prompt(request, self._context(request, live.item))
 
     def _region(self, item: Item, line: ReadingKey) -> str:
-        """Return the part of the face that a reading's picture enlarges; empty for none."""
-        _, _, question, about, _ = line
-        if item.box is None or not about or not self.base.questions[question].enlarge:
+        """Return the part of the face that a reading's picture is cut to; empty where it shows the whole."""
+        _, _, question, about, view = line
+        if not about or not self.base.questions[question].enlarge:
             return ""
-        return str(self.base.variables[about].about.get("region", ""))
+        region = str(self.base.variables[about].about.get("region", ""))
+        return region_shown(view_of(self.base, view), item.box, region)
+
+    def _shown(self, item: Item, line: ReadingKey) -> tuple[str, bool]:
+        """Return the part that a reading's picture is cut to, and whether the face stands beside it."""
+        region = self._region(item, line)
+        return region, bool(region) and self.base.questions[line[2]].whole
 
     def _picture(self, item: Item, request: Request) -> Picture:
-        region = self._region(item, request.line)
-        key = (item.name, request.view, region)
+        region, whole = self._shown(item, request.line)
+        key = (item.name, request.view, region, whole)
         cached = self._pictures.get(key)
         if cached is not None:
             return cached
-        picture = picture_of(item.path, view_of(self.base, request.view), item.box, region)
+        picture = picture_of(item.path, view_of(self.base, request.view), item.box, region, whole=whole)
         self._pictures[key] = picture
         while len(self._pictures) > CACHED_PICTURES:
             self._pictures.popitem(last=False)

@@ -20,6 +20,7 @@ from seke.vision.messages import Picture
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Sequence
     from pathlib import Path
 
     from PIL.Image import Image as Pixels
@@ -42,6 +43,7 @@ LEAST_SIDE = 16
 # Of the JPEG that is sent.
 QUALITY = 90
 WHITE = (255, 255, 255)
+GAP = 16  # pixels between two pictures in one
 # The only view of a base that declares none: the longest side in pixels, and what is shown around the box,
 # as a share of its sides.
 PLAIN = {"size": 768, "margin": 0.25}
@@ -84,12 +86,28 @@ class Box:
     height: float
 
 
-def picture_of(path: Path, view: View, box: Box | None = None, region: str = "") -> Picture:
+def region_shown(view: View, box: Box | None, region: str) -> str:
+    """Return the part that a picture is cut to; empty where it shows the whole.
+
+    It is cut where the face's box is known and the view has the part.
+    """
+    return region if box is not None and _part_of(view, region) else ""
+
+
+def _part_of(view: View, region: str) -> Sequence[float] | None:
+    """Return left, top, right and bottom of a part, as shares of the face's box; None where there is none."""
+    part: Sequence[float] | None = view.options.get("regions", {}).get(region.replace(" ", "-"))
+    return part
+
+
+def picture_of(
+    path: Path, view: View, box: Box | None = None, region: str = "", *, whole: bool = False
+) -> Picture:
     """Return a file as it is sent in a view.
 
     box: the face, with the view's margin around it; without one the whole picture is taken, as it is. region:
-    the part of the box that is enlarged; nothing is enlarged without a box, or where the view has no such
-    region.
+    the part of the box that is enlarged (see `region_shown`). whole: whether the face stands beside it, on
+    the left, as high.
 
     Raises:
         PictureError: empty, missing, unreadable, unsupported, animated, huge, tiny; the message names the
@@ -98,15 +116,13 @@ def picture_of(path: Path, view: View, box: Box | None = None, region: str = "")
     with warnings.catch_warnings(), ExitStack() as stack:
         warnings.simplefilter("ignore")
         # Under one name, so that no earlier stage of a large picture is kept.
-        pixels = _cut(_upright(_open(path, stack), path), view, box, region, path)
+        region = region_shown(view, box, region)
+        upright = _upright(_open(path, stack), path)
         if view.options.get("grey"):
-            pixels = pixels.convert("L")
-        scale = view.options["size"] / max(pixels.size)
-        if scale < 1 or region:
-            from PIL.Image import Resampling
-
-            size = (max(round(pixels.width * scale), 1), max(round(pixels.height * scale), 1))
-            pixels = pixels.resize(size, Resampling.LANCZOS)
+            upright = upright.convert("L")
+        pixels = _sized(_cut(upright, view, box, region, path), view, enlarged=bool(region))
+        if region and whole:
+            pixels = _side_by_side(_cut(upright, view, box, "", path), pixels)
         pixels = pixels.convert("RGB")
         # An encoder writes what stands in `info` (comments, profiles) anew.
         pixels.info.clear()
@@ -114,6 +130,29 @@ def picture_of(path: Path, view: View, box: Box | None = None, region: str = "")
         pixels.save(encoded, "JPEG", quality=QUALITY, subsampling=0)
     data = encoded.getvalue()
     return Picture(data, "image/jpeg", *pixels.size, hashlib.sha256(data).hexdigest())
+
+
+def _sized(pixels: Pixels, view: View, *, enlarged: bool) -> Pixels:
+    """Return a picture with the view's longest side; a smaller one as it is, unless it is to be enlarged."""
+    from PIL.Image import Resampling
+
+    scale = view.options["size"] / max(pixels.size)
+    if scale >= 1 and not enlarged:
+        return pixels
+    size = (max(round(pixels.width * scale), 1), max(round(pixels.height * scale), 1))
+    return pixels.resize(size, Resampling.LANCZOS)
+
+
+def _side_by_side(left: Pixels, right: Pixels) -> Pixels:
+    """Return two pictures in one, the left as high as the right, with a white gap."""
+    from PIL import Image
+    from PIL.Image import Resampling
+
+    width = max(round(left.width * right.height / left.height), 1)
+    both = Image.new("RGB", (width + GAP + right.width, right.height), WHITE)
+    both.paste(left.resize((width, right.height), Resampling.LANCZOS).convert("RGB"), (0, 0))
+    both.paste(right.convert("RGB"), (width + GAP, 0))
+    return both
 
 
 def _open(path: Path, stack: ExitStack) -> Pixels:
@@ -205,7 +244,7 @@ def _on_white(image: Pixels) -> Pixels:
 def _cut(image: Pixels, view: View, box: Box | None, region: str, path: Path) -> Pixels:
     if box is None:
         return image
-    part = view.options.get("regions", {}).get(region.replace(" ", "-"))
+    part = _part_of(view, region)
     if part is None:
         margin = view.options.get("margin", 0.0)
         aside, above = box.width * margin, box.height * margin

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 LONGEST = 100_000
 # Braces of a text at which an object is looked for.
 MOST_BEGINNINGS = 64
+# Names of a list that is read, and characters of one that is named as unread.
+MOST_NAMES, LONGEST_NAMED = 100, 40
 UNREAD = object()
 FENCED = re.compile(r"```[a-zA-Z]*\s*\n(.*?)```", re.DOTALL)
 FILTERED = ("content_filter",)
@@ -30,8 +32,9 @@ FILTERED = ("content_filter",)
 def read_choice(form: Form, choice: Choice) -> Record:
     """Return the levels of an answer's sample record, or a status that is not ok.
 
-    Fields that cannot be read are left out and named under `extra.unread`; an answer without any that can is
-    `unreadable`. A refusal, the server's or its filter's, is `refused`.
+    Fields that cannot be read are left out and named under `extra.unread`, as are names among others that the
+    form does not have; an answer without any field that can be read is `unreadable`. A refusal, the server's
+    or its filter's, is `refused`.
     """
     if choice.refusal is not None or choice.finish in FILTERED:
         return {"status": "refused"}
@@ -39,11 +42,11 @@ def read_choice(form: Form, choice: Choice) -> Record:
     if fields is None:
         return {"status": "unreadable"}
     levels: Record = {}
-    unread = []
+    unread: list[str] = []
     inner = fields.get("reports")
     for key in form.keys:
         mapping = (inner if isinstance(inner, dict) else {}) if key.inside else fields
-        value = _value(key, mapping.get(key.name, UNREAD))
+        value = _value(key, mapping.get(key.name, UNREAD), unread)
         if value is UNREAD:
             unread.append(key.name)
         elif key.inside:
@@ -104,17 +107,17 @@ def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is no JSON")
 
 
-def _value(key: Key, value: Any) -> Any:
-    """Return the value of a field, UNREAD where it is not of the form."""
+def _value(key: Key, value: Any, unread: list[str]) -> Any:
+    """Return the value of a field, UNREAD where it is not of the form; add its unread parts to `unread`."""
     match key.kind:
         case "number":
             return _number(key, value)
         case "label":
             return _match_name(key, value)
         case "ranking":
-            return _ranking(key, value)
+            return _ranking(key, value, unread)
         case "list":
-            return _list(key, value)
+            return _list(key, value, unread)
         case "marks":
             return _marks(key, value)
     return value if isinstance(value, bool) else UNREAD
@@ -133,25 +136,49 @@ def _match_name(key: Key, value: Any) -> Any:
     return folded.get(value.strip().casefold(), UNREAD)
 
 
-def _ranking(key: Key, value: Any) -> Any:
+def _ranking(key: Key, value: Any, unread: list[str]) -> Any:
+    """Return the places up to the first name that is none of the form's, or that stands there already."""
     if isinstance(value, str):
         return _match_name(key, value)
-    named = _list(key, value)
-    return named if named is not UNREAD and named else UNREAD
-
-
-def _list(key: Key, value: Any) -> Any:
     if not isinstance(value, list) or len(value) > len(key.allowed):
         return UNREAD
+    places: list[str] = []
+    for text in value:
+        name = _match_name(key, text)
+        if name is UNREAD or name in places:
+            unread.append(f"{key.name}: {_shortened(text)}")
+            break
+        places.append(name)
+    return places or UNREAD
+
+
+def _list(key: Key, value: Any, unread: list[str]) -> Any:
+    """Return the names of a list, each once; with other names among them, the known ones as named.
+
+    Of a list with a name that is none of the form's it is not known what its silence says of the others.
+    """
+    if not isinstance(value, list) or len(value) > MOST_NAMES:
+        return UNREAD
     names = [_match_name(key, text) for text in value]
-    return names if UNREAD not in names and len(set(names)) == len(names) else UNREAD
+    known = list(dict.fromkeys(name for name in names if name is not UNREAD))
+    if UNREAD not in names:
+        return known
+    unread += [
+        f"{key.name}: {_shortened(text)}" for text, name in zip(value, names, strict=True) if name is UNREAD
+    ]
+    return dict.fromkeys(known, True) or UNREAD
+
+
+def _shortened(text: Any) -> str:
+    """Return a part of an answer, short enough to be named."""
+    return str(text)[:LONGEST_NAMED]
 
 
 def _marks(key: Key, value: Any) -> Any:
     """Return name -> mark of those that can be read; null: it cannot be seen."""
     if not isinstance(value, dict):
         return UNREAD
-    folded = {name.casefold(): name for name in key.members}
+    folded = {name.casefold(): name for name in key.allowed}
     marks: Record = {}
     for name, mark in value.items():
         member = folded.get(name.strip().casefold())

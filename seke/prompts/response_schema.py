@@ -98,8 +98,10 @@ def _key(
     if kind == "interval":
         return Key(name, "number", members, low=variable.edges[0], high=variable.edges[-1])
     if kind == "binary":
-        codes = tuple(code.name for code in base.codes.values() if set(code.hides) & set(members))
-        return Key(name, "list" if mixed else "marks", members, (*members, *(codes if mixed else ())))
+        # A question about one variable offers no code in its place, and does not explain any.
+        several = len(members) > 1
+        codes = tuple(c.name for c in base.codes.values() if several and set(c.hides) & set(members))
+        return Key(name, "list" if mixed else "marks", members, (*members, *codes))
     if kind == "mark":
         return Key(name, "mark", members)
     answers = reporter.labels[members[0]].answers
@@ -131,7 +133,8 @@ def _schema(key: Key) -> Json:
     sight: Json = {"type": ["boolean", "null"]}
     match key.kind:
         case "number":
-            return {"type": "number", "description": f"from {key.low:g} to {key.high:g}"}
+            span = f"from {key.low:g} to {key.high:g}"
+            return {"type": "number", "description": span, "minimum": key.low, "maximum": key.high}
         case "label":
             return names
         case "ranking":
@@ -139,11 +142,13 @@ def _schema(key: Key) -> Json:
                 "type": "array",
                 "items": names,
                 "description": f"{PLACES} different ones, the best first",
+                "minItems": PLACES,
+                "maxItems": PLACES,
             }
         case "list":
-            return {"type": "array", "items": names}
+            return {"type": "array", "items": names, "maxItems": len(key.allowed)}
         case "marks":
-            return _object(dict.fromkeys(key.members, sight))
+            return _object(dict.fromkeys(key.allowed, sight))
     return sight
 
 
@@ -154,7 +159,7 @@ def _words(key: Key) -> str:
         case "ranking":
             return '["first", "second", "third"]'
         case "list":
-            return f'["{key.allowed[0]}", ...]'
+            return '["...", ...]'
         case "marks":
-            return "{" + ", ".join(f'"{name}": ...' for name in key.members) + "}"
+            return "{" + ", ".join(f'"{name}": ...' for name in key.allowed) + "}"
     return "..."

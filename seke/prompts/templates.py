@@ -8,10 +8,15 @@ A template (`prompt` of a question) is jinja2, and may use
     patterns          for each state of the root: name, label, usual (binary variables that are true more
                       often than for other states, most likely first), rare (those least likely) and means
                       (name and value of interval variables)
-    rules             name and statement of each rule
+    codes             what may be named though it is no variable, and hides some: name, label, description and
+                      hides (names of variables)
+    rules             name and statement of each rule, and how often it holds, in words (nearly always,
+                      mostly, often, sometimes)
     asks              names of the levels and variables that this answer is to tell of
     known             what is known of the picture already: name and value
     doubt             what earlier answers contradict each other about; only names, no value is given away
+    shown             the part that the picture was cut to; empty where it shows the whole
+    whole             whether the whole stands beside that part
     about             the variable that the question is about, where it is about one
     answer            the form of the answer as JSON
 
@@ -48,6 +53,8 @@ if TYPE_CHECKING:
 USUAL, TYPICAL, RARE = 0.25, 1.5, 0.1
 # Prompts that are kept.
 CACHED_PROMPTS = 1000
+# How often a rule holds, in words: the first of them whose probability its confidence reaches.
+OFTEN = ((0.95, "nearly always"), (0.8, "mostly"), (0.6, "often"), (0.0, "sometimes"))
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -56,11 +63,12 @@ class Context:
     """What a prompt may say of its item.
 
     known: variable -> value that is known already, a state's name, true or false, or a number. doubt:
-    variables about which earlier answers contradict each other.
+    variables about which earlier answers contradict each other. shown: the part that the picture is cut to.
     """
 
     known: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
     doubt: tuple[str, ...] = ()
+    shown: str = ""
 
 
 @dataclass(frozen=True)
@@ -79,7 +87,7 @@ class Questions:
             engine.SekeError: a question without a template, or to an observer who reports nothing of it.
         """
         context = context or Context()
-        key = (*request.line[1:], *map(str, context.known.items()), context.doubt)
+        key = (*request.line[1:], *map(str, context.known.items()), context.doubt, context.shown)
         if key not in self._prompts:
             if len(self._prompts) >= CACHED_PROMPTS:
                 self._prompts.clear()
@@ -148,6 +156,8 @@ class Questions:
             "asks": [*levels, *(name for name in self.base.variables if name in asked)],
             "known": [{"name": name, "value": value} for name, value in context.known.items()],
             "doubt": [self._entry(self.base.variables[name]) for name in context.doubt],
+            "shown": context.shown,
+            "whole": bool(context.shown) and self.base.questions[request.question].whole,
             "about": self._entry(self.base.variables[request.about]) if request.about else None,
             "answer": form.words(),
         }
@@ -156,9 +166,18 @@ class Questions:
     def _knowledge_words(self) -> Record:
         """The words that every template may use: levels, patterns and rules of the base."""
         base = self.base
-        rules = [{"name": rule.name, "statement": rule.statement} for rule in base.rules if rule.statement]
+        rules = [
+            {"name": rule.name, "statement": rule.statement, "often": _often(rule.confidence)}
+            for rule in base.rules
+            if rule.statement
+        ]
+        codes = [
+            {"name": code.name, "label": code.label, "description": code.description, "hides": [*code.hides]}
+            for code in base.codes.values()
+            if code.hides
+        ]
         levels = {name: self._level(members) for name, members in base.levels.items()}
-        return {"knowledge": levels, "patterns": self._patterns(), "rules": rules}
+        return {"knowledge": levels, "patterns": self._patterns(), "codes": codes, "rules": rules}
 
     def _level(self, members: tuple[str, ...]) -> list[Record]:
         only = self.base.variables[members[0]]
@@ -223,3 +242,8 @@ def _fault(question: Question, error: Exception, words: Record) -> Fault:
     below = at.line + (line or 0) if "\n" in question.prompt else at.line
     where = f"line {line} of the template: " if line else ""
     return Fault(At(at.file, below, at.column), f"questions.{question.name}.prompt", f"{where}{text}{hint}")
+
+
+def _often(confidence: float) -> str:
+    """Return in words how often a rule holds."""
+    return next(words for least, words in OFTEN if confidence >= least)

@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from seke.vision.messages import Call, Settings
 
-FORMATS = ("json_schema", "json_object", "")
+# How an answer's form is asked for: its schema with bounds, which keep servers that generate by it from
+# endless lists; without them, for servers that take a part of JSON Schema; any object; nothing.
+FORMATS = ("bounded", "json_schema", "json_object", "")
+BOUNDS = ("minItems", "maxItems", "minimum", "maximum")
 LIMITS = ("max_tokens", "max_completion_tokens")
-FORMAL = ("response_format", "json_schema", "schema")
+FORMAL = ("response_format", "json_schema", "schema", *(bound.lower() for bound in BOUNDS))
 # How servers name the number of choices in a refusal: 'n', n > 1, "one completion choice", "candidates".
 SEVERAL = re.compile(r"""['"`]n['"`]|\bn\b *(=|>|must|should|is)|\bchoices?\b|\bcandidates?\b""")
 
@@ -73,9 +77,18 @@ class Dialect:
         if samples > 1:
             body["n"] = samples
         kind = FORMATS[self.form]
-        if kind == "json_schema":
-            schema = {"name": "answer", "strict": True, "schema": dict(call.prompt.schema)}
-            body["response_format"] = {"type": kind, "json_schema": schema}
+        if kind in ("bounded", "json_schema"):
+            whole = call.prompt.schema
+            schema = whole if kind == "bounded" else without_bounds(whole)
+            named = {"name": "answer", "strict": True, "schema": dict(schema)}
+            body["response_format"] = {"type": "json_schema", "json_schema": named}
         elif kind:
             body["response_format"] = {"type": kind}
         return {name: value for name, value in body.items() if name not in self.omitted}
+
+
+def without_bounds(schema: Any) -> Any:
+    """Return a JSON Schema without bounds of numbers and lengths."""
+    if isinstance(schema, Mapping):
+        return {key: without_bounds(part) for key, part in schema.items() if key not in BOUNDS}
+    return [without_bounds(part) for part in schema] if isinstance(schema, list) else schema
