@@ -137,6 +137,11 @@ class Hypothesis:
     pooled: tuple[str, ...] = ()
     each: Mapping[tuple[str, str], Part] = field(default_factory=dict)
 
+    @property
+    def key(self) -> tuple[str, str]:
+        """Variable and value."""
+        return self.variable, self.value
+
     @cached_property
     def rates(self) -> Floats:
         """Quantiles of the rate of errors at each of T candidates, (T, QUANTILES)."""

@@ -136,8 +136,7 @@ def certify(
         breadth: what each promise is about.
         groups: the subject of each item, where items cluster.
         rng: which of a subject's items, or of an item's pooled values, is taken; needed for these.
-        skipped: variable and value of promises that are left out of what is returned, but for their part of
-            delta.
+        skipped: variable and value of promises that take their part of delta and get no certificate.
     """
     units = Units.of(in_fit_split, groups, rng)
     hypotheses = hypotheses_of(base, levels, acceptable, gold, in_fit_split, breadth, units)
@@ -150,9 +149,7 @@ def certify(
     items, subjects = int((~in_fit_split).sum()), None if groups is None else units.certifying
     return Guarantee(
         tuple(
-            _certificate(hypothesis, trial, tried=hypothesis in tried)
-            for hypothesis in hypotheses
-            if (hypothesis.variable, hypothesis.value) not in skipped
+            _certificate(each, trial, tried=each in tried) for each in hypotheses if each.key not in skipped
         ),
         alpha,
         delta,

@@ -145,9 +145,7 @@ def shared_look(
     tables: T of each observer, (K, Y), P(settles on y | truth); matches: (K, Y), 1 where an answer names the
     truth. follows: λ, (observers,).
     """
-    shapes = DeclaredShapes(
-        declared.clear, declared.ambiguous, declared.n, declared.look_n, declared.seen_n
-    )
+    shapes = DeclaredShapes(declared.clear, declared.ambiguous, declared.n, declared.look_n, declared.seen_n)
     given = (tuple(tuple(map(tuple, table.tolist())) for table in parts) for parts in (tables, matches))
     return _derived_look(*given, tuple(follows.tolist()), shapes)
 
