@@ -65,7 +65,7 @@ def reported_answers(
 def reported_by_bundle(
     pairs: Expanded, observer: int, positions: Ints, reported: ReportedAnswers
 ) -> tuple[Ints, Array]:
-    """Return the bundles (b,) with answers about a variable, and log P(their answers | type), (b, M).
+    """Return the bundles (n,) with answers about a variable, and log P(their answers | type), (n, M).
 
     positions: (readings,) of each reading its place in `reported`, -1 where it has none.
     """
