@@ -96,9 +96,10 @@ class Influences:
     def each(self) -> Iterator[Influence | None]:
         """Yield the influence of each number that can move these items, None where no change is allowed."""
         for number in self.perturbation.numbers:
-            yield self._influence(number)
+            yield self.influence(number)
 
-    def _influence(self, number: Number) -> Influence | None:
+    def influence(self, number: Number) -> Influence | None:
+        """Return the influence of one of these numbers; None where no change of it is allowed."""
         size = min(number.high - number.low, max(abs(number.value), 0.1))
         # Away from the nearer end, where there is room.
         step = STEP * size * (1 if number.high - number.value >= number.value - number.low else -1)

@@ -113,6 +113,11 @@ class Units:
         return replace(self, index=index, order=self.rng.random(len(index)))
 
 
+def error_rates(n: Ints, errors: Ints) -> Floats:
+    """Return quantiles of the rates of errors behind counts (T,), (T, QUANTILES)."""
+    return np.asarray(betaincinv(errors[:, None] + 0.5, (n - errors)[:, None] + 0.5, QUANTILES))
+
+
 @dataclass(frozen=True, eq=False)
 class Hypothesis:
     """One promise to be certified: the decisions that it is about in the fit split and in the certifying one.
@@ -132,11 +137,15 @@ class Hypothesis:
     pooled: tuple[str, ...] = ()
     each: Mapping[tuple[str, str], Part] = field(default_factory=dict)
 
+    @property
+    def key(self) -> tuple[str, str]:
+        """Variable and value."""
+        return self.variable, self.value
+
     @cached_property
     def rates(self) -> Floats:
         """Quantiles of the rate of errors at each of T candidates, (T, QUANTILES)."""
-        n, errors = self.counts
-        return np.asarray(betaincinv(errors[:, None] + 0.5, (n - errors)[:, None] + 0.5, QUANTILES))
+        return error_rates(*self.counts)
 
 
 def hypotheses_of(

@@ -15,8 +15,8 @@ import numpy as np
 from scipy.special import ndtri
 
 from engine.decision.origin import FOLLOWED
-from engine.observation.evidence import distinct_rows
 from engine.observation.kernels import LabelKernel
+from engine.observation.reported_answers import distinct_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from engine.decision.loss import Stakes
     from engine.model.knowledge import Knowledge
     from engine.model.responses import Answers
-    from engine.observation.evidence import Contributions, ObservationModel
+    from engine.observation.contributions import Contributions
+    from engine.observation.evidence import ObservationModel
     from engine.observation.kernels import NumberKernel
 
 

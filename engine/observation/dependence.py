@@ -29,7 +29,8 @@ and so changes no posterior. The model is one joint distribution, in which no or
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -37,8 +38,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from engine.backend.types import Floats
-    from engine.model.knowledge import Dependence, Observer
+    from engine.model.knowledge import Clarity, Dependence, Observer
 
+    Rows = tuple[tuple[float, ...], ...]
 
 # Steps of both iterations: more of them changed no posterior that was tried by .001.
 EM_STEPS = 30
@@ -49,6 +51,18 @@ LEAST_CLEAR, MOST_CLEAR = 0.1, 0.9
 MOST_FOLLOWS = 0.99
 # Beyond this the look would be the truth itself, and no two observers could ever err together.
 MOST_RIGHT = 0.97
+# Looks that are kept; a base has one a variable, of some kilobytes.
+MOST_KEPT = 256
+
+
+class DeclaredShapes(NamedTuple):
+    """The numbers of `Dependence` that looks are derived from."""
+
+    clear: Clarity
+    ambiguous: Clarity
+    n: float
+    look_n: float
+    seen_n: float
 
 
 @dataclass(frozen=True)
@@ -131,6 +145,21 @@ def shared_look(
     tables: T of each observer, (K, Y), P(settles on y | truth); matches: (K, Y), 1 where an answer names the
     truth. follows: λ, (observers,).
     """
+    shapes = DeclaredShapes(declared.clear, declared.ambiguous, declared.n, declared.look_n, declared.seen_n)
+    given = (tuple(tuple(map(tuple, table.tolist())) for table in parts) for parts in (tables, matches))
+    return _derived_look(*given, tuple(follows.tolist()), shapes)
+
+
+@lru_cache(MOST_KEPT)
+def _derived_look(
+    table_rows: tuple[Rows, ...],
+    match_rows: tuple[Rows, ...],
+    follow_shares: tuple[float, ...],
+    declared: DeclaredShapes,
+) -> SharedLook:
+    """Return the looks as `shared_look` does; kept, since every session of a base derives the same."""
+    tables, matches = ([np.array(rows) for rows in parts] for parts in (table_rows, match_rows))
+    follows = np.array(follow_shares)
     skills = np.array([skill(table, match) for table, match in zip(tables, matches, strict=True)])
     weights = follows * skills
     mean_skill = float(weights @ skills / weights.sum()) if weights.sum() > 0 else 0.5
@@ -180,7 +209,7 @@ def _beyond_chance(states: int, share: float) -> Floats:
     return share * np.eye(states) + (1 - share) / states
 
 
-def _declared_shapes(states: int, mean_skill: float, declared: Dependence) -> tuple[Floats, Floats]:
+def _declared_shapes(states: int, mean_skill: float, declared: DeclaredShapes) -> tuple[Floats, Floats]:
     """Return the declared shapes of S (K, J) and of what a follower sees (J, K), for observers of this skill.
 
     The share of clear items is such that followers alone have the mean skill of the observers.
@@ -206,7 +235,7 @@ def _fit_to_tables(
     looks: Floats,
     answers: Sequence[Floats],
     follows: Floats,
-    declared: Dependence,
+    declared: DeclaredShapes,
 ) -> tuple[Floats, list[Floats]]:
     """Return S (K, J) and each observer's G (J, Y) brought near to all tables by expectation maximisation."""
     look_counts = declared.look_n * looks

@@ -231,7 +231,7 @@ class SimulatedPopulation:
                 off = rng.random(amount) < factor * self.wrong[name][chosen]
                 gold[name] = level.value + off * _truth_offset(base, name, level.value)
             fits = split(amount, None, FITTING, rng)
-            known: set[tuple[str, str]] = set()
+            known: dict[tuple[str, str], Certificate] = {}
             for breadth in Breadth:
                 guarantee = certify(
                     base,
@@ -246,11 +246,12 @@ class SimulatedPopulation:
                     made="",
                     breadth=breadth,
                     rng=rng,
+                    skipped=known,
                 )
                 by_name = {(c.variable, c.value): c for c in guarantee.certificates}
-                for key in (key for key in by_name if key not in known):
-                    made.setdefault((breadth, *key), []).append(by_name[key])
-                known |= by_name.keys()
+                for key, certificate in by_name.items():
+                    made.setdefault((breadth, *key), []).append(certificate)
+                known |= by_name
         return made
 
 

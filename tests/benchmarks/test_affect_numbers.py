@@ -31,6 +31,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.special import ndtr
+from small_bases import record, small_base
 
 import seke
 from engine import Answers, Inference, compile_network
@@ -58,49 +59,18 @@ pytestmark = [
     pytest.mark.skipif(not DATA.exists(), reason="no shared data here"),
 ]
 
-BASE = """
-name: numbers
-variables:
-  level: {{kind: categorical, label: level, states: {{{states}}}}}
-  score: {{kind: interval, range: [0, 100], bins: 20, label: score}}
-levels: {{level: [level], score: [score]}}
-priors:
-  variable: level
-  reference: uniform
-  populations:
-    uniform: {{p: uniform, source: judgement, note: Classes of equal size.}}
-affect:
+MOMENTS = """affect:
   variables: [score]
   source: judgement
   note: Of the frames with gold.
   moments:
 {moments}
-questions: {{ask: {{reports: [score], cost: 1, source: judgement, note: A unit.}}}}
-policy:
-  source: judgement
-  note: For a benchmark.
-  required: [score]
-  limits: {{level: 0.2, score: 0.2}}
-  tolerance: {{score: 15}}
-  worth: {{level: 1, score: 1}}
-  budget: 5
-  conflict: 0.000001
-  batches: [1]
-  ask: model
-observers:
-  model:
-    source: judgement
-    note: A vision model.
-    askable: true
-    carry: 0.9
-    interval: {{score: {{perception: 20, noise: 10, grid: 5{keys}}}}}
-  rater:
-    source: judgement
-    note: People, each a view of one observer.
-    askable: true
-    carry: 0.05
-    interval: {{score: {{perception: 20, noise: 5, grid: 1{keys}}}}}
 """
+# A vision model, and people, each a view of one observer.
+OBSERVERS = {
+    "model": "carry: 0.9\ninterval: {{score: {{perception: 20, noise: 10, grid: 5{keys}}}}}",
+    "rater": "carry: 0.05\ninterval: {{score: {{perception: 20, noise: 5, grid: 1{keys}}}}}",
+}
 
 
 def read():
@@ -123,8 +93,12 @@ def base_at(path, truth, keys):
         mean = min(max(centres.mean(), NEAREST), 100 - NEAREST)
         sd = max(math.sqrt(centres.var() + 25 / 12), LEAST_SD)
         moments.append(f"    c{number}: {{mean: [{mean:.3f}], sd: [{sd:.3f}], n: 20}}")
-    states = ", ".join(f"c{number}: a class" for number in range(CLASSES))
-    path.write_text(BASE.format(states=states, moments="\n".join(moments), keys=keys))
+    states = [f"c{number}" for number in range(CLASSES)]
+    observers = {name: text.format(keys=keys) for name, text in OBSERVERS.items()}
+    below = "score", {"score": "kind: interval, range: [0, 100], bins: 20"}
+    asked = {"question": "ask", "limit": 0.2, "budget": 5, "below": below, "tolerance": "score: 15"}
+    sections = MOMENTS.format(moments="\n".join(moments))
+    path.write_text(small_base("numbers", "level", states, observers, **asked, sections=sections))
     return seke.knowledge(path)
 
 
@@ -134,12 +108,11 @@ def bins_of(values):
 
 def samples(items, runs, raters):
     for item, of_model, of_raters in zip(items, runs, raters, strict=True):
-        about = {"item": item, "question": "ask"}
         for draw, value in enumerate(of_model):
-            yield about | {"observer": "model", "draw": draw, "reports": {"score": float(value)}}
+            yield record(item, {"score": float(value)}, question="ask", draw=draw)
         for place, value in enumerate(of_raters):
-            view = {"view": f"rater {place}", "draw": 0}
-            yield about | view | {"observer": "rater", "reports": {"score": float(value)}}
+            rater = {"observer": "rater", "view": f"rater {place}"}
+            yield record(item, {"score": float(value)}, question="ask", **rater)
 
 
 def fitted(folder, items, runs, raters, truth, keys):

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from small_bases import record, small_base
 
 import seke
 from engine import Reliability
@@ -35,38 +36,7 @@ pytestmark = [
     pytest.mark.skipif(not (DATA / "crowd_face_sentiment_truth.csv").exists(), reason="no shared data here"),
 ]
 
-BASE = """
-name: sentiment
-variables:
-  sentiment:
-    kind: categorical
-    label: sentiment
-    states: {neutral: a, happiness: b, sadness: c, anger: d}
-levels: {sentiment: [sentiment]}
-priors:
-  variable: sentiment
-  reference: uniform
-  populations: {uniform: {p: uniform, source: judgement, note: Nothing is known.}}
-questions: {ask: {reports: [sentiment], cost: 1, source: judgement, note: A unit.}}
-policy:
-  source: judgement
-  note: For a benchmark.
-  required: [sentiment]
-  limits: {sentiment: 0.1}
-  worth: {sentiment: 1}
-  budget: 9
-  conflict: 0.000001
-  batches: [1]
-  ask: WHO
-observers:
-"""
-OBSERVER = """  {name}:
-    source: judgement
-    note: A worker.
-    askable: true
-    carry: {carry}
-    categorical: {{sentiment: {{{table}, n: {n}, repeat: 0.97, strength: 20}}}}
-"""
+OBSERVER = "carry: {carry}\ncategorical: {{sentiment: {{{table}, n: {n}, repeat: 0.97, strength: 20}}}}"
 
 
 def read(name):
@@ -77,21 +47,21 @@ def read(name):
 def samples(rows, *, pooled):
     for row in rows:
         view = {"view": row["worker"]} if pooled else {}
-        answer = {"reports": {"sentiment": row["label"]}}
         observer = "crowd" if pooled else row["worker"]
-        yield {"item": row["item"], "observer": observer, "question": "ask", "draw": 0, **view, **answer}
+        reports = {"sentiment": row["label"]}
+        yield record(row["item"], reports, observer=observer, question="ask", **view)
 
 
 def base_of(folder, name, observers):
-    observer = observers[0].split(":")[0].strip()
-    (folder / name).write_text(BASE.replace("WHO", observer) + "".join(observers))
+    asked = {"question": "ask", "limit": 0.1, "budget": 9}
+    (folder / name).write_text(small_base("sentiment", "sentiment", STATES, observers, **asked))
     return seke.knowledge(folder / name)
 
 
 def ours(rows, gold, folder):
     """Posteriors of all items, (N, states), in the order of first appearance, and the items."""
-    text = OBSERVER.format(name="crowd", carry=0.3, table="accuracy: 0.6", n=8)
-    base = base_of(folder, "pooled.yaml", [text])
+    crowd = OBSERVER.format(carry=0.3, table="accuracy: 0.6", n=8)
+    base = base_of(folder, "pooled.yaml", {"crowd": crowd})
     # Workers are many and each is seen little of: items without gold teach how they answer, too.
     # In this base they are independent given the truth, which an exponent has to make up for.
     learned = {"gold": gold, "unlabelled": True, "exponent": True}
@@ -104,13 +74,13 @@ def ours(rows, gold, folder):
         for state, row in zip(STATES, table / table.sum(1, keepdims=True), strict=True)
     )
     workers = sorted({row["worker"] for row in rows})
-    texts = [OBSERVER.format(name=w, carry=0.3, table=f"settled: {{{cells}}}", n=WORKER) for w in workers]
-    base = base_of(folder, "workers.yaml", texts)
+    worker = OBSERVER.format(carry=0.3, table=f"settled: {{{cells}}}", n=WORKER)
+    base = base_of(folder, "workers.yaml", dict.fromkeys(workers, worker))
     single = list(samples(rows, pooled=False))
     worker_fit = seke.calibrate(single, base, extends=str(folder / "workers.yaml"), **learned)
     (folder / "fit.yaml").write_text(worker_fit.overlay)
     records = list(seke.infer(list(samples(rows, pooled=False)), seke.knowledge(folder / "fit.yaml")))
-    items = [record["item"] for record in records]
+    items = [r["item"] for r in records]
     return np.array([[r["posteriors"]["sentiment"][s] for s in STATES] for r in records]), items
 
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from small_bases import record, small_base
 
 import seke
 from engine import Inference, compile_network
@@ -35,17 +36,7 @@ OTHER = (0.5, 0.8)
 # The most log loss, a sign, that skill may cost where there is none.
 MOST_LOST = 0.004
 
-BASE = """
-name: signs
-variables:
-  kind: {kind: categorical, label: kind, states: {a: a, b: b, c: c, d: d}}
-SIGN_VARIABLES
-levels: {kind: [kind], signs: [SIGN_NAMES]}
-priors:
-  variable: kind
-  reference: uniform
-  populations: {uniform: {p: uniform, source: judgement, note: Nothing is known.}}
-activations:
+CELLS = """activations:
   source: judgement
   note: For a benchmark.
   background: {p: 0.15, n: 5}
@@ -54,37 +45,17 @@ activations:
     b: {sign2: {p: 0.6, n: 10}, sign3: {p: 0.8, n: 10}, sign4: {p: 0.4, n: 10}}
     c: {sign4: {p: 0.6, n: 10}, sign5: {p: 0.5, n: 10}, sign6: {p: 0.6, n: 10}}
     d: {sign6: {p: 0.3, n: 10}, sign7: {p: 0.7, n: 10}}
-questions: {look: {reports: [SIGN_NAMES], cost: 1, source: judgement, note: A unit.}}
-policy:
-  source: judgement
-  note: For a benchmark.
-  required: [signs]
-  limits: {kind: 0.05, signs: 0.05}
-  worth: {kind: 1, signs: 1}
-  budget: 10
-  conflict: 0.000001
-  batches: [1]
-  ask: model
-observers:
-  model:
-    source: judgement
-    note: For a benchmark.
-    askable: true
-    carry: 0.9
-    binary:
-      repeat: 0.98
-      strength: 8
-      cells: {CELLS}
 """
 
 
 def base_text(cells):
-    variables = "\n".join(f"  {name}: {{kind: binary, label: {name}}}" for name in SIGNS)
     rates = ", ".join(
         f"{name}: {{sensitivity: {s:.6f}, specificity: {p:.6f}}}" for name, (s, p) in cells.items()
     )
-    text = BASE.replace("SIGN_VARIABLES", variables).replace("SIGN_NAMES", ", ".join(SIGNS))
-    return text.replace("CELLS", rates)
+    model = f"carry: 0.9\nbinary: {{repeat: 0.98, strength: 8, cells: {{{rates}}}}}"
+    below = "signs", dict.fromkeys(SIGNS, "kind: binary")
+    asked = {"question": "look", "limit": 0.05, "budget": 10}
+    return small_base("signs", "kind", "abcd", {"model": model}, **asked, below=below, sections=CELLS)
 
 
 def drawn_cells(skill, rng):
@@ -116,7 +87,7 @@ def learned_alone(truth, answers):
 def samples(answers, items):
     for item in items:
         reports = {name: bool(answers[name][item]) for name in SIGNS}
-        yield {"item": f"{item:05d}", "observer": "model", "question": "look", "draw": 0, "reports": reports}
+        yield record(f"{item:05d}", reports, question="look")
 
 
 def inferred(path, records):

@@ -44,6 +44,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from small_bases import record, small_base
 
 import seke
 from engine import Inference, compile_network
@@ -72,38 +73,9 @@ pytestmark = [
     pytest.mark.skipif(not DATA.exists(), reason="the shared data are not here"),
 ]
 
-BASE = """
-name: simulated
-variables:
-  expression:
-    kind: categorical
-    label: expression
-    states: {{{states}}}
-levels: {{expression: [expression]}}
-priors:
-  variable: expression
-  reference: uniform
-  populations: {{uniform: {{p: uniform, source: judgement, note: Nothing is known.}}}}
-questions: {{expression: {{reports: [expression], cost: 1, source: judgement, note: A unit.}}}}
-policy:
-  source: judgement
-  note: For a benchmark.
-  required: [expression]
-  limits: {{expression: 0.05}}
-  worth: {{expression: 1}}
-  budget: 10
-  conflict: 0.000001
-  batches: [1]
-  ask: model
-observers:
-  model:
-    source: judgement
-    note: For a benchmark.
-    askable: true
-    carry: 0.9
-    categorical:
-      expression: {{{table}, repeat: 0.9, strength: 8}}
-"""
+OBSERVER = """carry: 0.9
+categorical:
+  expression: {{{table}, repeat: 0.9, strength: 8}}"""
 
 
 def counted_table(name):
@@ -130,8 +102,9 @@ def declared_table(kind):
 
 def write_base(folder, kind):
     path = folder / "base.yaml"
-    states = ", ".join(f"{state}: {state}" for state in STATES)
-    path.write_text(BASE.format(states=states, table=declared_table(kind)))
+    observers = {"model": OBSERVER.format(table=declared_table(kind))}
+    asked = {"question": "expression", "limit": LIMIT, "budget": 10}
+    path.write_text(small_base("simulated", "expression", STATES, observers, **asked))
     return path
 
 
@@ -155,8 +128,7 @@ def simulated(skill, shares, faces, draws, rng):
 def samples(answers, faces, draws):
     for face in faces:
         for draw, answer in enumerate(answers[face, :draws]):
-            sample = {"item": f"{face:05d}", "observer": "model", "question": "expression", "draw": draw}
-            yield {**sample, "reports": {"expression": STATES[answer]}}
+            yield record(f"{face:05d}", {"expression": STATES[answer]}, question="expression", draw=draw)
 
 
 @dataclass(frozen=True)

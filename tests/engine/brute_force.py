@@ -202,18 +202,21 @@ class World:
         violations = {name: float((p * event).sum()) for name, event in self.violated.items()}
         return Truth(marginals, float(correlation), math.log(total), violations)
 
-    def looked(
-        self, readings: Sequence[Reading], target: Reading, name: str, gold: Mapping[str, int]
-    ) -> Floats:
-        """P(variable = state, a reading did not follow its label | all answers, gold), (states,)."""
+    def looked(self, readings: Sequence[Reading], gold: Mapping[str, int]) -> Iterator[dict[str, Floats]]:
+        """P(variable = state, a reading did not follow its label | all answers, gold), of each reading."""
         known = np.ones(self.joint.shape)
         for other, state in gold.items():
             known = known * (self.values[other] == state)
         patterns = [(followed, weight * known) for followed, weight in self._patterns(readings)]
-        unfollowed = sum(weight for followed, weight in patterns if target not in followed)
         total = sum(weight.sum() for _, weight in patterns)
-        axis = self.names.index(name)
-        return np.asarray(unfollowed.sum(axis=tuple(i for i in range(unfollowed.ndim) if i != axis)) / total)
+        for target in readings:
+            unfollowed = sum(weight for followed, weight in patterns if target not in followed)
+            yield {
+                name: np.asarray(
+                    unfollowed.sum(axis=tuple(i for i in range(unfollowed.ndim) if i != axis)) / total
+                )
+                for axis, name in enumerate(self.names)
+            }
 
     def _patterns(self, readings: Sequence[Reading]) -> Iterator[tuple[list[Reading], Floats]]:
         """Yield which readings follow their label, with the weight of every state of the world."""

@@ -30,7 +30,8 @@ def contrasts_of(log_p):
 
 
 @pytest.mark.parametrize("seed", [1, pytest.param(4, marks=pytest.mark.slow)])
-def test_slopes_are_those_of_bases_compiled_anew(base_of, seed):
+def test_slopes_are_those_of_bases_compiled_anew(base_of, names, seed):
+    """Of half of the numbers as written, of the others renamed."""
     base = base_of("machine")
     inference = Inference(compile_network(base), base)
     (readings,) = random_items(base, seed, items=1, readings=4)
@@ -39,9 +40,12 @@ def test_slopes_are_those_of_bases_compiled_anew(base_of, seed):
     contrasts = contrasts_of(np.log(inference.marginals(evidence)[base.root][0]))
     gradient = slopes(inference, evidence, contrasts)
     checked = 0
-    for number in base.numbers.values():
-        if number.path.split(".")[0] not in SHAPING or number.path.endswith(".n"):
-            continue
+    shaping = [
+        number
+        for number in base.numbers.values()
+        if number.path.split(".")[0] in SHAPING and not number.path.endswith(".n")
+    ]
+    for number in shaping[names["wear"] == "wear" :: 2]:
         step = 1e-4 * max(abs(number.value), 0.1)
         try:
             sides = [declared_of(base).with_numbers({number.path: number.value + d}) for d in (step, -step)]
@@ -60,7 +64,7 @@ def test_slopes_are_those_of_bases_compiled_anew(base_of, seed):
             err_msg=number.path,
         )
         checked += 1
-    assert checked > 20
+    assert checked > 10
 
 
 REFERENCE = (
@@ -146,10 +150,10 @@ def edited(number, value):
     return read(other, usual_view="face")
 
 
-def test_a_flip_is_what_an_edit_of_the_file_does(base_of):
+def test_a_flip_is_what_an_edit_of_the_file_does(base_of, names):
     base = base_of("machine")
     flips_checked = 0
-    for seed in range(4):
+    for seed in (0, 1) if names["wear"] == "wear" else (2, 3):
         inference, answers = asked(base, seed)
         sensitivity = Sensitivity(inference, answers)
         now = decided(inference, answers)
@@ -171,7 +175,7 @@ def test_a_flip_is_what_an_edit_of_the_file_does(base_of):
             nearly = Inference(compile_network(unflipped), unflipped)
             assert decided(nearly, answers) == now
             flips_checked += 1
-    assert flips_checked >= 4
+    assert flips_checked >= 2
 
 
 def test_how_observers_err_together_moves_a_decision(base_of, names):

@@ -59,9 +59,8 @@ def test_slopes_are_differences_of_bases_compiled_anew(overlay_of, names):
     inference, answers = inferred(base), asked(base)
     looked_at = ("wear", "hot") if names["wear"] == "wear" else ("load",)
     about = {name: Influences(inference, answers, names[name]) for name in looked_at}
-    influences_by_name = {name: list(influences.each()) for name, influences in about.items()}
     now = {name: influences.p for name, influences in about.items()}
-    for place, number in list(enumerate(about[looked_at[0]].perturbation.numbers))[turn(names, 12)]:
+    for number in about[looked_at[0]].perturbation.numbers[turn(names, 12)]:
         step = min(1e-3 * max(abs(number.value), 0.1), number.high - number.value, number.value - number.low)
         assert step > 0
         sides = [inferred(written(base, number, number.value + sign * step)) for sign in (1, -1)]
@@ -70,8 +69,7 @@ def test_slopes_are_differences_of_bases_compiled_anew(overlay_of, names):
             right = [(p[names[name]] * influences.right).sum(1) for p in marginals]
             slope = (right[0] - right[1]) / (2 * step)
             curvature = np.abs(right[0] - 2 * now[name] + right[1]).max() / step**2
-            influence = influences_by_name[name][place]
-            assert influence.number is number
+            influence = influences.influence(number)
             off = np.abs(influence.slope - slope).max()
             assert off <= 1e-3 * np.abs(slope).max() + step * curvature + 1e-6, (name, number.path)
 
@@ -102,14 +100,15 @@ def test_flips_lie_where_the_acceptance_changes(overlay_of, names, variable, bes
     inference = inferred(near)
     before = accepted(inference, answers, name)[0]
     assert before == (beside > 0)
+    influences = Influences(inference, answers, name)
     # Nearly linear: what turns it is a small part of the number.
     small = [
         (influence.number, influence.flip[0] - influence.number.value)
-        for influence in Influences(inference, answers, name).each()
+        for influence in map(influences.influence, influences.perturbation.numbers[turn(names, 3)])
         if abs(influence.flip[0] / influence.number.value - 1) < 0.005
     ]
-    assert len(small) > 4
-    for number, far in small[turn(names, 12)]:
+    assert len(small) > 1
+    for number, far in small[::6]:
         for share in (0.8, 1.2):
             then = inferred(written(near, number, number.value + share * far))
             assert (accepted(then, answers, name)[0] == before) == (share < 1), number.path
@@ -140,12 +139,13 @@ def test_parts_of_a_distribution_are_flagged_and_still_add_up_to_1(overlay_of, n
     base = overlay_of(WORDS)
     influences = Influences(inferred(base), asked(base, items=20))
     shared = 0
-    for influence in influences.each():
-        number, value = influence.number, 0.9 * influence.number.value
-        whole = parts(base, number)
-        assert influence.shared == bool(whole), number.path
+    for place, number in enumerate(influences.perturbation.numbers):
+        value, whole = 0.9 * number.value, parts(base, number)
+        then = influences.perturbation.renormalised({number.path: value})
+        assert (len(then) > 1) == bool(whole), number.path
+        if place % 6 == 0 or (whole and shared % 4 == 0):
+            assert influences.influence(number).shared == bool(whole), number.path
         if whole:
-            then = influences.perturbation.renormalised({number.path: value})
             assert set(then) == {part.path for part in whole}
             assert then[number.path] == value
             assert sum(then.values()) == pytest.approx(1, abs=1e-9)
@@ -206,9 +206,9 @@ def test_of_several_observers_all_that_looks_are_derived_from_has_a_say(base_of,
     assert not [path for path in paths if path.startswith("observers.visitor.binary.cells.")]
     influences = Influences(inferred(base), answers, wear)
     influence_by_path = {
-        influence.number.path: influence
-        for influence in influences.each()
-        if influence and influence.number.path in expected
+        number.path: influences.influence(number)
+        for number in influences.perturbation.numbers
+        if number.path in expected
     }
     for path, influence in influence_by_path.items():
         step = 1e-3 * max(abs(influence.number.value), 0.1)
@@ -242,22 +242,17 @@ def test_looks_that_add_up_to_1_are_no_distributions(overlay_of, names):
     text = "dependence: {ambiguous: {right: 0.3, seen: 0.7}, source: judgement, note: They add up to 1.}"
     base = overlay_of(text, "crew")
     influences = Influences(inferred(base), by_all(base, names, "fitter", "logbook")[0], names["wear"])
-    shared = {
-        influence.number.path: influence.shared for influence in influences.each() if influence is not None
-    }
-    assert not any(shared[f"dependence.ambiguous.{key}"] for key in ("right", "seen"))
+    looks = [f"dependence.ambiguous.{key}" for key in ("right", "seen")]
+    assert not any(influences.influence(base.numbers[path]).shared for path in looks)
 
 
 def test_words_and_lists_that_add_up_to_1_are_no_distributions(base_of):
     """The machine's words are .8 and .2; each moves alone."""
     base = base_of("machine")
     influences = Influences(inferred(base), asked(base))
-    flagged = {
-        influence.number.path: influence.shared for influence in influences.each() if influence is not None
-    }
-    words = [path for path in flagged if path.startswith("words.")]
-    assert sum(base.numbers[path].value for path in words) == pytest.approx(1)
-    assert not any(flagged[path] for path in words)
+    words = [number for number in influences.perturbation.numbers if number.path.startswith("words.")]
+    assert sum(word.value for word in words) == pytest.approx(1)
+    assert not any(influences.influence(word).shared for word in words)
 
 
 def test_an_item_that_nobody_read_has_no_flips(overlay_of, names):
@@ -281,9 +276,8 @@ def test_turning_values_are_where_the_acceptance_changes(overlay_of, names, vari
     influences = Influences(inference, answers, name)
     before = accepted(inference, answers, name)[0]
     thresholds_checked = 0
-    for influence in list(influences.each())[turn(names, 16)]:
-        number = influence.number
-        value = influences.decision_threshold(influence)
+    for number in influences.perturbation.numbers[turn(names, 16)]:
+        value = influences.decision_threshold(influences.influence(number))
         if np.isnan(value):
             continue
         for share in (0.97, 1.03):

@@ -109,7 +109,7 @@ def test_simulated_gains_are_the_exact_ones(seed):
     base = asking_base(seed, halo=True)
     inference = Inference(compile_network(base), base)
     answers = answers_of(base, random_items(base, seed, items=1, readings=3, draws=2))
-    lookahead = Preposterior(inference, seed, paths=3000)
+    lookahead = Preposterior(inference, seed, paths=1500)
     exact = {(o.observer, o.question, o.about, o.view, o.samples): o for o in lookahead.options(answers, 0)}
     with patch("engine.decision.voi_exact.MOST_PATTERNS", 0):
         simulated = lookahead.options(answers, 0)

@@ -282,26 +282,6 @@ def test_tables_learned_from_gold_alone_are_the_counts(simulated, fitted):
         assert new.p == pytest.approx(np.clip(expected, 0.001, 0.999), abs=1e-9)
 
 
-def test_what_is_written_is_read_again(folder):
-    """The overlay of a fit of the small base says the fit's numbers."""
-    base = read(folder / "machine.yaml")
-    rng = np.random.default_rng(1)
-    answers = answers_of(base, random_items(base, rng, 12))
-    inference = Inference(compile_network(base), base)
-    known = Gold({base.root: rng.integers(0, 3, 12).astype(float)})
-    observer_fit = fit_observers(inference, answers, known)
-    text = "extends: machine.yaml\nsources: {fit: {cite: a fit}}\n" + written(
-        overlay_tree(observer_fit, "fit")
-    )
-    removed = replaced_paths(observer_fit)
-    gone = f"remove: [{', '.join(removed)}]\n" if removed else ""
-    (folder / "mine.yaml").write_text(text.replace("sources:", f"{gone}sources:"), "utf-8")
-    again = read(folder / "mine.yaml")
-    for entry in entries_of(observer_fit):
-        assert again.numbers[entry.path].value == pytest.approx(entry.value, abs=2e-3, rel=2e-3), entry.path
-    compile_network(again)
-
-
 @pytest.fixture
 def sure_fit(folder):
     """A fit of the small base, its gold of the root alone and of the signs."""
@@ -319,6 +299,18 @@ def _sure_fit(text):
     states = {name: len(base.variables[name].states) for name in names}
     gold = Gold({name: rng.integers(0, states[name], 12).astype(float) for name in names})
     return fit_observers(Inference(compile_network(base), base), answers, gold)
+
+
+def test_what_is_written_is_read_again(sure_fit, folder):
+    """The overlay of a fit of the small base says the fit's numbers."""
+    text = "extends: machine.yaml\nsources: {fit: {cite: a fit}}\n" + written(overlay_tree(sure_fit, "fit"))
+    removed = replaced_paths(sure_fit)
+    gone = f"remove: [{', '.join(removed)}]\n" if removed else ""
+    (folder / "mine.yaml").write_text(text.replace("sources:", f"{gone}sources:"), "utf-8")
+    again = read(folder / "mine.yaml")
+    for entry in entries_of(sure_fit):
+        assert again.numbers[entry.path].value == pytest.approx(entry.value, abs=2e-3, rel=2e-3), entry.path
+    compile_network(again)
 
 
 @pytest.mark.parametrize(

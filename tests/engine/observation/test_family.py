@@ -202,7 +202,7 @@ def test_posteriors_are_those_of_brute_force(seed):
         seed, follows=float(rng.choice([0.5, 0.9, 1])), members=("o0", "o2"), halo=bool(seed % 2), types=2
     )
     network = compile_network(base)
-    world, items = World(network, base), random_items(base, seed, items=3, readings=8)
+    world, items = World(network, base), random_items(base, seed, items=3, readings=6)
     posterior = Inference(network, base).posterior(answers_of(base, items))
     for i, readings in enumerate(items):
         truth = world.item(readings)

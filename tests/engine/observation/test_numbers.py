@@ -11,6 +11,7 @@ import pytest
 from brute_force import DEPENDENCE, Reading, answers_of, number_chance
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import erfc
 
 from engine import Inference, SimulatedObserver, compile_network
 from engine.inference.simulation import draw_looks
@@ -136,10 +137,10 @@ def test_blanks_and_strays_are_simulated_as_they_are_weighed(base_of, names, cha
 @given(seeds)
 def test_an_observer_alone_settles_as_declared_whatever_it_shares(seed):
     rng = np.random.default_rng(seed)
-    edges = np.linspace(-1, 1, int(rng.integers(4, 12)) + 1)
+    edges = np.linspace(-1, 1, int(rng.integers(4, 9)) + 1)
     tellers = []
     for place in range(3):
-        sd, cuts = rng.uniform(0.1, 0.6), np.linspace(-2.5, 2.5, int(rng.integers(20, 60)))
+        sd, cuts = rng.uniform(0.1, 0.6), np.linspace(-2.5, 2.5, int(rng.integers(12, 32)))
         family = "f" if place < 2 else ""
         stray, follows = rng.uniform(0, 0.3), float(rng.choice([0.0, 0.5, 1.0]))
         tellers.append(
@@ -152,9 +153,7 @@ def test_an_observer_alone_settles_as_declared_whatever_it_shares(seed):
         points, share = np.polynomial.legendre.leggauss(40)
         for x, (a, b) in enumerate(itertools.pairwise(edges)):
             truth = (a + b) / 2 + (b - a) / 2 * points
-            below = 0.5 * np.vectorize(math.erfc)(
-                -(np.array(teller.cuts[1:-1])[:, None] - truth) / teller.sd / math.sqrt(2)
-            )
+            below = 0.5 * erfc(-(np.array(teller.cuts[1:-1])[:, None] - truth) / teller.sd / math.sqrt(2))
             alone = np.diff(np.concatenate([[0], below @ share / 2, [1]]))
             inside = np.diff(np.clip(teller.cuts, -1, 1)) / 2
             alone = (1 - teller.stray) * alone + teller.stray * inside
@@ -178,7 +177,7 @@ def by_quadrature(instrument, edges, told, loadings, cuts):
             own = instrument.perception * math.sqrt(1 - loading**2)
             middle = truth[:, None] + instrument.perception * loading * common
             z = (cuts[1:-1, None, None] - middle) / own / math.sqrt(2)
-            below = np.einsum("t,mtj->mj", share / 2, 0.5 * np.vectorize(math.erfc)(-z))
+            below = np.einsum("t,mtj->mj", share / 2, 0.5 * erfc(-z))
             ends = np.zeros((1, len(common)))
             cells = np.diff(np.concatenate([ends, below, ends + 1]), axis=0)
             centres = (cuts[:-1] + cuts[1:]) / 2

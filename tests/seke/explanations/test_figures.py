@@ -512,6 +512,16 @@ def test_explain_tells_words_facts_page_and_sheet_of_a_run(annotated, tmp_path):
     assert done.stderr.split() == [str(html), str(png)]
 
 
+def test_the_readme_shows_the_words_of_an_explanation(story, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    text = (ROOT / "README.md").read_text().split("## Why this label?")[1]
+    block = text.split("```text\n")[1].split("```")[0]
+    printed = render(story.facts)
+    for part in block.split("...\n"):
+        assert part.strip("\n") in printed
+    assert block.count("\n") > 30
+
+
 # The page ---------------------------------------------------------------------------------------------------
 
 

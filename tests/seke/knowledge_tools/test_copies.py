@@ -193,7 +193,7 @@ def test_a_fit_learns_from_the_original(tmp_path, doubled):
         for name in ("expression-network", "again")
     }
     fits = [
-        seke.calibrate(samples, doubled, gold, extends=str(doubled))
+        seke.calibrate(samples, doubled, gold, extends=str(doubled), with_checks=False)
         for samples in (runs["expression-network"], [*runs["expression-network"], *runs["again"]])
     ]
     assert fits[0].overlay == fits[1].overlay

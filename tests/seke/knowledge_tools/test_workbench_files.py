@@ -17,7 +17,7 @@ import yaml
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, SchemaError
 
 from engine import Inference, changes, compile_network, read, resolve
 from engine.observation.evidence import Evidence
@@ -236,8 +236,41 @@ def plain(path):
     return yaml.safe_load(path.read_text("utf-8"))
 
 
+# Where a schema has others within it: alone, in a list, and by name.
+WITHIN = {"additionalProperties", "items", "propertyNames", "if", "then", "else", "not"}
+LISTED, NAMED = {"anyOf", "allOf", "oneOf", "prefixItems"}, {"properties", "patternProperties", "$defs"}
+
+
+def levels_of(schema, met):
+    """Yield every schema within a schema, and itself, with `true` for what is within; equal ones once."""
+    level, inner = dict(schema), []
+    for key in level.keys() & (WITHIN | LISTED | NAMED):
+        parts = schema[key]
+        if key in WITHIN:
+            inner.append(parts)
+            level[key] = True
+        elif key in LISTED:
+            inner += parts
+            level[key] = [True] * len(parts)
+        else:
+            inner += parts.values()
+            level[key] = dict.fromkeys(parts, True)
+    for part in (part for part in inner if isinstance(part, dict)):
+        text = json.dumps(part, sort_keys=True)
+        if text not in met:
+            met.add(text)
+            yield from levels_of(part, met)
+    yield level
+
+
 def test_the_schema_is_one_and_says_its_version(schema):
-    Draft202012Validator.check_schema(schema)
+    """Level by level: it says the same in a hundred places."""
+    levels = list(levels_of(schema, set()))
+    assert len(levels) > 100
+    for level in levels:
+        Draft202012Validator.check_schema(level)
+    with pytest.raises(SchemaError):
+        Draft202012Validator.check_schema({**levels[-1], "properties": {"rules": {"type": "nothing"}}})
     assert re.search(r":\d+$", schema["$id"])
 
 

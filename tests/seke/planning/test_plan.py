@@ -99,7 +99,7 @@ def test_where_no_price_is_too_high_stricter_limits_need_more_calls(base):
     known = seke.knowledge(base)
     worth = dict.fromkeys(known.policy.worth, 1e6)
     dear = replace(known, policy=replace(known.policy, worth=worth))
-    rows = seke.plan(dear, 400, limits=(0.25, 0.5, 1, 2, 4), fixed=()).rows
+    rows = seke.plan(dear, 250, limits=(0.25, 0.5, 1, 2, 4), fixed=()).rows
     for strict, loose in itertools.pairwise(rows):
         error = np.hypot(strict["calls"]["error"], loose["calls"]["error"])
         assert strict["calls"]["mean"] > loose["calls"]["mean"] - 2 * error

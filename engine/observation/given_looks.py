@@ -1,0 +1,158 @@
+"""What several observers answered, given what the item looks like to all of them.
+
+Each one's sum over what it settles on, m, is weighted by V[x, j, m] in the place of C[x, m], and their
+product by S[x, j] (`dependence`); that of observers of one family is summed over what the family made of the
+item first (`family`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from engine.observation.carried_likelihood import MOST_CELLS, settled_logs
+from engine.observation.reported_answers import positions_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from engine.backend.types import Floats, Ints
+    from engine.observation.contributions import ObserverContribution
+    from engine.observation.dependence import SharedLook
+    from engine.observation.observer_kernels import ObserverKernels
+
+
+def likelihood_given_looks(
+    model: ObserverKernels, name: str, look: SharedLook, contributions: list[ObserverContribution], rows: Ints
+) -> tuple[Floats, Floats]:
+    """Return P(answers | state, look) up to a factor a row, (K, J, rows), and the factors' logs, (rows,)."""
+    place = {observer: i for i, observer in enumerate(model.observers_of(name))}
+    by_family: dict[int, list[ObserverContribution]] = {}
+    for part in (part for part in contributions if len(part.row)):
+        by_family.setdefault(look.family_of(place[part.observer]), []).append(part)
+    # The only member of a family that answered is as an observer without one.
+    strangers = [
+        part for number, parts in by_family.items() for part in parts if number < 0 or len(parts) == 1
+    ]
+    given = [(part, look.answer_given[place[part.observer]]) for part in strangers]
+    joint, scale = _product(model, name, given, look.look_given_state.shape, rows)
+    for number, parts in by_family.items():
+        if number >= 0 and len(parts) > 1:
+            family = look.families[number]
+            members = [(part, family.of_member(place[part.observer])) for part in parts]
+            for some, likelihood, logs in _likelihood_given_family(
+                model, name, members, family.settled_given.shape, rows
+            ):
+                joint[:, :, some] *= np.einsum("xjf,xjfn->xjn", family.settled_given, likelihood)
+                scale[some] += logs
+    return joint, scale
+
+
+def settled_given(
+    model: ObserverKernels,
+    name: str,
+    look: SharedLook,
+    place: int,
+    contributions: list[ObserverContribution],
+    rows: Ints,
+) -> Floats:
+    """Return P(type that the observer at a place settles on | state, others' answers), (rows, K, M)."""
+    number = look.family_of(place)
+    known = model.observers_of(name)
+    fellows: list[ObserverContribution] = []
+    strangers: list[ObserverContribution] = []
+    for part in (part for part in contributions if len(part.row)):
+        same = number >= 0 and known.index(part.observer) in look.families[number].members
+        (fellows if same else strangers).append(part)
+    joint, _ = likelihood_given_looks(model, name, look, strangers, rows)
+    weight = look.look_given_state[:, :, None] * joint
+    if not fellows:
+        weight = weight / weight.sum(1, keepdims=True)
+        return np.asarray(np.einsum("xjn,xjm->nxm", weight, look.answer_given[place]))
+    family = look.families[number]
+    members = [(part, family.of_member(known.index(part.observer))) for part in fellows]
+    settles = np.empty((len(rows), *look.answer_given[place].shape[::2]))
+    for some, likelihood, _ in _likelihood_given_family(
+        model, name, members, family.settled_given.shape, rows
+    ):
+        both = weight[:, :, None, some] * family.settled_given[..., None] * likelihood
+        both = both / both.sum((1, 2), keepdims=True)
+        settles[some] = np.einsum("xjfn,xjfm->nxm", both, family.of_member(place))
+    return settles
+
+
+def _likelihood_given_family(
+    model: ObserverKernels,
+    name: str,
+    members: list[tuple[ObserverContribution, Floats]],
+    shape: tuple[int, ...],
+    rows: Ints,
+) -> Iterator[tuple[slice, Floats, Floats]]:
+    """Yield for parts of the rows P(members' answers | state, look, what their family made of it).
+
+    members: the contribution of each, and W, (K, J, F, M). shape: (K, J, F). Each part is a slice of
+    `rows`, the likelihoods up to a factor a row, (K, J, F, n), and the factors' logs, (n,).
+    """
+    states, looks, outcomes = shape
+    step = max(1, MOST_CELLS // (states * looks * outcomes))
+    flat = [(part, given.reshape(states, looks * outcomes, -1)) for part, given in members]
+    for start in range(0, len(rows), step):
+        some = slice(start, start + step)
+        within = np.zeros(int(rows.max()) + 1, dtype=bool)
+        within[rows[some]] = True
+        parts = [(part.within(within), given) for part, given in flat]
+        likelihood, logs = _product(model, name, parts, (states, looks * outcomes), rows[some])
+        yield some, likelihood.reshape(states, looks, outcomes, -1), logs
+
+
+def _product(
+    model: ObserverKernels,
+    name: str,
+    given: list[tuple[ObserverContribution, Floats]],
+    shape: tuple[int, ...],
+    rows: Ints,
+) -> tuple[Floats, Floats]:
+    """Return P(answers | state, l) up to a factor a row, (K, L, rows), and the factors' logs.
+
+    given: the contribution of each observer to these rows alone, and P(it settles on m | state, l),
+    (K, L, M). shape: (K, L).
+    """
+    position = positions_of(rows, int(rows.max(initial=-1)) + 1)
+    joint, scale = np.ones((*shape, len(rows))), np.zeros(len(rows))
+    for part, answer_given in ((part, table) for part, table in given if len(part.row)):
+        answered, where = np.unique(part.row, return_inverse=True)
+        likelihood, peak = _observer_given_look(model, name, part, where, answer_given)
+        likelihood = likelihood ** model.exponent[part.observer]
+        most = likelihood.max((0, 1))
+        column = position[answered]
+        joint[:, :, column] *= likelihood / most
+        scale[column] += model.exponent[part.observer] * peak + np.log(most)
+        # What many observers agree about becomes small; only proportions matter.
+        most = joint[:, :, column].max((0, 1))
+        joint[:, :, column] /= most
+        scale[column] += np.log(most)
+    return joint, scale
+
+
+def _observer_given_look(
+    model: ObserverKernels, name: str, part: ObserverContribution, where: Ints, answer_given: Floats
+) -> tuple[Floats, Floats]:
+    """Return P(an observer's answers | state, look), (K, J, rows), over exp of the peaks (rows,).
+
+    where: (P,) the row of each reading, from 0. answer_given: V, (K, J, M).
+    """
+    table, rows = part.table[part.pattern], int(where.max()) + 1
+    mix, carry = model.kernels[part.observer, name].mix, model.carry[part.observer]
+    if len(where) == rows:
+        ordered = np.empty_like(table)
+        ordered[where] = table
+        peak = ordered.max(1)
+        likelihood = np.exp(ordered - peak[:, None])
+        settled = np.einsum("xjm,nm->xjn", answer_given, likelihood)
+        return carry * settled + (1 - carry) * (mix @ likelihood.T)[:, None], peak
+    parts = list(settled_logs(mix, table, where, rows, carry))
+    logs, outside = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
+    peak = logs.max((1, 2))
+    likelihood = np.exp(logs - peak[:, None, None])
+    return np.einsum("xjm,nxm->xjn", answer_given, likelihood), peak + outside

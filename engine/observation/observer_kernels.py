@@ -1,0 +1,220 @@
+"""The kernels of observers, what their labels imply for other variables, and the looks that they share."""
+
+from __future__ import annotations
+
+from copy import copy
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from engine.backend.arrays import asarray_like, namespace
+from engine.model.confusion import own_answers
+from engine.model.knowledge import NumberInstrument
+from engine.observation.dependence import SharedLook, settled_follows, shared_look
+from engine.observation.family import Member, families_of, family_follows, with_families
+from engine.observation.kernels import (
+    LEAST,
+    LabelKernel,
+    NumberKernel,
+    label_kernel,
+    number_kernel,
+    quadrature,
+)
+from engine.observation.number_looks import NumberTeller, number_look
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Self
+
+    from engine.backend.types import Array, Bools, Floats, Ints
+    from engine.model.knowledge import Knowledge, LabelInstrument
+    from engine.model.variable import Variable
+    from engine.network.network import Network
+
+    Kernel = LabelKernel | NumberKernel
+
+
+class ObserverKernels:
+    """The kernels of a network's observers, and what their labels imply for other variables.
+
+    carry, exponent: (observers,). halo: (observers, questions) probability of the switch. imagined:
+    (observer, variable) -> (K + 1, M), the distribution of the type that a label brings with it: given each
+    root state, and overall for a label that is no root state.
+    """
+
+    def __init__(
+        self, network: Network, knowledge: Knowledge, population: str, like: ObserverKernels | None = None
+    ) -> None:
+        """Build the kernels; those of a like model whose declaration is the same are reused."""
+        self.network, self.knowledge = network, knowledge
+        self.observers = tuple(knowledge.observers.values())
+        self.kernels: dict[tuple[int, str], Kernel] = {}
+        self.imagined: dict[tuple[int, str], Array] = {}
+        self.prior = np.array(knowledge.populations[population].p)
+        keep = like if like and np.array_equal(self.prior, like.prior) else None
+        for index, observer in enumerate(self.observers):
+            old = keep.observers[index].instruments if keep else {}
+            for name, instrument in observer.instruments.items():
+                if keep and old.get(name) == instrument:
+                    self.kernels[index, name] = keep.kernels[index, name]
+                else:
+                    self.kernels[index, name] = self._kernel(instrument, knowledge.variables[name])
+        for key, kernel in self.kernels.items():
+            same = keep and keep.observers[key[0]].stereotype == self.observers[key[0]].stereotype
+            if keep and same and keep.network.factors is network.factors and keep.kernels.get(key) is kernel:
+                self.imagined |= {key: keep.imagined[key]} if key in keep.imagined else {}
+            elif key[1] != network.root:
+                self.imagined[key] = self._implied_types(key, kernel)
+        self.carry: Array = np.array([o.carry for o in self.observers])
+        self.exponent: Array = np.array([o.exponent for o in self.observers])
+        self.halo: Array = np.array(
+            [
+                [o.halo[q].probability if q in o.halo else 0.0 for q in knowledge.questions]
+                for o in self.observers
+            ]
+        ).reshape(len(self.observers), -1)
+        self.haloed = self.halo > 0
+        # Whose switches carry over, whatever a fit makes of `carry`.
+        self.carries: Bools = np.asarray(np.array([o.carry for o in self.observers]) > 0)
+        self.dependent = knowledge.dependence is not None
+        self._looks: dict[str, SharedLook | None] = self._reusable_looks(keep) if keep else {}
+        self.seen_state = {
+            index: self._states_of(root_kernel, index)
+            for index in range(len(self.observers))
+            if isinstance(root_kernel := self.kernels.get((index, network.root)), LabelKernel)
+        }
+
+    def with_kernels(
+        self,
+        kernels: Mapping[tuple[int, str], Kernel],
+        carry: Array,
+        exponent: Array,
+        halo: Array,
+        stereotype: Mapping[tuple[int, str], Array],
+    ) -> Self:
+        """Return the same observers with other kernels, carry, exponent and halo, which may be torch's.
+
+        Halo stays 0 where it is: whether a reading has a switch does not change. stereotype: P(true | root
+        state), (K,), of binary variables where it is not the declared one.
+        """
+        model = copy(self)
+        model.kernels = dict(kernels)
+        model.carry, model.exponent, model.halo = carry, exponent, halo
+        # A fit learns each observer's own errors; given the gold, dependence says nothing about them.
+        model.dependent, model._looks = False, {}
+        root = self.network.root
+        model.imagined = {
+            key: self._implied_types(key, kernel, stereotype.get(key))
+            for key, kernel in kernels.items()
+            if key[1] != root
+        }
+        return model
+
+    def stereotype(self, key: tuple[int, str]) -> Floats:
+        """Return P(state of a variable | root state) as an observer's label implies it, (K, states)."""
+        observer, name = key
+        table = self.network.given_root[name].copy()
+        for state, brought in self.observers[observer].stereotype.items():
+            if name in brought:
+                p = brought[name]
+                table[self.network.root_states.index(state)] = (1 - p, p)
+        return table
+
+    def _implied_types(self, key: tuple[int, str], kernel: Kernel, true: Array | None = None) -> Array:
+        """Return P(type | state that the label implies), (K + 1, M), see `imagined`."""
+        table = asarray_like(self.stereotype(key), kernel.mix)
+        xp = namespace(kernel.mix)
+        if true is not None:
+            table = xp.stack([1 - true, true], 1)
+        stereotype = xp.concatenate([table, asarray_like(self.prior[None], kernel.mix) @ table])
+        if isinstance(kernel, NumberKernel):
+            return stereotype @ kernel.mix
+        return stereotype[:, kernel.answer_of] * kernel.share
+
+    def _kernel(self, instrument: LabelInstrument | NumberInstrument, variable: Variable) -> Kernel:
+        if isinstance(instrument, NumberInstrument):
+            return number_kernel(instrument, variable)
+        return label_kernel(instrument, variable, self.prior)
+
+    def _states_of(self, kernel: LabelKernel, observer: int) -> Ints:
+        """Return for each type, (M,), the root state that its own answer names, K where it names none."""
+        states = self.network.root_states
+        names = self.observers[observer].labels[self.network.root].answers
+        return np.array(
+            [states.index(names[a]) if names[a] in states else len(states) for a in kernel.answer_of]
+        )
+
+    def shared_look(self, name: str) -> SharedLook | None:
+        """Return the looks that the observers of a variable share; None where observers are independent.
+
+        Its answers are the types of the observers' kernels, in the order of `observers_of`.
+        """
+        if name not in self._looks:
+            self._looks[name] = self._derive_look(name)
+        return self._looks[name]
+
+    def observers_of(self, name: str) -> list[int]:
+        """Return the indices of the observers that answer about a variable."""
+        return [o for (o, v) in self.kernels if v == name]
+
+    def _reusable_looks(self, like: ObserverKernels) -> dict[str, SharedLook | None]:
+        """Return the looks of a like model that were derived from the same tables, follows and section."""
+        if like.knowledge.dependence != self.knowledge.dependence:
+            return {}
+
+        def inputs(model: ObserverKernels, name: str) -> list[tuple[int, int, float, str, float]]:
+            known = [(o, id(model.kernels[o, name]), model.observers[o]) for o in model.observers_of(name)]
+            return [
+                (o, key, settled_follows(observer), observer.family, family_follows(observer))
+                for o, key, observer in known
+            ]
+
+        return {
+            name: look
+            for name, look in like._looks.items()
+            if like.dependent and inputs(like, name) == inputs(self, name)
+        }
+
+    def _derive_look(self, name: str) -> SharedLook | None:
+        """Return the looks of a variable, derived from the tables of all its observers."""
+        declared, known = self.knowledge.dependence, self.observers_of(name)
+        if not self.dependent or declared is None:
+            return None
+        variable = self.knowledge.variables[name]
+        if variable.kind == "interval":
+            return number_look(variable.edges, [self._teller(o, name) for o in known])
+        follows = np.array([settled_follows(self.observers[o]) for o in known])
+        observers = [self.observers[o] for o in known]
+        answers = [observer.labels[name].answers for observer in observers]
+        mixes = [np.asarray(self.kernels[o, name].mix) for o in known]
+        # Types are answers, each once for every kind of reading.
+        tables = [mix.reshape(len(mix), -1, len(a)).sum(1) for mix, a in zip(mixes, answers, strict=True)]
+        shares = [
+            mix / np.maximum(np.tile(table, mix.shape[1] // table.shape[1]), LEAST)
+            for mix, table in zip(mixes, tables, strict=True)
+        ]
+        strengths = map(family_follows, observers)
+        members = list(map(Member, range(len(known)), answers, tables, strengths))
+        families = families_of(observers, members)
+        if np.count_nonzero(follows) < 2 and not families:
+            return None
+        matches = [own_answers(a, variable) for a in answers]
+        look = with_families(shared_look(tables, matches, follows, declared), families)
+        return look.of_types(shares)
+
+    def _teller(self, index: int, name: str) -> NumberTeller:
+        """Return an observer as one that tells a number."""
+        observer = self.observers[index]
+        instrument, variable = observer.numbers[name], self.knowledge.variables[name]
+        return NumberTeller(
+            cuts=tuple(quadrature(instrument, variable).tolist()),
+            sd=instrument.perception,
+            stray=instrument.stray,
+            follows=settled_follows(observer),
+            family=observer.family,
+            family_follows=family_follows(observer),
+        )
+
+    def zeros(self, *shape: int) -> Array:
+        """Return zeros of a shape, in the library of the kernels."""
+        return asarray_like(np.zeros(shape), self.carry)

@@ -1,0 +1,115 @@
+"""What an observer's readings report about a variable, equal readings once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from engine.backend.arrays import taken_sums
+from engine.observation.kernels import LabelKernel, NumberKernel
+
+if TYPE_CHECKING:
+    from engine.backend.types import Array, Floats, Ints
+    from engine.model.responses import Answers
+    from engine.observation.switches import Expanded
+
+# Keys of rows below this are looked up in a table; larger ones are sorted.
+DENSE_KEYS = 1 << 16
+
+
+@dataclass(frozen=True)
+class ReportedAnswers:
+    """What an observer's readings report about a variable; equal readings share a row of the table.
+
+    reading: (r,) increasing. pattern: (r,) row of `table`. table: (patterns, M) log-likelihood of a type.
+    """
+
+    reading: Ints
+    pattern: Ints
+    table: Array
+
+
+NOTHING = ReportedAnswers(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros((0, 0)))
+
+
+def reported_answers(
+    answers: Answers, observer: int, name: str, kernel: LabelKernel | NumberKernel
+) -> ReportedAnswers:
+    """Return what an observer's readings report about a variable."""
+    readings = len(answers.reading_item)
+    by_observer = answers.reading_observer == observer
+    if isinstance(kernel, NumberKernel):
+        numbers = answers.numbers.get(name)
+        if numbers is None:
+            return NOTHING
+        used = by_observer[numbers.reading]
+        reading, value = numbers.reading[used], numbers.value[used]
+        # Models emit few distinct numbers, so each is looked at once.
+        values, which = np.unique(value, return_inverse=True)
+        return _sum_draws(reading, which, kernel.log_likelihood(values), readings)
+    labels = answers.labels.get(name)
+    if labels is None:
+        return NOTHING
+    used = by_observer[labels.reading]
+    size = kernel.alpha.shape[1]
+    weight = labels.weight[used] * np.where(labels.spread[used], kernel.weight, 1.0)
+    cell = labels.reading[used] * size + labels.answer[used]
+    counts = np.bincount(cell, weights=weight, minlength=readings * size).reshape(-1, size)
+    answered = np.flatnonzero(np.bincount(labels.reading[used], minlength=readings))
+    patterns, pattern = distinct_rows(counts[answered].astype(np.float64))
+    return ReportedAnswers(answered, pattern, kernel.log_likelihood(patterns))
+
+
+def reported_by_bundle(
+    pairs: Expanded, observer: int, positions: Ints, reported: ReportedAnswers
+) -> tuple[Ints, Array]:
+    """Return the bundles (n,) with answers about a variable, and log P(their answers | type), (n, M).
+
+    positions: (readings,) of each reading its place in `reported`, -1 where it has none.
+    """
+    member = pairs.member[:, pairs.bundle_observer[pairs.member[0]] == observer]
+    member = member[:, positions[member[1]] >= 0]
+    if not member.size:
+        return member[0], np.zeros((0, 0))
+    bundles, starts = np.unique(member[0], return_index=True)
+    return bundles, taken_sums(reported.table, reported.pattern[positions[member[1]]], starts)
+
+
+def _sum_draws(reading: Ints, which: Ints, table: Array, readings: int) -> ReportedAnswers:
+    """Add up the log-likelihoods table[which] (draws, M) of each reading's draws."""
+    draws = np.bincount(reading, minlength=readings)
+    answered = np.flatnonzero(draws)
+    if draws.max(initial=0) <= 1:
+        pattern = np.zeros(readings, dtype=np.int64)
+        pattern[reading] = which
+        return ReportedAnswers(answered, pattern[answered], table)
+    order = np.argsort(reading, kind="stable")
+    starts = np.cumsum(draws[answered]) - draws[answered]
+    total = taken_sums(table, which[order], starts)
+    return ReportedAnswers(answered, np.arange(len(answered)), total)
+
+
+def positions_of(chosen: Ints, size: int) -> Ints:
+    """Return the position of each index 0 to size - 1 in `chosen`, (size,), -1 where it is not chosen."""
+    positions = np.full(size, -1)
+    positions[chosen] = np.arange(len(chosen))
+    return positions
+
+
+def distinct_rows(counts: Floats) -> tuple[Floats, Ints]:
+    """Return the distinct rows of counts (n, size), and for each row the index of its distinct row, (n,)."""
+    whole = counts.astype(np.int64)
+    radix = whole.max(initial=0) + 1
+    if np.any(whole != counts) or float(radix) ** counts.shape[1] > 2**62:
+        rows, which = np.unique(counts, axis=0, return_inverse=True)
+        return rows, which.reshape(-1)
+    key = whole @ radix ** np.arange(counts.shape[1])
+    if key.max(initial=0) < DENSE_KEYS:
+        present = np.bincount(key) > 0
+        first = np.zeros(len(present), dtype=np.int64)
+        first[key] = np.arange(len(key))
+        return counts[first[present]], (np.cumsum(present) - 1)[key]
+    _, first, which = np.unique(key, return_index=True, return_inverse=True)
+    return counts[first], which
