@@ -6,12 +6,12 @@ All pairs are fitted at once in the form that the base declares,
 
 by maximum likelihood, with λ of each root state e: a log-linear model with common interactions (Bishop,
 Fienberg & Holland 1975). Its likelihood equations are those of the compiler's dual, in which the weights of
-the root states, the rates given them and the mean of each x_a x_b are those of the table, so the compiler's fit
-solves it. One item in which the variables are independent is added to each root state, at its rates (which
-have half a true and half a false added), so that no ratio is 0 or infinite.
+the root states, the rates given them and the mean of each x_a x_b are those of the table, so the compiler's
+fit solves it. One item in which the variables are independent is added to each root state, at its rates
+(which have half a true and half a false added), so that no ratio is 0 or infinite.
 
-The variance of θ is the inverse of the information that is left when λ is fitted too; of items in groups it is
-the sandwich of that with the sums of the groups' efficient scores (Liang & Zeger 1986,
+The variance of θ is the inverse of the information that is left when λ is fitted too; of items in groups it
+is the sandwich of that with the sums of the groups' efficient scores (Liang & Zeger 1986,
 doi:10.1093/biomet/73.1.13).
 """
 
@@ -133,7 +133,10 @@ def _fit(names: Sequence[str], pairs: Sequence[Pair], counts: _Counts) -> tuple[
 
 
 def _information(covariance: Floats, weights: Floats, local: int) -> tuple[Floats, Floats]:
-    """Return the information of θ that is left of λ, (R, R), and C_θλ C_λλ⁻¹ of each root state, (K, R, J)."""
+    """Return the information of θ that is left of λ, (R, R), and C_θλ C_λλ⁻¹ of each root state, (K, R.
+
+    J).
+    """
     within, tie = covariance[:, :local, :local], covariance[:, local:, :local]
     projection = tie @ np.linalg.pinv(within, hermitian=True)
     remaining = covariance[:, local:, local:] - projection @ tie.transpose(0, 2, 1)

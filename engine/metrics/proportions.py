@@ -26,7 +26,10 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure of a table, its interval, the items behind it, and how many independent ones they are worth."""
+    """A figure of a table, its interval, the items behind it.
+
+    And how many independent ones they are worth.
+    """
 
     value: float
     low: float

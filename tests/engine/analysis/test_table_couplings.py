@@ -56,7 +56,9 @@ def test_items_of_one_group_that_are_copies_add_nothing():
     groups = np.arange(300)
     (alone,) = declared_ratios({"x": x, "y": y}, root, [("x", "y")], groups).values()
     copied = [np.repeat(column, 5) for column in (x, y, root, groups)]
-    (fivefold,) = declared_ratios({"x": copied[0], "y": copied[1]}, copied[2], [("x", "y")], copied[3]).values()
+    (fivefold,) = declared_ratios(
+        {"x": copied[0], "y": copied[1]}, copied[2], [("x", "y")], copied[3]
+    ).values()
     assert math.log(fivefold.high / fivefold.low) == pytest.approx(math.log(alone.high / alone.low), rel=0.05)
     (naive,) = declared_ratios({"x": copied[0], "y": copied[1]}, copied[2], [("x", "y")]).values()
     assert naive.high / naive.low < alone.high / alone.low
