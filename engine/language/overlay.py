@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from engine.language.yaml_nodes import Node
 
 LONGEST_CHAIN = 8  # bases that extend one another
+# The folder of a base with what is expected of it: no part of the base, and read apart.
+TESTS = "tests"
 MOST_FILES = 500  # YAML files of one folder; one for each section and observer are some tens
 
 
@@ -113,13 +115,14 @@ def _read_files(path: Path, faults: list[Fault], budget: Budget) -> Table | None
 
 
 def yaml_files(folder: Path) -> list[Path]:
-    """Return the YAML files of a folder and those below it."""
+    """Return the YAML files of a folder and those below it, without those of its folder `tests`."""
     return sorted(
         file
         for file in folder.rglob("*")
         if file.suffix in (".yaml", ".yml")
         and file.is_file()
         and not any(part.startswith(".") for part in file.relative_to(folder).parts)
+        and not file.is_relative_to(folder / TESTS)
     )
 
 
