@@ -143,7 +143,7 @@ def _deviations(inference: Inference) -> Iterator[Deviation]:
 
 
 def compiled_moments(network: Network, names: tuple[str, ...], state: int) -> tuple[Floats, Floats, Floats]:
-    """Return the compiled mean and sd, (F,), and correlation (F, F); uniform within bins."""
+    """Return the compiled mean and sd, (m,) each, and correlation (m, m); uniform within bins."""
     node = network.node_of[names[0]]
     edges = [np.array(network.edges[name]) for name in names]
     values = np.stack(

@@ -299,18 +299,19 @@ class KnowledgeTest:
         for i, name in enumerate(names):
             m, s, chosen = moments.mean[i], moments.sd[i], self._values_given(state, name)
             reach, factor = z * s / math.sqrt(n), math.exp(z / math.sqrt(2 * n))
-            label = f"{name} | {title}"
-            for kind, number, ends, compiled, estimate in (
-                ("mean", m, (m - reach, m + reach), mean[i], mean_estimate),
-                ("sd", s, (s / factor, s * factor), sd[i], deviation_estimate),
-            ):
-                declared = DeclaredNumber(
-                    f"{prefix}.{kind}.{name}", kind, label, number, *ends, n, moments, float(compiled)
-                )
-                yield self._moment(
-                    declared, None if chosen is None else estimate(chosen[0][0], chosen[1]), name
-                )
-        for i, j in zip(*np.triu_indices(len(names), 1), strict=True):
+            about = (n, moments)
+            declared = DeclaredNumber(
+                f"{prefix}.mean.{name}", "mean", f"{name} | {title}", m, m - reach, m + reach, *about,
+                float(mean[i]),
+            )  # fmt: skip
+            yield self._moment(declared, mean_estimate(chosen[0][0], chosen[1]) if chosen else None, name)
+            declared = DeclaredNumber(
+                f"{prefix}.sd.{name}", "sd", f"{name} | {title}", s, s / factor, s * factor, *about,
+                float(sd[i]),
+            )  # fmt: skip
+            observed = deviation_estimate(chosen[0][0], chosen[1]) if chosen else None
+            yield self._moment(declared, observed, name)
+        for i, j in np.transpose(np.triu_indices(len(names), 1)).tolist():
             pair, r = (names[i], names[j]), moments.correlation[i][j]
             reach, middle = z / math.sqrt(max(n - 3, 1)), math.atanh(r)
             ends = math.tanh(middle - reach), math.tanh(middle + reach)
@@ -319,7 +320,10 @@ class KnowledgeTest:
                 f"{prefix}.correlation", "correlation", label, r, *ends, n, moments, compiled
             )
             chosen = self._values_given(state, *pair)
-            estimated = None if chosen is None else correlation_estimate(*chosen[0], chosen[1])
+            estimated = None
+            if chosen is not None:
+                first, second = chosen[0]
+                estimated = correlation_estimate(first, second, chosen[1])
             yield self._moment(declared, estimated, *pair)
 
     def _values_given(self, state: int, *names: str) -> tuple[list[Floats], Ints | None] | None:

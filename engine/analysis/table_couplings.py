@@ -80,7 +80,7 @@ def declared_ratios(
     with torch_threads(1):
         theta, covariance, mean = _fit(names, pairs, counts)
     information, projection = _information(covariance, counts.weights, len(names))
-    variance = np.linalg.pinv(information, hermitian=True)
+    variance = np.asarray(np.linalg.pinv(information, hermitian=True), dtype=np.float64)
     if groups is not None:
         variance = _sandwich(variance, projection, mean, counts, groups)
     estimates = {}

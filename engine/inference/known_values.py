@@ -28,7 +28,7 @@ def allowed_evidence(inference: Inference, allowed: Mapping[str, Floats]) -> Evi
 
 
 def known_states(inference: Inference, gold: Gold, names: Iterable[str]) -> Ints:
-    """Return the states of some variables of N items, (names, N); -1 where unknown or no column."""
+    """Return the states of n variables of N items, (n, N); -1 where unknown or no column."""
     variables = inference.knowledge.variables
     count = len(next(iter(gold.values.values()), ()))
     columns = [

@@ -78,7 +78,7 @@ def _nodes(fields: Fields, tree: Table) -> Iterator[tuple[str, Node, Table]]:
 
 def _expectation(fields: Fields, name: str, node: Node, base: Knowledge) -> Expectation:
     entries = fields.table(node, "EXPECTATION")
-    demands = [*_bounds(fields, entries, base), *_orders(entries, base)]
+    demands: list[Bound | Order] = [*_bounds(fields, entries, base), *_orders(entries, base)]
     given, text = {}, ""
     if "given" in entries:
         text = fields.text_at(entries["given"])

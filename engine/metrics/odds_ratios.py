@@ -59,7 +59,8 @@ def mantel_haenszel(
     else:
         _, group = np.unique(groups, return_inverse=True)
         weights = resampled(group, TIMES, np.random.default_rng(seed))
-        tables = np.stack([np.bincount(code, row, size) for row in weights]).reshape(TIMES, -1, 4)
+        tables = np.stack([np.bincount(code, row, size) for row in weights], dtype=np.float64)
+        tables = tables.reshape(TIMES, -1, 4)
         deviation = float(_log_ratio(tables[:, telling]).std())
     reach = quantile(level) * deviation
     low, value, high = (math.exp(log_ratio + shift) for shift in (-reach, 0.0, reach))
