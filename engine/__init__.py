@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from engine.analysis.number_verdicts import KnowledgeTest as KnowledgeTest
     from engine.analysis.number_verdicts import NumberTest as NumberTest
     from engine.analysis.number_verdicts import TableItems as TableItems
-    from engine.analysis.root_prediction import Prediction as Prediction
+    from engine.analysis.root_prediction import RootPrediction as RootPrediction
     from engine.analysis.root_prediction import predict_root as predict_root
     from engine.analysis.root_prediction import predictions_without_one as predictions_without_one
     from engine.analysis.root_prediction import with_prior as with_prior
@@ -146,7 +146,7 @@ if TYPE_CHECKING:
     from engine.metrics.bootstrap import scored as scored
     from engine.metrics.bootstrap import scored_together as scored_together
     from engine.metrics.calibration_error import Reliability as Reliability
-    from engine.metrics.proportions import Estimate as Estimate
+    from engine.metrics.proportions import IntervalEstimate as IntervalEstimate
     from engine.metrics.scores import BinaryScore as BinaryScore
     from engine.metrics.scores import CategoricalScore as CategoricalScore
     from engine.metrics.scores import NumberScore as NumberScore

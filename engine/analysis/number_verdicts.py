@@ -38,7 +38,7 @@ from engine.compilation.maxent import Constraints, DualProblem
 from engine.language.parameter_paths import CELLS, MOMENTS
 from engine.metrics.moments import correlation_estimate, deviation_estimate, mean_estimate
 from engine.metrics.odds_ratios import mantel_haenszel
-from engine.metrics.proportions import Estimate, quantile, share, wilson
+from engine.metrics.proportions import IntervalEstimate, quantile, share, wilson
 from engine.model.gold import Gold, states_of
 
 if TYPE_CHECKING:
@@ -111,13 +111,13 @@ class NumberTest:
     declared: DeclaredNumber
     verdict: Verdict
     reason: str = ""
-    observed: Estimate | None = None
+    observed: IntervalEstimate | None = None
     compiled_here: float = math.nan
     plain: float = math.nan
-    others: Mapping[str, Estimate] = field(default_factory=dict)
+    others: Mapping[str, IntervalEstimate] = field(default_factory=dict)
 
 
-def judge(declared: DeclaredNumber, observed: Estimate, reason: str = "", **more: Any) -> NumberTest:
+def judge(declared: DeclaredNumber, observed: IntervalEstimate, reason: str = "", **more: Any) -> NumberTest:
     """Return the test of a number, with the verdict that the module's docstring defines."""
     verdict: Verdict = "contradicted"
     if observed.size < LEAST_SIZE or math.isnan(observed.value):
@@ -223,7 +223,7 @@ class KnowledgeTest:
 
     def _couplings(self) -> Iterator[NumberTest]:
         pairs = [c.pair for c in self.base.couplings if not self._lacking(self.base.root, *c.pair)]
-        together: dict[tuple[str, str], Estimate] = {}
+        together: dict[tuple[str, str], IntervalEstimate] = {}
         if self.root is not None and pairs:
             names = {name for pair in pairs for name in pair}
             known = self._known(self.base.root, *names)
@@ -233,7 +233,7 @@ class KnowledgeTest:
         for coupling in self.base.couplings:
             yield self._coupling(coupling, compiled[coupling.name], together.get(coupling.pair))
 
-    def _coupling(self, coupling: Coupling, compiled: float, together: Estimate | None) -> NumberTest:
+    def _coupling(self, coupling: Coupling, compiled: float, together: IntervalEstimate | None) -> NumberTest:
         """Test a coupling; together: its estimate with all others, None where no item has all variables."""
         path, ratio = f"couplings.{coupling.name}.odds_ratio", coupling.odds_ratio
         ends = ratio_range(ratio, coupling.n)
@@ -334,7 +334,7 @@ class KnowledgeTest:
         chosen = (self.root == state) & ~np.isnan(columns).any(0)
         return [column[chosen] for column in columns], self._groups_of(chosen)
 
-    def _moment(self, declared: DeclaredNumber, observed: Estimate | None, *names: str) -> NumberTest:
+    def _moment(self, declared: DeclaredNumber, observed: IntervalEstimate | None, *names: str) -> NumberTest:
         if observed is None:
             return NumberTest(declared, "not in the table", self._lacking(self.base.root, *names))
         return judge(declared, observed, compiled_here=declared.compiled, plain=observed.value)

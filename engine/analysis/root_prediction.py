@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Prediction:
+class RootPrediction:
     """root: (N, K) P(root state | known variables) under the reference population. means.
 
     Interval -> (N,).
@@ -33,7 +33,7 @@ class Prediction:
     means: Mapping[str, Floats]
 
 
-def predict_root(inference: Inference, gold: Gold, given: Sequence[str]) -> Prediction:
+def predict_root(inference: Inference, gold: Gold, given: Sequence[str]) -> RootPrediction:
     """Return what a base tells from the known values of the variables `given`."""
     base = inference.knowledge
     marginals = marginals_given(inference, gold, given)
@@ -41,7 +41,7 @@ def predict_root(inference: Inference, gold: Gold, given: Sequence[str]) -> Pred
     for name in base.intervals:
         edges = np.array(base.variables[name].edges)
         means[name] = np.asarray(marginals[name] @ ((edges[:-1] + edges[1:]) / 2))
-    return Prediction(marginals[base.root], means)
+    return RootPrediction(marginals[base.root], means)
 
 
 def with_prior(p: Floats, old: Floats, new: Floats) -> Floats:
@@ -61,7 +61,7 @@ def bases_without_one(base: Knowledge) -> Iterator[tuple[str, Knowledge]]:
 
 def predictions_without_one(
     inference: Inference, gold: Gold, given: Sequence[str]
-) -> Iterator[tuple[str, Prediction]]:
+) -> Iterator[tuple[str, RootPrediction]]:
     """Yield the path of each rule and coupling, and what the base tells without it.
 
     Each base is compiled anew; the fit begins at the whole base's network.

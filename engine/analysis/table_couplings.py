@@ -26,7 +26,7 @@ import numpy as np
 from engine.backend.threads import torch_threads
 from engine.compilation.maxent import Constraints, DualProblem
 from engine.compilation.passes import BOUND
-from engine.metrics.proportions import LEVEL, Estimate, quantile
+from engine.metrics.proportions import LEVEL, IntervalEstimate, quantile
 from engine.network.junction_tree import plan, triangulate
 from engine.network.values import Factor
 
@@ -45,7 +45,7 @@ MOST_DEVIATION = 10.0
 
 
 @dataclass(frozen=True)
-class _Counts:
+class _PairCounts:
     """What the likelihood needs of the table.
 
     x: (N, J) 0 or 1; both: (N, R) the products of the pairs; weights: (K,) items of each root state, those
@@ -66,7 +66,7 @@ def declared_ratios(
     pairs: Sequence[Pair],
     groups: Ints | None = None,
     level: float = LEVEL,
-) -> dict[Pair, Estimate]:
+) -> dict[Pair, IntervalEstimate]:
     """Return the odds ratio of each pair given the root and all other pairs.
 
     values: variable -> (N,) 0 or 1, of all variables of the pairs. root: (N,). groups: (N,) the group of
@@ -88,11 +88,11 @@ def declared_ratios(
         deviation = min(math.sqrt(max(variance[number, number], 1e-12)), MOST_DEVIATION)
         reach = quantile(level) * deviation
         low, value, high = (math.exp(theta[number] + shift) for shift in (-reach, 0.0, reach))
-        estimates[pair] = Estimate(value, low, high, len(root), 16 / deviation**2)
+        estimates[pair] = IntervalEstimate(value, low, high, len(root), 16 / deviation**2)
     return estimates
 
 
-def _counts(x: Ints, names: Sequence[str], root: Ints, pairs: Sequence[Pair]) -> _Counts:
+def _counts(x: Ints, names: Sequence[str], root: Ints, pairs: Sequence[Pair]) -> _PairCounts:
     states, index = np.unique(root, return_inverse=True)
     first, second = (np.array([names.index(pair[side]) for pair in pairs]) for side in (0, 1))
     x_float = x.astype(np.float64)
@@ -102,10 +102,10 @@ def _counts(x: Ints, names: Sequence[str], root: Ints, pairs: Sequence[Pair]) ->
     rates = (hot.T @ x_float + 0.5) / (n[:, None] + 1)
     weights = n + ADDED
     products = hot.T @ both + ADDED * rates[:, first] * rates[:, second]
-    return _Counts(x_float, both, index, weights, rates, products.sum(0) / weights.sum())
+    return _PairCounts(x_float, both, index, weights, rates, products.sum(0) / weights.sum())
 
 
-def _fit(names: Sequence[str], pairs: Sequence[Pair], counts: _Counts) -> tuple[Floats, Floats, Floats]:
+def _fit(names: Sequence[str], pairs: Sequence[Pair], counts: _PairCounts) -> tuple[Floats, Floats, Floats]:
     """Return θ (R,), and the features' covariance (K, J + R, J + R) and mean (K, J + R)."""
     k = len(counts.weights)
     sizes = dict.fromkeys(names, 2)
@@ -143,7 +143,9 @@ def _information(covariance: Floats, weights: Floats, local: int) -> tuple[Float
     return np.asarray(np.einsum("k,krs->rs", weights, remaining)), np.asarray(projection)
 
 
-def _sandwich(variance: Floats, projection: Floats, mean: Floats, counts: _Counts, groups: Ints) -> Floats:
+def _sandwich(
+    variance: Floats, projection: Floats, mean: Floats, counts: _PairCounts, groups: Ints
+) -> Floats:
     """Return the variance of θ, (R, R), where items are independent between groups only."""
     local = counts.x.shape[1]
     apart = counts.x - mean[counts.root, :local]

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine.metrics.bootstrap import resampled
-from engine.metrics.proportions import LEVEL, Estimate, quantile
+from engine.metrics.proportions import LEVEL, IntervalEstimate, quantile
 
 if TYPE_CHECKING:
     from engine.backend.types import Bools, Floats, Ints
@@ -39,7 +39,7 @@ def mantel_haenszel(
     *,
     level: float = LEVEL,
     seed: int = 0,
-) -> Estimate | None:
+) -> IntervalEstimate | None:
     """Return the common odds ratio of two things over strata, None where no stratum tells anything.
 
     first, second, stratum: (n,). groups: (n,) the group of each item; its interval then has the standard
@@ -64,7 +64,7 @@ def mantel_haenszel(
         deviation = float(_log_ratio(tables[:, telling]).std())
     reach = quantile(level) * deviation
     low, value, high = (math.exp(log_ratio + shift) for shift in (-reach, 0.0, reach))
-    return Estimate(value, low, high, len(first), float(table[0, telling].sum()))
+    return IntervalEstimate(value, low, high, len(first), float(table[0, telling].sum()))
 
 
 def _tells(table: Floats) -> Bools:

@@ -25,7 +25,7 @@ LEVEL = 0.95
 
 
 @dataclass(frozen=True)
-class Estimate:
+class IntervalEstimate:
     """A figure of a table, its interval, the items behind it.
 
     And how many independent ones they are worth.
@@ -59,7 +59,7 @@ def quantile(level: float = LEVEL) -> float:
 
 def share(
     happened: Bools, weights: Floats | None = None, groups: Ints | None = None, level: float = LEVEL
-) -> Estimate:
+) -> IntervalEstimate:
     """Return the share of items in which something happened.
 
     happened: (n,). weights: (n,) above 0, all equal by default. groups: (n,) the group of each item, each its
@@ -67,7 +67,7 @@ def share(
     """
     n = len(happened)
     if not n:
-        return Estimate(math.nan, 0.0, 1.0, 0, 0.0)
+        return IntervalEstimate(math.nan, 0.0, 1.0, 0, 0.0)
     w = np.ones(n) if weights is None else weights
     total = float(w.sum())
     p = float(w @ happened / total)
@@ -78,7 +78,7 @@ def share(
     else:
         # All alike: nothing shows how groups hang together, so each counts once.
         size = alone if groups is None else min(alone, float(len(np.unique(groups))))
-    return Estimate(p, *wilson(p, size, level), n, size)
+    return IntervalEstimate(p, *wilson(p, size, level), n, size)
 
 
 def group_variance(residuals: Floats, groups: Ints | None) -> float:

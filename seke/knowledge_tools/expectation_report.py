@@ -82,8 +82,8 @@ def _expectations(base: Knowledge) -> list[Expectation]:
     for folder in folders:
         # The files of a layer follow its folder or are it; the base's own layer is the last.
         last = folder == folders[-1] and layers[-1].is_relative_to(folder)
-        found = read_expectations(folder, base, inherited=not last)
-        expectations |= {expectation.name: expectation for expectation in found}
+        of_layer = read_expectations(folder, base, inherited=not last)
+        expectations |= {expectation.name: expectation for expectation in of_layer}
     return list(expectations.values())
 
 

@@ -57,7 +57,10 @@ def shares(y: Ints, classes: int) -> Floats:
 
 
 def naive_bayes(x: Floats, y: Ints, classes: int) -> Callable[[Ints, Ints], Floats]:
-    """Return how naive Bayes predicts classes; x: (N, J) 0, 1 or NaN, y: (N,)."""
+    """Return a function that predicts classes, (n, K), from items to fit and to score, (n,) each.
+
+    x: (N, J) 0, 1 or NaN. y: (N,).
+    """
     known, value = ~np.isnan(x), np.nan_to_num(x)
 
     def predict(fit: Ints, score: Ints) -> Floats:
@@ -79,7 +82,10 @@ def _design(x: Floats) -> Floats:
 
 
 def logistic(x: Floats, y: Ints, classes: int) -> Callable[[Ints, Ints], Floats]:
-    """Return how logistic regression predicts classes; x: (N, J) 0, 1 or NaN, y: (N,)."""
+    """Return a function that predicts classes, (n, K), from items to fit and to score, (n,) each.
+
+    x: (N, J) 0, 1 or NaN. y: (N,).
+    """
     from scipy.optimize import minimize
 
     design = _design(x)

@@ -13,13 +13,13 @@ from seke.files.shipped import cache_folder
 from seke.files.shipped import knowledge as read_knowledge
 from seke.knowledge_tools.table_prediction import prediction_facts, table_score, worth_facts
 from seke.knowledge_tools.table_verdicts_text import lines
-from seke.knowledge_tools.tested_tables import TableReading, TestedTables, read_tables
+from seke.knowledge_tools.tested_tables import TablePart, TableReading, TestedTables, read_tables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from engine import Estimate, Knowledge, NumberTest, TableItems
+    from engine import IntervalEstimate, Knowledge, NumberTest, TableItems
 
     Facts = dict[str, Any]
 
@@ -89,24 +89,22 @@ def knowledge_test(
         "root": base.root,
         **_facts(inference, read.items, tests, population, seed),
         "worth": None,
-        "parts": [],
     }
     score = table_score(inference, read.items, population, seed) if leave_one_out else ""
     if not isinstance(score, str):
         facts["worth"] = worth_facts(score, progress)
-    for part in read.parts(base):
-        items = read.items.only(part.chosen)
-        of_population = part.population or population
-        part_tests = tuple(KnowledgeTest(inference, items, of_population).tests())
-        facts["parts"].append(
-            {
-                "name": part.name,
-                "population": of_population,
-                "items": items.count,
-                **_facts(inference, items, part_tests, of_population, seed),
-            }
-        )
+    facts["parts"] = [_part(inference, read, part, population, seed) for part in read.parts(base)]
     return TableVerdicts(facts, base, read, tests)
+
+
+def _part(
+    inference: Inference, tables: TestedTables, part: TablePart, population: str | None, seed: int
+) -> Facts:
+    """Return the facts of one part of the items."""
+    items, of_population = tables.items.only(part.chosen), part.population or population
+    tests = tuple(KnowledgeTest(inference, items, of_population).tests())
+    head = {"name": part.name, "population": of_population, "items": items.count}
+    return head | _facts(inference, items, tests, of_population, seed)
 
 
 def _facts(
@@ -148,7 +146,7 @@ def _test(test: NumberTest) -> Facts:
     }
 
 
-def _estimate(estimate: Estimate | None) -> Facts | None:
+def _estimate(estimate: IntervalEstimate | None) -> Facts | None:
     if estimate is None:
         return None
     numbers = {name: _short(getattr(estimate, name)) for name in ("value", "low", "high", "size")}

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 # A verdict's colour; its word stands beside it or in the legend.
 ROLES = {"backed": "accept", "allowed": "requery", "contradicted": "reject"}
-# Pixels: a row, the names to the left, the axis, and the words to the right.
+# Pixels: a row, the names to the margin, the axis, and the words to the right.
 ROW, NAMES, AXIS, WORDS = 22.0, 196.0, 330.0, 190.0
 TOP = 30.0
 # Odds ratios outside these ends are drawn at them.
@@ -50,8 +50,8 @@ def interval_plot(tests: Sequence[Facts], title: str, *, odds: bool = False) -> 
         marks.append(Text(x, TOP - 12, f"{tick:g}", 11, "middle", "muted"))
     for row, test in enumerate(tests):
         marks += _interval_row(test, TOP + ROW * (row + 0.5), scale, ratio if odds else short)
-    told = "; ".join(f"{test['name']} {test['verdict']}" for test in tests)
-    return Drawing(NAMES + AXIS + WORDS, bottom + 8, tuple(marks), title, told)
+    description = "; ".join(f"{test['name']} {test['verdict']}" for test in tests)
+    return Drawing(NAMES + AXIS + WORDS, bottom + 8, tuple(marks), title, description)
 
 
 def _share_scale(value: float) -> float:
@@ -90,16 +90,16 @@ def cell_map(tests: Sequence[Facts]) -> Drawing:
     """Draw a box for each cell: observed over declared, in the colour of the verdict."""
     names = list(dict.fromkeys(test["name"].split(" | ")[0] for test in tests))
     states = list(dict.fromkeys(test["name"].split(" | ")[1] for test in tests))
-    left = 70.0
+    margin = 70.0
     marks: list[Mark] = [
-        Text(left + CELL * (i + 0.5), 15, fitting(state, CELL - 6, 11.5), 11.5, "middle", bold=True)
+        Text(margin + CELL * (i + 0.5), 15, fitting(state, CELL - 6, 11.5), 11.5, "middle", bold=True)
         for i, state in enumerate(states)
     ]
     for test in tests:
         name, state = test["name"].split(" | ")
-        x, y = left + CELL * states.index(state), HEAD + CELL_HEIGHT * names.index(name)
+        x, y = margin + CELL * states.index(state), HEAD + CELL_HEIGHT * names.index(name)
         if state == states[0]:
-            marks.append(Text(left - 8, y + 17, fitting(name, left - 10, 12), 12, "end"))
+            marks.append(Text(margin - 8, y + 17, fitting(name, margin - 10, 12), 12, "end"))
         role, observed = role_of(test["verdict"]), test["observed"]
         known = observed is not None and observed["value"] is not None
         marks.append(Shape(box(x + 1, y + 1, CELL - 2, CELL_HEIGHT - 2), fill="band"))
@@ -108,11 +108,11 @@ def cell_map(tests: Sequence[Facts]) -> Drawing:
         shown = short(observed["value"]) if known else "–"
         marks.append(Text(x + 14, y + 17, shown, 12, fill=role, bold=test["verdict"] == "contradicted"))
         marks.append(Text(x + CELL - 8, y + 17, short(test["declared"]), 11, "end", "muted"))
-    told = ", ".join(
+    description = ", ".join(
         f"{test['name']} {test['verdict']}" for test in tests if test["verdict"] == "contradicted"
     )
     height = HEAD + CELL_HEIGHT * len(names) + 4
-    return Drawing(left + CELL * len(states), height, tuple(marks), "cells", told)
+    return Drawing(margin + CELL * len(states), height, tuple(marks), "cells", description)
 
 
 def mean_plane(tests: Sequence[Facts], names: Sequence[str], ends: Sequence[float]) -> Drawing:
@@ -180,15 +180,15 @@ def loss_plot(systems: Mapping[str, Facts]) -> Drawing:
 
 def reliability_plot(bins: Sequence[Facts]) -> Drawing:
     """Draw how often the likeliest state is right against how probable the base calls it."""
-    side, left = DIAGRAM - 50, 40.0
+    side, margin = DIAGRAM - 50, 40.0
 
     def at(x: float, y: float) -> tuple[float, float]:
-        return left + side * x, 10 + side * (1 - y)
+        return margin + side * x, 10 + side * (1 - y)
 
     marks: list[Mark] = [
-        Shape(box(left, 10, side, side), fill="band"),
+        Shape(box(margin, 10, side, side), fill="band"),
         Shape(line(at(0, 0), at(1, 1)), stroke="muted", width=1, dash="4 4"),
-        Text(left + side / 2, side + 30, "stated", 11, "middle", "muted"),
+        Text(margin + side / 2, side + 30, "stated", 11, "middle", "muted"),
         Text(20, 10 + side / 2, "right", 11, "middle", "muted", turned=-90),
     ]
     total = sum(entry["items"] for entry in bins) or 1
@@ -200,17 +200,17 @@ def reliability_plot(bins: Sequence[Facts]) -> Drawing:
 
 def confusion_map(states: Sequence[str], confusion: Sequence[Sequence[int]]) -> Drawing:
     """Draw what items are (rows) against what the base tells (columns), shares of each row as shades."""
-    left, width = 92.0, 66.0
+    margin, width = 92.0, 66.0
     marks: list[Mark] = [
-        Text(left + width * (i + 0.5), 15, fitting(state, width - 4, 10.5), 10.5, "middle", "muted")
+        Text(margin + width * (i + 0.5), 15, fitting(state, width - 4, 10.5), 10.5, "middle", "muted")
         for i, state in enumerate(states)
     ]
     rows = [(state, row) for state, row in zip(states, confusion, strict=True) if sum(row)]
     for index, (state, row) in enumerate(rows):
         y = HEAD + CELL_HEIGHT * index
-        marks.append(Text(left - 8, y + 17, fitting(state, left - 10, 12), 12, "end"))
+        marks.append(Text(margin - 8, y + 17, fitting(state, margin - 10, 12), 12, "end"))
         for column, number in enumerate(row):
-            x, share = left + width * column, number / sum(row)
+            x, share = margin + width * column, number / sum(row)
             marks.append(Shape(box(x + 1, y + 1, width - 2, CELL_HEIGHT - 2), fill="band"))
             if share > 0:
                 shade = Shape(
@@ -220,7 +220,7 @@ def confusion_map(states: Sequence[str], confusion: Sequence[Sequence[int]]) -> 
             right = states[column] == state
             marks.append(Text(x + width / 2, y + 17, short(share), 11.5, "middle", bold=right))
     height = HEAD + CELL_HEIGHT * len(rows) + 4
-    return Drawing(left + width * len(states), height, tuple(marks), "confusion", "")
+    return Drawing(margin + width * len(states), height, tuple(marks), "confusion", "")
 
 
 def worth_plot(worth: Sequence[Facts]) -> Drawing:

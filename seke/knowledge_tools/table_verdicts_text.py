@@ -302,4 +302,5 @@ def part_lines(part: Facts) -> Iterator[str]:
         yield from textwrap.wrap(f"  not scored: {part['unscored']}", WIDTH)
         return
     scores = part["prediction"]["systems"]
-    yield "  log loss " + ", ".join(f"{name} {decimal(s['log_loss']['value'])}" for name, s in scores.items())
+    losses = "; ".join(f"{name} {decimal(score['log_loss']['value'])}" for name, score in scores.items())
+    yield from textwrap.wrap(f"log loss: {losses}", WIDTH, initial_indent="  ", subsequent_indent="    ")
