@@ -6,7 +6,8 @@ items.
 * share (a rule's confidence, P(true | root state)): Wilson's interval of p of n items;
 * odds ratio: ln OR ± 1.96 · 4 / √n, as of four cells with a quarter of n items each;
 * mean, sd and correlation: ± 1.96 sd / √n, ln sd ± 1.96 / √(2n), and Fisher's z ± 1.96 / √(n - 3);
-* P(root state) of a population: that number alone, since populations have no strength.
+* P(root state) of a population: that number alone, since populations have no strength; the intervals of all
+  states hold together at 95 % (Bonferroni).
 
 The verdict compares it with the observed figure and its 95 % interval:
 
@@ -38,7 +39,7 @@ from engine.compilation.maxent import Constraints, DualProblem
 from engine.language.parameter_paths import CELLS, MOMENTS
 from engine.metrics.moments import correlation_estimate, deviation_estimate, mean_estimate
 from engine.metrics.odds_ratios import mantel_haenszel
-from engine.metrics.proportions import IntervalEstimate, quantile, share, wilson
+from engine.metrics.proportions import LEVEL, IntervalEstimate, quantile, share, wilson
 from engine.model.gold import Gold, states_of
 
 if TYPE_CHECKING:
@@ -285,7 +286,8 @@ class KnowledgeTest:
                 yield NumberTest(declared, "not in the table", lacking)
                 continue
             known = self.root >= 0
-            observed = share(self.root[known] == index, groups=self._groups_of(known))
+            level = 1 - (1 - LEVEL) / len(self.names)
+            observed = share(self.root[known] == index, None, self._groups_of(known), level)
             result = judge(declared, observed, compiled_here=p, plain=observed.value)
             if not self.population:
                 reason = "it is not said which population the items are a sample of"
