@@ -52,11 +52,15 @@ class Remedy:
 
 @dataclass(frozen=True)
 class DemandResult:
-    """A demand, whether it is met, the figures that decide, in words, and what would meet it."""
+    """A demand, whether it is met, the figures that decide, in words, and what would meet it.
+
+    searched: whether such numbers were sought, as they are of the root's states.
+    """
 
     demand: Bound | Order
     holds: bool
     reached: str
+    searched: bool = False
     remedies: tuple[Remedy, ...] = ()
 
 
@@ -88,8 +92,9 @@ def examine_expectation(inference: Inference, expectation: Expectation) -> Expec
             holds = _margin(root, demand) > 0
             reached = _order_text(inference, root, demand)
         of_root = isinstance(demand, Order) or demand.state is not None
-        remedies = () if holds or not of_root else _remedies(inference, evidence, root, demand)
-        results.append(DemandResult(demand, holds, reached, remedies))
+        searched = of_root and not holds
+        remedies = _remedies(inference, evidence, root, demand) if searched else ()
+        results.append(DemandResult(demand, holds, reached, searched, remedies))
     return ExpectationResult(expectation, root, tuple(results))
 
 

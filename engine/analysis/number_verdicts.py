@@ -254,8 +254,10 @@ class KnowledgeTest:
         deviation = math.log(pooled.high / pooled.low) / (2 * quantile())
         pooled = replace(pooled, size=16 / max(deviation, 1e-6) ** 2)
         others = {"Mantel-Haenszel": pooled} | ({"declared form": together} if together else {})
-        reason = "" if together else "Mantel and Haenszel: no item has all paired variables known"
-        observed = together or pooled
+        # Items of which some other paired variable is unknown are in the pooled ratio alone.
+        whole = together is not None and together.items >= pooled.items / 2
+        reason = "" if whole else "Mantel and Haenszel: few items have all paired variables known"
+        observed = together if together is not None and whole else pooled
         return judge(declared, observed, reason, plain=pooled.value, others=others)
 
     def _known(self, *names: str) -> Bools:

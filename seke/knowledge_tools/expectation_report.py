@@ -113,6 +113,7 @@ def _demand(result: DemandResult) -> Facts:
         "demand": result.demand.text,
         "holds": bool(result.holds),
         "reached": result.reached,
+        "searched": result.searched,
         "would_hold_with": [_remedy(remedy) for remedy in result.remedies],
     }
 
@@ -143,7 +144,8 @@ def _lines(facts: Mapping[str, Any]) -> Iterator[str]:
         for demand in entry["demands"]:
             if not demand["holds"]:
                 yield f"  wanted {demand['demand']}; there is {demand['reached']}"
-                yield from _remedy_lines(demand["would_hold_with"])
+                if demand["searched"]:
+                    yield from _remedy_lines(demand["would_hold_with"])
     for entry in unfit:
         yield from textwrap.wrap(f"{entry['name']}: does not apply to this base: {entry['reason']}", WIDTH)
 

@@ -51,7 +51,7 @@ class TableScore:
     """The items that have the root, the units by which it is told, and the base's answer.
 
     y: (n,) the root's states; p: (n, K) under the prior `prior`, (K,), which is 0 for states that no item
-    has; groups, fold: (n,).
+    has; groups, fold: (n,). unscored: why the root cannot be scored, in words; no text where it can.
     """
 
     inference: Inference
@@ -63,6 +63,7 @@ class TableScore:
     prior: Floats
     groups: Ints
     fold: Ints | None
+    unscored: str
 
     def by_system(self) -> dict[str, Floats]:
         """Return each system's P(root state | units), (n, K)."""
@@ -83,41 +84,73 @@ class TableScore:
 def table_score(
     inference: Inference, items: TableItems, population: str | None, seed: int
 ) -> TableScore | str:
-    """Return what is scored, or in words why nothing can be."""
+    """Return what is scored, or in words why nothing can be.
+
+    Of a table without a known root only intervals are scored.
+    """
     base = inference.knowledge
     units = tuple(name for name in base.cells if name in items.gold.values)
-    if base.root not in items.gold.values:
-        return f"the table has no column {base.root}"
     if not units:
         return f"the table has no binary variable of the base to tell {base.root} from"
-    known = ~np.isnan(items.gold.values[base.root])
-    some = items.only(known)
-    gold, n = some.gold, some.count
-    y = states_of(base.variables[base.root], gold.values[base.root])
-    if len(set(y.tolist())) < 2:
-        return f"all items have the same {base.root}" if n else f"no item has a known {base.root}"
+    root = items.gold.values.get(base.root, np.full(items.count, np.nan))
+    some = items if np.isnan(root).all() else items.only(~np.isnan(root))
+    y = states_of(base.variables[base.root], root[~np.isnan(root)])
+    unscored = _unscored(base.root, items, y)
+    if unscored and not any(name in some.gold.values for name in base.intervals):
+        return unscored
+    n = some.count
     groups = np.arange(n) if some.groups is None else np.unique(some.groups, return_inverse=True)[1]
     fold = fold_of(groups, seed) if n >= LEAST_FOLDED and groups.max() > 0 else None
-    given = Gold({name: gold.values[name] for name in (*units, *base.intervals) if name in gold.values})
+    given = Gold(
+        {name: some.gold.values[name] for name in (*units, *base.intervals) if name in some.gold.values}
+    )
     predicted = predict_root(inference, given, units)
     reference = np.array(base.populations[inference.population].p)
     prior = np.array(base.populations[population or inference.population].p)
-    # Of an answer that nobody could give nothing is asked.
-    prior = np.where(np.bincount(y, minlength=len(prior)) > 0, prior, 0.0)
-    prior /= prior.sum()
+    if not unscored:
+        # Of an answer that nobody could give nothing is asked.
+        prior = np.where(np.bincount(y, minlength=len(prior)) > 0, prior, 0.0)
+        prior /= prior.sum()
     p = with_prior(predicted.root, reference, prior)
-    return TableScore(inference, given, units, y, p, predicted.means, prior, groups, fold)
+    return TableScore(inference, given, units, y, p, predicted.means, prior, groups, fold, unscored)
+
+
+def _unscored(root: str, items: TableItems, y: Ints) -> str:
+    """Return why the root cannot be scored, in words; an empty text where it can."""
+    if root not in items.gold.values:
+        return f"the table has no column {root}"
+    if len(set(y.tolist())) < 2:
+        return f"all items have the same {root}" if len(y) else f"no item has a known {root}"
+    return ""
 
 
 def prediction_facts(score: TableScore, seed: int) -> Facts:
     """Return the scores of all systems, the base's confusion and how its top probabilities are met."""
-    base = score.inference.knowledge
-    systems = score.by_system()
-    n, k = score.p.shape
+    base, n = score.inference.knowledge, len(score.p)
+    states = base.variables[base.root].states
+    facts: Facts = {
+        "items": n,
+        "units": list(score.units),
+        "states": list(states),
+        "missing": [state for state, rate in zip(states, score.prior, strict=True) if not rate],
+        "folds": 0 if score.fold is None else int(score.fold.max()) + 1,
+        "systems": {},
+        "intervals": {
+            name: _number_facts(score, name, seed) for name in score.means if name in score.gold.values
+        },
+    }
+    return facts if score.unscored else facts | _root_facts(score, seed)
+
+
+def _root_facts(score: TableScore, seed: int) -> Facts:
+    """Return how well the root is told."""
+    systems, (n, k) = score.by_system(), score.p.shape
     scores = {name: CategoricalScore(score.y, np.asarray(p.argmax(1)), k, p) for name, p in systems.items()}
-    every = np.arange(n)
     drawn = scored_together(
-        [(part.scores, every) for part in scores.values()], score.groups, TIMES, np.random.default_rng(seed)
+        [(part.scores, np.arange(n)) for part in scores.values()],
+        score.groups,
+        TIMES,
+        np.random.default_rng(seed),
     )
     shown = {}
     for (name, part), values in zip(scores.items(), drawn, strict=True):
@@ -126,21 +159,9 @@ def prediction_facts(score: TableScore, seed: int) -> Facts:
         shown[name]["ece"] = {"value": _reliability(systems[name], score.y).ece(), "low": None, "high": None}
     confusion = scores[BASE].confusion(np.ones((1, n)))[0, :, :k]
     return {
-        "items": n,
-        "units": list(score.units),
-        "states": list(base.variables[base.root].states),
-        "missing": [
-            state
-            for state, rate in zip(base.variables[base.root].states, score.prior, strict=True)
-            if not rate
-        ],
-        "folds": 0 if score.fold is None else int(score.fold.max()) + 1,
         "systems": shown,
         "confusion": confusion.astype(int).tolist(),
         "reliability": {name: _diagram(p, score.y) for name, p in systems.items() if name in (BASE, RATED)},
-        "intervals": {
-            name: _number_facts(score, name, seed) for name in score.means if name in score.gold.values
-        },
     }
 
 

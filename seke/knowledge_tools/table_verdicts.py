@@ -91,7 +91,7 @@ def knowledge_test(
         "worth": None,
     }
     score = table_score(inference, read.items, population, seed) if leave_one_out else ""
-    if not isinstance(score, str):
+    if not isinstance(score, str) and not score.unscored:
         facts["worth"] = worth_facts(score, progress)
     facts["parts"] = [_part(inference, read, part, population, seed) for part in read.parts(base)]
     return TableVerdicts(facts, base, read, tests)
@@ -112,7 +112,7 @@ def _facts(
 ) -> Facts:
     """Return the facts of some items."""
     score = table_score(inference, items, population, seed)
-    unscored = score if isinstance(score, str) else None
+    unscored = score if isinstance(score, str) else score.unscored or None
     counts = Counter((test.declared.kind, test.verdict) for test in tests)
     verdicts: dict[str, dict[str, int]] = {}
     for (kind, verdict), number in counts.items():

@@ -108,7 +108,7 @@ def _mean_sections(tests: list[Facts]) -> Iterator[tuple[str, str, Drawing]]:
 
 def _prediction_sections(facts: Facts) -> Iterator[tuple[str, str, Drawing]]:
     prediction = facts["prediction"]
-    if prediction is None:
+    if prediction is None or not prediction["systems"]:
         return
     folds = prediction["folds"]
     fitted = f"Models are fitted by {folds}-fold cross-validation." if folds else "Too few items for folds."

@@ -225,14 +225,30 @@ def prediction_lines(facts: Facts) -> Iterator[str]:
     """Yield how well the base tells the root and the intervals."""
     prediction = facts["prediction"]
     yield ""
-    if prediction is None:
+    if facts["unscored"]:
         yield from textwrap.wrap(f"Not scored: {facts['unscored']}", WIDTH)
+    if prediction is None:
         return
     folds = prediction["folds"]
     peers = f"; models are fitted by {folds}-fold cross-validation" if folds else "; too few items for folds"
     units, items = count(len(prediction["units"]), "unit"), count(prediction["items"], "item")
     title = f"Told from {units} in {items}{peers}"
     yield from textwrap.wrap(title, WIDTH)
+    if prediction["systems"]:
+        yield from _system_lines(prediction)
+    for name, numbers in prediction["intervals"].items():
+        if numbers["systems"]:
+            yield ""
+            yield f"{name} of {count(numbers['items'], 'item')}"
+            rows = [
+                (system, decimal(scores.get("pearson", {}).get("value")), decimal(scores["rmse"]["value"]))
+                for system, scores in numbers["systems"].items()
+            ]
+            yield from table_lines(("", "r", "RMSE"), rows, indent="")
+
+
+def _system_lines(prediction: Facts) -> Iterator[str]:
+    """Yield how well each system tells the root, and the base's confusion."""
     if prediction["missing"]:
         states = ", ".join(prediction["missing"])
         yield from textwrap.wrap(f"no item is {states}, so the base may not answer so either", WIDTH)
@@ -244,15 +260,6 @@ def prediction_lines(facts: Facts) -> Iterator[str]:
     head = ("", "log loss", "right", "Brier", "ECE", "log loss, 95 %")
     yield from table_lines(head, rows, indent="")
     yield from _confusion_lines(prediction)
-    for name, numbers in prediction["intervals"].items():
-        if numbers["systems"]:
-            yield ""
-            yield f"{name} of {count(numbers['items'], 'item')}"
-            rows = [
-                (system, decimal(scores.get("pearson", {}).get("value")), decimal(scores["rmse"]["value"]))
-                for system, scores in numbers["systems"].items()
-            ]
-            yield from table_lines(("", "r", "RMSE"), rows, indent="")
 
 
 def decimal(value: float | None) -> str:
@@ -298,7 +305,7 @@ def part_lines(part: Facts) -> Iterator[str]:
         if far:
             head = RULE_HEAD if kind == "rule" else COUPLING_HEAD
             yield from table_lines((TITLES[kind], *head[1:]), [row(test) for test in far])
-    if part["prediction"] is None:
+    if part["unscored"]:
         yield from textwrap.wrap(f"  not scored: {part['unscored']}", WIDTH)
         return
     scores = part["prediction"]["systems"]

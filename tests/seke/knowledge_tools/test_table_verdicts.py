@@ -175,6 +175,28 @@ def test_a_table_without_the_root(tmp_path):
     assert "Not scored: the table has no column sky" in result.stdout
 
 
+def test_numbers_are_scored_without_the_root(tmp_path):
+    rows = drawn(MACHINE, 40, seed=4)
+    rows = [{name: cell for name, cell in row.items() if name != "wear"} for row in rows]
+    result = run(write(tmp_path / "gauges.csv", rows), base=MACHINE)
+    assert result.exit_code == 0, result.output
+    assert "Not scored: the table has no column wear" in result.stdout
+    assert "load of 40 items" in result.stdout
+
+
+def test_formats_are_read_alike(tmp_path):
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    rows = [{**row, "item": f"i{number}"} for number, row in enumerate(FOUR * 5)]
+    csv = write(tmp_path / "t.csv", rows)
+    (tmp_path / "t.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    parquet.write_table(pa.Table.from_pylist(rows), tmp_path / "t.parquet")
+    tests = [seke.knowledge_test(path, WEATHER).facts["tests"]
+             for path in (csv, tmp_path / "t.jsonl", tmp_path / "t.parquet")]  # fmt: skip
+    assert tests[0] == tests[1] == tests[2]
+
+
 def changed(**cells):
     return [{**FOUR[0], **cells}, *FOUR[1:]]
 
