@@ -136,6 +136,10 @@ def _lines(facts: Mapping[str, Any]) -> Iterator[str]:
     unfit = [entry for entry in expectations if entry["holds"] is None]
     held = len(expectations) - len(failed) - len(unfit)
     yield f"{base['name']} {base['digest']}: {held} of {count(len(expectations), 'expectation')} hold"
+    for entry in expectations:
+        if entry["holds"]:
+            reached = ", ".join(f"{demand['demand']} ({demand['reached']})" for demand in entry["demands"])
+            yield from textwrap.wrap(f"{entry['name']}: {reached}", WIDTH, subsequent_indent="  ")
     for entry in failed:
         yield ""
         yield from textwrap.wrap(f"{entry['place']}: {entry['name']}: given {entry['given']}", WIDTH)
@@ -154,7 +158,7 @@ def _remedy_lines(remedies: list[Facts]) -> Iterator[str]:
     if not remedies:
         yield "    no single cell, coupling or rule would do; seke knowledge sensitivity ranks all numbers"
         return
-    yield "    one of these numbers would have to move (distance in its own standard deviations):"
+    yield "    one of these would have to move (distance in its own standard deviations):"
     for remedy in remedies:
         change = f"{remedy['value']:g} -> {remedy['needed']:.3g} ({remedy['deviations']:.1f})"
         yield f"    {remedy['path']} {change}"
