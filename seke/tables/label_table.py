@@ -44,6 +44,9 @@ _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.A)
 # Programs write a column of whole numbers with gaps as 0.0 and 1.0.
 _TRUTH = {"0": 0.0, "1": 1.0, "0.0": 0.0, "1.0": 1.0, "false": 0.0, "true": 1.0}
 
+# What coders write in their own tables.
+_PRESENCE = {"present": 1.0, "absent": 0.0}
+
 
 @dataclass(frozen=True)
 class Coding:
@@ -173,7 +176,7 @@ class _LabelColumn:
         states = {state: float(index) for index, state in enumerate(variable.states)}
         self._known: dict[Any, float] = {} if self.interval else states
         if variable.kind == "binary":
-            self._known = dict(_TRUTH)
+            self._known = _TRUTH | (_PRESENCE if coding is not None else {})
 
     def number(self, cell: Any, path: str) -> float | None:
         """Return the number of a cell, None where it is blank; an AnswerError begins with `path`."""
@@ -204,10 +207,13 @@ class _LabelColumn:
 
     def _unknown(self, cell: Any, path: str) -> AnswerError:
         if self.variable.kind == "binary":
-            advice = ""
+            allowed = "0, 1, true and false"
             if self.coding is not None:
-                advice = "; of intensities say the least one that counts as present (--threshold)"
-            return AnswerError(f"{path}: {describe_met(cell)}; allowed are 0, 1, true and false{advice}")
+                allowed = (
+                    "0, 1, true, false, present and absent; of intensities say the least one that counts "
+                )
+                allowed += "as present (--threshold)"
+            return AnswerError(f"{path}: {describe_met(cell)}; allowed are {allowed}")
         if isinstance(cell, str):
             return AnswerError(unknown_name(path, "state", cell, self._known))
         return AnswerError(f"{path}: {describe_met(cell)}{did_you_mean('', self._known)}")

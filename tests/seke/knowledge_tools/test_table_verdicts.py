@@ -204,8 +204,8 @@ def changed(**cells):
 @pytest.mark.parametrize(
     ("rows", "options", "message"),
     [
-        (changed(wet=3), (), "bad.csv:2: wet: met '3' (a text); allowed are 0, 1, true and false; of "
-         "intensities say the least one that counts as present (--threshold)"),
+        (changed(wet=3), (), "bad.csv:2: wet: met '3' (a text); allowed are 0, 1, true, false, "
+         "present and absent; of intensities say the least one that counts as present (--threshold)"),
         (changed(wet=""), (), "bad.csv: blank cells: wet (1 of 4 rows). They may mean that the unit was "
          "not there, or that nobody coded it: say which with --blank absent or --blank unknown"),
         (changed(colour="red"), (), "bad.csv:1: colour: no such column: 'colour'"),
@@ -241,6 +241,10 @@ def test_intensities_blanks_and_codes(tmp_path):
     assert facts["absent"]["puddles | rain"]["observed"]["value"] == 0.5
     assert facts["unknown"]["puddles | rain"]["observed"]["value"] == 1
     assert facts["absent"]["wet | rain"]["observed"]["value"] == 1
+    words = [row | {"wet": "present" if row["wet"] else "absent"} for row in FOUR]
+    tests = [seke.knowledge_test(write(tmp_path / "w.csv", table), WEATHER).facts["tests"]
+             for table in (words, FOUR)]  # fmt: skip
+    assert tests[0] == tests[1]
     # Smoke hides heat: what is coded as not hot is not known to be so.
     smoke = write(tmp_path / "s.csv", [
         {"item": "a", "wear": "worn", "hot": 0, "smoking": 1},
