@@ -24,6 +24,18 @@ if TYPE_CHECKING:
     from engine.analysis.counterfactuals import Counterfactual as Counterfactual
     from engine.analysis.counterfactuals import FactorContribution as FactorContribution
     from engine.analysis.counterfactuals import Sensitivity as Sensitivity
+    from engine.analysis.declared_values import DeclaredValue as DeclaredValue
+    from engine.analysis.expectations import DemandResult as DemandResult
+    from engine.analysis.expectations import ExpectationResult as ExpectationResult
+    from engine.analysis.expectations import Remedy as Remedy
+    from engine.analysis.expectations import examine_expectation as examine_expectation
+    from engine.analysis.number_verdicts import KnowledgeTest as KnowledgeTest
+    from engine.analysis.number_verdicts import NumberTest as NumberTest
+    from engine.analysis.number_verdicts import TableItems as TableItems
+    from engine.analysis.root_prediction import RootPrediction as RootPrediction
+    from engine.analysis.root_prediction import predict_root as predict_root
+    from engine.analysis.root_prediction import predictions_without_one as predictions_without_one
+    from engine.analysis.root_prediction import with_prior as with_prior
     from engine.analysis.sensitivity import Influence as Influence
     from engine.analysis.sensitivity import Influences as Influences
     from engine.analysis.weight_of_evidence import Weights as Weights
@@ -96,6 +108,7 @@ if TYPE_CHECKING:
     from engine.language.migrate import Migration as Migration
     from engine.language.migrate import read_migration as read_migration
     from engine.language.parameter_paths import yaml_path as yaml_path
+    from engine.language.read_expectations import read_expectations as read_expectations
     from engine.language.read_fits import fits_yaml as fits_yaml
     from engine.language.reader import read as read
     from engine.language.writer import resolve as resolve
@@ -133,11 +146,13 @@ if TYPE_CHECKING:
     from engine.metrics.bootstrap import scored as scored
     from engine.metrics.bootstrap import scored_together as scored_together
     from engine.metrics.calibration_error import Reliability as Reliability
+    from engine.metrics.proportions import IntervalEstimate as IntervalEstimate
     from engine.metrics.scores import BinaryScore as BinaryScore
     from engine.metrics.scores import CategoricalScore as CategoricalScore
     from engine.metrics.scores import NumberScore as NumberScore
     from engine.metrics.scores import SelectiveScore as SelectiveScore
     from engine.model.citation import Number as Number
+    from engine.model.expectation import Expectation as Expectation
     from engine.model.fit_record import FitRecord as FitRecord
     from engine.model.fit_record import FittedReading as FittedReading
     from engine.model.fit_record import Threshold as Threshold

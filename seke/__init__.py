@@ -25,10 +25,12 @@ if TYPE_CHECKING:
     from seke.files.shipped import knowledge as knowledge
     from seke.knowledge_tools.check import check as check
     from seke.knowledge_tools.diff import diff as diff
+    from seke.knowledge_tools.expectation_report import knowledge_expectations as knowledge_expectations
     from seke.knowledge_tools.graph import network_graph as network_graph
     from seke.knowledge_tools.migrate import migrate as migrate
     from seke.knowledge_tools.sensitivity import sensitivity as sensitivity
     from seke.knowledge_tools.show import show as show
+    from seke.knowledge_tools.table_verdicts import knowledge_test as knowledge_test
     from seke.planning.plan import plan as plan
     from seke.reports.report import report as report
     from seke.sampling.compare_bases import compare_bases as compare_bases

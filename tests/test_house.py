@@ -257,10 +257,14 @@ def test_a_wheel_is_whole_and_keeps_to_its_own_knowledge(tmp_path):
     ).stdout
     assert shown.split() == ["faces", "a"]
     assert (site / "seke" / "knowledge" / "activations.yaml").exists()
+    assert (site / "seke" / "knowledge" / "tests" / "prototypes.yaml").exists()
     assert (site / "seke" / "py.typed").exists()
     assert (site / "engine" / "py.typed").exists()
     assert (site / "seke" / "explanations" / "explanation.yaml").exists()
-    for name in ("graphics/face.yaml", "graphics/face.js", "explanations/explain.html", "reports/web/app.js"):
+    for name in (
+        *("graphics/face.yaml", "graphics/face.js", "explanations/explain.html", "reports/web/app.js"),
+        *("knowledge_tools/table_verdicts.html", "knowledge_tools/table_verdicts.css"),
+    ):
         assert (site / "seke" / name).exists()
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 # Files of tests that run whole programs, fit observers, open a browser or sum over all states of whole bases:
 # the inner loop goes without them.
 WHOLE = {
-    "engine/analysis": "test_sensitivity test_counterfactuals",
+    "engine/analysis": "test_sensitivity test_counterfactuals test_expectations",
     "engine/compilation": "test_compiler",
     "engine/decision": "test_voi_approximate test_voi_exact",
     "engine/inference": "test_oracles test_posterior",
@@ -21,7 +21,8 @@ WHOLE = {
     "seke/exporting": "test_consumers test_export test_splits",
     "seke/files": "test_bounds",
     "seke/inference": "test_coverage",
-    "seke/knowledge_tools": "test_copies test_workbench test_workbench_files",
+    "seke/knowledge_tools": "test_copies test_workbench test_workbench_files test_table_verdicts "
+    "test_expectation_report",
     "seke/planning": "test_plan",
     "seke/reports": "test_report test_report_page",
     "seke/sampling": "test_replay",

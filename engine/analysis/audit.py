@@ -128,7 +128,7 @@ def _deviations(inference: Inference) -> Iterator[Deviation]:
             path = ".".join((*CELLS, state, name))
             yield Deviation(path, cell.place, cell.source, cell.p, float(p[1]))
     for index, (state, moments) in enumerate(zip(states, base.moments, strict=False)):
-        mean, sd, correlation = _moments(network, base.intervals, index)
+        mean, sd, correlation = compiled_moments(network, base.intervals, index)
         pairs = [("mean", moments.mean, mean), ("sd", moments.sd, sd)]
         for what, declared, compiled in pairs:
             for name, declared_value, compiled_value in zip(base.intervals, declared, compiled, strict=True):
@@ -142,8 +142,8 @@ def _deviations(inference: Inference) -> Iterator[Deviation]:
             )
 
 
-def _moments(network: Network, names: tuple[str, ...], state: int) -> tuple[Floats, Floats, Floats]:
-    """Return the compiled mean and sd, (F,), and correlation (F, F); uniform within bins."""
+def compiled_moments(network: Network, names: tuple[str, ...], state: int) -> tuple[Floats, Floats, Floats]:
+    """Return the compiled mean and sd, (m,) each, and correlation (m, m); uniform within bins."""
     node = network.node_of[names[0]]
     edges = [np.array(network.edges[name]) for name in names]
     values = np.stack(

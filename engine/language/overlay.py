@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 
 LONGEST_CHAIN = 8  # bases that extend one another
 MOST_FILES = 500  # YAML files of one folder; one for each section and observer are some tens
+# The folder of a base with what is expected of it, which is read apart.
+TESTS = "tests"
 # Folders beside the files of a base that are no part of it: what extends it, and what is expected of it.
-BESIDE = ("overlays", "tests")
+BESIDE = ("overlays", TESTS)
 
 
 def read_layers(path: Path, bases: Mapping[str, Path], faults: list[Fault]) -> Table | None:

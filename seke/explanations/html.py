@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from seke.explanations.figures import headline, legend_of, mark_of, pictures_of
 from seke.explanations.text import PARTS, head_sentences, reading_phrases, reasons_in_words, render_part
-from seke.graphics.shapes import COLOURS, DARK, clean
+from seke.graphics.page_colours import colours_css
+from seke.graphics.shapes import clean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -18,18 +19,6 @@ if TYPE_CHECKING:
 
 # Characters of a text at most.
 WORDS = 20_000
-
-
-def colours_css() -> str:
-    """Return the CSS by which pictures on a page take its colours, light and dark."""
-    light = "".join(f"--{role}: {COLOURS[role]}; " for role in DARK)
-    dark = "".join(f"--{role}: {colour}; " for role, colour in DARK.items())
-    roles = "".join(
-        f".f-{role} {{ fill: var(--{role}); }} .s-{role} {{ stroke: var(--{role}); }}\n" for role in DARK
-    )
-    schemes = f":root {{ {light}}}\n@media (prefers-color-scheme: dark) {{ :root {{ {dark}}} }}\n"
-    # What is printed is on white paper.
-    return schemes + f"@media print {{ :root {{ {light}}} }}\n" + roles
 
 
 def page(story: Story, *, redact_image: bool = False) -> str:

@@ -7,8 +7,8 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seke.explanations.html import colours_css
 from seke.graphics.face import face_script
+from seke.graphics.page_colours import colours_css
 from seke.graphics.shapes import clean
 
 if TYPE_CHECKING:

@@ -16,14 +16,14 @@ import math
 import re
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine import AnswerError, Gold, did_you_mean
+from engine import AnswerError, Gold, Variable, did_you_mean
 from seke.files.faults import Faults
 from seke.files.rows import PARQUET, RowFile, describe_met, is_blank, record_source
 from seke.samples.columns_builder import look_up, unknown_name
@@ -32,7 +32,7 @@ from seke.samples.schema import native
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from engine import Floats, Ints, Knowledge, Variable
+    from engine import Bools, Floats, Ints, Knowledge
     from seke.files.rows import RowSource
 
     Cells = Mapping[str, Any]
@@ -44,15 +44,32 @@ _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.A)
 # Programs write a column of whole numbers with gaps as 0.0 and 1.0.
 _TRUTH = {"0": 0.0, "1": 1.0, "0.0": 0.0, "1.0": 1.0, "false": 0.0, "true": 1.0}
 
+# What coders write in their own tables.
+_PRESENCE = {"present": 1.0, "absent": 0.0}
+
+
+@dataclass(frozen=True)
+class Coding:
+    """How a table is read that people or programs coded in their own way.
+
+    threshold: the least number in a cell of a binary variable that counts as true, None where such cells hold
+    truth values. texts: further columns that are kept as texts. Columns of the base's codes are read, too:
+    where one is true, the variables that it hides are unknown unless the table says that they are true.
+    """
+
+    threshold: float | None = None
+    texts: tuple[str, ...] = ()
+
 
 @dataclass(frozen=True)
 class LabelTable:
     """The labels of N items, each item once, in order of first appearance.
 
-    gold: a column (N,) for each variable that the table names, in the base's order, not writable.
-    groups: each item's cell in the column that was asked for, None where blank or not asked for.
-    path: the file, `record` where the rows were mappings. sources: as groups, of the column of the sets that
-    items are of.
+    gold: a column (N,) for each variable that the table names, in the base's order, not writable. groups:
+    each item's cell in the column that was asked for, None where blank or not asked for. path: the file,
+    `record` where the rows were mappings. sources: as groups, of the column of the sets that items are of.
+    texts: as groups, of each further column that was asked for. hidden: variable -> (N,) where a code hides
+    it.
     """
 
     items: tuple[str, ...]
@@ -60,6 +77,8 @@ class LabelTable:
     groups: tuple[str | None, ...]
     path: str
     sources: tuple[str | None, ...]
+    texts: Mapping[str, tuple[str | None, ...]] = field(default_factory=dict)
+    hidden: Mapping[str, Bools] = field(default_factory=dict)
 
     @cached_property
     def _rows(self) -> dict[str, int]:
@@ -97,18 +116,19 @@ def read_labels(
     groups: str = "",
     sources: str = "",
     outcomes: Mapping[str, float] | None = None,
+    coding: Coding | None = None,
 ) -> LabelTable:
     """Read a label table, in a format of `seke.files.rows`.
 
     groups: a further column, such as the subject of a picture, which tells what group an item is of. sources:
     one that tells which set an item is of. outcomes: words that may stand in place of a value -> the number
-    that they become, beyond every range.
+    that they become, beyond every range. coding: where the table is not plain.
 
     Raises:
         engine.AnswerError: a line for each of the first faults, each with file, line and column.
     """
     file = RowFile(path, Faults(), strip=True)
-    builder = LabelTableBuilder(knowledge, file, groups, sources, outcomes)
+    builder = LabelTableBuilder(knowledge, file, groups, sources, outcomes, coding)
     builder.read_file(file)
     return builder.table()
 
@@ -148,13 +168,15 @@ def _plain(types: Any, key: str, kind: Any) -> bool:
 class _LabelColumn:
     """The cells of a variable -> numbers: the index of a state, or the number itself."""
 
-    def __init__(self, variable: Variable, outcomes: Mapping[str, float]) -> None:
-        self.variable, self.outcomes = variable, outcomes
+    def __init__(
+        self, variable: Variable, outcomes: Mapping[str, float], coding: Coding | None = None
+    ) -> None:
+        self.variable, self.outcomes, self.coding = variable, outcomes, coding
         self.interval = variable.kind == "interval"
         states = {state: float(index) for index, state in enumerate(variable.states)}
         self._known: dict[Any, float] = {} if self.interval else states
         if variable.kind == "binary":
-            self._known = dict(_TRUTH)
+            self._known = _TRUTH | (_PRESENCE if coding is not None else {})
 
     def number(self, cell: Any, path: str) -> float | None:
         """Return the number of a cell, None where it is blank; an AnswerError begins with `path`."""
@@ -166,15 +188,32 @@ class _LabelColumn:
             return self._in_range(cell, path)
         word = cell
         if self.variable.kind == "binary":
+            intensity = self._intensity(cell)
+            if intensity is not None:
+                return intensity
             word = cell.lower() if isinstance(cell, str) else _bit(cell)
         number = self._known.get(word) if isinstance(word, str) else None
         if number is None:
             raise self._unknown(cell, path)
         return number
 
+    def _intensity(self, cell: Any) -> float | None:
+        """Return whether an intensity reaches the threshold, 0 or 1; None where there is none."""
+        if self.coding is None or self.coding.threshold is None or isinstance(cell, bool):
+            return None
+        if isinstance(cell, str):
+            cell = float(cell) if _NUMBER.fullmatch(cell) else None
+        return None if cell is None else float(cell >= self.coding.threshold)
+
     def _unknown(self, cell: Any, path: str) -> AnswerError:
         if self.variable.kind == "binary":
-            return AnswerError(f"{path}: {describe_met(cell)}; allowed are 0, 1, true and false")
+            allowed = "0, 1, true and false"
+            if self.coding is not None:
+                allowed = (
+                    "0, 1, true, false, present and absent; of intensities say the least one that counts "
+                )
+                allowed += "as present (--threshold)"
+            return AnswerError(f"{path}: {describe_met(cell)}; allowed are {allowed}")
         if isinstance(cell, str):
             return AnswerError(unknown_name(path, "state", cell, self._known))
         return AnswerError(f"{path}: {describe_met(cell)}{did_you_mean('', self._known)}")
@@ -206,22 +245,30 @@ class LabelTableBuilder:
         groups: str = "",
         sources: str = "",
         outcomes: Mapping[str, float] | None = None,
+        coding: Coding | None = None,
     ) -> None:
         """groups, sources: the columns of the groups and of the sources; no text for none."""
         self.knowledge, self.source = knowledge, source
         self.groups, self.sources = groups, sources
-        self.further = [column for column in dict.fromkeys((groups, sources)) if column]
+        texts = coding.texts if coding is not None else ()
+        self.further = [column for column in dict.fromkeys((groups, sources, *texts)) if column]
         variables = {
             name: variable for name, variable in knowledge.variables.items() if variable.kind != "derived"
         }
         for column in self.further:
             if column in (ITEM, *variables):
                 what = "the item" if column == ITEM else "a variable"
-                role = "groups" if column == groups else "source sets"
+                roles = {groups: "groups", sources: "source sets"}
+                role = roles.get(column, "texts, such as persons")
                 raise AnswerError(f"{column}: cannot be the column of {role}: it is {what}")
-        self.outcomes = outcomes or {}
-        self.columns = {name: _LabelColumn(variable, self.outcomes) for name, variable in variables.items()}
-        self.allowed = {ITEM, *BESIDE, *variables, *self.further}
+        self.outcomes, self.coding = outcomes or {}, coding
+        codes = knowledge.codes if coding is not None else ()
+        self.codes = {code: Variable(code, "binary", ("false", "true"), code) for code in codes}
+        self.columns = {
+            name: _LabelColumn(variable, self.outcomes, coding)
+            for name, variable in {**variables, **self.codes}.items()
+        }
+        self.allowed = {ITEM, *BESIDE, *self.columns, *self.further}
         self._named: set[str] = {ITEM, ""}
         # A column is as long as the last row that says something in it.
         self._values = {name: array("d") for name in self.columns}
@@ -229,6 +276,7 @@ class LabelTableBuilder:
         self._texts: dict[str, list[str | None]] = {column: [] for column in self.further}
         self._lines = array("q")
         self._refused: set[str] = set()
+        self._miscoded: set[str] = set()
 
     def read_file(self, file: RowFile) -> None:
         """Take in all rows of a file under a header that has the columns without which no row is read."""
@@ -265,6 +313,8 @@ class LabelTableBuilder:
         message = unknown_name(name, "column", name, self.allowed.difference(BESIDE))
         if self.groups or message.endswith("?"):
             return message
+        if self.coding is not None:
+            return f"{message}; columns of persons, populations and parts are named by options"
         return f"{message}; one further column may be named as that of the groups (--groups)"
 
     def add_rows(self, rows: Iterable[tuple[int, Any]]) -> None:
@@ -294,12 +344,20 @@ class LabelTableBuilder:
             try:
                 value = column.number(cell, name)
             except AnswerError as fault:
-                self.source.note(line, str(fault))
+                self._note_cell(line, column.variable, str(fault))
                 continue
             if value is not None:
                 values = self._values[name]
                 values.extend(repeat(math.nan, len(self._items) - 1 - len(values)))
                 values.append(value)
+
+    def _note_cell(self, line: int, variable: Variable, fault: str) -> None:
+        """Note the fault of a cell; of a column that is coded in another way only the first."""
+        if self.coding is not None and variable.kind == "binary":
+            if variable.name in self._miscoded:
+                return
+            self._miscoded.add(variable.name)
+        self.source.note(line, fault)
 
     def _text(self, line: int, name: str, cell: Any) -> str | None:
         if is_blank(cell):
@@ -322,11 +380,25 @@ class LabelTableBuilder:
         for name in self.columns:
             if name in self._named:
                 gold[name] = self._gold(name, rows)
-                gold[name].setflags(write=False)
+        hidden = self._hide(gold)
+        for values in gold.values():
+            values.setflags(write=False)
         texts = {name: tuple(self._merge(name, cells, rows)) for name, cells in self._texts.items()}
         groups, sources = (texts.get(name, (None,) * len(rows)) for name in (self.groups, self.sources))
         self.source.faults.raise_all()
-        return LabelTable(tuple(rows), Gold(gold), groups, self.source.name, sources)
+        return LabelTable(tuple(rows), Gold(gold), groups, self.source.name, sources, texts, hidden)
+
+    def _hide(self, gold: dict[str, Floats]) -> dict[str, Bools]:
+        """Take the codes out of the gold, and what they hide: a hidden variable is not seen to be false."""
+        hidden: dict[str, Bools] = {}
+        for code in self.codes:
+            coded = gold.pop(code, None)
+            for name in self.knowledge.codes[code].hides if coded is not None else ():
+                if name in gold:
+                    hides = (coded == 1) & (gold[name] != 1)
+                    hidden[name] = hides | hidden.get(name, False)
+                    gold[name] = np.where(hides, math.nan, gold[name])
+        return hidden
 
     def _gold(self, name: str, rows: dict[str, int]) -> Floats:
         """Return the values of a variable, NaN where unknown."""

@@ -30,6 +30,7 @@ DIFFERENT = {
     "--pictures",  # where they are written, or read
     "--question",  # one or several
     "--sources",  # a column, or a table of licences
+    "--threshold",  # of intensities from 0 to 5, or of any
 }
 
 

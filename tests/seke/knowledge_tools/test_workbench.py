@@ -778,9 +778,12 @@ def test_names_with_dots_are_shown_whole(overlay):
     assert run("show", "eye-4.1", "-k", path).stdout.startswith("eye-4.1, an eye: observer, ")
 
 
-BLOCKS = re.findall(
+ALL_BLOCKS = re.findall(
     r"```yaml\n(.*?)```", (EXAMPLES.parent / "knowledge" / "README.md").read_text("utf-8"), re.S
 )
+# Expectations are no part of a base.
+EXPECTATIONS = [block for block in ALL_BLOCKS if block.startswith("expectations:")]
+BLOCKS = [block for block in ALL_BLOCKS if block not in EXPECTATIONS]
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=[block.partition("\n")[0] for block in BLOCKS])
@@ -788,6 +791,15 @@ def test_every_example_of_the_languages_page_compiles(tmp_path, block):
     head = "" if "extends:" in block else "extends: shipped\n"
     (tmp_path / "overlay.yaml").write_text(head + block, "utf-8")
     assert compile_network(seke.knowledge(tmp_path / "overlay.yaml")).rules
+
+
+@pytest.mark.parametrize("block", EXPECTATIONS)
+def test_the_expectations_of_the_languages_page_are_read(tmp_path, block):
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "overlay.yaml").write_text("extends: shipped\n", "utf-8")
+    (tmp_path / "tests" / "page.yaml").write_text(block, "utf-8")
+    names = {entry["name"] for entry in seke.knowledge_expectations(tmp_path).facts["expectations"]}
+    assert names > {"smile-alone", "glare"}
 
 
 def test_a_program_reads_faults_too(tmp_path):
