@@ -33,7 +33,7 @@ from engine.metrics.binomial import most_errors, passes, tail, upper_bound
 from engine.model.guarantee import ANY, POOLED, Breadth, Certificate, Guarantee, ValueTest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from engine.backend.types import Bools, Floats
     from engine.certification.hypotheses import Hypothesis
@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 
 # Chance of a certificate, as the fit split predicts it, below which a value takes no share of delta.
 WORTH_TRYING = 0.05
+# Chance of a test from which it is predicted to pass.
+PASSES = 0.5
 MOST_GOLD = 10_000_000
 
 
@@ -67,6 +69,19 @@ class _Trial:
     alpha: float
     share: float
     units: Units
+
+    @classmethod
+    def of(
+        cls, hypotheses: Sequence[Hypothesis], alpha: float, delta: float, units: Units
+    ) -> tuple[_Trial, list[Hypothesis]]:
+        """Return the trial, and the promises that are tried: what has no hope takes no share.
+
+        That is seen on the fit split alone.
+        """
+        testable = [hypothesis for hypothesis in hypotheses if len(hypothesis.candidates)]
+        trial = cls(alpha, _equal_shares(delta, len(testable)), units)
+        tried = [hypothesis for hypothesis in testable if trial.chances(hypothesis).max() >= WORTH_TRYING]
+        return replace(trial, share=_equal_shares(delta, len(tried))) if tried else trial, tried
 
     def passes(self, n: int, errors: int) -> bool:
         """Return whether `errors` of n accepted units pass."""
@@ -98,6 +113,7 @@ def certify(
     breadth: Breadth = Breadth.LEVELS,
     groups: Sequence[object] | None = None,
     rng: np.random.Generator | None = None,
+    aims: Mapping[str, tuple[float, ...]] | None = None,
 ) -> Guarantee:
     """Return the guarantee for values accepted from now on.
 
@@ -117,18 +133,16 @@ def certify(
         breadth: what each promise is about.
         groups: the subject of each item, where items cluster.
         rng: which of a subject's items, or of an item's pooled values, is taken; needed for these.
+        aims: variable -> the risk down to which the items were asked, by value, where that is not the
+            policy's own; it may depend on the fit split alone.
     """
     units = Units.of(in_fit_split, groups, rng)
     hypotheses = hypotheses_of(base, levels, acceptable, gold, in_fit_split, breadth, units)
-    # What has no hope takes no share; that is seen on the fit split alone.
-    testable = [hypothesis for hypothesis in hypotheses if len(hypothesis.candidates)]
-    trial = _Trial(alpha, _equal_shares(delta, len(testable)), units)
-    tried = [hypothesis for hypothesis in testable if trial.chances(hypothesis).max() >= WORTH_TRYING]
-    if tried:
-        trial = replace(trial, share=_equal_shares(delta, len(tried)))
+    trial, tried = _Trial.of(hypotheses, alpha, delta, units)
+    certificates = (_certificate(hypothesis, trial, tried=hypothesis in tried) for hypothesis in hypotheses)
     items, subjects = int((~in_fit_split).sum()), None if groups is None else units.certifying
     return Guarantee(
-        tuple(_certificate(hypothesis, trial, tried=hypothesis in tried) for hypothesis in hypotheses),
+        tuple(certificates if aims is None else _with_aims(certificates, base, aims)),
         alpha,
         delta,
         "item" if groups is None else "subject",
@@ -139,6 +153,51 @@ def certify(
         made,
         _assumptions(items, subjects, population, design, hypotheses),
     )
+
+
+def predicted_thresholds(
+    base: Knowledge,
+    levels: Mapping[str, LevelDecision],
+    acceptable: Bools,
+    gold: Gold,
+    in_fit_split: Bools,
+    *,
+    alpha: float,
+    delta: float,
+    breadth: Breadth = Breadth.LEVELS,
+    groups: Sequence[object] | None = None,
+    rng: np.random.Generator | None = None,
+) -> dict[str, tuple[float, ...]]:
+    """Return variable -> about the threshold of each value that `certify` will end with.
+
+    It is 0 where there is no hope, else the last candidate that is reached from the start through such as
+    pass more often than not, as the fit split predicts. The other part counts by its size alone. The
+    arguments are those of `certify`.
+    """
+    units = Units.of(in_fit_split, groups, rng)
+    hypotheses = hypotheses_of(base, levels, acceptable, gold, in_fit_split, breadth, units)
+    trial, tried = _Trial.of(hypotheses, alpha, delta, units)
+    names = [name for names in base.levels.values() for name in names]
+    risks = {name: dict.fromkeys(base.variables[name].values, 0.0) for name in names}
+    for hypothesis in tried:
+        chances = trial.chances(hypothesis)
+        start = int(chances.argmax())
+        unlikely = chances[start:] < PASSES
+        steps = int(unlikely.argmax()) if unlikely.any() else len(unlikely)
+        threshold = float(hypothesis.candidates[start + max(steps - 1, 0)])
+        for name in names:
+            risks[name] |= dict.fromkeys(hypothesis.values_of(base.variables[name]), threshold)
+    return {name: tuple(by_value.values()) for name, by_value in risks.items()}
+
+
+def _with_aims(
+    certificates: Iterable[Certificate], base: Knowledge, aims: Mapping[str, tuple[float, ...]]
+) -> Iterator[Certificate]:
+    """Yield the certificates with what was asked down to for them: the same for all their values."""
+    for certificate in certificates:
+        variable = base.variables[next(iter(certificate.pooled), certificate.variable)]
+        value = certificate.values_of(variable)[0]
+        yield replace(certificate, aim=aims[variable.name][variable.values.index(value)])
 
 
 def _equal_shares(delta: float, among: int) -> float:

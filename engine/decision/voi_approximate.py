@@ -129,8 +129,7 @@ class LookAhead:
         """unavailable: observers that cannot be asked now, whatever the policy says."""
         self.unavailable = frozenset(unavailable)
         self.network, self.observations = inference.network, inference.observations
-        self.policy = inference.knowledge.policy
-        self.base = replace(inference.knowledge, policy=self.policy.aimed_at())
+        self.base = replace(inference.knowledge, policy=inference.knowledge.policy.aimed_at())
         self.batches = np.array(self.base.policy.batches)
         self.seed = seed
         names = self.network.given_root
@@ -162,17 +161,12 @@ class LookAhead:
         return tuple(options)
 
     def settled(self, levels: Mapping[str, LevelDecision], items: int) -> Bools:
-        """Return whether all variables with a worth are accepted at the risk aimed at, by item, (N,)."""
+        """Return whether all variables with a worth may be accepted at the risk aimed at, by item, (N,)."""
         settled = np.ones(items, dtype=bool)
         for name, level in levels.items():
             if self.base.policy.worth[name] > 0:
-                variable = self.base.variables[name]
-                aim, highest = (
-                    highest_risk(variable, policy, level.value) + TIE
-                    for policy in (self.base.policy, self.policy)
-                )
-                # A label that is kept is accepted whatever its risk.
-                settled &= level.accepted & ~((level.risk > aim) & (level.risk <= highest))
+                aim = highest_risk(self.base.variables[name], self.base.policy, level.value)
+                settled &= level.eligible & (level.risk <= aim + TIE)
         return settled
 
     def options(self, answers: Answers, posterior: Posterior, item: int) -> tuple[Option, ...]:
