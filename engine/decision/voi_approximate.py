@@ -330,22 +330,29 @@ class LookAhead:
                 collected,
             )
             for number, question in enumerate(self.base.questions.values()):
-                yield from self._question_candidates(belief, before, readings, number, question)
-                open_views = self._open_views(known, observer, number)
+                continued = list(self._question_candidates(belief, before, readings, number, question))
+                yield from continued
+                open_views, repeats = self._open_views(known, observer, number)
                 if open_views.any():
-                    for candidate in self._question_candidates(
-                        belief, before, readings, number, question, fresh=True
-                    ):
-                        gain = candidate.gain * open_views[:, None]
-                        yield replace(candidate, gain=gain, error=candidate.error * open_views[:, None])
+                    begun = self._question_candidates(belief, before, readings, number, question, fresh=True)
+                    for again, candidate in zip(continued, begun, strict=True):
+                        shares = (repeats, open_views - repeats)
+                        gain = shares[0] * again.gain + shares[1] * candidate.gain
+                        error = shares[0] * again.error + shares[1] * candidate.error
+                        yield replace(candidate, gain=gain, error=error)
 
-    def _open_views(self, known: _Items, observer: int, question: int) -> Bools:
-        """Return for each item whether the policy offers a view that it was not asked about in yet, (n,)."""
-        is_open = np.zeros(len(known.remaining), dtype=bool)
+    def _open_views(self, known: _Items, observer: int, question: int) -> tuple[Floats, Floats]:
+        """Return for each item whether the policy offers a view that it was not asked about in yet, (n, 1).
+
+        Also the probability that a reading in it is that of the usual view once more, (n, 1).
+        """
+        is_open, repeats = np.zeros((2, len(known.remaining), 1))
         for row in range(len(is_open) if self.base.policy.views else 0):
             seen = known.views(row, observer, question)
-            is_open[row] = bool(seen) and not set(self.base.policy.views) <= set(seen)
-        return is_open
+            open_view = next((view for view in self.base.policy.views if view not in seen), None)
+            if seen and open_view is not None:
+                is_open[row], repeats[row] = 1.0, self.observations.repeats.get(open_view, 0.0)
+        return is_open, repeats
 
     def _question_candidates(
         self,

@@ -64,9 +64,12 @@ def views(fields: Fields, node: Node | None) -> dict[str, View]:
                 fields.fault(box, "must be [left, top, right, bottom], shares of the box with left < right")
                 continue
             regions[region] = edges
+        if not by_name and entries.value("repeats"):
+            entries.fault("repeats", "is of the usual view, the first one; only another view may repeat it")
         by_name[name] = View(
             **fields.cited(inner),
             name=name,
+            repeats=entries.value("repeats"),
             options=entries.values("size margin grey") | {"regions": regions},
         )
     return by_name

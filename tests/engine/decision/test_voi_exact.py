@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from brute_force import Reading, Shape, World, answers_of, random_base, random_items
 
-from engine import Inference, LookAhead, Origin, Preposterior, Question, compile_network
+from engine import Inference, LookAhead, Origin, Preposterior, Question, View, compile_network
 from engine.decision.decision import risk_of
 from engine.decision.loss import relative_loss
 from engine.decision.origin import origins_of
@@ -104,9 +104,11 @@ def test_what_is_expected_of_answers_is_what_is_believed_now(seed):
     assert asked
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_simulated_gains_are_the_exact_ones(seed):
+@pytest.mark.parametrize(("seed", "repeats"), [(0, 0.0), (1, 0.0), (2, 0.0), (0, 0.7), (1, 0.7)])
+def test_simulated_gains_are_the_exact_ones(seed, repeats):
     base = asking_base(seed, halo=True)
+    views = {"face": View(name="face"), "side": View(name="side", repeats=repeats)}
+    base = replace(base, views=views)
     inference = Inference(compile_network(base), base)
     answers = answers_of(base, random_items(base, seed, items=1, readings=3, draws=2))
     lookahead = Preposterior(inference, seed, paths=3000)
