@@ -264,5 +264,9 @@ def with_strays(normal: Array, edges: Floats, cuts: Floats, stray: Array | float
 
     normal: (K, ..., M), that of the others. edges: (K + 1,). cuts: (M + 1,).
     """
-    inside = np.diff(np.clip(cuts, edges[0], edges[-1])) / (edges[-1] - edges[0])
-    return (1 - stray) * normal + stray * asarray_like(inside, normal)
+    return (1 - stray) * normal + stray * asarray_like(uniform_readings(edges, cuts), normal)
+
+
+def uniform_readings(edges: Floats, cuts: Floats) -> Floats:
+    """Return P(cell), (M,), of readings that stray; edges: (K + 1,); cuts: (M + 1,)."""
+    return np.asarray(np.diff(np.clip(cuts, edges[0], edges[-1])) / (edges[-1] - edges[0]))

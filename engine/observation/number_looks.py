@@ -25,12 +25,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine.observation.dependence import MOST_FOLLOWS, FamilyLook, SharedLook
-from engine.observation.kernels import normal_readings, with_strays
+from engine.observation.kernels import LEAST, normal_readings, quadrature, uniform_readings, with_strays
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from engine.backend.types import Floats
+    from engine.model.knowledge import NumberInstrument
+    from engine.model.variable import Variable
 
 # Width of a cell of a shared error, in its standard deviations: what it blurs is 1 % of the variance.
 STEP = 0.35
@@ -86,6 +88,21 @@ def number_look(edges: tuple[float, ...], tellers: Sequence[NumberTeller]) -> Sh
         for members in groups
     )
     return SharedLook(looks, given, tuple(parts))
+
+
+def settled_moments(
+    instrument: NumberInstrument, variable: Variable, settled: Floats
+) -> tuple[Floats, Floats]:
+    """Return mean and variance of what an observer settles on, (..., K) each.
+
+    settled: (..., K, M) P(cell of its quadrature | bin). What strays follows nothing and is left out.
+    """
+    cuts = quadrature(instrument, variable)
+    nodes = (cuts[:-1] + cuts[1:]) / 2
+    seen = np.maximum(settled - instrument.stray * uniform_readings(np.array(variable.edges), cuts), 0.0)
+    seen /= np.maximum(seen.sum(-1, keepdims=True), LEAST)
+    mean = seen @ nodes
+    return mean, np.maximum(seen @ nodes**2 - mean**2, LEAST)
 
 
 @lru_cache(MOST_KEPT)

@@ -12,10 +12,10 @@ from brute_force import DEPENDENCE, Reading, answers_of, number_chance
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine import Inference, SimulatedObserver, compile_network
+from engine import Inference, LookAhead, Preposterior, SimulatedObserver, compile_network
 from engine.inference.simulation import draw_looks
 from engine.observation.kernels import number_kernel, quadrature
-from engine.observation.number_looks import STEP, WEIGHTS, NumberTeller, number_look
+from engine.observation.number_looks import STEP, WEIGHTS, NumberTeller, number_look, settled_moments
 
 seeds = st.integers(0, 2**32 - 1)
 # Beyond the cells of a shared error, which blur 1 % of it, posteriors differ from quadrature by no more.
@@ -211,6 +211,92 @@ def test_errors_in_common_are_weighed_as_by_quadrature(base_of, names, loadings)
             np.testing.assert_allclose(apart, expected, atol=BLUR)
     if loadings == (0.9, 0.9):
         assert np.abs(independent[0] - posteriors[0]).max() > 10 * BLUR
+
+
+@pytest.mark.parametrize("stray", [0.0, 0.2])
+def test_what_others_said_moves_and_narrows_what_is_settled_on_as_by_quadrature(base_of, names, stray):
+    """Mean and variance of b's r given its bin and a's answers: over the common error, given these.
+
+    Where a's answers are less likely than in 1 of 1,000 of the best bin the cells of the common error end.
+    """
+    base, name = base_of("machine"), names["load"]
+    loadings = (0.9, 0.6)
+    keys = {o: {"follows": follows} for o, follows in zip("ab", loadings, strict=True)}
+    base = dependent(with_numbers(base, keys, name, perception=0.35, stray=stray))
+    edges, instrument = np.array(base.variables[name].edges), base.observers["b"].numbers[name]
+    observations = Inference(compile_network(base), base).observations
+    told = [[-0.5], [0.6, 0.5]]
+    answers = answers_of(base, [read(base, name, ("a", values)) for values in told])
+    settled = observations.given_others(answers, 1, name)
+    mean, variance = settled_moments(instrument, base.variables[name], settled)
+    cuts = quadrature(instrument, base.variables[name])
+    centres, common = (cuts[:-1] + cuts[1:]) / 2, np.linspace(-6, 6, 401)
+    points, share = np.polynomial.legendre.leggauss(12)
+    sd, own = instrument.perception, instrument.perception * math.sqrt(1 - loadings[0] ** 2)
+    uniform = np.diff(np.clip(cuts, edges[0], edges[-1])) / (edges[-1] - edges[0])
+    for row, values in enumerate(told):
+        likely = [
+            math.prod(number_chance(instrument, c, edges[0], edges[-1], y) for y in values) for c in centres
+        ]
+        weights = []
+        for a, b in itertools.pairwise(edges):
+            # Within its bin the truth lies anywhere, for each observer anew.
+            truth = (a + b) / 2 + (b - a) / 2 * points
+            z = (cuts[1:-1, None, None] - truth[:, None] - sd * loadings[0] * common) / own / math.sqrt(2)
+            below = np.einsum("t,mtj->mj", share / 2, 0.5 * np.vectorize(math.erfc)(-z))
+            cells = np.diff(np.concatenate([np.zeros((1, 401)), below, np.ones((1, 401))]), axis=0)
+            cells = (1 - stray) * cells + stray * uniform[:, None]
+            weights.append(np.exp(-(common**2) / 2) * (np.array(likely) @ cells))
+        chances = np.array([weight.sum() for weight in weights])
+        reached = np.flatnonzero(chances > 1e-3 * chances.max())
+        assert len(reached) > 3
+        for x in reached:
+            weight, (a, b) = weights[x] / chances[x], edges[x : x + 2]
+            shift = weight @ common
+            spread = weight @ common**2 - shift**2
+            assert mean[row, x] == pytest.approx((a + b) / 2 + sd * loadings[1] * shift, abs=0.01)
+            expected = sd**2 * (1 - loadings[1] ** 2 + loadings[1] ** 2 * spread) + (b - a) ** 2 / 12
+            assert variance[row, x] == pytest.approx(expected, rel=0.03)
+
+
+@pytest.mark.parametrize(("follows", "least"), [(0.9, 6.0), (0.5, 1.25)])
+def test_the_look_ahead_expects_of_a_second_observer_what_the_first_left(base_of, names, follows, least):
+    """The mean over twelve seeds of its twelve paths is within a quarter of the exact gain.
+
+    As independent of the first, a second one with λ = .9 promises seven times as much and more.
+    """
+    base, name = base_of("machine"), names["load"]
+    question = next(
+        i for i, q in enumerate(base.questions.values()) if name in q.variables and not q.about_one
+    )
+    worth = {variable: 100.0 * (variable == name) for variable in base.policy.worth}
+    changes = {"others": ("b",), "worth": worth, "batches": (1,), "budget": 100}
+    policy = replace(base.policy, **changes, limits={**base.policy.limits, name: 0.1})
+
+    def gains(follows):
+        two = dependent(with_numbers(base, {o: {"follows": follows} for o in "ab"}, name, perception=0.2))
+        two = replace(two, policy=replace(policy, ask="a"))
+        inference = Inference(compile_network(two), two)
+        for told in ([0.1], [0.1] * 5, [-0.6] * 3):
+            answers = answers_of(two, [read(two, name, ("a", told), question=question)])
+            posterior = inference.posterior(answers)
+            lists = [LookAhead(inference, seed).options(answers, posterior, 0) for seed in range(12)]
+            lists.append(Preposterior(inference, paths=1_000).options(answers, 0))
+            *bulk, exact = (
+                next(
+                    o.gain
+                    for o in options
+                    if o.observer == "b"
+                    and o.about is None
+                    and list(two.questions).index(o.question) == question
+                )
+                for options in lists
+            )
+            yield np.mean(bulk), exact
+
+    for (bulk, exact), (independent, _) in zip(gains(follows), gains(0.0), strict=True):
+        assert 0.75 < bulk / exact < 1.25
+        assert independent > least * exact
 
 
 def test_two_that_follow_tell_less_than_two_that_do_not_and_more_than_one(base_of, names):
