@@ -327,7 +327,7 @@ class PredictiveSampler:
         edges, instrument = np.array(variable.edges), kernel.instrument
         moments = (edges[None, :-1] + edges[None, 1:]) / 2, np.full((1, 1), instrument.perception**2)
         if settled is not None:
-            moments = settled_moments(instrument, variable, settled)
+            moments = settled_moments(kernel, variable, settled)
         return self._sample_numbers(name, kernel, continued, other_counts, truth, moments)
 
     def _sample_labels(

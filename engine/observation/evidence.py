@@ -44,7 +44,6 @@ from engine.observation.kernels import (
     NumberKernel,
     label_kernel,
     number_kernel,
-    quadrature,
 )
 from engine.observation.number_looks import NumberTeller, number_look
 from engine.observation.repeated_views import ReadingVariants, repeats_at_stake, variants_of
@@ -665,13 +664,13 @@ class ObservationModel:
         return look.of_types(shares)
 
     def _teller(self, index: int, name: str) -> NumberTeller:
-        """Return an observer as one that tells a number."""
-        observer = self.observers[index]
-        instrument, variable = observer.numbers[name], self.knowledge.variables[name]
+        """Return an observer as one that tells a number, by its kernel: a fit may have moved the declared."""
+        observer, kernel = self.observers[index], self.kernels[index, name]
+        assert isinstance(kernel, NumberKernel)
         return NumberTeller(
-            cuts=tuple(quadrature(instrument, variable).tolist()),
-            sd=instrument.perception,
-            stray=instrument.stray,
+            cuts=tuple(kernel.cuts.tolist()),
+            sd=float(kernel.instrument.perception),
+            stray=float(kernel.instrument.stray),
             follows=settled_follows(observer),
             family=observer.family,
             family_follows=family_follows(observer),
@@ -763,15 +762,23 @@ class ObservationModel:
         for part, answer_given in ((part, table) for part, table in given if len(part.row)):
             answered, where = np.unique(part.row, return_inverse=True)
             likelihood, peak = self._observer_given_look(name, part, where, answer_given)
-            likelihood = likelihood ** self.exponent[part.observer]
+            exponent = self.exponent[part.observer]
+            if exponent != 1:
+                likelihood **= exponent
             most = likelihood.max((0, 1))
+            likelihood /= most
+            scale_of_row = exponent * peak + np.log(most)
             column = position[answered]
-            joint[:, :, column] *= likelihood / most
-            scale[column] += self.exponent[part.observer] * peak + np.log(most)
+            if len(column) < len(rows):
+                likelihood *= joint[:, :, column]
+            else:
+                # The columns are all in their order, as rows of the evidence are.
+                likelihood *= joint
             # What many observers agree about becomes small; only proportions matter.
-            most = joint[:, :, column].max((0, 1))
-            joint[:, :, column] /= most
-            scale[column] += np.log(most)
+            most = likelihood.max((0, 1))
+            likelihood /= most
+            joint[:, :, column] = likelihood
+            scale[column] += scale_of_row + np.log(most)
         return joint, scale
 
     def _observer_given_look(
@@ -788,7 +795,7 @@ class ObservationModel:
             ordered[where] = table
             peak = ordered.max(1)
             likelihood = np.exp(ordered - peak[:, None])
-            settled = np.einsum("xjm,nm->xjn", answer_given, likelihood)
+            settled = answer_given @ likelihood.T
             return carry * settled + (1 - carry) * (mix @ likelihood.T)[:, None], peak
         parts = list(settled_logs(mix, table, where, rows, carry))
         logs, outside = (np.concatenate([part[i] for part in parts]) for i in (0, 1))

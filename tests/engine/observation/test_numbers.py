@@ -12,10 +12,30 @@ from brute_force import DEPENDENCE, Reading, answers_of, number_chance
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine import Inference, LookAhead, Preposterior, SimulatedObserver, compile_network
+from engine import (
+    FitDraws,
+    FitSettings,
+    Gold,
+    Inference,
+    LookAhead,
+    Preposterior,
+    SimulatedObserver,
+    compile_network,
+    decide_levels,
+    fit_observers,
+)
 from engine.inference.simulation import draw_looks
-from engine.observation.kernels import number_kernel, quadrature
-from engine.observation.number_looks import STEP, WEIGHTS, NumberTeller, number_look, settled_moments
+from engine.observation.dependence import MOST_FOLLOWS
+from engine.observation.kernels import normal_readings, number_kernel, quadrature, with_strays
+from engine.observation.number_looks import (
+    POINTS,
+    STEP,
+    WEIGHTS,
+    WITHIN,
+    NumberTeller,
+    number_look,
+    settled_moments,
+)
 
 seeds = st.integers(0, 2**32 - 1)
 # Beyond the cells of a shared error, which blur 1 % of it, posteriors differ from quadrature by no more.
@@ -165,6 +185,61 @@ def test_an_observer_alone_settles_as_declared_whatever_it_shares(seed):
         np.testing.assert_allclose(alone, look.answer_given[place], atol=1e-8)
 
 
+@pytest.mark.parametrize(
+    ("sd", "follows", "family_follows"), [(0.2, 0.3, 0.99), (0.1, 1.0, 1.0), (0.6, 0.9, 0.9)]
+)
+def test_a_family_table_is_the_average_over_both_shared_errors(sd, follows, family_follows):
+    edges = tuple(np.linspace(-1, 1, 9).tolist())
+    cuts = tuple(np.linspace(-1 - 4 * sd, 1 + 4 * sd, 41).tolist())
+    tellers = [NumberTeller(cuts, sd, 0.1, follows, "f", family_follows)] * 2
+    look = number_look(edges, tellers)
+    share, of_family = min(follows, MOST_FOLLOWS), min(family_follows, MOST_FOLLOWS)
+    unshared = sd * math.sqrt(1 - share**2)
+    own = unshared * math.sqrt(1 - of_family**2)
+    direct = np.einsum(
+        "jp,fq,pqxm->xjfm",
+        WITHIN,
+        WITHIN,
+        np.array(
+            [
+                [
+                    normal_readings(
+                        np.array(edges), np.array(cuts) - sd * share * p - unshared * of_family * q, own
+                    )
+                    for q in POINTS
+                ]
+                for p in POINTS
+            ]
+        ),
+        optimize=True,
+    )
+    direct = with_strays(direct, np.array(edges), np.array(cuts), 0.1)
+    np.testing.assert_allclose(look.families[0].of_member(1), direct, atol=1e-4)
+
+
+def test_draws_of_a_fit_weigh_numbers_of_several_observers(base_of, names):
+    """A fit has other cells and other errors than are declared: what observers share goes by its own."""
+    base, name = base_of("machine"), names["load"]
+    keys = {"follows": 0.9, "family": "f", "family_follows": 0.9}
+    base = dependent(with_numbers(base, dict.fromkeys("ab", keys), name, perception=0.35))
+    inference = Inference(compile_network(base), base)
+    rng = np.random.default_rng(3)
+    truth = rng.integers(0, len(base.variables[name].edges) - 1, 12)
+    centres = (np.array(base.variables[name].edges)[1:] + np.array(base.variables[name].edges)[:-1]) / 2
+    items = [read(base, name, ("a", [round(centres[x], 1)]), ("b", [round(centres[x], 1)])) for x in truth]
+    answers = answers_of(base, items)
+    fit = fit_observers(inference, answers, Gold({name: centres[truth]}), FitSettings(draws=5))
+    draws = FitDraws.of(fit, inference, np.random.default_rng(0), draws=5)
+    posterior = inference.posterior(answers)
+    levels = decide_levels(base, answers, posterior, np.ones(len(items)))
+    risks = draws.risks(answers, {name: levels[name]}).risk[name]
+    assert ((risks >= 0) & (risks <= 1)).all()
+    for observations in draws.observed:
+        observations.dependent, observations._looks = False, {}
+    apart = draws.risks(answers, {name: levels[name]}).risk[name]
+    assert np.abs(risks - apart).max() > 0.01
+
+
 def by_quadrature(instrument, edges, told, loadings, cuts):
     """P(answers of two observers | bin) up to a factor: a common error at 401 points, their own by cells."""
     common = np.linspace(-6, 6, 401)
@@ -223,13 +298,14 @@ def test_what_others_said_moves_and_narrows_what_is_settled_on_as_by_quadrature(
     loadings = (0.9, 0.6)
     keys = {o: {"follows": follows} for o, follows in zip("ab", loadings, strict=True)}
     base = dependent(with_numbers(base, keys, name, perception=0.35, stray=stray))
-    edges, instrument = np.array(base.variables[name].edges), base.observers["b"].numbers[name]
+    edges = np.array(base.variables[name].edges)
     observations = Inference(compile_network(base), base).observations
     told = [[-0.5], [0.6, 0.5]]
     answers = answers_of(base, [read(base, name, ("a", values)) for values in told])
     settled = observations.given_others(answers, 1, name)
-    mean, variance = settled_moments(instrument, base.variables[name], settled)
-    cuts = quadrature(instrument, base.variables[name])
+    kernel = observations.kernels[1, name]
+    mean, variance = settled_moments(kernel, base.variables[name], settled)
+    cuts, instrument = kernel.cuts, kernel.instrument
     centres, common = (cuts[:-1] + cuts[1:]) / 2, np.linspace(-6, 6, 401)
     points, share = np.polynomial.legendre.leggauss(12)
     sd, own = instrument.perception, instrument.perception * math.sqrt(1 - loadings[0] ** 2)
