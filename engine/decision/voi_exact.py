@@ -100,10 +100,13 @@ class _DrawnItem:
                 truth = {name: states[chosen] for name, states in self.truth.items()}
                 drawn = DrawnPaths(truth, on[row], bundle[row], row)
                 asked = replace(asking, view=usual) if repeats else asking
-                parts = AnswerSampler(inference, seed, item_answers, asked, drawn).draw(count)
-                for whole, part in zip((labels, numbers), parts, strict=True):
-                    for name, values in part.items():
-                        whole.setdefault(name, np.empty((paths, count), values.dtype))[chosen] = values
+                drawn_labels, drawn_numbers = AnswerSampler(inference, seed, item_answers, asked, drawn).draw(
+                    count
+                )
+                for name, answers in drawn_labels.items():
+                    labels.setdefault(name, np.empty((paths, count), answers.dtype))[chosen] = answers
+                for name, values in drawn_numbers.items():
+                    numbers.setdefault(name, np.empty((paths, count), values.dtype))[chosen] = values
         return labels, numbers
 
 

@@ -54,7 +54,7 @@ def questions(
 
 def views(fields: Fields, node: Node | None) -> dict[str, View]:
     """Read the `views` section."""
-    by_name = {}
+    by_name: dict[str, View] = {}
     for name, inner in fields.named(node):
         entries = fields.table(inner, "VIEW")
         regions = {}

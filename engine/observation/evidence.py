@@ -762,8 +762,8 @@ class ObservationModel:
         for part, answer_given in ((part, table) for part, table in given if len(part.row)):
             answered, where = np.unique(part.row, return_inverse=True)
             likelihood, peak = self._observer_given_look(name, part, where, answer_given)
-            exponent = self.exponent[part.observer]
-            if exponent != 1:
+            exponent = float(self.exponent[part.observer])
+            if exponent != 1.0:
                 likelihood **= exponent
             most = likelihood.max((0, 1))
             likelihood /= most

@@ -80,7 +80,8 @@ def variants_of(answers: Answers, repeats: Mapping[str, float], usual: str, free
     rho = share[original]
     log_share = np.log(np.maximum(np.where(joins, rho, 1 - rho), LEAST))
     item: Ints = np.repeat(np.arange(items), times)
-    log_weight = np.bincount(copied.reading_item, np.where(place >= 0, log_share, 0.0), len(item))
+    log_shares = np.where(place >= 0, log_share, 0.0)
+    log_weight: Floats = np.bincount(copied.reading_item, log_shares, len(item)).astype(np.float64)
     views = answers.views if usual in answers.views else (*answers.views, usual)
     view = np.where(joins, views.index(usual), copied.reading_view)
     renamed = replace(copied, views=views, reading_view=view)
@@ -108,6 +109,7 @@ def _repeat_items(answers: Answers, times: Ints) -> tuple[Answers, Ints, Ints]:
 
     original, copy = repeated(copies)
     names = np.repeat(np.arange(len(times)), times).tolist()
+    counts: dict[str, Any] = {name: np.repeat(getattr(answers, name), times) for name in COUNTS}
     whole = replace(
         answers,
         items=tuple(answers.items[i] for i in names),
@@ -118,6 +120,6 @@ def _repeat_items(answers: Answers, times: Ints) -> tuple[Answers, Ints, Ints]:
         labels={name: copy_column(column) for name, column in answers.labels.items()},
         numbers={name: copy_column(column) for name, column in answers.numbers.items()},
         rankings={name: copy_column(column) for name, column in answers.rankings.items()},
-        **{name: np.repeat(getattr(answers, name), times) for name in COUNTS},
+        **counts,
     )
     return whole, original, copy
