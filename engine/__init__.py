@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from engine.backend.types import Floats as Floats
     from engine.backend.types import Ints as Ints
     from engine.certification.learn_then_test import certify as certify
+    from engine.certification.learn_then_test import predicted_thresholds as predicted_thresholds
     from engine.certification.learn_then_test import split as split
     from engine.certification.sampling_design import design_of as design_of
     from engine.certification.sampling_design import mismatches as mismatches
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
     from engine.decision.decision import highest_risk as highest_risk
     from engine.decision.decision import look_in_words as look_in_words
     from engine.decision.decision import overrules as overrules
+    from engine.decision.decision import risk_of_each as risk_of_each
     from engine.decision.disputed_labels import disputed_labels as disputed_labels
     from engine.decision.gold_evidence import GoldEvidence as GoldEvidence
     from engine.decision.gold_evidence import labelled_by_sets as labelled_by_sets

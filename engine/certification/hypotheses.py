@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import betaincinv
 
-from engine.model.guarantee import ANY, POOLED, Breadth
+from engine.model.guarantee import ANY, POOLED, Breadth, values_about
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -141,6 +141,10 @@ class Hypothesis:
     def key(self) -> tuple[str, str]:
         """Variable and value."""
         return self.variable, self.value
+
+    def values_of(self, variable: Variable) -> tuple[str, ...]:
+        """Return the values of a variable that it is about."""
+        return values_about(variable, self.variable, self.value, self.pooled)
 
     @cached_property
     def rates(self) -> Floats:

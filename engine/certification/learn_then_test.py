@@ -33,7 +33,7 @@ from engine.metrics.binomial import most_errors, passes, tail, upper_bound
 from engine.model.guarantee import ANY, POOLED, Breadth, Certificate, Guarantee, ValueTest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from engine.backend.types import Bools, Floats, Ints
     from engine.certification.hypotheses import Hypothesis
@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 
 # Chance of a certificate, as the fit split predicts it, below which a value takes no share of delta.
 WORTH_TRYING = 0.05
+# Chance of a test from which it is predicted to pass.
+PASSES = 0.5
 MOST_GOLD = 10_000_000
 
 
@@ -67,6 +69,19 @@ class _Trial:
     alpha: float
     share: float
     units: Units
+
+    @classmethod
+    def of(
+        cls, hypotheses: Sequence[Hypothesis], alpha: float, delta: float, units: Units
+    ) -> tuple[_Trial, list[Hypothesis]]:
+        """Return the trial, and the promises that are tried: what has no hope takes no share.
+
+        That is seen on the fit split alone.
+        """
+        testable = [hypothesis for hypothesis in hypotheses if len(hypothesis.candidates)]
+        trial = cls(alpha, _equal_shares(delta, len(testable)), units)
+        tried = [hypothesis for hypothesis in testable if trial.is_worth_trying(hypothesis)]
+        return replace(trial, share=_equal_shares(delta, len(tried))) if tried else trial, tried
 
     def passes(self, n: int, errors: int) -> bool:
         """Return whether `errors` of n accepted units pass."""
@@ -117,6 +132,7 @@ def certify(
     groups: Sequence[object] | None = None,
     rng: np.random.Generator | None = None,
     skipped: Collection[tuple[str, str]] = (),
+    aims: Mapping[str, tuple[float, ...]] | None = None,
 ) -> Guarantee:
     """Return the guarantee for values accepted from now on.
 
@@ -137,20 +153,17 @@ def certify(
         groups: the subject of each item, where items cluster.
         rng: which of a subject's items, or of an item's pooled values, is taken; needed for these.
         skipped: variable and value of promises that take their part of delta and get no certificate.
+        aims: variable -> the risk down to which the items were asked, by value, where that is not the
+            policy's own; it may depend on the fit split alone.
     """
     units = Units.of(in_fit_split, groups, rng)
     hypotheses = hypotheses_of(base, levels, acceptable, gold, in_fit_split, breadth, units)
-    # What has no hope takes no share; that is seen on the fit split alone.
-    testable = [hypothesis for hypothesis in hypotheses if len(hypothesis.candidates)]
-    trial = _Trial(alpha, _equal_shares(delta, len(testable)), units)
-    tried = [hypothesis for hypothesis in testable if trial.is_worth_trying(hypothesis)]
-    if tried:
-        trial = replace(trial, share=_equal_shares(delta, len(tried)))
+    trial, tried = _Trial.of(hypotheses, alpha, delta, units)
+    wanted = [hypothesis for hypothesis in hypotheses if hypothesis.key not in skipped]
+    certificates = (_certificate(hypothesis, trial, tried=hypothesis in tried) for hypothesis in wanted)
     items, subjects = int((~in_fit_split).sum()), None if groups is None else units.certifying
     return Guarantee(
-        tuple(
-            _certificate(each, trial, tried=each in tried) for each in hypotheses if each.key not in skipped
-        ),
+        tuple(certificates if aims is None else _with_aims(certificates, base, aims)),
         alpha,
         delta,
         "item" if groups is None else "subject",
@@ -161,6 +174,51 @@ def certify(
         made,
         _assumptions(items, subjects, population, design, hypotheses),
     )
+
+
+def predicted_thresholds(
+    base: Knowledge,
+    levels: Mapping[str, LevelDecision],
+    acceptable: Bools,
+    gold: Gold,
+    in_fit_split: Bools,
+    *,
+    alpha: float,
+    delta: float,
+    breadth: Breadth = Breadth.LEVELS,
+    groups: Sequence[object] | None = None,
+    rng: np.random.Generator | None = None,
+) -> dict[str, tuple[float, ...]]:
+    """Return variable -> about the threshold of each value that `certify` will end with.
+
+    It is 0 where there is no hope, else the last candidate that is reached from the start through such as
+    pass more often than not, as the fit split predicts. The other part counts by its size alone. The
+    arguments are those of `certify`.
+    """
+    units = Units.of(in_fit_split, groups, rng)
+    hypotheses = hypotheses_of(base, levels, acceptable, gold, in_fit_split, breadth, units)
+    trial, tried = _Trial.of(hypotheses, alpha, delta, units)
+    names = [name for names in base.levels.values() for name in names]
+    risks = {name: dict.fromkeys(base.variables[name].values, 0.0) for name in names}
+    for hypothesis in tried:
+        chances = trial.chances(hypothesis)
+        start = int(chances.argmax())
+        unlikely = chances[start:] < PASSES
+        steps = int(unlikely.argmax()) if unlikely.any() else len(unlikely)
+        threshold = float(hypothesis.candidates[start + max(steps - 1, 0)])
+        for name in names:
+            risks[name] |= dict.fromkeys(hypothesis.values_of(base.variables[name]), threshold)
+    return {name: tuple(by_value.values()) for name, by_value in risks.items()}
+
+
+def _with_aims(
+    certificates: Iterable[Certificate], base: Knowledge, aims: Mapping[str, tuple[float, ...]]
+) -> Iterator[Certificate]:
+    """Yield the certificates with what was asked down to for them: the same for all their values."""
+    for certificate in certificates:
+        variable = base.variables[next(iter(certificate.pooled), certificate.variable)]
+        value = certificate.values_of(variable)[0]
+        yield replace(certificate, aim=aims[variable.name][variable.values.index(value)])
 
 
 def _equal_shares(delta: float, among: int) -> float:

@@ -30,25 +30,30 @@ class Asking:
     about: str | None
     names: tuple[str, ...]
 
+    def is_answered(self, item_answers: Answers) -> bool:
+        """Return whether the item has a reading of this observer, question and view."""
+        return bool(self.readings(item_answers).any())
+
+    def readings(self, item_answers: Answers) -> Bools:
+        """Return which readings of the item are of this observer, question and view, (R,)."""
+        views = np.array([view == self.view for view in item_answers.views], dtype=bool)
+        same = item_answers.reading_observer == self.observer
+        same &= item_answers.reading_question == self.question
+        return np.asarray(same & views[item_answers.reading_view])
+
 
 @dataclass(frozen=True)
 class DrawnPaths:
     """Paths drawn from an item's posterior: variable -> state (paths,); which readings' switches are on.
 
     on: (paths, readings), and bundle: of each its bundle, -1 where it has none. row: (paths,) the row of the
-    evidence with these settings of the switches, one of `rows`.
+    evidence with these settings of the switches.
     """
 
     truth: Mapping[str, Ints]
     on: Bools
     bundle: Ints
     row: Ints
-    rows: int
-
-    def first(self, paths: int) -> DrawnPaths:
-        """Return the first paths."""
-        truth = {name: states[:paths] for name, states in self.truth.items()}
-        return DrawnPaths(truth, self.on[:paths], self.bundle[:paths], self.row[:paths], self.rows)
 
 
 class AnswerSampler:
@@ -64,12 +69,7 @@ class AnswerSampler:
         self.rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
         self.carry = self.observations.observers[asking.observer].carry
         by_observer = item_answers.reading_observer == asking.observer
-        view = item_answers.views.index(asking.view) if asking.view in item_answers.views else -1
-        self.continued = (
-            by_observer
-            & (item_answers.reading_question == asking.question)
-            & (item_answers.reading_view == view)
-        )
+        self.continued = asking.readings(item_answers)
         halos = np.asarray(self.observations.halo)[asking.observer]
         halo = float(halos[asking.question]) if len(asking.names) > 1 else 0.0
         switched = by_observer & self.observations.switched(item_answers)

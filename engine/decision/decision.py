@@ -124,9 +124,13 @@ def overrules(variable: Variable, policy: Policy, value: Floats, label: Floats) 
 
 def highest_risk(variable: Variable, policy: Policy, value: Floats) -> Floats:
     """Return the highest risk at which each decided value (N,) of a variable is accepted, (N,)."""
-    highest = np.array(policy.highest_risks(variable))
+    return risk_of_each(variable, policy.highest_risks(variable), value)
+
+
+def risk_of_each(variable: Variable, risks: tuple[float, ...], value: Floats) -> Floats:
+    """Return the risk that stands for each decided value (N,), (N,); risks: by `Variable.values`."""
     index = np.zeros(len(value), dtype=np.int64) if variable.kind == "interval" else value.astype(np.int64)
-    return np.asarray(highest[index])
+    return np.array(risks)[index]
 
 
 def acceptable(knowledge: Knowledge, answers: Answers, conflict: Floats) -> Bools:
@@ -154,12 +158,7 @@ def decide_certified(
 
 def certified_thresholds(variable: Variable, guarantee: Guarantee, value: Floats) -> Floats:
     """Return the highest risk that is accepted with each value, (N,); NaN where none is certified."""
-    table = np.full(len(variable.values), np.nan)
-    for certificate in guarantee.certified:
-        for covered in certificate.values_of(variable):
-            table[variable.values.index(covered)] = certificate.threshold
-    index = np.zeros(len(value), dtype=np.int64) if variable.kind == "interval" else value.astype(np.int64)
-    return np.asarray(table[index])
+    return risk_of_each(variable, guarantee.thresholds(variable), value)
 
 
 def risk_of(variable: Variable, p: Floats, policy: Policy) -> tuple[Floats, Floats]:

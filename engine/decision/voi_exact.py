@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from engine.backend.types import Floats, Ints
+    from engine.backend.types import Bools, Floats, Ints
     from engine.inference.posterior import Inference, Posterior
 
 
@@ -62,6 +62,52 @@ class Outcome:
     counts: Mapping[str, int]
     probability: float
     root: Floats
+
+
+@dataclass(frozen=True)
+class _DrawnItem:
+    """Paths drawn from an item's posterior: of each its variant, and what else is drawn within that.
+
+    rows: of the item's evidence. variant, row: (paths,) the variant and its row. truth: variable -> (paths,).
+    variants: of each the answers, and which switches are on in its rows, with their bundles.
+    """
+
+    rows: int
+    variant: Ints
+    row: Ints
+    truth: Mapping[str, Ints]
+    variants: tuple[tuple[Answers, tuple[Bools, Ints]], ...]
+
+    def answers(
+        self, inference: Inference, seed: int, asking: Asking, paths: int, count: int
+    ) -> tuple[dict[str, Ints], dict[str, Floats]]:
+        """Return `AnswerSampler.draw` on the first paths; a reading may be that of the usual view."""
+        usual, share = inference.knowledge.usual_view, inference.observations.repeats.get(asking.view, 0.0)
+        rng = np.random.default_rng([seed, zlib.crc32(f"repeats {asking.view}".encode())])
+        again = rng.random(paths) < share
+        labels: dict[str, Ints] = {}
+        numbers: dict[str, Floats] = {}
+        for number, (item_answers, (on, bundle)) in enumerate(self.variants):
+            of_variant = self.variant[:paths] == number
+            if share and asking.is_answered(self.variants[0][0]):
+                # It was asked already, and is a reading of its own or none.
+                again = np.full(paths, not asking.is_answered(item_answers))
+            for repeats in (False, True):
+                chosen = np.flatnonzero(of_variant & (again == repeats))
+                if not chosen.size:
+                    continue
+                row = self.row[chosen]
+                truth = {name: states[chosen] for name, states in self.truth.items()}
+                drawn = DrawnPaths(truth, on[row], bundle[row], row)
+                asked = replace(asking, view=usual) if repeats else asking
+                drawn_labels, drawn_numbers = AnswerSampler(inference, seed, item_answers, asked, drawn).draw(
+                    count
+                )
+                for name, answers in drawn_labels.items():
+                    labels.setdefault(name, np.empty((paths, count), answers.dtype))[chosen] = answers
+                for name, values in drawn_numbers.items():
+                    numbers.setdefault(name, np.empty((paths, count), values.dtype))[chosen] = values
+        return labels, numbers
 
 
 class Preposterior:
@@ -125,7 +171,7 @@ class Preposterior:
         batches: list[int],
         stakes: Stakes,
         before: float,
-        drawn: DrawnPaths,
+        drawn: _DrawnItem,
     ) -> Iterator[tuple[float, float]]:
         kernel = self.observations.kernels[asking.observer, asking.names[0]]
         simulated: dict[int, tuple[float, float]] | None = None
@@ -196,13 +242,13 @@ class Preposterior:
                 errors[question] = np.minimum(errors[question], error) if question in errors else error
         return errors
 
-    def _error(self, nothing: Answers, now: Posterior, asking: Asking, drawn: DrawnPaths) -> Floats:
+    def _error(self, nothing: Answers, now: Posterior, asking: Asking, drawn: _DrawnItem) -> Floats:
         """Return the Bayes error of each pair of root states after one answer, (K, K), as `pair_errors`."""
         kernel = self.observations.kernels[asking.observer, asking.names[0]]
         if len(asking.names) == 1 and isinstance(kernel, LabelKernel):
             _, p, after = self.patterns(nothing, now, asking.names[0], asking, 1)
         else:
-            labels, numbers = AnswerSampler(self.inference, self.seed, nothing, asking, drawn).draw(1)
+            labels, numbers = drawn.answers(self.inference, self.seed, asking, self.paths, 1)
             label_rows, number_rows = (
                 {name: _rows_of_draws(draws, [1]) for name, draws in by_name.items()}
                 for by_name in (labels, numbers)
@@ -248,8 +294,8 @@ class Preposterior:
         after = self.inference.posterior(item_answers.tiled(len(counts)).with_answers(reading, labels, {}))
         return counts, np.exp(orders + after.log_evidence - now.log_evidence[0]), after
 
-    def _draw(self, item_answers: Answers) -> DrawnPaths:
-        """Draw truth and switches from the item's posterior, variable by variable given those before."""
+    def _draw(self, item_answers: Answers) -> _DrawnItem:
+        """Draw truth, variant and switches from the item's posterior, each variable given those before."""
         evidence = self.observations.evidence(item_answers)
         rows = len(evidence.row_item)
         rng = np.random.default_rng([self.seed, zlib.crc32(b"truth")])
@@ -267,8 +313,16 @@ class Preposterior:
             evidence.on,
         )
         truth = draw_truth(self.inference, drawn, rng)
-        on, bundle = self.observations.switches(item_answers)
-        return DrawnPaths(truth, on[row], bundle[row], row, rows)
+        variants = self.observations.variants(item_answers)
+        count = 1 if variants is None else len(variants.item)
+        whole = item_answers if variants is None else variants.answers
+        parts = [whole.part(i, i + 1) for i in range(count)]
+        switches = [self.observations.switches(part) for part in parts]
+        first = np.cumsum([0, *(len(on) for on, _ in switches)])
+        variant = np.searchsorted(first, row, side="right") - 1
+        return _DrawnItem(
+            rows, variant, row - first[variant], truth, tuple(zip(parts, switches, strict=True))
+        )
 
     def _simulate_gains(
         self,
@@ -277,13 +331,12 @@ class Preposterior:
         batches: list[int],
         stakes: Stakes,
         before: float,
-        drawn: DrawnPaths,
+        drawn: _DrawnItem,
     ) -> dict[int, tuple[float, float]]:
         """Return for each batch the mean gain over the paths, and its standard error."""
         fewer = MOST_ROWS // (2 * drawn.rows * len(batches))
         paths = min(self.paths, max(fewer, FEWEST_PATHS))
-        sampler = AnswerSampler(self.inference, self.seed, item_answers, asking, drawn.first(paths))
-        labels, numbers = sampler.draw(max(batches))
+        labels, numbers = drawn.answers(self.inference, self.seed, asking, paths, max(batches))
         copies = item_answers.tiled(paths * len(batches))
         label_draws, number_draws = {}, {}
         # Draw d of path i is in copy i of every batch that is longer than d.

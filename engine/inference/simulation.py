@@ -221,18 +221,42 @@ class SimulatedObserver:
         self.kernels = {v: k for (o, v), k in observations.kernels.items() if o == self.index}
         self.seen = {name: self._draw_settled(name, looks or {}, rng) for name in self.kernels}
         self.switches = _SharedSwitch()
+        self.usual: dict[str, SimulatedReading] = {}
         self.lost = misfit.drift * (np.linspace(0, 1, self.items) if when is None else when)
 
-    def reading(self, question: str, draws: int) -> dict[str, NDArray[Any]]:
+    def reading(self, question: str, draws: int, view: str = "") -> dict[str, NDArray[Any]]:
         """Ask a question about a view not shown yet; return answers by variable, (N, draws).
 
-        Labels are indices of the instrument's answers (binary: 0 absent, 1 present), numbers in the unit.
+        view: its name; one without a name repeats no other. Labels are indices of the instrument's answers
+        (binary: 0 absent, 1 present), numbers in the unit.
         """
-        return self.begin(question).more(draws)
+        return self.begin(question, view=view).more(draws)
 
-    def begin(self, question: str, rng: np.random.Generator | None = None) -> SimulatedReading:
-        """Begin a reading of a question about a view not shown yet; rng: of all that is drawn in it."""
-        return SimulatedReading(self, question, self.rng if rng is None else rng)
+    def begin(
+        self, question: str, rng: np.random.Generator | None = None, view: str = ""
+    ) -> SimulatedReading:
+        """Begin a reading of a question about a view not shown yet; rng: of all that is drawn in it.
+
+        A view that repeats the usual one begins the reading of that, too, where it has not begun.
+        """
+        rng = self.rng if rng is None else rng
+        share = 0.0 if self.misfit.independent else self.observations.repeats.get(view, 0.0)
+        if share or view == self.base.usual_view:
+            usual = self.usual.get(question) or SimulatedReading(self, question, rng)
+            self.usual[question] = usual
+            if not share:
+                return usual
+            before = dict(self.switches.types)
+            reading = SimulatedReading(self, question, rng)
+            once_more: Bools = np.asarray(rng.random(self.items) < share)
+            reading.repeat(usual, once_more)
+            # A label that was followed in a reading that is none is not kept.
+            self.switches.types = {
+                name: np.where(once_more, before.get(name, -1), types)
+                for name, types in self.switches.types.items()
+            }
+            return reading
+        return SimulatedReading(self, question, rng)
 
     def reading_types(self, question: str, rng: np.random.Generator) -> dict[str, Ints]:
         """Draw what a reading brings out of each variable, (N,) reading types."""
@@ -341,6 +365,13 @@ class SimulatedReading:
             for name in self.reading_types:
                 drawn[name].append(self._answer(name))
         return {name: np.stack(answers, axis=1) for name, answers in drawn.items()}
+
+    def repeat(self, other: SimulatedReading, once_more: Bools) -> None:
+        """Take what another reading brought out, and its propensities, of items in which it is that, (N,)."""
+        for name, kind in other.reading_types.items():
+            self.reading_types[name] = np.where(once_more, kind, self.reading_types[name])
+        for name, theta in other.theta.items():
+            self.theta[name] = np.where(once_more[:, None], theta, self.theta[name])
 
     def _begin(self) -> None:
         self.reading_types = self.observer.reading_types(self.question, self.rng)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from engine.language.yaml_nodes import Node
     from engine.model.variable import Variable
 
-TESTS = "threshold n errors share bound predicted coverage mu missing gold limit"
+TESTS = "threshold n errors share bound predicted coverage mu missing gold limit aim"
 ROUNDING = 1e-9
 WIDTH = 160
 
@@ -196,6 +196,8 @@ def _summary(guarantee: Guarantee) -> str:
         "  missing, gold how many more accepted ones, all right, it needs; about how much gold",
         "  limit         the policy's limit, whose place the threshold takes",
     ]
+    if any(certificate.aim is not None for certificate in guarantee.certificates):
+        lines.append("  aim           the risk down to which items were asked, and are asked later")
     if any(certificate.each for certificate in guarantee.certificates):
         lines.append("  each          single values: counts and bounds beside the promise, no part of it")
     values = {certificate.value for certificate in guarantee.certificates}
@@ -214,6 +216,8 @@ def _certificate_mapping(certificate: Certificate, alpha: float) -> dict[str, An
         mapping["limit"] = PlainNumber(rounded_down(certificate.limit))
     if certificate.threshold is not None:
         mapping["threshold"] = PlainNumber(rounded_down(certificate.threshold))
+    if certificate.aim is not None:
+        mapping["aim"] = PlainNumber(rounded_down(certificate.aim))
     mapping |= {"n": certificate.n, "errors": certificate.errors}
     mapping |= {
         "share": PlainNumber(rounded_down(certificate.share)),

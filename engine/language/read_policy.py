@@ -56,7 +56,7 @@ def questions(
 
 def views(fields: Fields, node: Node | None) -> dict[str, View]:
     """Read the `views` section."""
-    by_name = {}
+    by_name: dict[str, View] = {}
     for name, inner in fields.named(node):
         entries = fields.table(inner, "VIEW")
         regions = {}
@@ -66,9 +66,12 @@ def views(fields: Fields, node: Node | None) -> dict[str, View]:
                 fields.fault(box, "must be [left, top, right, bottom], shares of the box with left < right")
                 continue
             regions[region] = edges
+        if not by_name and entries.value("repeats"):
+            entries.fault("repeats", "is of the usual view, the first one; only another view may repeat it")
         by_name[name] = View(
             **fields.cited(inner),
             name=name,
+            repeats=entries.value("repeats"),
             options=entries.values("size margin grey") | {"regions": regions},
         )
     return by_name

@@ -9,14 +9,16 @@ probability 1 - delta over the gold that they were made with (see `learn_then_te
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from engine.errors import Place
+    from engine.model.policy import Policy
     from engine.model.variable import Variable
 
 WITHIN = "within"
@@ -64,13 +66,14 @@ class Certificate:
     None where the pooled variables have several. each: where several values are certified together, the
     counts of each.
 
-    threshold: the highest risk that is accepted; None where nothing passed. n, errors: how many units (items,
-    or subjects with one item each) were accepted by it in the certifying part, and how many of them wrong;
-    where nothing passed, by the threshold to be tried first. share: the part of delta spent on it, 0 where it
-    was not tried since on the part that fits it had no hope. bound:
-    exact upper bound of the probability of an error at this share (Clopper and Pearson 1934,
-    doi:10.1093/biomet/26.4.404). predicted: items of the certifying part decided to be this value, accepted
-    or not; coverage: the share of these that is accepted; mu: the share of these that is wrong.
+    threshold: the highest risk that is accepted; None where nothing passed. aim: the risk down to which items
+    were asked in the test, and so are asked later; None where that was the policy's own. n, errors: how many
+    units (items, or subjects with one item each) were accepted by it in the certifying part, and how many of
+    them wrong; where nothing passed, by the threshold to be tried first. share: the part of delta spent on
+    it, 0 where it was not tried since on the part that fits it had no hope. bound: exact upper bound of the
+    probability of an error at this share (Clopper and Pearson 1934, doi:10.1093/biomet/26.4.404). predicted:
+    items of the certifying part decided to be this value, accepted or not; coverage: the share of these that
+    is accepted; mu: the share of these that is wrong.
 
     Where nothing passed: missing, how many more accepted units would do if all of them were right (None: no
     number is known), and gold, about how many more items of gold in all at the rates of acceptance and error
@@ -92,6 +95,7 @@ class Certificate:
     limit: float | None = None
     pooled: tuple[str, ...] = ()
     each: tuple[ValueTest, ...] = ()
+    aim: float | None = None
 
     @property
     def is_level(self) -> bool:
@@ -112,9 +116,14 @@ class Certificate:
 
     def values_of(self, variable: Variable) -> tuple[str, ...]:
         """Return the values of a variable that it is about."""
-        if self.pooled or variable.name != self.variable:
-            return variable.values if variable.name in self.pooled else ()
-        return (self.value,) if self.value in variable.values else variable.values
+        return values_about(variable, self.variable, self.value, self.pooled)
+
+
+def values_about(variable: Variable, name: str, value: str, pooled: Sequence[str]) -> tuple[str, ...]:
+    """Return the values of a variable that a promise is about; name, value, pooled: as of its certificate."""
+    if pooled or variable.name != name:
+        return variable.values if variable.name in pooled else ()
+    return (value,) if value in variable.values else variable.values
 
 
 def least_abstention(mu: float, alpha: float) -> float:
@@ -187,6 +196,29 @@ class Guarantee:
         """Return the certificates of values that may not be accepted."""
         return tuple(certificate for certificate in self.certificates if certificate.threshold is None)
 
+    def thresholds(self, variable: Variable) -> tuple[float, ...]:
+        """Return the highest risk accepted with each value of a variable; NaN where none is certified."""
+        return _by_value(variable, [(test, test.threshold) for test in self.certificates], math.nan)
+
+    def covering_policy(self, policy: Policy, variables: Iterable[Variable]) -> Policy:
+        """Return the policy for covered items: certified thresholds take the limits' place.
+
+        A value without a certificate is never accepted, so nothing is at stake there: its risk is 0. Items
+        that the policy asked in the test are asked down to the risks aimed at then, whatever passed later;
+        where none were noted they were asked by the policy itself, and are so now.
+        """
+        limited = [variable for variable in variables if variable.name in policy.limits]
+        risks = [(test, test.threshold) for test in self.certificates]
+        aims = [(test, test.aim) for test in self.certificates]
+        down_to = {}
+        if any(aim is not None for _, aim in aims):
+            down_to = {variable.name: _by_value(variable, aims, 0.0) for variable in limited}
+        elif self.design.adaptive:
+            asked = policy.aimed_at()
+            down_to = {variable.name: asked.highest_risks(variable) for variable in limited}
+        thresholds = {variable.name: _by_value(variable, risks, 0.0) for variable in limited}
+        return replace(policy, thresholds=thresholds, aims=down_to)
+
     def refusals(self, digests: Mapping[str, str], population: str) -> tuple[str, ...]:
         """Return the reasons why it does not hold for these digests and a population; empty where it does."""
         reasons = [
@@ -197,6 +229,14 @@ class Guarantee:
         if population != self.population:
             reasons.append(f"it was made for population {self.population}, this is {population}")
         return tuple(reasons)
+
+
+def _by_value(
+    variable: Variable, risks: Iterable[tuple[Certificate, float | None]], otherwise: float
+) -> tuple[float, ...]:
+    """Return a risk for each value of a variable (`Variable.values`), from those of certificates."""
+    by_value = {value: risk for test, risk in risks if risk is not None for value in test.values_of(variable)}
+    return tuple(by_value.get(value, otherwise) for value in variable.values)
 
 
 def listed(certificates: Sequence[Certificate]) -> str:

@@ -47,9 +47,13 @@ class Question(Cited):
 
 @dataclass(frozen=True)
 class View(Cited):
-    """One way of showing an item. `options`: by the keys of the YAML, for the application."""
+    """One way of showing an item. `options`: by the keys of the YAML, for the application.
+
+    `repeats`: the probability that a reading in it is the reading of the usual view once more.
+    """
 
     name: str = ""
+    repeats: float = 0.0
     options: Mapping[str, Any] = field(default_factory=dict)
 
 

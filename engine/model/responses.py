@@ -138,14 +138,7 @@ class Answers:
 
         Readings of the same observer, question and view that come to be about one item become one.
         """
-        key = np.stack([place[self.reading_item], self.reading_observer, self.reading_question])
-        key = np.concatenate([key, self.reading_view[None]])
-        _, first, which = np.unique(key, axis=1, return_index=True, return_inverse=True)
-        # Readings keep the order in which they began.
-        order = np.argsort(first)
-        rank = np.empty(len(order), dtype=np.int64)
-        rank[order] = np.arange(len(order))
-        kept, place_of = first[order], rank[which.reshape(-1)]
+        kept, place_of = self.gathering(place)
 
         def with_new_places(columns: Mapping[str, Any]) -> dict[str, Any]:
             return {v: replace(column, reading=place_of[column.reading]) for v, column in columns.items()}
@@ -156,15 +149,26 @@ class Answers:
         return replace(
             self,
             items=items,
-            reading_item=key[0, kept],
-            reading_observer=key[1, kept],
-            reading_question=key[2, kept],
-            reading_view=key[3, kept],
+            reading_item=place[self.reading_item[kept]],
+            reading_observer=self.reading_observer[kept],
+            reading_question=self.reading_question[kept],
+            reading_view=self.reading_view[kept],
             labels=with_new_places(self.labels),
             numbers=with_new_places(self.numbers),
             rankings=with_new_places(self.rankings),
             **self._counts(summed),
         )
+
+    def gathering(self, place: Ints) -> tuple[Ints, Ints]:
+        """Return the r readings that `gathered` keeps, (r,), and for each which of them it becomes, (R,)."""
+        key = np.stack([place[self.reading_item], self.reading_observer, self.reading_question])
+        key = np.concatenate([key, self.reading_view[None]])
+        _, first, which = np.unique(key, axis=1, return_index=True, return_inverse=True)
+        # Readings keep the order in which they began.
+        order = np.argsort(first)
+        rank = np.empty(len(order), dtype=np.int64)
+        rank[order] = np.arange(len(order))
+        return first[order], rank[which.reshape(-1)]
 
     @classmethod
     def stacked(cls, parts: Sequence[Answers]) -> Answers:

@@ -26,7 +26,7 @@ numpy's, or torch's where a fit needs derivatives.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,6 +39,7 @@ from engine.observation.given_looks import likelihood_given_looks, settled_given
 from engine.observation.kernels import LEAST
 from engine.observation.observer_kernels import ObserverKernels
 from engine.observation.ranking_tails import add_tails
+from engine.observation.repeated_views import ReadingVariants, repeats_at_stake, variants_of
 from engine.observation.reported_answers import positions_of, reported_answers, reported_by_bundle
 from engine.observation.switches import Expanded, SwitchedReadings
 
@@ -70,6 +71,17 @@ class Evidence:
     has_evidence: Bools
     on: Ints
 
+    def mixed(self, variants: ReadingVariants) -> Evidence:
+        """Return the evidence about items, from that about their variants."""
+        weight = asarray_like(variants.log_weight[self.row_item], self.log_weight)
+        return replace(
+            self,
+            items=variants.items,
+            row_item=variants.item[self.row_item],
+            log_weight=self.log_weight + weight,
+            on=np.stack(variants.originals(*self.on)),
+        )
+
     def part(self, start: int, stop: int, first: int, last: int) -> Evidence:
         """Return the evidence about items start to stop, whose rows are first to last."""
         rows = slice(first, last)
@@ -90,7 +102,39 @@ class ObservationModel(ObserverKernels):
 
     def rows_of(self, answers: Answers) -> Ints:
         """Return how many rows each item needs, (N,)."""
+        variants = self.variants(answers)
+        rows = self._rows_of(answers if variants is None else variants.answers)
+        if variants is None:
+            return rows
+        return np.bincount(variants.item, rows, len(answers.items)).astype(np.int64)
+
+    def _rows_of(self, answers: Answers) -> Ints:
+        """Return how many settings the switches of each item have, (N,)."""
         return self._switched_readings(answers, self.switched(answers)).rows_of()
+
+    def variants(self, answers: Answers) -> ReadingVariants | None:
+        """Return the variants of items of which readings may be one; None where none may.
+
+        Raises:
+            AnswerError: an item with more such readings and readings under halo than can be weighed exactly.
+        """
+        if not self.repeats:
+            return None
+        free = repeats_at_stake(answers, self.repeats, self.knowledge.usual_view)
+        if not free.size:
+            return None
+        count = np.bincount(answers.reading_item[free], minlength=len(answers.items))
+        several = count > 0
+        count += np.bincount(answers.reading_item[self.switched(answers)], minlength=len(count)) * several
+        if count.max() > MOST_SWITCHES:
+            worst = int(count.argmax())
+            message = (
+                f"item {answers.items[worst]!r} has {count[worst]} readings under halo or in views that "
+                f"repeat the usual one; at most {MOST_SWITCHES} can be computed exactly. Leave some views "
+                "out, or take `repeats` from them"
+            )
+            raise AnswerError(message)
+        return variants_of(answers, self.repeats, self.knowledge.usual_view, free)
 
     def switches(self, answers: Answers) -> tuple[Bools, Ints]:
         """Return the settings in each row of one item's evidence, (rows, readings) each.
@@ -169,6 +213,18 @@ class ObservationModel(ObserverKernels):
 
     def evidence(self, answers: Answers) -> Evidence:
         """Return the evidence in these answers.
+
+        Raises:
+            AnswerError: an item with more readings under halo, or in views that repeat the usual one, than
+                can be weighed exactly.
+        """
+        variants = self.variants(answers)
+        if variants is None:
+            return self.unmixed(answers)
+        return self.unmixed(variants.answers).mixed(variants)
+
+    def unmixed(self, answers: Answers) -> Evidence:
+        """Return the evidence in these answers, all of whose readings are readings of their own.
 
         Raises:
             AnswerError: an item with more readings under halo than can be weighed exactly.

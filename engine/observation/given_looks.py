@@ -123,15 +123,23 @@ def _product(
     for part, answer_given in ((part, table) for part, table in given if len(part.row)):
         answered, where = np.unique(part.row, return_inverse=True)
         likelihood, peak = _observer_given_look(model, name, part, where, answer_given)
-        likelihood = likelihood ** model.exponent[part.observer]
+        exponent = float(model.exponent[part.observer])
+        if exponent != 1.0:
+            likelihood **= exponent
         most = likelihood.max((0, 1))
+        likelihood /= most
+        scale_of_row = exponent * peak + np.log(most)
         column = position[answered]
-        joint[:, :, column] *= likelihood / most
-        scale[column] += model.exponent[part.observer] * peak + np.log(most)
+        if len(column) < len(rows):
+            likelihood *= joint[:, :, column]
+        else:
+            # The columns are all in their order, as rows of the evidence are.
+            likelihood *= joint
         # What many observers agree about becomes small; only proportions matter.
-        most = joint[:, :, column].max((0, 1))
-        joint[:, :, column] /= most
-        scale[column] += np.log(most)
+        most = likelihood.max((0, 1))
+        likelihood /= most
+        joint[:, :, column] = likelihood
+        scale[column] += scale_of_row + np.log(most)
     return joint, scale
 
 
@@ -149,7 +157,7 @@ def _observer_given_look(
         ordered[where] = table
         peak = ordered.max(1)
         likelihood = np.exp(ordered - peak[:, None])
-        settled = np.einsum("xjm,nm->xjn", answer_given, likelihood)
+        settled = answer_given @ likelihood.T
         return carry * settled + (1 - carry) * (mix @ likelihood.T)[:, None], peak
     parts = list(settled_logs(mix, table, where, rows, carry))
     logs, outside = (np.concatenate([part[i] for part in parts]) for i in (0, 1))

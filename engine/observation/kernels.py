@@ -74,13 +74,18 @@ class LabelKernel:
 
 @dataclass(frozen=True)
 class NumberKernel:
-    """mix: (K, M) P(what the reading brings out | bin); nodes: (M,) its values, in the unit."""
+    """mix: (K, M) P(what the reading brings out | bin); cuts: (M + 1,) between its values, in the unit."""
 
     mix: Array
-    nodes: Floats
+    cuts: Floats
     instrument: NumberInstrument
     low: float
     high: float
+
+    @property
+    def nodes(self) -> Floats:
+        """The values between the cuts, (M,)."""
+        return (self.cuts[:-1] + self.cuts[1:]) / 2
 
     def log_likelihood(self, values: Floats) -> Array:
         """Return log P(answer | node) of single answers, (S, M)."""
@@ -241,7 +246,7 @@ def number_kernel(
     cuts = quadrature(instrument, variable) if cuts is None else cuts
     edges, sigma = np.array(variable.edges), instrument.perception
     mix = with_strays(normal_readings(edges, cuts, sigma), edges, cuts, instrument.stray)
-    return NumberKernel(mix, (cuts[:-1] + cuts[1:]) / 2, instrument, variable.edges[0], variable.edges[-1])
+    return NumberKernel(mix, cuts, instrument, variable.edges[0], variable.edges[-1])
 
 
 def normal_readings(edges: Floats, cuts: Floats, sigma: Array | float) -> Array:
@@ -264,5 +269,9 @@ def with_strays(normal: Array, edges: Floats, cuts: Floats, stray: Array | float
 
     normal: (K, ..., M), that of the others. edges: (K + 1,). cuts: (M + 1,).
     """
-    inside = np.diff(np.clip(cuts, edges[0], edges[-1])) / (edges[-1] - edges[0])
-    return (1 - stray) * normal + stray * asarray_like(inside, normal)
+    return (1 - stray) * normal + stray * asarray_like(uniform_readings(edges, cuts), normal)
+
+
+def uniform_readings(edges: Floats, cuts: Floats) -> Floats:
+    """Return P(cell), (M,), of readings that stray; edges: (K + 1,); cuts: (M + 1,)."""
+    return np.asarray(np.diff(np.clip(cuts, edges[0], edges[-1])) / (edges[-1] - edges[0]))

@@ -23,14 +23,17 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.special import ndtr
 
 from engine.observation.dependence import MOST_FOLLOWS, FamilyLook, SharedLook
-from engine.observation.kernels import normal_readings, with_strays
+from engine.observation.kernels import LEAST, normal_readings, uniform_readings, with_strays
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from engine.backend.types import Floats
+    from engine.model.variable import Variable
+    from engine.observation.kernels import NumberKernel
 
 # Width of a cell of a shared error, in its standard deviations: what it blurs is 1 % of the variance.
 STEP = 0.35
@@ -45,6 +48,8 @@ CELLS = np.clip(np.round(POINTS / STEP).astype(int), -REACH, REACH) + REACH
 WEIGHTS: Floats = np.bincount(CELLS, DENSITY).astype(np.float64)
 # P(point | cell), (cells, points).
 WITHIN = (np.arange(2 * REACH + 1)[:, None] == CELLS) * DENSITY / WEIGHTS[:, None]
+# Points of a family's tables: so many to a standard deviation of what a member has alone, and in all at most.
+FINE, MOST_FINE = 32, 8_192
 # Tables that are kept: draws of a fit change few observers. One takes some 200 kB, in a family 19 times that.
 MOST_KEPT = 64
 
@@ -88,6 +93,18 @@ def number_look(edges: tuple[float, ...], tellers: Sequence[NumberTeller]) -> Sh
     return SharedLook(looks, given, tuple(parts))
 
 
+def settled_moments(kernel: NumberKernel, variable: Variable, settled: Floats) -> tuple[Floats, Floats]:
+    """Return mean and variance of what an observer settles on, (..., K) each.
+
+    settled: (..., K, M) P(cell of its kernel | bin). What strays follows nothing and is left out.
+    """
+    anything = kernel.instrument.stray * uniform_readings(np.array(variable.edges), kernel.cuts)
+    seen = np.maximum(settled - anything, 0.0)
+    seen /= np.maximum(seen.sum(-1, keepdims=True), LEAST)
+    mean = seen @ kernel.nodes
+    return mean, np.maximum(seen @ kernel.nodes**2 - mean**2, LEAST)
+
+
 @lru_cache(MOST_KEPT)
 def _given_look(edges: tuple[float, ...], teller: NumberTeller) -> Floats:
     """Return P(it settles in cell m | bin, look), (K, J, M)."""
@@ -98,17 +115,36 @@ def _given_look(edges: tuple[float, ...], teller: NumberTeller) -> Floats:
 
 @lru_cache(MOST_KEPT // 8)
 def _given_family(edges: tuple[float, ...], teller: NumberTeller) -> Floats:
-    """Return P(it settles in cell m | bin, look, its family's error), (K, J, F, M)."""
+    """Return P(it settles in cell m | bin, look, its family's error), (K, J, F, M).
+
+    As `normal_readings` it comes of I(t) = s G(t / s), s the error that is the observer's alone, at every cut
+    less every edge, averaged over both shared errors: over the family's on a grid of t, then, by linear
+    interpolation, over the look's. Against a direct average no probability was off by 1e-4.
+    """
     share, family_share = min(teller.follows, MOST_FOLLOWS), min(teller.family_follows, MOST_FOLLOWS)
     unshared = teller.sd * np.sqrt(1 - share**2)
     alone = unshared * np.sqrt(1 - family_share**2)
-    looks = np.stack(
-        [
-            _averaged(edges, teller, teller.sd * share * point + unshared * family_share * POINTS, alone)
-            for point in POINTS
-        ]
-    )
-    return np.asarray(np.einsum("jp,pxfm->xjfm", WITHIN, looks))
+    ends, cuts = np.array(edges), np.array(teller.cuts)
+    t = cuts[None, 1:-1] - ends[:, None]
+    shifts = teller.sd * share * POINTS
+    low, high = t.min() - shifts.max(), t.max() - shifts.min()
+    step = max(alone / FINE, (high - low) / MOST_FINE)
+    grid = low + step * np.arange(int((high - low) / step) + 2)
+    z = (grid[:, None] - unshared * family_share * POINTS) / alone
+    integral = alone * (z * ndtr(z) + np.exp(-z * z / 2) / np.sqrt(2 * np.pi)) @ WITHIN.T
+    place, part = np.divmod((t.reshape(-1) - shifts[:, None] - low) / step, 1.0)
+    index = place.astype(np.int64)
+    at = integral[index]
+    at += (integral[index + 1] - at) * part[..., None]
+    # (J, K + 1, M - 1, F)
+    at = (WITHIN @ at.reshape(len(POINTS), -1)).reshape(len(WITHIN), *t.shape, -1)
+    below = np.clip((at[:, :-1] - at[:, 1:]) / np.diff(ends)[:, None, None], 0, 1).transpose(1, 0, 3, 2)
+    settled = np.clip(np.diff(below, axis=-1, prepend=0.0, append=1.0), 0, None)
+    settled = with_strays(settled, ends, cuts, teller.stray)
+    # Whatever was interpolated, a member alone has its own table.
+    mean = np.einsum("f,xjfm->xjm", WEIGHTS, settled)
+    exact = _given_look(edges, teller) / np.maximum(mean, LEAST)
+    return np.asarray(settled * exact[:, :, None])
 
 
 def _averaged(edges: tuple[float, ...], teller: NumberTeller, errors: Floats, sd: float) -> Floats:

@@ -18,7 +18,6 @@ from engine.observation.kernels import (
     NumberKernel,
     label_kernel,
     number_kernel,
-    quadrature,
 )
 from engine.observation.number_looks import NumberTeller, number_look
 
@@ -76,6 +75,7 @@ class ObserverKernels:
         self.haloed = self.halo > 0
         # Whose switches carry over, whatever a fit makes of `carry`.
         self.carries: Bools = np.asarray(np.array([o.carry for o in self.observers]) > 0)
+        self.repeats = {view.name: view.repeats for view in knowledge.views.values() if view.repeats}
         self.dependent = knowledge.dependence is not None
         self._looks: dict[str, SharedLook | None] = self._reusable_looks(keep) if keep else {}
         self.seen_state = {
@@ -203,13 +203,13 @@ class ObserverKernels:
         return look.of_types(shares)
 
     def _teller(self, index: int, name: str) -> NumberTeller:
-        """Return an observer as one that tells a number."""
-        observer = self.observers[index]
-        instrument, variable = observer.numbers[name], self.knowledge.variables[name]
+        """Return an observer as one that tells a number, by its kernel: a fit may have moved the declared."""
+        observer, kernel = self.observers[index], self.kernels[index, name]
+        assert isinstance(kernel, NumberKernel)
         return NumberTeller(
-            cuts=tuple(quadrature(instrument, variable).tolist()),
-            sd=instrument.perception,
-            stray=instrument.stray,
+            cuts=tuple(kernel.cuts.tolist()),
+            sd=float(kernel.instrument.perception),
+            stray=float(kernel.instrument.stray),
             follows=settled_follows(observer),
             family=observer.family,
             family_follows=family_follows(observer),

@@ -224,6 +224,17 @@ class SwitchedReadings:
         )
 
 
+def followed_at(halo: float, followed: Floats, known: Floats) -> Floats:
+    """Return the probability that readings would have followed their label with another halo, (n,).
+
+    followed: (n,) P(it did) with its own, known: (n,). A switch is on where u < h, u uniform: all that is
+    known of u is on which side of h it lies.
+    """
+    below = halo / np.maximum(known, max(halo, LEAST))
+    above = np.maximum(halo - known, 0) / np.maximum(1 - known, LEAST)
+    return np.asarray(followed * below + (1 - followed) * above)
+
+
 def further_switch(
     known: Floats, on: Bools, bundled: Bools, halo: float, carry: float, rng: np.random.Generator
 ) -> tuple[Bools, Bools]:

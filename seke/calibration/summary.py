@@ -113,17 +113,17 @@ def _lines(calibration: Calibration) -> Iterator[str]:
 
 def _guarantee(made: Guarantee) -> Iterator[str]:
     yield from ("", *textwrap.wrap(f"Guarantee: {verdict(made)}", WIDTH, subsequent_indent="  "))
-    rows = []
+    rows, asked = [], any(certificate.aim is not None for certificate in made.certificates)
     for certificate in made.certificates:
         passed = certificate.threshold is not None
-        limit, risk = (_decimal(number) for number in (certificate.limit, certificate.threshold))
+        numbers = (certificate.limit, certificate.aim, certificate.threshold)[:: 1 if asked else 2]
         coverage = f"{certificate.coverage:.0%}" if passed else "-"
         bound = f"{certificate.bound:.3f}" if certificate.share else "-"
         lacks = "" if passed else lacking(certificate)
         counts = str(certificate.n), str(certificate.errors), bound
-        rows.append((certificate.name, limit, risk, *counts, coverage, lacks))
-    titles = ("promise", "limit", "accepted at risk", "tested", "wrong", "at most", "coverage", "lacks")
-    yield from table_lines(titles, rows)
+        rows.append((certificate.name, *map(_decimal, numbers), *counts, coverage, lacks))
+    tested = ("accepted at risk", "tested", "wrong", "at most", "coverage", "lacks")
+    yield from table_lines(("promise", "limit", *["asked to"] * asked, *tested), rows)
     for certificate in (certificate for certificate in made.certified if certificate.worst):
         beside = f"{certificate.name}, beside the promise: {worst_text(certificate)}"
         yield from textwrap.wrap(beside, WIDTH, initial_indent="  ", subsequent_indent="    ")

@@ -58,6 +58,7 @@ def certificate_facts(certificate: Certificate) -> dict[str, Any]:
         "value": certificate.value,
         "limit": certificate.limit,
         "threshold": certificate.threshold,
+        "aim": certificate.aim,
         "n": certificate.n,
         "errors": certificate.errors,
         "bound": certificate.bound,
@@ -75,7 +76,8 @@ def certified_line(certificate: Certificate) -> str:
         return f"{certificate.name}: not certified, so not accepted; {lacking(certificate)}"
     limit = "" if certificate.limit is None else f", in place of the limit {certificate.limit:g}"
     worst = worst_text(certificate)
-    accepted = f"{certificate.name}: accepted up to the risk {certificate.threshold:.3f}{limit}"
+    asked = "" if certificate.aim is None else f", asked down to the risk {certificate.aim:.3f}"
+    accepted = f"{certificate.name}: accepted up to the risk {certificate.threshold:.3f}{limit}{asked}"
     return f"{accepted}; {worst}" if worst else accepted
 
 

@@ -253,7 +253,10 @@ def _next(session: Session, answers: Answers, seed: int) -> Facts:
     A run may ask on about what is accepted already, down to the policy's aims.
     """
     asking = session.asking()
-    base, judged, exact = asking.knowledge, asking.judge(answers), Preposterior(asking.inference, seed)
+    judged = asking.judge(answers)
+    if judged.scope is not None and judged.scope.inside.all():
+        asking = asking.certified
+    base, exact = asking.knowledge, Preposterior(asking.inference, seed)
     options, quick = exact.options(answers, 0), judged.decisions.next[0]
     keys = ("observer", "question", "about", "view", "samples")
     chosen = next(

@@ -28,14 +28,12 @@ DIGITS = 9
 class GuaranteeScope:
     """Which of N items a guarantee covers.
 
-    outside: N texts, why it does not cover an item, empty where it does. finished: (N,) whether nothing more
-    is to be asked of an item; true of all where the guarantee was not made with items that a policy asks.
+    outside: N texts, why it does not cover an item, empty where it does.
     """
 
     base: Knowledge
     guarantee: Guarantee
     outside: tuple[str, ...]
-    finished: Bools
 
     @classmethod
     def of(
@@ -43,33 +41,45 @@ class GuaranteeScope:
         base: Knowledge,
         guarantee: Guarantee,
         answers: Answers,
-        following: Sequence[Option | None],
         off_policy: Mapping[str, str],
     ) -> GuaranteeScope:
         """Return the scope of a guarantee: items that were sampled as the calibration items were.
 
-        following: what is next. off_policy: item -> in which way it was asked otherwise than the policy asks.
+        off_policy: item -> in which way it was asked otherwise than the policy asks.
         """
         reasons = mismatches(guarantee.design, base, answers)
         outside = tuple(
             reason or off_policy.get(item, "") for item, reason in zip(answers.items, reasons, strict=True)
         )
-        asks_more = np.array([option is not None for option in following], dtype=bool)
-        return cls(base, guarantee, outside, ~(asks_more & guarantee.design.adaptive))
+        return cls(base, guarantee, outside)
 
     @property
     def inside(self) -> Bools:
         """Whether each item is covered, (N,)."""
         return np.array([not reason for reason in self.outside], dtype=bool)
 
-    def decide_levels(self, levels: Mapping[str, LevelDecision], allowed: Bools) -> dict[str, LevelDecision]:
-        """Return the levels by certified thresholds where an item is covered; allowed: see `acceptable`."""
-        certified = decide_certified(self.base, self.guarantee, levels, allowed & self.finished)
+    def decide_levels(
+        self,
+        levels: Mapping[str, LevelDecision],
+        covered: Mapping[str, LevelDecision],
+        allowed: Bools,
+        following: Sequence[Option | None],
+    ) -> dict[str, LevelDecision]:
+        """Return the levels by certified thresholds where an item is covered.
+
+        covered: the decisions about all items as if each was. allowed: see `acceptable`. following: what is
+        asked next; where the guarantee is about items that a policy asks, nothing is accepted before all is
+        asked.
+        """
+        asks_more = np.array([option is not None for option in following], dtype=bool)
+        finished = ~(asks_more & self.guarantee.design.adaptive)
+        certified = decide_certified(self.base, self.guarantee, covered, allowed & finished)
         return {
             name: replace(
                 level,
                 accepted=np.where(self.inside, certified[name].accepted, level.accepted),
                 basis=np.where(self.inside, certified[name].basis, level.basis),
+                lacking=np.where(self.inside, certified[name].lacking, level.lacking),
             )
             for name, level in levels.items()
         }

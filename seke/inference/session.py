@@ -34,7 +34,7 @@ from seke.inference.record import RecordLayout
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
-    from engine import Decisions, Diagnostics, Option, Policy, Posterior
+    from engine import Bools, Decisions, Diagnostics, Option, Policy, Posterior
 
     ReadingKey = tuple[str, str, str, str | None, str]
     Record = dict[str, Any]
@@ -106,6 +106,15 @@ class Session:
     def look_ahead(self) -> LookAhead:
         """What chooses the next question."""
         return LookAhead(self.inference, self.seed, self.unavailable)
+
+    @cached_property
+    def certified(self) -> Session:
+        """The session about items that the guarantee covers: certified risks in the place of the limits."""
+        if self.guarantee is None:
+            return self
+        variables = self.knowledge.variables.values()
+        policy = self.guarantee.covering_policy(self.knowledge.policy, variables)
+        return replace(self.with_policy(policy), guarantee=None)
 
     @cached_property
     def layout(self) -> RecordLayout:
@@ -187,6 +196,25 @@ class Session:
         conclusions = judged.posterior, judged.decisions, judged.diagnostics
         return self.layout.records(answers, *conclusions, judged.scope)
 
+    def _following(
+        self,
+        answers: Answers,
+        posterior: Posterior,
+        levels: Mapping[str, LevelDecision],
+        may_ask: Callable[[ReadingKey], bool] | None,
+        which: Bools,
+    ) -> tuple[Option | None, ...]:
+        """Return what to ask next about each item (N,); None for nothing, or if it is not among `which`."""
+        readings = np.bincount(answers.reading_item, minlength=len(answers.items))
+        settled = self.look_ahead.settled(levels, len(readings))
+        ask = which & ~settled & (readings > 0) & (answers.asked < self.knowledge.policy.budget)
+        following = self.look_ahead.next(answers, posterior, ask, may_ask)
+        unasked = which & (answers.samples == 0)
+        return tuple(
+            self.first if is_unasked else option
+            for is_unasked, option in zip(unasked, following, strict=True)
+        )
+
     def judge(self, answers: Answers, may_ask: Callable[[ReadingKey], bool] | None = None) -> Judged:
         """Infer the posterior; decide what is accepted and what is asked next.
 
@@ -197,20 +225,23 @@ class Session:
         posterior = self.inference.posterior(answers)
         diagnostics = diagnose(self.inference, answers, posterior)
         levels = decide_levels(base, answers, posterior, diagnostics.conflict)
-        readings = np.bincount(answers.reading_item, minlength=len(answers.items))
-        settled = self.look_ahead.settled(levels, len(readings))
-        ask = ~settled & (readings > 0) & (answers.asked < base.policy.budget)
-        following = self.look_ahead.next(answers, posterior, ask, may_ask)
-        if not answers.samples.all():
-            unasked = answers.samples == 0
-            following = tuple(
-                self.first if is_unasked else option
-                for is_unasked, option in zip(unasked, following, strict=True)
-            )
         scope = None
-        if self.guarantee is not None:
-            scope = GuaranteeScope.of(base, self.guarantee, answers, following, self.off_policy)
-            levels = scope.decide_levels(levels, acceptable(base, answers, diagnostics.conflict))
+        if self.guarantee is None:
+            every = np.ones(len(answers.items), dtype=bool)
+            following = self._following(answers, posterior, levels, may_ask, every)
+        else:
+            scope = GuaranteeScope.of(base, self.guarantee, answers, self.off_policy)
+            by_limits, by_certificates = (
+                session._following(answers, posterior, levels, may_ask, which)
+                for session, which in ((self, ~scope.inside), (self.certified, scope.inside))
+            )
+            following = tuple(
+                certified if inside else option
+                for inside, certified, option in zip(scope.inside, by_certificates, by_limits, strict=True)
+            )
+            covered = decide_levels(self.certified.knowledge, answers, posterior, diagnostics.conflict)
+            allowed = acceptable(base, answers, diagnostics.conflict)
+            levels = scope.decide_levels(levels, covered, allowed, following)
         disputed = disputed_labels(self.inference, answers)
         # Who contradicts the others of an item beyond what is declared of it; a label that is disputed does.
         alarm = (diagnostics.conflict < base.policy.conflict).tolist()

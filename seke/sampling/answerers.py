@@ -125,7 +125,7 @@ class SimulatedSource:
         """Return at least `count` answers of a reading of all items, variable -> (N, answers)."""
         key = (observer, question, view)
         if key not in self._readings:
-            self._readings[key] = self._observer(observer).begin(question, self._chance(*key))
+            self._readings[key] = self._observer(observer).begin(question, self._chance(*key), view)
         had = self._drawn.get(key)
         missing = count - (next(iter(had.values())).shape[1] if had else 0)
         if missing > 0:

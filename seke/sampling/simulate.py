@@ -149,7 +149,7 @@ class _Simulator:
         samples: list[list[Record]] = [[] for _ in names]
         for observer, question in self.asked:
             for view in self.views:
-                drawn = simulated[observer.name].reading(question.name, self.draws)
+                drawn = simulated[observer.name].reading(question.name, self.draws, view)
                 self._write(samples, names, observer, question, view, drawn, rng)
         rows = [
             {"item": item} | {name: _label_cell(table[name][i]) for name in self.columns}

@@ -83,9 +83,12 @@ function guaranteeLine(guarantee) {
 function certificatesCard(guarantee) {
   if (!guarantee.certificates) return null;
   const risk = (number) => number == null ? "–" : short(number);
-  const rows = guarantee.certificates.map((one) => [one.about, risk(one.limit), risk(one.threshold), count(one.n),
-    count(one.errors), plain(one.bound, 3), percent(one.coverage), one.lacks || one.worst_in_words]);
-  const titles = ["of", "#limit", "#accepted up to risk", `#${guarantee.unit}s`, "#wrong", "#bound", "#coverage", "lacks, or beside it"];
+  const asked = guarantee.certificates.some((one) => one.aim != null);
+  const rows = guarantee.certificates.map((one) => [one.about, risk(one.limit), ...(asked ? [risk(one.aim)] : []), risk(one.threshold),
+    count(one.n), count(one.errors), plain(one.bound, 3), percent(one.coverage),
+    make("div", {class: "sentence"}, one.lacks || one.worst_in_words)]);
+  const titles = ["of", "#limit", ...(asked ? ["#asked to"] : []), "#accepted up to risk", `#${guarantee.unit}s`, "#wrong", "#bound",
+    "#coverage", "lacks, or beside it"];
   return wide("Certificates", longTable("certificates", titles, rows),
     make("p", {class: "muted"}, `Made ${guarantee.made} from ${count(guarantee.items)} items. ${guarantee.assumptions.join(" ")}`));
 }

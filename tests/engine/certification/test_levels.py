@@ -20,6 +20,7 @@ from engine import (
     certify,
     decide_certified,
     listed,
+    predicted_thresholds,
     read,
     split,
 )
@@ -237,6 +238,52 @@ def test_laws_of_certificates_of_levels(world, breadth, alpha, seed):
     # What certifies has no say in what is tried.
     other = made_with({name: np.where(fits, column, ~column) for name, column in wrong.items()})
     assert [c.share for c in made.certificates] == [c.share for c in other.certificates]
+
+
+@settings(deadline=None, max_examples=60)
+@given(worlds(), st.sampled_from(["levels", "values", "pooled"]), st.integers(0, 99))
+def test_what_a_test_will_end_with_is_predicted_by_the_fit_split_alone(world, breadth, seed):
+    base, levels, wrong, fits, groups = world
+
+    def options():
+        return {"alpha": 0.5, "delta": 0.6, "groups": groups, "breadth": breadth}
+
+    def predicted(levels, truth):
+        gold = {
+            name: np.where(column, 1 - levels[name].value, levels[name].value)
+            for name, column in truth.items()
+        }
+        about = base, levels, np.ones(len(fits), dtype=bool), Gold(gold), fits
+        return predicted_thresholds(*about, **options(), rng=np.random.default_rng(seed))
+
+    thresholds = predicted(levels, wrong)
+    other_levels = {name: replace(l, risk=np.where(fits, l.risk, 1 - l.risk)) for name, l in levels.items()}
+    other_wrong = {name: np.where(fits, column, ~column) for name, column in wrong.items()}
+    assert predicted(other_levels, other_wrong) == thresholds
+    made = certified(base, levels, wrong, fits, **options(), rng=np.random.default_rng(seed), aims=thresholds)
+    for certificate in made.certificates:
+        names = certificate.pooled or (certificate.variable,)
+        for variable in (base.variables[name] for name in names):
+            for value in certificate.values_of(variable):
+                aim = thresholds[variable.name][variable.values.index(value)]
+                assert certificate.aim == aim
+                assert (aim > 0) == (certificate.share > 0)
+                # A candidate is a risk of the fit split, and hardly more.
+                assert (
+                    aim == 0
+                    or np.isclose(levels[variable.name].risk, aim, atol=2e-9).any()
+                    or certificate.pooled
+                )
+
+
+def test_what_passes_for_sure_is_predicted_and_what_cannot_is_not():
+    """What is red, at a risk of .1, is right, what is green always wrong: .1 is the end, none of green."""
+    base, value = base_of(COLOUR), np.repeat([0, 1], 400)
+    levels, fits = {"colour": level(value, np.where(value, 0.3, 0.1))}, np.arange(800) % 2 == 0
+    gold = Gold({"colour": np.zeros(800)})
+    options = {"alpha": 0.1, "delta": 0.1, "breadth": "values"}
+    predicted = predicted_thresholds(base, levels, np.ones(800, dtype=bool), gold, fits, **options)
+    assert predicted == {"colour": (pytest.approx(0.1, abs=2e-9), 0.0)}
 
 
 # One decision of each unit.

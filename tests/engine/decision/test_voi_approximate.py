@@ -119,6 +119,26 @@ def test_another_view_beats_another_draw_of_a_saturated_reading(inference):
         assert ("gpt-4o", "affect", None, "face", 1) in option_of
 
 
+def test_a_view_that_repeats_the_usual_one_is_worth_what_another_draw_is(inference):
+    records = samples("expression", 3, expression="fear")
+    asking = with_policy(inference, views=("face", "mirror"), budget=60)
+    views, gains = asking.knowledge.views, []
+    for share in (1.0, 0.5, 0.0):
+        mirror = replace(views["face"], name="mirror", repeats=share)
+        base = replace(asking.knowledge, views={**views, "mirror": mirror})
+        gains.append(
+            [
+                [option_of["gpt-4o", "expression", None, view, 1].gain for view in ("face", "mirror")]
+                for option_of in both(asking.with_knowledge(base), records)
+            ]
+        )
+    whole, half, none = np.array(gains)
+    np.testing.assert_allclose(whole[:, 0], whole[:, 1], atol=1e-9)
+    assert (half[:, 1] < none[:, 1]).all()
+    assert (half[:, 1] > whole[:, 1]).all()
+    np.testing.assert_allclose(whole[:, 0], none[:, 0], atol=1e-9)
+
+
 def test_a_dear_observer_is_asked_less(inference):
     base = inference.knowledge
     dear = {**base.observers, "generic-vlm": replace(base.observers["generic-vlm"], cost=50.0)}

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from brute_force import Reading, Shape, World, answers_of, random_base, random_items
 
-from engine import Inference, LookAhead, Origin, Preposterior, Question, compile_network
+from engine import Inference, LookAhead, Origin, Preposterior, Question, View, compile_network
 from engine.decision.decision import risk_of
 from engine.decision.loss import relative_loss
 from engine.decision.origin import origins_of
+from engine.model.knowledge import Halo
 
 
 def asking_base(seed, **shape):
@@ -104,9 +105,11 @@ def test_what_is_expected_of_answers_is_what_is_believed_now(seed):
     assert asked
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_simulated_gains_are_the_exact_ones(seed):
+@pytest.mark.parametrize(("seed", "repeats"), [(0, 0.0), (1, 0.0), (2, 0.0), (0, 0.7), (1, 0.7)])
+def test_simulated_gains_are_the_exact_ones(seed, repeats):
     base = asking_base(seed, halo=True)
+    views = {"face": View(name="face"), "side": View(name="side", repeats=repeats)}
+    base = replace(base, views=views)
     inference = Inference(compile_network(base), base)
     answers = answers_of(base, random_items(base, seed, items=1, readings=3, draws=2))
     lookahead = Preposterior(inference, seed, paths=1500)
@@ -121,6 +124,67 @@ def test_simulated_gains_are_the_exact_ones(seed):
     assert len(misses) > 10
     assert max(np.abs(misses)) < 4.5
     assert np.std(misses) < 1.5
+
+
+def gains_by_brute_force(base, world, readings, unseen):
+    """The gain of one more answer to `all`, in the first view and in a new one, by all that it can be."""
+    observer, now = base.observers["o0"], world.item(readings)
+    asked = [name for name in base.questions["all"].variables if name in observer.labels]
+    sizes = [len(observer.labels[name].answers) for name in asked]
+    before = loss_of(base, now.marginals, now.marginals, unseen)
+    first, *others = readings
+    for view in (first.view, "grey"):
+        after = total = 0.0
+        for cell in itertools.product(*map(range, sizes)):
+            draw = dict(zip(asked, cell, strict=True))
+            continued = [replace(first, draws=(*first.draws, draw)), *others]
+            begun = [*readings, Reading("o0", "all", view, (draw,))]
+            truth = world.item(continued if view == first.view else begun)
+            p = math.exp(truth.log_evidence - now.log_evidence)
+            after += p * loss_of(base, truth.marginals, now.marginals, unseen, asked)
+            total += p
+        assert total == pytest.approx(1, abs=1e-9)
+        yield view, before - after
+
+
+def test_gains_of_joint_answers_whose_switches_are_shared_equal_brute_force():
+    """Two joint answers so far, carry .7, halo .45: one more answer, by all that it can be.
+
+    The simulation's misses are chance. The quick look-ahead is off by .19 of a worth of 3 (root mean square),
+    on average too high by .10.
+    """
+    misses, quick_misses = [], []
+    for seed in range(6):
+        base = asking_base(seed, binaries=2, rules=0, observers=1, halo=True)
+        halo = {
+            q: Halo(given=base.root, probability=0.45)
+            for q, asked in base.questions.items()
+            if not asked.about_one
+        }
+        observer = replace(base.observers["o0"], halo=halo, carry=0.7, exponent=1.0)
+        policy = replace(base.policy, batches=(1,), views=("face", "grey"))
+        base = replace(base, observers={"o0": observer}, policy=policy)
+        network = compile_network(base)
+        inference, world = Inference(network, base), World(network, base)
+        rng = np.random.default_rng(seed)
+        draw = {
+            name: int(rng.integers(2)) for name in base.questions["all"].variables if name in observer.labels
+        }
+        readings = [Reading("o0", "all", view, (draw,)) for view in ("face", "crop")]
+        answers = answers_of(base, [readings])
+        posterior = inference.posterior(answers)
+        origins = origins_of(base, answers, posterior.followed)
+        unseen = {name for name, origin in origins.items() if origin[0] != Origin.SEEN}
+        simulated = Preposterior(inference, seed, paths=2000).options(answers, 0)
+        bulk = [LookAhead(inference, s).options(answers, posterior, 0) for s in range(8)]
+        for view, gain in gains_by_brute_force(base, world, readings, unseen):
+            (option,) = (o for o in simulated if (o.question, o.view) == ("all", view))
+            misses.append((option.gain - gain) / max(option.error, 1e-9))
+            quick = [o.gain for options in bulk for o in options if (o.question, o.view) == ("all", view)]
+            quick_misses.append(np.mean(quick) - gain)
+    assert max(np.abs(misses)) < 4.5
+    assert np.std(misses) < 1.6
+    assert np.sqrt(np.mean(np.square(quick_misses))) < 0.25
 
 
 def test_truth_is_drawn_from_the_posterior_itself():

@@ -369,6 +369,14 @@ def test_what_further_answers_of_a_request_cost(overlay_of: Callable[..., Knowle
             "questions: {listen: {further: -1, source: judgement, note: x}}",
             "questions.listen.further: is -1; allowed is 0 to 1000000",
         ),
+        (
+            "views: {wide: {size: 640, repeats: 1, source: judgement, note: x}}",
+            "views.wide.repeats: is of the usual view, the first one; only another view may repeat it",
+        ),
+        (
+            "views: {wide: {size: 640, repeats: 1.5, source: judgement, note: x}}",
+            "views.wide.repeats: is 1.5; allowed is 0 to 1",
+        ),
         ("policy: {others: [logbook]}", "policy.others[0]: no askable observer is called 'logbook'"),
         ("policy: {others: fitter}", "policy.others: must be a list, such as [a, b], not 'fitter'"),
         ("policy: {others: [fitter, fitter]}", "policy.others[1]: fitter is named twice"),
@@ -822,9 +830,13 @@ def test_the_usual_view_is_the_first_of_the_views_else_the_one_that_is_given(
 ) -> None:
     assert base_of("machine").usual_view == "face"
     assert read(folder / "machine.yaml").usual_view == "usual"
-    text = "views: {source: judgement, note: A trial., wide: {size: 640, grey: true}, near: {size: 320}}"
+    text = (
+        "views: {source: judgement, note: A trial., wide: {size: 640, grey: true}, "
+        "near: {size: 320, repeats: 0.9}}"
+    )
     base = overlay_of(text)
     again = declared_of(base).with_numbers({"views.near.size": 300})
     assert [base.usual_view, again.usual_view] == ["wide", "wide"]
     assert declared_of(base_of("machine")).with_numbers({}).usual_view == "face"
+    assert [view.repeats for view in base.views.values()] == [0.0, 0.9]
     assert (base.views["wide"].options["grey"], again.views["near"].options["size"]) == (True, 300)

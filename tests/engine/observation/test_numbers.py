@@ -13,10 +13,30 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import erfc
 
-from engine import Inference, SimulatedObserver, compile_network
+from engine import (
+    FitDraws,
+    FitSettings,
+    Gold,
+    Inference,
+    LookAhead,
+    Preposterior,
+    SimulatedObserver,
+    compile_network,
+    decide_levels,
+    fit_observers,
+)
 from engine.inference.simulation import draw_looks
-from engine.observation.kernels import number_kernel, quadrature
-from engine.observation.number_looks import STEP, WEIGHTS, NumberTeller, number_look
+from engine.observation.dependence import MOST_FOLLOWS
+from engine.observation.kernels import normal_readings, number_kernel, quadrature, with_strays
+from engine.observation.number_looks import (
+    POINTS,
+    STEP,
+    WEIGHTS,
+    WITHIN,
+    NumberTeller,
+    number_look,
+    settled_moments,
+)
 
 seeds = st.integers(0, 2**32 - 1)
 # Beyond the cells of a shared error, which blur 1 % of it, posteriors differ from quadrature by no more.
@@ -164,6 +184,61 @@ def test_an_observer_alone_settles_as_declared_whatever_it_shares(seed):
         np.testing.assert_allclose(alone, look.answer_given[place], atol=1e-8)
 
 
+@pytest.mark.parametrize(
+    ("sd", "follows", "family_follows"), [(0.2, 0.3, 0.99), (0.1, 1.0, 1.0), (0.6, 0.9, 0.9)]
+)
+def test_a_family_table_is_the_average_over_both_shared_errors(sd, follows, family_follows):
+    edges = tuple(np.linspace(-1, 1, 9).tolist())
+    cuts = tuple(np.linspace(-1 - 4 * sd, 1 + 4 * sd, 41).tolist())
+    tellers = [NumberTeller(cuts, sd, 0.1, follows, "f", family_follows)] * 2
+    look = number_look(edges, tellers)
+    share, of_family = min(follows, MOST_FOLLOWS), min(family_follows, MOST_FOLLOWS)
+    unshared = sd * math.sqrt(1 - share**2)
+    own = unshared * math.sqrt(1 - of_family**2)
+    direct = np.einsum(
+        "jp,fq,pqxm->xjfm",
+        WITHIN,
+        WITHIN,
+        np.array(
+            [
+                [
+                    normal_readings(
+                        np.array(edges), np.array(cuts) - sd * share * p - unshared * of_family * q, own
+                    )
+                    for q in POINTS
+                ]
+                for p in POINTS
+            ]
+        ),
+        optimize=True,
+    )
+    direct = with_strays(direct, np.array(edges), np.array(cuts), 0.1)
+    np.testing.assert_allclose(look.families[0].of_member(1), direct, atol=1e-4)
+
+
+def test_draws_of_a_fit_weigh_numbers_of_several_observers(base_of, names):
+    """A fit has other cells and other errors than are declared: what observers share goes by its own."""
+    base, name = base_of("machine"), names["load"]
+    keys = {"follows": 0.9, "family": "f", "family_follows": 0.9}
+    base = dependent(with_numbers(base, dict.fromkeys("ab", keys), name, perception=0.35))
+    inference = Inference(compile_network(base), base)
+    rng = np.random.default_rng(3)
+    truth = rng.integers(0, len(base.variables[name].edges) - 1, 12)
+    centres = (np.array(base.variables[name].edges)[1:] + np.array(base.variables[name].edges)[:-1]) / 2
+    items = [read(base, name, ("a", [round(centres[x], 1)]), ("b", [round(centres[x], 1)])) for x in truth]
+    answers = answers_of(base, items)
+    fit = fit_observers(inference, answers, Gold({name: centres[truth]}), FitSettings(draws=5))
+    draws = FitDraws.of(fit, inference, np.random.default_rng(0), draws=5)
+    posterior = inference.posterior(answers)
+    levels = decide_levels(base, answers, posterior, np.ones(len(items)))
+    risks = draws.risks(answers, {name: levels[name]}).risk[name]
+    assert ((risks >= 0) & (risks <= 1)).all()
+    for observations in draws.observed:
+        observations.dependent, observations._looks = False, {}
+    apart = draws.risks(answers, {name: levels[name]}).risk[name]
+    assert np.abs(risks - apart).max() > 0.01
+
+
 def by_quadrature(instrument, edges, told, loadings, cuts):
     """P(answers of two observers | bin) up to a factor: a common error at 401 points, their own by cells."""
     common = np.linspace(-6, 6, 401)
@@ -210,6 +285,93 @@ def test_errors_in_common_are_weighed_as_by_quadrature(base_of, names, loadings)
             np.testing.assert_allclose(apart, expected, atol=BLUR)
     if loadings == (0.9, 0.9):
         assert np.abs(independent[0] - posteriors[0]).max() > 10 * BLUR
+
+
+@pytest.mark.parametrize("stray", [0.0, 0.2])
+def test_what_others_said_moves_and_narrows_what_is_settled_on_as_by_quadrature(base_of, names, stray):
+    """Mean and variance of b's r given its bin and a's answers: over the common error, given these.
+
+    Where a's answers are less likely than in 1 of 1,000 of the best bin the cells of the common error end.
+    """
+    base, name = base_of("machine"), names["load"]
+    loadings = (0.9, 0.6)
+    keys = {o: {"follows": follows} for o, follows in zip("ab", loadings, strict=True)}
+    base = dependent(with_numbers(base, keys, name, perception=0.35, stray=stray))
+    edges = np.array(base.variables[name].edges)
+    observations = Inference(compile_network(base), base).observations
+    told = [[-0.5], [0.6, 0.5]]
+    answers = answers_of(base, [read(base, name, ("a", values)) for values in told])
+    settled = observations.given_others(answers, 1, name)
+    kernel = observations.kernels[1, name]
+    mean, variance = settled_moments(kernel, base.variables[name], settled)
+    cuts, instrument = kernel.cuts, kernel.instrument
+    centres, common = (cuts[:-1] + cuts[1:]) / 2, np.linspace(-6, 6, 401)
+    points, share = np.polynomial.legendre.leggauss(12)
+    sd, own = instrument.perception, instrument.perception * math.sqrt(1 - loadings[0] ** 2)
+    uniform = np.diff(np.clip(cuts, edges[0], edges[-1])) / (edges[-1] - edges[0])
+    for row, values in enumerate(told):
+        likely = [
+            math.prod(number_chance(instrument, c, edges[0], edges[-1], y) for y in values) for c in centres
+        ]
+        weights = []
+        for a, b in itertools.pairwise(edges):
+            # Within its bin the truth lies anywhere, for each observer anew.
+            truth = (a + b) / 2 + (b - a) / 2 * points
+            z = (cuts[1:-1, None, None] - truth[:, None] - sd * loadings[0] * common) / own / math.sqrt(2)
+            below = np.einsum("t,mtj->mj", share / 2, 0.5 * np.vectorize(math.erfc)(-z))
+            cells = np.diff(np.concatenate([np.zeros((1, 401)), below, np.ones((1, 401))]), axis=0)
+            cells = (1 - stray) * cells + stray * uniform[:, None]
+            weights.append(np.exp(-(common**2) / 2) * (np.array(likely) @ cells))
+        chances = np.array([weight.sum() for weight in weights])
+        reached = np.flatnonzero(chances > 1e-3 * chances.max())
+        assert len(reached) > 3
+        for x in reached:
+            weight, (a, b) = weights[x] / chances[x], edges[x : x + 2]
+            shift = weight @ common
+            spread = weight @ common**2 - shift**2
+            assert mean[row, x] == pytest.approx((a + b) / 2 + sd * loadings[1] * shift, abs=0.01)
+            expected = sd**2 * (1 - loadings[1] ** 2 + loadings[1] ** 2 * spread) + (b - a) ** 2 / 12
+            assert variance[row, x] == pytest.approx(expected, rel=0.03)
+
+
+@pytest.mark.parametrize(("follows", "least"), [(0.9, 6.0), (0.5, 1.25)])
+def test_the_look_ahead_expects_of_a_second_observer_what_the_first_left(base_of, names, follows, least):
+    """The mean over twelve seeds of its twelve paths is within a quarter of the exact gain.
+
+    As independent of the first, a second one with λ = .9 promises seven times as much and more.
+    """
+    base, name = base_of("machine"), names["load"]
+    question = next(
+        i for i, q in enumerate(base.questions.values()) if name in q.variables and not q.about_one
+    )
+    worth = {variable: 100.0 * (variable == name) for variable in base.policy.worth}
+    changes = {"others": ("b",), "worth": worth, "batches": (1,), "budget": 100}
+    policy = replace(base.policy, **changes, limits={**base.policy.limits, name: 0.1})
+
+    def gains(follows):
+        two = dependent(with_numbers(base, {o: {"follows": follows} for o in "ab"}, name, perception=0.2))
+        two = replace(two, policy=replace(policy, ask="a"))
+        inference = Inference(compile_network(two), two)
+        for told in ([0.1], [0.1] * 5, [-0.6] * 3):
+            answers = answers_of(two, [read(two, name, ("a", told), question=question)])
+            posterior = inference.posterior(answers)
+            lists = [LookAhead(inference, seed).options(answers, posterior, 0) for seed in range(12)]
+            lists.append(Preposterior(inference, paths=1_000).options(answers, 0))
+            *bulk, exact = (
+                next(
+                    o.gain
+                    for o in options
+                    if o.observer == "b"
+                    and o.about is None
+                    and list(two.questions).index(o.question) == question
+                )
+                for options in lists
+            )
+            yield np.mean(bulk), exact
+
+    for (bulk, exact), (independent, _) in zip(gains(follows), gains(0.0), strict=True):
+        assert 0.75 < bulk / exact < 1.25
+        assert independent > least * exact
 
 
 def test_two_that_follow_tell_less_than_two_that_do_not_and_more_than_one(base_of, names):

@@ -12,7 +12,9 @@ from brute_force import Reading, Shape, World, answers_of, random_base
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine import Inference, SimulatedObserver, compile_network, prior_truth
+from engine import Inference, LookAhead, SimulatedObserver, compile_network, prior_truth
+from engine.decision.predictive_samples import LikelihoodCache, PredictiveSampler
+from engine.decision.voi_approximate import _Items
 from engine.inference.simulation import Misfit
 from engine.model.knowledge import Halo
 from engine.observation.switches import further_switch, settings_of
@@ -214,3 +216,65 @@ def test_a_further_switch_is_drawn_as_the_settings_have_it(known, halo):
             actual[key] = count / paths
         for key in {*expected, *actual}:
             assert actual[key] == pytest.approx(expected[key], abs=0.006), (on, bundled, key)
+
+
+def further_by_settings(known, on, bundled, halo, carry):
+    """P(a further reading's switch is on | those of the others), from the settings of all of them."""
+    made, count = settings_of(0, np.array([*known, halo]), carry, carried=True), len(known)
+    several = (made.bundle[:, :count] >= 0).sum(1) > 1
+    weight = np.exp(made.log_weight) * (made.on[:, :count] == on).all(1) * (several == bundled)
+    return (weight * made.on[:, count]).sum() / weight.sum()
+
+
+def follow_probabilities(base, readings, question):
+    """P(an answer in a new view follows its label | the readings): exact, and as the look-ahead takes it."""
+    inference = Inference(compile_network(base), base)
+    observations, answers = inference.observations, answers_of(base, [readings])
+    evidence = observations.evidence(answers)
+    rows = len(evidence.row_item)
+    logs = inference.log_evidence_rows(replace(evidence, items=rows, row_item=np.arange(rows)))
+    share = np.exp(logs - logs.max()) / np.exp(logs - logs.max()).sum()
+    halos, questions = np.asarray(observations.halo)[0], list(base.questions)
+    known = [halos[questions.index(reading.question)] for reading in readings]
+    halo, carry = halos[questions.index(question)], base.observers["o0"].carry
+    exact = sum(
+        p * further_by_settings(known, on, (bundle >= 0).sum() > 1, halo, carry)
+        for p, on, bundle in zip(share, *observations.switches(answers), strict=True)
+    )
+    ahead, posterior = LookAhead(inference), inference.posterior(answers)
+    belief = ahead._belief(_Items.of(ahead.base, answers, posterior))
+    given = ahead.base, observations, answers, 0, belief, posterior.followed, 0, LikelihoodCache(), None
+    quick = PredictiveSampler(*given).follow_probability(questions.index(question), fresh=True)
+    return exact, float(quick[0])
+
+
+@pytest.mark.parametrize("carry", [0.5, 0.9])
+def test_how_far_off_the_look_ahead_takes_what_a_further_answer_follows(carry):
+    """Exact after one reading, whatever its halo; after several it takes their switches one by one."""
+    misses = {"one": [], "alike": [], "mixed": []}
+    for seed in range(8):
+        base = with_halo(seed, carry, states=3)
+        rng = np.random.default_rng(seed)
+        cases = {
+            "one": ["all"],
+            "alike": ["all", "all", "all"][: 2 + seed % 2],
+            "mixed": ["all", "all", "more"][seed % 2 :],
+        }
+        for case, questions in cases.items():
+            readings = [
+                Reading(
+                    "o0",
+                    question,
+                    view,
+                    ({"root": int(rng.integers(3)), "b0": int(rng.integers(2)), "b1": int(rng.integers(2))},),
+                )
+                for question, view in zip(questions, VIEWS, strict=False)
+            ]
+            for question in ("all", "more"):
+                exact, quick = follow_probabilities(base, readings, question)
+                misses[case].append(quick - exact)
+    assert np.abs(misses["one"]).max() < 1e-9
+    assert np.sqrt(np.mean(np.square(misses["alike"]))) < 0.06
+    assert np.abs(misses["alike"]).max() < 0.1
+    assert np.sqrt(np.mean(np.square(misses["mixed"]))) < 0.1
+    assert np.abs(misses["mixed"]).max() < 0.27

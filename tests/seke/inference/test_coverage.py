@@ -166,8 +166,7 @@ def test_what_is_accepted_is_certified_and_by_its_threshold(folder, any_guarante
     for record in records(out):
         decision = record["decision"]
         assert decision["guarantee"] == {"alpha": 0.13, "delta": 0.1, "holds": True, "why": ""}
-        before = plain[record["item"]]
-        assert (before["posteriors"], before["decision"]["next"]) == (record["posteriors"], decision["next"])
+        assert plain[record["item"]]["posteriors"] == record["posteriors"]
         conflict = record["diagnostics"]["conflict"] < base.policy.conflict
         for name, level in decision["levels"].items():
             value = level["value"]
@@ -194,6 +193,92 @@ def test_what_is_accepted_is_certified_and_by_its_threshold(folder, any_guarante
     ]
     for line, start in zip(err.splitlines()[-len(starts) :], starts, strict=True):
         assert line.startswith(start)
+
+
+def with_risks(guarantee, **risks):
+    """Return a guarantee whose certificates all have these numbers, and nothing else changed."""
+    return replace(guarantee, certificates=tuple(replace(c, **risks) for c in guarantee.certificates))
+
+
+@pytest.fixture(scope="module")
+def worn_items():
+    """A session in which only the root has a worth, the answers of 300 items, and what it makes of them."""
+    session = Session.open(knowledge(MACHINE))
+    policy = session.knowledge.policy
+    worth = {name: 1000.0 * (name == session.knowledge.root) for name in policy.worth}
+    session = session.under(replace(policy, worth=worth))
+    (answers,) = answers_from(simulated_items(300, 6)[0], session.knowledge)
+    return session, answers, session.judge(answers).decisions
+
+
+@pytest.mark.parametrize("adaptive", [False, True])
+def test_a_certificate_is_asked_for_down_to_its_own_risk(worn_items, guarantee, adaptive):
+    """Between a stricter certificate and the limit asking goes on, between the limit and a looser one not.
+
+    A certificate of items that the policy asked names the risk that they were asked down to.
+    """
+    session, answers, plain = worn_items
+    root = session.knowledge.root
+    limit, risk = session.knowledge.policy.limits[root], plain.levels[root].risk
+    guarantee = replace(guarantee, design=replace(guarantee.design, adaptive=adaptive))
+    ends = {}
+    for share in (0.25, 4.0):
+        risks = {"threshold": share * limit, "aim": share * limit if adaptive else None}
+        judged = replace(session, guarantee=with_risks(guarantee, **risks)).judge(answers)
+        assert judged.scope.inside.all()
+        asks = np.array([option is not None for option in judged.decisions.next])
+        low, high = sorted((share * limit, limit))
+        ends[share] = asks[(risk > low) & (risk <= high) & plain.levels[root].eligible]
+        assert asks[risk > high].any()
+        assert not asks[risk <= low].any()
+    before = np.array([option is not None for option in plain.next])
+    assert not before[risk <= limit].any()
+    assert ends[0.25].any()
+    assert not ends[4.0].any()
+    assert len(ends[4.0]) > 5
+
+
+def test_certified_risks_ask_as_limits_of_the_same_size_do(worn_items, guarantee):
+    """Where a value has no certificate, nothing is asked for it: a limit of 0, which no risk can reach."""
+    session, answers, _ = worn_items
+    base = session.knowledge
+    policy = replace(base.policy, worth=dict.fromkeys(base.policy.worth, 50.0))
+    risks = {name: guarantee.thresholds(base.variables[name]) for name in policy.limits}
+    assert np.isnan(np.concatenate(list(risks.values()))).any()
+    limits = {name: tuple(np.nan_to_num(values).tolist()) for name, values in risks.items()}
+    session = session.under(policy)
+    covered = replace(session, guarantee=guarantee).judge(answers)
+    limited = session.under(replace(policy, thresholds=limits)).judge(answers)
+    assert covered.decisions.next == limited.decisions.next
+    assert any(covered.decisions.next)
+    assert covered.decisions.next != session.judge(answers).decisions.next
+
+
+def test_items_that_the_policy_asked_by_itself_in_the_test_are_asked_so_later(worn_items, guarantee):
+    """What is certified of an asking holds for that asking alone, whatever the thresholds."""
+    session, answers, plain = worn_items
+    adaptive = replace(guarantee, design=replace(guarantee.design, adaptive=True))
+    judged = replace(session, guarantee=adaptive).judge(answers)
+    assert judged.scope.inside.all()
+    assert judged.decisions.next == plain.next
+
+
+def test_an_item_that_is_not_covered_is_asked_by_the_limits(worn_items, guarantee):
+    session, answers, plain = worn_items
+    off = dict.fromkeys(answers.items[::2], "asked otherwise")
+    covered = replace(session, guarantee=with_risks(guarantee, threshold=0.001))
+    following = covered.judge(answers).decisions.next
+    outside = replace(covered, off_policy=off).judge(answers).decisions.next
+    assert outside[::2] == plain.next[::2]
+    assert outside[1::2] == following[1::2]
+    assert following[::2] != plain.next[::2]
+
+
+def test_what_was_asked_down_to_is_read_as_written(folder, guarantee):
+    aimed = with_risks(guarantee, aim=0.015625)
+    again = knowledge(overlay(folder, aimed, "aimed.yaml")).guarantee
+    assert {certificate.aim for certificate in again.certificates} == {0.015625}
+    assert "asked down to the risk 0.016" in certified_line(again.certified[0])
 
 
 def test_what_is_accepted_of_new_items_is_right_often_enough(any_guarantee):
