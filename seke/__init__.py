@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from seke.exporting.export import export as export
     from seke.files.shipped import knowledge as knowledge
     from seke.knowledge_tools.check import check as check
+    from seke.knowledge_tools.compare_bases import compare_bases as compare_bases
     from seke.knowledge_tools.diff import diff as diff
     from seke.knowledge_tools.expectation_report import knowledge_expectations as knowledge_expectations
     from seke.knowledge_tools.graph import network_graph as network_graph
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from seke.knowledge_tools.table_verdicts import knowledge_test as knowledge_test
     from seke.planning.plan import plan as plan
     from seke.reports.report import report as report
-    from seke.sampling.compare_bases import compare_bases as compare_bases
     from seke.sampling.infer import infer as infer
     from seke.sampling.simulate import simulate as simulate
     from seke.tables.label_table import LabelTable as LabelTable

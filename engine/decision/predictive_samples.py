@@ -1,7 +1,7 @@
 """Beliefs about items, and further answers sampled from their predictive distribution.
 
-The paths are driven by stratified uniform numbers, which depend on the seed and the variable alone and are
-shared by all items. Label answers are draws of a Pólya urn that continues the reading so far.
+Stratified uniform numbers, which depend on the seed and the variable alone, drive the paths; all items share
+them. Label answers are draws of a Pólya urn that continues the reading so far.
 """
 
 from __future__ import annotations
@@ -34,8 +34,7 @@ if TYPE_CHECKING:
 
 # Simulated paths an item; their uniform numbers are stratified into as many strata.
 PATHS = 12
-# Items weighed together; of the shipped base 96 to 256 were fastest (3 MB of factors at 128), 48 and 512 took
-# a tenth and a third longer.
+# Items weighed together; of the shipped base 96 to 256 were fastest (3 MB of factors at 128).
 TILE = 128
 
 

@@ -238,17 +238,13 @@ class Answers:
         )
 
     def contradicted(self, name: str) -> Bools:
-        """Say of which items answers about a binary variable were both present and absent, (N,).
-
-        Probabilities that an answer gives are no contradiction.
-        """
-        labels = self.labels.get(name)
-        if labels is None:
-            return np.zeros(len(self.items), bool)
-        plain = ~labels.spread
-        items, answer = self.reading_item[labels.reading[plain]], labels.answer[plain]
-        given = [np.bincount(items[answer == value], minlength=len(self.items)) for value in (0, 1)]
-        return (given[0] > 0) & (given[1] > 0)
+        """Say of which items plain answers about a binary variable were both present and absent, (N,)."""
+        both = np.zeros((2, len(self.items)), bool)
+        if name in self.labels:
+            labels = self.labels[name]
+            plain = ~labels.spread
+            both[labels.answer[plain], self.reading_item[labels.reading[plain]]] = True
+        return both.all(0)
 
     def keeping(self, readings: Bools) -> Answers:
         """Return the same items with some of their readings (R,); counts stay as they are."""

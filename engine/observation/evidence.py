@@ -39,7 +39,12 @@ from engine.observation.given_looks import likelihood_given_looks, settled_given
 from engine.observation.kernels import LEAST
 from engine.observation.observer_kernels import ObserverKernels
 from engine.observation.ranking_tails import add_tails
-from engine.observation.repeated_views import ReadingVariants, repeats_at_stake, variants_of
+from engine.observation.repeated_views import (
+    ReadingVariants,
+    check_number_of_variants,
+    repeats_at_stake,
+    variants_of,
+)
 from engine.observation.reported_answers import positions_of, reported_answers, reported_by_bundle
 from engine.observation.switches import Expanded, SwitchedReadings
 
@@ -123,17 +128,7 @@ class ObservationModel(ObserverKernels):
         free = repeats_at_stake(answers, self.repeats, self.knowledge.usual_view)
         if not free.size:
             return None
-        count = np.bincount(answers.reading_item[free], minlength=len(answers.items))
-        several = count > 0
-        count += np.bincount(answers.reading_item[self.switched(answers)], minlength=len(count)) * several
-        if count.max() > MOST_SWITCHES:
-            worst = int(count.argmax())
-            message = (
-                f"item {answers.items[worst]!r} has {count[worst]} readings under halo or in views that "
-                f"repeat the usual one; at most {MOST_SWITCHES} can be computed exactly. Leave some views "
-                "out, or take `repeats` from them"
-            )
-            raise AnswerError(message)
+        check_number_of_variants(answers, free, self.switched(answers), MOST_SWITCHES)
         return variants_of(answers, self.repeats, self.knowledge.usual_view, free)
 
     def switches(self, answers: Answers) -> tuple[Bools, Ints]:

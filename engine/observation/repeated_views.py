@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from engine.errors import AnswerError
 from engine.model.responses import COUNTS, Answers
 
 if TYPE_CHECKING:
@@ -63,6 +64,26 @@ def repeats_at_stake(answers: Answers, repeats: Mapping[str, float], usual: str)
     several = np.zeros(len(share), dtype=bool)
     several[near] = count[which.reshape(-1)] > 1
     return np.flatnonzero(several & (share > 0))
+
+
+def check_number_of_variants(answers: Answers, free: Ints, switched: Ints, most: int) -> None:
+    """Check that no item has more readings that double its variants and rows than can be weighed.
+
+    free: (n,) the readings of `repeats_at_stake`. switched: (m,) those under halo.
+
+    Raises:
+        AnswerError: an item with more than `most` of them, some of them free.
+    """
+    count = np.bincount(answers.reading_item[free], minlength=len(answers.items))
+    several = count > 0
+    count += np.bincount(answers.reading_item[switched], minlength=len(count)) * several
+    if count.max() > most:
+        worst = int(count.argmax())
+        raise AnswerError(
+            f"item {answers.items[worst]!r} has {count[worst]} readings under halo or in views that repeat "
+            f"the usual one; at most {most} can be computed exactly. Leave some views out, or take `repeats` "
+            "from them"
+        )
 
 
 def variants_of(answers: Answers, repeats: Mapping[str, float], usual: str, free: Ints) -> ReadingVariants:

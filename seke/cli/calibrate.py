@@ -189,8 +189,8 @@ def _calibrate(samples: tuple[str, ...], output: Path, given: dict[str, Any]) ->
     from seke.calibration.summary import facts_of, text_of
     from seke.calibration.trace import write_trace
 
-    own = knowledge is not None and Path(knowledge).exists()
-    extends = relative(Path(knowledge), output) if own else name_of_base(knowledge)
+    is_path = knowledge is not None and Path(knowledge).exists()
+    extends = relative(Path(knowledge), output) if is_path else name_of_base(knowledge)
     with ProgressBar() as bar:
         calibration = learn(
             list(samples), extends=extends, output=output, models=models, progress=bar.show, **given

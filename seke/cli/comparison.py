@@ -26,6 +26,6 @@ def check_comparable(samples: Sequence[str]) -> None:
 
 def print_comparison(samples: Sequence[str | Path], knowledge: str | None, population: str | None) -> None:
     """Print under which base the answers are likeliest, on the standard error."""
-    from seke.sampling.compare_bases import compare_bases
+    from seke.knowledge_tools.compare_bases import compare_bases
 
     print_message(compare_bases(list(samples), knowledge, population=population))

@@ -143,15 +143,15 @@ def _sized(pixels: Pixels, view: View, *, enlarged: bool) -> Pixels:
     return pixels.resize(size, Resampling.LANCZOS)
 
 
-def _side_by_side(left: Pixels, right: Pixels) -> Pixels:
-    """Return two pictures in one, the left as high as the right, with a white gap."""
+def _side_by_side(face: Pixels, part: Pixels) -> Pixels:
+    """Return two pictures in one: the face, as high as the part on its right, with a white gap."""
     from PIL import Image
     from PIL.Image import Resampling
 
-    width = max(round(left.width * right.height / left.height), 1)
-    both = Image.new("RGB", (width + GAP + right.width, right.height), WHITE)
-    both.paste(left.resize((width, right.height), Resampling.LANCZOS).convert("RGB"), (0, 0))
-    both.paste(right.convert("RGB"), (width + GAP, 0))
+    width = max(round(face.width * part.height / face.height), 1)
+    both = Image.new("RGB", (width + GAP + part.width, part.height), WHITE)
+    both.paste(face.resize((width, part.height), Resampling.LANCZOS).convert("RGB"), (0, 0))
+    both.paste(part.convert("RGB"), (width + GAP, 0))
     return both
 
 

@@ -124,7 +124,6 @@ def test_the_base_beside_base_rate_and_logistic_regression(capsys):
     assert correlation(arousal, "arousal") > 0.4
 
 
-@pytest.mark.xfail(reason="the base tells these votes worse than their base rate does", strict=True)
 def test_the_base_tells_the_votes():
     p, _, _ = read_by_the_base()
     assert log_loss(p) <= MOST_LOG_LOSS

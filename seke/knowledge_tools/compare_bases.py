@@ -102,21 +102,21 @@ def other_bases(used: Knowledge, name: str | Path | None) -> dict[str, Knowledge
     if shipped_name(name):
         bases = {other: read_knowledge(other) for other in shipped}
         return {base.name: base for base in bases.values() if base.name != used.name}
-    found, misfits = {}, {}
+    others, misfits = {}, {}
     for overlay, file in shipped.items():
         if overlay == SHIPPED:
             continue
         try:
-            found[f"{used.name} as {overlay}"] = declared_of(used).with_overlay(file.read_text("utf-8"))
+            others[f"{used.name} as {overlay}"] = declared_of(used).with_overlay(file.read_text("utf-8"))
         except KnowledgeError as error:
             misfits[overlay] = error.faults[0]
-    if not found:
+    if not others:
         overlay, fault = next(iter(misfits.items()))
         raise SekeError(
             f"no shipped overlay fits {used.name}, so there is nothing to compare it with; "
             f"{overlay}: {fault.path}: {fault.message}"
         )
-    return found
+    return others
 
 
 def _drawn(parts: Iterable[Answers]) -> tuple[Answers, int]:

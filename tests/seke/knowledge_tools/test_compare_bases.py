@@ -13,8 +13,8 @@ import seke
 from engine import Inference, SekeError, compiled
 from seke.cli.main import main
 from seke.files.shipped import cache_folder, knowledge, shipped_bases, shipped_name
+from seke.knowledge_tools.compare_bases import MOST_ITEMS, Z, other_bases
 from seke.samples import answers_from
-from seke.sampling.compare_bases import MOST_ITEMS, Z, other_bases
 
 KINDS = ("posed", "spontaneous", "in-the-wild")
 
