@@ -33,18 +33,13 @@ import numpy as np
 
 from engine.backend.arrays import asarray_like, namespace, take_rows, taken_sums
 from engine.errors import AnswerError
+from engine.observation import repeated_views
 from engine.observation.carried_likelihood import carried_log_likelihood, log_mixture
 from engine.observation.contributions import Contributions, ObserverContribution
 from engine.observation.given_looks import likelihood_given_looks, settled_given
 from engine.observation.kernels import LEAST
 from engine.observation.observer_kernels import ObserverKernels
 from engine.observation.ranking_tails import add_tails
-from engine.observation.repeated_views import (
-    ReadingVariants,
-    check_number_of_variants,
-    repeats_at_stake,
-    variants_of,
-)
 from engine.observation.reported_answers import positions_of, reported_answers, reported_by_bundle
 from engine.observation.switches import Expanded, SwitchedReadings
 
@@ -76,7 +71,7 @@ class Evidence:
     has_evidence: Bools
     on: Ints
 
-    def mixed(self, variants: ReadingVariants) -> Evidence:
+    def mixed(self, variants: repeated_views.ReadingVariants) -> Evidence:
         """Return the evidence about items, from that about their variants."""
         weight = asarray_like(variants.log_weight[self.row_item], self.log_weight)
         return replace(
@@ -117,7 +112,7 @@ class ObservationModel(ObserverKernels):
         """Return how many settings the switches of each item have, (N,)."""
         return self._switched_readings(answers, self.switched(answers)).rows_of()
 
-    def variants(self, answers: Answers) -> ReadingVariants | None:
+    def variants(self, answers: Answers) -> repeated_views.ReadingVariants | None:
         """Return the variants of items of which readings may be one; None where none may.
 
         Raises:
@@ -125,11 +120,11 @@ class ObservationModel(ObserverKernels):
         """
         if not self.repeats:
             return None
-        free = repeats_at_stake(answers, self.repeats, self.knowledge.usual_view)
+        free = repeated_views.repeats_at_stake(answers, self.repeats, self.knowledge.usual_view)
         if not free.size:
             return None
-        check_number_of_variants(answers, free, self.switched(answers), MOST_SWITCHES)
-        return variants_of(answers, self.repeats, self.knowledge.usual_view, free)
+        repeated_views.check_number_of_variants(answers, free, self.switched(answers), MOST_SWITCHES)
+        return repeated_views.variants_of(answers, self.repeats, self.knowledge.usual_view, free)
 
     def switches(self, answers: Answers) -> tuple[Bools, Ints]:
         """Return the settings in each row of one item's evidence, (rows, readings) each.
