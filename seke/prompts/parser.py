@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 LONGEST = 100_000
 # Braces of a text at which an object is looked for.
 MOST_BEGINNINGS = 64
-# Names of a list that is read, and characters of one that is named as unread.
-MOST_NAMES, LONGEST_NAMED = 100, 40
+# A list of more names than so many times those allowed is a loop; characters of an unread name that is told.
+MOST_REPEATED, LONGEST_NAMED = 2, 40
 UNREAD = object()
 FENCED = re.compile(r"```[a-zA-Z]*\s*\n(.*?)```", re.DOTALL)
 FILTERED = ("content_filter",)
@@ -146,7 +146,7 @@ def _ranking(key: Key, value: Any, unread: list[str]) -> Any:
     for text in value:
         name = _match_name(key, text)
         if name is UNREAD or name in places:
-            unread.append(f"{key.name}: {_shortened(text)}")
+            unread += [f"{key.name}: {_shortened(text)}"] * bool(places)
             break
         places.append(name)
     return places or UNREAD
@@ -157,16 +157,18 @@ def _list(key: Key, value: Any, unread: list[str]) -> Any:
 
     Of a list with a name that is none of the form's it is not known what its silence says of the others.
     """
-    if not isinstance(value, list) or len(value) > MOST_NAMES:
+    if not isinstance(value, list) or len(value) > MOST_REPEATED * len(key.allowed):
         return UNREAD
     names = [_match_name(key, text) for text in value]
     known = list(dict.fromkeys(name for name in names if name is not UNREAD))
     if UNREAD not in names:
         return known
+    if not known:
+        return UNREAD
     unread += [
         f"{key.name}: {_shortened(text)}" for text, name in zip(value, names, strict=True) if name is UNREAD
     ]
-    return dict.fromkeys(known, True) or UNREAD
+    return dict.fromkeys(known, True)
 
 
 def _shortened(text: Any) -> str:

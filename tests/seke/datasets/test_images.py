@@ -13,7 +13,7 @@ from PIL import Image
 
 import seke
 from engine import AnswerError, SekeError, View
-from seke.datasets.images import Box, PictureError, picture_of, view_of
+from seke.datasets.images import GAP, Box, PictureError, picture_of, region_shown, view_of
 from seke.datasets.manifest import items_of, label_sample
 from seke.tables.label_table import labels_from
 
@@ -82,7 +82,23 @@ def test_a_region_of_the_box_is_enlarged(tmp_path):
     picture = picture_of(tmp_path / "a.png", FACE, Box(60, 20, 40, 40), "brows")
     assert (picture.width, picture.height) == (200, 100)
     # Without a box nobody knows where the brows are.
-    assert picture_of(tmp_path / "a.png", FACE, None, "brows").height == 120
+    assert picture_of(tmp_path / "a.png", FACE, None, "brows").height == 60
+    assert region_shown(FACE, Box(60, 20, 40, 40), "brows") == "brows"
+    assert region_shown(FACE, None, "brows") == region_shown(FACE, Box(60, 20, 40, 40), "ears") == ""
+
+
+def test_the_whole_face_stands_beside_its_part(tmp_path):
+    halves((100, 60)).save(tmp_path / "a.png")
+    box = Box(20, 20, 40, 40)
+    part = picture_of(tmp_path / "a.png", FACE, box, "brows")
+    both = picture_of(tmp_path / "a.png", FACE, box, "brows", whole=True)
+    assert both.height == part.height
+    # With its margin the face is 80 x 60 pixels, as the picture ends there.
+    assert both.width == part.width + GAP + round(part.height * 80 / 60)
+    assert (
+        picture_of(tmp_path / "a.png", FACE, None, "brows", whole=True).digest
+        == picture_of(tmp_path / "a.png", FACE).digest
+    )
 
 
 def test_a_grey_view_has_no_colour(tmp_path):
