@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import shlex
 import sys
 from typing import TYPE_CHECKING, Any
@@ -176,7 +177,7 @@ def _annotate(images: tuple[str, ...], folder: Path, given: dict[str, Any]) -> N
     if given["observer"] is None and observer not in settings.model:
         print_message(f"{settings.model} counts as observer {observer}; --observer names another")
     if given["show_prompts"]:
-        _show_prompts(job)
+        _show_prompts(job, settings)
     elif given["dry_run"]:
         paid = {observer: asking.applicable_prices(prices, given), **prices_of}
         _forecast(job, settings, paid, as_json=given["as_json"])
@@ -222,14 +223,18 @@ def _labels(given: dict[str, Any]) -> Any:
     return read_labels(given["labels"], knowledge(given["knowledge"]))
 
 
-def _show_prompts(job: Job) -> None:
+def _show_prompts(job: Job, settings: Settings) -> None:
     from seke.prompts import Questions
 
-    questions = Questions(job.annotator.base)
+    questions, views = Questions(job.annotator.base), job.annotator.base.views
+    for view in views.values():
+        sides = f"at most {view.options['size']} pixels a side"
+        print(f"--- picture in view {view.name}: {sides}, detail {settings.detail}")
     for request in questions.all_requests(job.items[0].name):
-        prompt = questions.prompt(request)
         about = f", here about {request.about}" if request.about else ""
-        print(f"--- {request.question} to {request.observer}{about} ({prompt.digest[:16]})\n{prompt.text}\n")
+        for why, prompt in questions.variants(request):
+            print(f"--- {request.question} to {request.observer}{about}{why} ({prompt.digest[:16]})")
+            print(f"{prompt.text}\n--- its form: {json.dumps(prompt.schema)}\n")
 
 
 def _forecast(job: Job, settings: Settings, prices: Mapping[str, Prices | None], *, as_json: bool) -> None:

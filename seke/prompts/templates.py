@@ -134,6 +134,21 @@ class Questions:
         if faults:
             raise KnowledgeError(faults)
 
+    def variants(self, request: Request) -> list[tuple[str, Prompt]]:
+        """Return each prompt that a request may have, and in words when it has it; the plain one first."""
+        base, question = self.base, self.base.questions[request.question]
+        region = base.variables[request.about].about.get("region", "") if request.about else ""
+        contexts = [
+            ("", Context()),
+            (", of a part of the picture", Context(shown=str(region) if question.enlarge else "")),
+            (", where earlier answers differ", Context(doubt=tuple(base.cells)[:1])),
+        ]
+        prompts: dict[str, tuple[str, Prompt]] = {}
+        for why, context in contexts:
+            prompt = self.prompt(request, context)
+            prompts.setdefault(prompt.digest, (why, prompt))
+        return [*prompts.values()]
+
     def all_requests(self, item: str = "item") -> list[Request]:
         """Return a request of each question to each observer that the policy may ask; of those about one
         variable one.

@@ -139,6 +139,15 @@ def test_a_check_says_part_only_of_a_part(questions, shown):
     assert ("Look at one place of the main face" in text) is not shown
 
 
+def test_every_prompt_that_a_request_may_have_is_told_once(questions):
+    reasons = {
+        asked.question: [why for why, _ in questions.variants(asked)] for asked in questions.all_requests()
+    }
+    assert reasons["verify"] == ["", ", of a part of the picture"]
+    assert reasons["action_units"] == ["", ", where earlier answers differ"]
+    assert reasons["joint"] == reasons["expression"] == reasons["affect"] == [""]
+
+
 def test_a_check_beside_the_whole_face_says_where_each_stands(tmp_path):
     (tmp_path / "o.yaml").write_text("extends: shipped\nquestions: {verify: {whole: true}}\n")
     questions = Questions(seke.knowledge(tmp_path / "o.yaml"))
