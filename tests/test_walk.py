@@ -31,7 +31,8 @@ def scored(predictions):
         seke("bench", "score", predictions, PICTURES, "--keep-gold-evidence", "--json")
     )["predictions"]
     score = scored_file["variables"].get("expression")
-    return (score["items"], score["items"] * score["scores"]["accuracy"]["value"]) if score else (0, 0)
+    # Of a split of which nothing was accepted there is no accuracy.
+    return (score["items"], score["items"] * (score["scores"]["accuracy"]["value"] or 0)) if score else (0, 0)
 
 
 def lines(path):

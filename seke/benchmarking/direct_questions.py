@@ -51,7 +51,9 @@ class DirectQuestion:
             if key.name not in record:
                 values |= dict.fromkeys(key.members, UNREADABLE)
             elif key.kind == "list":
-                values |= {name: int(name in record[key.name]) for name in key.members}
+                # A list with names that are none of these comes as a mapping, and leaves the others open.
+                silent = UNREADABLE if isinstance(record[key.name], dict) else 0
+                values |= {name: 1 if name in record[key.name] else silent for name in key.members}
             else:
                 values[key.name] = record[key.name]
         return values

@@ -45,7 +45,9 @@ class Dialect:
         if LIMITS[1] in text and self.limit == 0:
             return replace(self, limit=1)
         if any(word in text for word in FORMAL) and self.form + 1 < len(FORMATS):
-            return replace(self, form=self.form + 1)
+            # A schema that is refused as such may be taken without its bounds; what names no schema is not.
+            bounds = any(bound.lower() in text for bound in BOUNDS) or "invalid schema" in text
+            return replace(self, form=self.form + 1) if bounds else self.simpler()
         for name in ("seed", "temperature", "top_p"):
             # Without them a server takes 1; a seed makes it repeatable where it can be.
             wanted = name == "seed" or getattr(settings, name) == 1
@@ -54,6 +56,10 @@ class Dialect:
         if samples > 1 and SEVERAL.search(text):
             return replace(self, several=False)
         return None
+
+    def simpler(self) -> Dialect:
+        """Return the dialect that asks for the form in a simpler way, which is not for the bounds' sake."""
+        return replace(self, form=max(self.form + 1, FORMATS.index("json_object")))
 
     def combine(self, dialect: Dialect) -> Dialect:
         """Return the dialect of a server that showed the limits of both."""

@@ -301,7 +301,7 @@ class Endpoint:
         self._structured_ok = any(is_json(choice.text) for choice in complete)
         self._unstructured += not self._structured_ok
         if self._unstructured >= MOST_FAILURES and dialect.form + 1 < len(FORMATS):
-            self.dialect, self._unstructured = replace(self.dialect, form=dialect.form + 1), 0
+            self.dialect, self._unstructured = self.dialect.simpler(), 0
 
     def body(self, call: Call, draws: tuple[int, ...], dialect: Dialect) -> dict[str, Any]:
         """Return the request body that asks for these draws."""

@@ -82,8 +82,8 @@ def test_a_base_of_ones_own_is_compared_with_itself_as_each_kind(tmp_path):
 
 def test_overlays_that_do_not_fit_are_left_out(tmp_path):
     own = tmp_path / "own.yaml"
-    own.write_text("extends: shipped\nremove: [rules.plain-smile-is-happy]\n")
-    why = r"no shipped overlay fits faces, .*; in-the-wild: remove\[0\]: was removed already"
+    own.write_text("extends: shipped\nremove: [rules.surprise-shows-twice]\n")
+    why = r"no shipped overlay fits faces, .*; in-the-wild: remove\[1\]: was removed already"
     with pytest.raises(SekeError, match=why):
         other_bases(knowledge(own), str(own))
     own.write_text("extends: posed\nname: own\nremove: [rules.contempt-in-a-lip-corner]\n")

@@ -292,8 +292,10 @@ def test_pictures_leave_only_where_somebody_allows_it(tmp_path, monkeypatch):
     assert not (tmp_path / "run").exists()
 
 
-def test_an_answer_of_a_list_that_names_a_unit_twice_is_none():
+def test_a_list_says_of_others_what_it_can_say():
     question = level_questions(BASE)["action_units"]
-    record = question.read(Choice(0, '{"action_units": ["AU1", "AU1"]}', "stop"))
-    assert set(question.values(record).values()) == {"unreadable"}
+    twice = question.values(question.read(Choice(0, '{"action_units": ["AU1", "AU1"]}', "stop")))
+    assert (twice["AU1"], twice["AU2"]) == (1, 0)
+    foreign = question.values(question.read(Choice(0, '{"action_units": ["AU1", "AU98"]}', "stop")))
+    assert (foreign["AU1"], foreign["AU2"]) == (1, "unreadable")
     assert set(question.values(question.read(Choice(0, '{"action_units": []}', "stop"))).values()) == {0}

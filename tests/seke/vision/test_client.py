@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from server import Reply, Server, error
 
 from seke.sampling.loop import Request
+from seke.vision.capabilities import BOUNDS
 from seke.vision.client import Endpoint, seed_of
 from seke.vision.completions import LONGEST, reply_of
 from seke.vision.errors import FatalError, UnansweredError
@@ -23,7 +24,7 @@ from seke.vision.server_errors import retry_after, seconds_of
 
 SCHEMA = {
     "type": "object",
-    "properties": {"a": {"type": "number"}},
+    "properties": {"a": {"type": "number", "minimum": 0}},
     "required": ["a"],
     "additionalProperties": False,
 }
@@ -270,6 +271,20 @@ def test_a_server_without_structured_output_is_asked_plainly():
     kinds = [body.get("response_format", {}).get("type") for body in server.seen]
     assert kinds == ["json_schema", "json_object", None]
     assert len(journal.rows) == 3
+
+
+@pytest.mark.parametrize(
+    "message",
+    ["Invalid schema for response_format 'answer': 'minimum' is not permitted", "maxItems is not supported"],
+)
+def test_bounds_are_left_out_before_the_schema_is(message):
+    def bounded(asked):
+        schema = asked.get("response_format", {}).get("json_schema", {}).get("schema", {})
+        return any(bound in json.dumps(schema) for bound in BOUNDS)
+
+    _, _, server = run(lambda _, asked: error(400, message) if bounded(asked) else GOOD)
+    kinds = [(body.get("response_format", {}).get("type"), bounded(body)) for body in server.seen]
+    assert kinds == [("json_schema", True), ("json_schema", False)]
 
 
 def test_another_name_for_the_limit_is_learned():

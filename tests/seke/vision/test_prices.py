@@ -103,7 +103,7 @@ def test_what_is_known_already_is_not_bought(tmp_path):
 
     def forecast_of(images, **options):
         settings = Settings("gpt-4o")
-        job = Job.of([images], tmp_path / "run", ScriptedModel(), settings, **options)
+        job = Job.of([images], tmp_path / "run", ScriptedModel(), settings, knowledge="posed", **options)
         return forecast(job, settings, {"gpt-4o": Prices(2, 8)})
 
     labelled = tmp_path / "labelled.csv"

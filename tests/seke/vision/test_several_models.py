@@ -220,7 +220,9 @@ def test_an_item_about_which_one_says_nothing_goes_on_with_the_others(tmp_path, 
     failed = on_disk(tmp_path / "r", "SELECT DISTINCT item FROM requests WHERE state = 'failed'")
     assert failed
     # Nobody is asked twice who said nothing, and no such item is closed as unanswered.
-    per_item = "SELECT item, observer FROM requests WHERE state = 'failed' GROUP BY 1, 2 HAVING count(*) > 1"
+    # Several draws of one question may be on their way at once.
+    lines = "SELECT DISTINCT item, observer, question, about FROM requests WHERE state = 'failed'"
+    per_item = f"SELECT item, observer FROM ({lines}) GROUP BY 1, 2 HAVING count(*) > 1"
     assert on_disk(tmp_path / "r", per_item) == []
     assert on_disk(tmp_path / "r", "SELECT count(*) FROM settled WHERE reason = 'unanswered'") == [(0,)]
     later = "SELECT count(*) FROM requests r JOIN requests f ON r.item = f.item AND r.number > f.number "
