@@ -232,8 +232,8 @@ def _show_prompts(job: Job, settings: Settings) -> None:
         print(f"--- picture in view {view.name}: {sides}, detail {settings.detail}")
     for request in questions.all_requests(job.items[0].name):
         about = f", here about {request.about}" if request.about else ""
-        for why, prompt in questions.variants(request):
-            print(f"--- {request.question} to {request.observer}{about}{why} ({prompt.digest[:16]})")
+        for case, prompt in questions.variants(request):
+            print(f"--- {request.question} to {request.observer}{about}{case} ({prompt.digest[:16]})")
             print(f"{prompt.text}\n--- its form: {json.dumps(prompt.schema)}\n")
 
 

@@ -5,27 +5,36 @@ Texts may be hostile: whatever is in them can at most be an answer that the form
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from typing import TYPE_CHECKING, Any
 
+from seke.prompts.object_reader import answer_part, decoded, parse_object
+from seke.prompts.response_schema import PLACES
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Mapping
 
     from seke.prompts.response_schema import Form, Key
     from seke.vision.messages import Choice
 
     Record = dict[str, Any]
 
-# Characters of an answer that is read.
-LONGEST = 100_000
-# Braces of a text at which an object is looked for.
-MOST_BEGINNINGS = 64
 # A list of more names than so many times those allowed is a loop; characters of an unread name that is told.
 MOST_REPEATED, LONGEST_NAMED = 2, 40
+# A number of an answer from which on it is none.
+LARGEST = 1e9
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)")
+# A name with a number: letters, the number, and what may follow, such as its label.
+NUMBERED = re.compile(r"([a-z]*)[\s_-]*0*(\d+)((?:[\s(:-].*)?)", re.DOTALL)
+# How a model says that a list is empty, and a mark.
+NOBODY = ("none", "no", "nothing", "n/a", "-")
+MARKS = {
+    **dict.fromkeys(("true", "yes", "present", "visible", "active", "1"), True),
+    **dict.fromkeys(("false", "no", "absent", "not present", "not visible", "inactive", "0"), False),
+    **dict.fromkeys(("null", "none", "unknown", "cannot be seen"), None),
+}
 UNREAD = object()
-FENCED = re.compile(r"```[a-zA-Z]*\s*\n(.*?)```", re.DOTALL)
 FILTERED = ("content_filter",)
 
 
@@ -33,20 +42,21 @@ def read_choice(form: Form, choice: Choice) -> Record:
     """Return the levels of an answer's sample record, or a status that is not ok.
 
     Fields that cannot be read are left out and named under `extra.unread`, as are names among others that the
-    form does not have; an answer without any field that can be read is `unreadable`. A refusal, the server's
+    form does not have; an answer without any field that can be read is `unreadable`. A number outside its
+    range says that the answer's numbers are on another scale: none of them is read. A refusal, the server's
     or its filter's, is `refused`.
     """
     if choice.refusal is not None or choice.finish in FILTERED:
         return {"status": "refused"}
-    fields = parse_object(choice.text)
+    fields = _fields(form, choice.text)
     if fields is None:
         return {"status": "unreadable"}
     levels: Record = {}
     unread: list[str] = []
-    inner = fields.get("reports")
+    other_scale = any(_off_scale(key, _given(key, fields)) for key in form.keys)
     for key in form.keys:
-        mapping = (inner if isinstance(inner, dict) else {}) if key.inside else fields
-        value = _value(key, mapping.get(key.name, UNREAD), unread)
+        given = _given(key, fields)
+        value = UNREAD if other_scale and key.kind == "number" else _value(key, given, unread)
         if value is UNREAD:
             unread.append(key.name)
         elif key.inside:
@@ -58,53 +68,61 @@ def read_choice(form: Form, choice: Choice) -> Record:
     return levels | ({"extra": {"unread": unread}} if unread else {})
 
 
-def parse_object(text: str) -> Record | None:
-    """Return the one JSON object that a text holds; None where there is none, several, or a twofold key."""
-    if len(text) > LONGEST:
-        return None
-    plain = _decode(text.strip())
-    if plain is not None:
-        return plain
-    for candidates in (FENCED.findall(text), list(_objects(text))):
-        objects = [
-            decoded for decoded in (_decode(part.strip()) for part in candidates) if decoded is not None
-        ]
-        if objects:
-            return objects[0] if len(objects) == 1 else None
-    return None
+def _fields(form: Form, text: str) -> Record | None:
+    """Return the fields of an answer, each under its key as the form has it; None where nothing can be read.
+
+    Keys may be in another case; one wrapper around the object is taken off. A form of one key may be answered
+    by its value alone.
+    """
+    whole = parse_object(text)
+    if whole is None:
+        part = answer_part(text)
+        if len(form.keys) > 1 or len(part) > LONGEST_NAMED:
+            return None
+        return {form.keys[0].name: _bare(form.keys[0], part)}
+    for fields in (whole, *filter(None, map(_unwrapped, whole.values()))):
+        folded = _folded(form, fields)
+        if folded != {}:
+            return folded
+    return whole
 
 
-def _objects(text: str) -> Iterator[str]:
-    """Yield the outermost objects among prose."""
-    start, attempts = text.find("{"), 0
-    while start >= 0 and attempts < MOST_BEGINNINGS:
-        attempts += 1
-        try:
-            _, stop = json.JSONDecoder().raw_decode(text, start)
-        except (ValueError, RecursionError):
-            stop = start + 1
-        else:
-            yield text[start:stop]
-        start = text.find("{", stop)
+def _folded(form: Form, fields: Mapping[str, Any]) -> Record | None:
+    """Return the fields with a key of the form, each under that; None where one has two values.
+
+    Marks may stand without their key around them.
+    """
+    names = {name.casefold(): name for name in (*(key.name for key in form.keys), "reports")}
+    folded: Record = {}
+    for text, value in fields.items():
+        name = names.get(text.strip().casefold())
+        if name is not None and folded.setdefault(name, value) != value:
+            return None
+    marks = next((key for key in form.keys if key.kind == "marks" and not key.inside), None)
+    if marks is not None and marks.name not in folded:
+        flat = {text: value for text, value in fields.items() if _match_name(marks, text) is not UNREAD}
+        folded |= {marks.name: flat} if flat else {}
+    return folded
 
 
-def _decode(text: str) -> Record | None:
-    try:
-        value = json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_no_constant)
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
+def _unwrapped(value: Any) -> Record | None:
+    """Return the object that a wrapper's value is, or holds as a text."""
+    inner = decoded(value) if isinstance(value, str) and value.lstrip().startswith("{") else value
+    return inner if isinstance(inner, dict) else None
 
 
-def _unique_keys(pairs: list[tuple[str, Any]]) -> Record:
-    mapping = dict(pairs)
-    if len(mapping) < len(pairs):
-        raise ValueError("a key is given twice")
-    return mapping
+def _bare(key: Key, text: str) -> Any:
+    """Return the value of a form's only key that is given without its key."""
+    value = decoded(text)
+    value = text if value is None else value
+    return {key.members[0]: value} if key.kind == "marks" and len(key.members) == 1 else value
 
 
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON")
+def _given(key: Key, fields: Record) -> Any:
+    """Return what an answer gives for a key, UNREAD where there is nothing."""
+    inner = fields.get("reports")
+    mapping = (inner if isinstance(inner, dict) else {}) if key.inside else fields
+    return mapping.get(key.name, UNREAD)
 
 
 def _value(key: Key, value: Any, unread: list[str]) -> Any:
@@ -120,26 +138,66 @@ def _value(key: Key, value: Any, unread: list[str]) -> Any:
             return _list(key, value, unread)
         case "marks":
             return _marks(key, value)
-    return value if isinstance(value, bool) else UNREAD
+    return mark if isinstance(mark := _mark(value), bool) else UNREAD
+
+
+def _plain_number(value: Any) -> float | None:
+    """Return a number, also one that is written as a text; None where it is none."""
+    if isinstance(value, str) and NUMBER.fullmatch(value.strip()):
+        value = float(value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < math.inf:
+        return None
+    return float(value) if abs(value) < LARGEST else None
+
+
+def _off_scale(key: Key, value: Any) -> bool:
+    """Say whether a number lies outside its range."""
+    number = _plain_number(value) if key.kind == "number" else None
+    return number is not None and not key.low <= number <= key.high
 
 
 def _number(key: Key, value: Any) -> Any:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return UNREAD
-    return float(value) if key.low <= value <= key.high and math.isfinite(value) else UNREAD
+    number = _plain_number(value)
+    return number if number is not None and key.low <= number <= key.high else UNREAD
 
 
 def _match_name(key: Key, value: Any) -> Any:
-    if not isinstance(value, str):
+    """Return the name that a text means, in another case, with zeros, its label or a stop, or its number."""
+    if isinstance(value, bool) or not isinstance(value, str | int):
         return UNREAD
+    text = str(value).strip().rstrip(".!").strip().casefold()
     folded = {name.casefold(): name for name in key.allowed}
-    return folded.get(value.strip().casefold(), UNREAD)
+    if text in folded:
+        return folded[text]
+    by_label = {key.labels[name].casefold(): name for name in key.allowed if key.labels.get(name)}
+    if text in by_label:
+        return by_label[text]
+    numbered = NUMBERED.fullmatch(text)
+    if numbered is None:
+        return UNREAD
+    prefix, number, label = numbered.groups()
+    for name in key.allowed:
+        written = NUMBERED.fullmatch(name.casefold())
+        if written and int(written[2]) == int(number) and prefix in ("", written[1]):
+            return name if label.strip(" ()-:") in ("", key.labels.get(name, "").casefold()) else UNREAD
+    return UNREAD
 
 
 def _ranking(key: Key, value: Any, unread: list[str]) -> Any:
-    """Return the places up to the first name that is none of the form's, or that stands there already."""
+    """Return the places up to the first name that is none of the form's, or that stands there already.
+
+    Probabilities of names are places by their size; names in one text, between commas, are a list.
+    """
+    if isinstance(value, dict):
+        numbers = {name: _plain_number(number) for name, number in value.items()}
+        if None in numbers.values():
+            return UNREAD
+        value = sorted(numbers, key=lambda name: -(numbers[name] or 0.0))[:PLACES]
     if isinstance(value, str):
-        return _match_name(key, value)
+        name = _match_name(key, value)
+        if name is not UNREAD or "," not in value:
+            return name
+        value = value.split(",")
     if not isinstance(value, list) or len(value) > len(key.allowed):
         return UNREAD
     places: list[str] = []
@@ -159,6 +217,8 @@ def _list(key: Key, value: Any, unread: list[str]) -> Any:
     """
     if not isinstance(value, list) or len(value) > MOST_REPEATED * len(key.allowed):
         return UNREAD
+    if len(value) == 1 and isinstance(value[0], str) and value[0].strip().casefold() in NOBODY:
+        return []
     names = [_match_name(key, text) for text in value]
     known = list(dict.fromkeys(name for name in names if name is not UNREAD))
     if UNREAD not in names:
@@ -168,7 +228,9 @@ def _list(key: Key, value: Any, unread: list[str]) -> Any:
     unread += [
         f"{key.name}: {_shortened(text)}" for text, name in zip(value, names, strict=True) if name is UNREAD
     ]
-    return dict.fromkeys(known, True)
+    # A code that the base knows and that hides none of these stands for none of them either.
+    others = {str(text).strip().casefold() for text, name in zip(value, names, strict=True) if name is UNREAD}
+    return known if others <= {name.casefold() for name in key.others} else dict.fromkeys(known, True)
 
 
 def _shortened(text: Any) -> str:
@@ -180,12 +242,21 @@ def _marks(key: Key, value: Any) -> Any:
     """Return name -> mark of those that can be read; null: it cannot be seen."""
     if not isinstance(value, dict):
         return UNREAD
-    folded = {name.casefold(): name for name in key.allowed}
     marks: Record = {}
-    for name, mark in value.items():
-        member = folded.get(name.strip().casefold())
-        if member is not None and (mark is None or isinstance(mark, bool)):
-            if member in marks:
-                return UNREAD
-            marks[member] = mark
+    for text, given in value.items():
+        name, mark = _match_name(key, text), _mark(given)
+        if name is UNREAD or mark is UNREAD:
+            continue
+        if name in marks and marks[name] is not mark:
+            return UNREAD
+        marks[name] = mark
     return marks or UNREAD
+
+
+def _mark(value: Any) -> Any:
+    """Return true, false or null as a mark means it, UNREAD where it means none of them."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return MARKS.get(value.strip().casefold(), UNREAD)
+    return bool(value) if isinstance(value, int) and value in (0, 1) else UNREAD

@@ -6,7 +6,7 @@ well, and says of each true, false or null (cannot be seen) where it is about th
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from engine import SekeError
@@ -30,6 +30,7 @@ class Key:
 
     kind: `label`, `ranking`, `number`, `list` or `marks`. members: the variables that it tells of. allowed:
     what may be named in it. low, high: the range of a number. inside: whether it stands under `reports`.
+    labels: name -> what it is called. others: codes of the base that may not be named, and hide nothing.
     """
 
     name: str
@@ -39,6 +40,8 @@ class Key:
     low: float = 0.0
     high: float = 0.0
     inside: bool = False
+    labels: Mapping[str, str] = field(default_factory=dict)
+    others: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -78,11 +81,11 @@ def form_of(base: Knowledge, observer: str, question: str, about: str | None, kn
         raise SekeError(f"observer {observer} reports nothing that question {question} asks for")
     mixed = any(base.variables[name].kind != "binary" for name in variables)
     keys, placed = [], set[str]()
-    for field in vocabulary_of(base).fields:
-        members = tuple(name for name in variables if name in field.members and name not in placed)
+    for level in vocabulary_of(base).fields:
+        members = tuple(name for name in variables if name in level.members and name not in placed)
         if members:
             placed |= set(members)
-            keys.append(_key(base, reporter, field.name, field.kind, members, mixed))
+            keys.append(_key(base, reporter, level.name, level.kind, members, mixed))
     for name in (name for name in variables if name not in placed):
         kind = base.variables[name].kind
         inner_key = _key(base, reporter, name, "mark" if kind == "binary" else kind, (name,), mixed)
@@ -101,7 +104,10 @@ def _key(
         # A question about one variable offers no code in its place, and does not explain any.
         several = len(members) > 1
         codes = tuple(c.name for c in base.codes.values() if several and set(c.hides) & set(members))
-        return Key(name, "list" if mixed else "marks", members, (*members, *codes))
+        labels = {name: named.label for name, named in (*base.variables.items(), *base.codes.items())}
+        others = tuple(code.name for code in base.codes.values() if not code.hides)
+        kind = "list" if mixed else "marks"
+        return Key(name, kind, members, (*members, *codes), labels=labels, others=others)
     if kind == "mark":
         return Key(name, "mark", members)
     answers = reporter.labels[members[0]].answers

@@ -144,9 +144,9 @@ class Questions:
             (", where earlier answers differ", Context(doubt=tuple(base.cells)[:1])),
         ]
         prompts: dict[str, tuple[str, Prompt]] = {}
-        for why, context in contexts:
+        for case, context in contexts:
             prompt = self.prompt(request, context)
-            prompts.setdefault(prompt.digest, (why, prompt))
+            prompts.setdefault(prompt.digest, (case, prompt))
         return [*prompts.values()]
 
     def all_requests(self, item: str = "item") -> list[Request]:

@@ -201,8 +201,7 @@ def test_what_stands_around_an_answer_does_no_harm(questions, text):
 @pytest.mark.parametrize(
     ("change", "unread"),
     [
-        ({"valence": 1.5}, "valence"),
-        ({"valence": "0.5"}, "valence"),
+        ({"valence": "half"}, "valence"),
         ({"valence": True}, "valence"),
         ({"valence": 10**400}, "valence"),
         ({"valence": None}, "valence"),
@@ -232,7 +231,9 @@ def test_a_field_that_is_wrong_is_unread_alone(questions, change, unread):
         "I think she is happy.",
         "[]",
         "null",
-        json.dumps(WHOLE) + json.dumps(WHOLE),
+        json.dumps(WHOLE) + json.dumps({**WHOLE, "valence": 0.4}),
+        json.dumps(WHOLE) + json.dumps(WHOLE)[:-5],
+        f"<think>{json.dumps(WHOLE)}",
         json.dumps(WHOLE)[:-5],
         '{"valence": NaN}',
         '{"valence": 0.1, "valence": 0.2}',
@@ -258,12 +259,106 @@ def test_refusals_are_no_answers(questions):
 
 
 def test_marks_are_read_one_by_one(questions):
-    answer = {"action_units": {"AU1": True, "au2": False, "AU4": None, "AU5": "yes", "AU99": True}}
+    answer = {
+        "action_units": {"AU1": True, "au2": False, "AU4": None, "AU5": "yes", "AU6": "maybe", "AU99": True}
+    }
     record = read(questions, answer, "action_units")
-    assert record["action_units"] == {"AU1": True, "AU2": False, "AU4": None}
+    assert record["action_units"] == {"AU1": True, "AU2": False, "AU4": None, "AU5": True}
     assert read(questions, {"action_units": {"AU1": True, "AU4": True}}, "verify", "AU4")["action_units"] == {
         "AU4": True
     }
+
+
+SPELLINGS = {
+    "thoughts": '<think>Maybe {"valence": 0.1}, no.</think>\n' + json.dumps(WHOLE),
+    "thoughts without a beginning": 'Perhaps {"valence": 0.1}?\n</think>\n' + json.dumps(WHOLE),
+    "said twice": f"{json.dumps(WHOLE)}\n\n{json.dumps(WHOLE)}",
+    "trailing commas": json.dumps(WHOLE).replace("]}", "],}").replace('"AU12"]', '"AU12",]'),
+    "comment": json.dumps(WHOLE).replace('["AU6"', '// a smile\n["AU6"'),
+    "sign": json.dumps(WHOLE).replace("0.5", "+0.5"),
+    "Python": repr(WHOLE),
+    "line break within a text": json.dumps(WHOLE).replace("happiness", "happiness\n"),
+    "wrapped": json.dumps({"answer": WHOLE}),
+    "call": json.dumps({"name": "answer", "arguments": WHOLE}),
+    "encoded twice": json.dumps({"answer": json.dumps(WHOLE)}),
+    "list of one": json.dumps([WHOLE]),
+    "other case": json.dumps({key.capitalize(): value for key, value in WHOLE.items()}),
+    "number as text": json.dumps({**WHOLE, "valence": "0.5"}),
+    "zeros": json.dumps({**WHOLE, "action_units": ["AU06", "au 12"]}),
+    "numbers": json.dumps({**WHOLE, "action_units": [6, "12"]}),
+    "labels": json.dumps({**WHOLE, "action_units": ["Cheek Raiser", "AU12 (lip corner puller)"]}),
+    "twice": json.dumps({**WHOLE, "action_units": ["AU6", "AU12", "AU6"]}),
+    "stops": json.dumps({**WHOLE, "expression": ["Happiness.", "Surprise.", "Neutral."]}),
+    "probabilities": json.dumps(
+        {**WHOLE, "expression": {"surprise": 0.2, "happiness": 0.7, "neutral": 0.1, "fear": 0}}
+    ),
+    "names in a text": json.dumps({**WHOLE, "expression": "happiness, surprise, neutral"}),
+}
+
+
+@pytest.mark.parametrize("name", SPELLINGS)
+def test_another_spelling_is_the_same_answer(questions, name):
+    record = read(questions, SPELLINGS[name])
+    assert {key: record.get(key) for key in WHOLE} == WHOLE
+    assert "extra" not in record
+
+
+@pytest.mark.parametrize("name", ["plain", "comment", "Python", "wrapped", "encoded twice", "other case"])
+def test_no_answer_that_is_cut_off_is_read(questions, name):
+    text = {"plain": json.dumps(WHOLE), **SPELLINGS}[name]
+    for stop in range(len(text)):
+        assert read(questions, text[:stop])["status"] == "unreadable", text[:stop]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{'valence': 0.1, 'valence': 0.2}",
+        '{"valence": 0.1, "Valence": 0.2}',
+        '{"valence": 0.1, valence: 0.2}',
+        "{'valence': Infinity}",
+        "{'valence': {0.1}}",
+    ],
+)
+def test_nothing_is_mended_but_spelling(questions, text):
+    assert read(questions, text)["status"] == "unreadable"
+
+
+def test_a_number_out_of_range_says_that_all_are_on_another_scale(questions):
+    record = read(questions, {**WHOLE, "valence": 1, "arousal": 4})
+    assert record["extra"]["unread"] == ["valence", "arousal"]
+    assert record["expression"] == WHOLE["expression"]
+
+
+def test_a_known_code_among_others_leaves_the_list_closed(questions):
+    record = read(questions, {**WHOLE, "action_units": ["AU6", "AU12", "AU18"]})
+    assert record["action_units"] == ["AU6", "AU12"]
+    assert record["extra"]["unread"] == ["action_units: AU18"]
+    assert read(questions, {**WHOLE, "action_units": ["none"]})["action_units"] == []
+    # A number with the label of another unit is neither.
+    assert read(questions, {**WHOLE, "action_units": ["AU6 (brow lowerer)"]})["extra"]["unread"] == [
+        "action_units"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "question", "about", "levels"),
+    [
+        ("true", "verify", "AU4", {"action_units": {"AU4": True}}),
+        ('{"AU4": 0}', "verify", "AU4", {"action_units": {"AU4": False}}),
+        (
+            '{"AU04": "absent", "AU1": 1}',
+            "action_units",
+            None,
+            {"action_units": {"AU4": False, "AU1": True}},
+        ),
+        ("Happiness.", "expression", None, {"expression": "happiness"}),
+        ('["fear", "surprise", "anger"]', "expression", None, {"expression": ["fear", "surprise", "anger"]}),
+    ],
+)
+def test_a_form_of_one_key_may_be_answered_by_its_value(questions, text, question, about, levels):
+    record = read(questions, text, question, about)
+    assert {key: record.get(key) for key in levels} == levels
 
 
 leaves = (
