@@ -244,7 +244,7 @@ class Answers:
             labels = self.labels[name]
             plain = ~labels.spread
             both[labels.answer[plain], self.reading_item[labels.reading[plain]]] = True
-        return both.all(0)
+        return np.asarray(both.all(0))
 
     def keeping(self, readings: Bools) -> Answers:
         """Return the same items with some of their readings (R,); counts stay as they are."""

@@ -22,7 +22,7 @@ from engine.model.responses import COUNTS, Answers
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from engine.backend.types import Floats, Ints
+    from engine.backend.types import Bools, Floats, Ints
 
 # The least probability whose log is taken.
 LEAST = 1e-300
@@ -66,10 +66,10 @@ def repeats_at_stake(answers: Answers, repeats: Mapping[str, float], usual: str)
     return np.flatnonzero(several & (share > 0))
 
 
-def check_number_of_variants(answers: Answers, free: Ints, switched: Ints, most: int) -> None:
+def check_number_of_variants(answers: Answers, free: Ints, switched: Bools, most: int) -> None:
     """Check that no item has more readings that double its variants and rows than can be weighed.
 
-    free: (n,) the readings of `repeats_at_stake`. switched: (m,) those under halo.
+    free: (n,) the readings of `repeats_at_stake`. switched: (R,) those under halo.
 
     Raises:
         AnswerError: an item with more than `most` of them, some of them free.

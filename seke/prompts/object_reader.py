@@ -12,7 +12,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     Record = dict[str, Any]
 
@@ -134,9 +134,10 @@ def _outside_of_strings(text: str, start: int) -> Iterator[tuple[int, str]]:
             yield place, letter
 
 
-def _unique_keys(pairs: list[tuple[str, Any]]) -> Record:
-    mapping = dict(pairs)
-    if any(mapping[key] != value for key, value in pairs):
+def _unique_keys(pairs: Iterable[tuple[str, Any]]) -> Record:
+    given = list(pairs)
+    mapping = dict(given)
+    if any(mapping[key] != value for key, value in given):
         raise ValueError("a key is given twice")
     return mapping
 
