@@ -104,7 +104,8 @@ def _key(
         # A question about one variable offers no code in its place, and does not explain any.
         several = len(members) > 1
         codes = tuple(c.name for c in base.codes.values() if several and set(c.hides) & set(members))
-        labels = {name: named.label for name, named in (*base.variables.items(), *base.codes.items())}
+        labels = {code.name: code.label for code in base.codes.values()}
+        labels |= {variable.name: variable.label for variable in base.variables.values()}
         others = tuple(code.name for code in base.codes.values() if not code.hides)
         kind = "list" if mixed else "marks"
         return Key(name, kind, members, (*members, *codes), labels=labels, others=others)
