@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 # What each kind of variable is declared by, beside its label and description.
 VARIABLE_KEYS = {
-    "categorical": ("states",),
+    "categorical": ("states", "also"),
     "binary": (),
     "interval": ("range", "bins"),
     "derived": ("states",),

@@ -130,10 +130,24 @@ def _variable(fields: Fields, name: str, kind: Kind, entries: Entries) -> Variab
         entries.value("description"),
         descriptions,
         entries.value("about"),
+        _other_names(entries, states),
         edges,
         place=entries.node.place,
         places=places,
     )
+
+
+def _other_names(entries: Entries, states: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    """Return state -> its other names, each of which means one state."""
+    also = {state: tuple(names) for state, names in entries.value("also").items()}
+    meant: dict[str, str] = {state.casefold(): state for state in states}
+    for state, names in also.items():
+        if state not in states:
+            entries.fault("also", f"{state!r} is none of its states; allowed are {', '.join(states)}")
+        for name in names:
+            if meant.setdefault(name.strip().casefold(), state) != state:
+                entries.fault("also", f"{name!r} means {meant[name.strip().casefold()]} and {state}")
+    return also
 
 
 def _edges(fields: Fields, entries: Entries) -> tuple[float, ...]:

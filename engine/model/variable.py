@@ -21,6 +21,7 @@ class Variable:
     `states` are the names of its values in order: those declared (categorical, derived),
     `("false", "true")` (binary), or the bins' numbers as text (interval).
     `edges` holds the bins' edges of an interval variable, (bins + 1,), increasing.
+    `also`: state -> other names that answers may have for it.
     `formulas` holds one formula a state for a derived variable. `places`: where its states are declared.
     """
 
@@ -31,6 +32,7 @@ class Variable:
     description: str = ""
     descriptions: Mapping[str, str] = field(default_factory=dict)
     about: Mapping[str, str] = field(default_factory=dict)
+    also: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     edges: tuple[float, ...] = ()
     formulas: tuple[Formula, ...] = ()
     place: Place = field(compare=False, default=NOWHERE)

@@ -167,8 +167,9 @@ def _match_name(key: Key, value: Any) -> Any:
         return UNREAD
     text = str(value).strip().rstrip(".!").strip().casefold()
     folded = {name.casefold(): name for name in key.allowed}
-    if text in folded:
-        return folded[text]
+    meant = key.also.get(text)
+    if text in folded or meant in key.allowed:
+        return folded.get(text, meant)
     by_label = {key.labels[name].casefold(): name for name in key.allowed if key.labels.get(name)}
     if text in by_label:
         return by_label[text]

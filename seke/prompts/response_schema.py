@@ -30,7 +30,8 @@ class Key:
 
     kind: `label`, `ranking`, `number`, `list` or `marks`. members: the variables that it tells of. allowed:
     what may be named in it. low, high: the range of a number. inside: whether it stands under `reports`.
-    labels: name -> what it is called. others: codes of the base that may not be named, and hide nothing.
+    labels: name -> what it is called. also: another name, folded -> the name that it means. others: codes of
+    the base that may not be named, and hide nothing.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Key:
     high: float = 0.0
     inside: bool = False
     labels: Mapping[str, str] = field(default_factory=dict)
+    also: Mapping[str, str] = field(default_factory=dict)
     others: tuple[str, ...] = ()
 
 
@@ -112,9 +114,9 @@ def _key(
     if kind == "mark":
         return Key(name, "mark", members)
     answers = reporter.labels[members[0]].answers
-    return Key(
-        name, "ranking" if _ranks(reporter.labels[members[0]], variable, base) else "label", members, answers
-    )
+    kind = "ranking" if _ranks(reporter.labels[members[0]], variable, base) else "label"
+    also = {text.strip().casefold(): state for state, names in variable.also.items() for text in names}
+    return Key(name, kind, members, answers, also=also)
 
 
 def _ranks(instrument: LabelInstrument, variable: Variable, base: Knowledge) -> bool:

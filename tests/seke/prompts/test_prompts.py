@@ -24,6 +24,7 @@ LIMIT_OF_MEMORY = "it takes more than 128 MB of memory, which is the most allowe
 LONG_TEXT = "a text has 262,144 characters; allowed are 200,000"
 DEEP = "it is nested too deeply, or calls itself without end"
 LONG_LIST = "a list, with those within it, has "
+LANGUAGES = Path(__file__).parents[3] / "examples" / "languages"
 PLANTS = Path(__file__).parents[3] / "examples" / "plants" / "knowledge"
 
 
@@ -206,7 +207,7 @@ def test_what_stands_around_an_answer_does_no_harm(questions, text):
         ({"valence": 10**400}, "valence"),
         ({"valence": None}, "valence"),
         ({"arousal": {"mean": 0}}, "arousal"),
-        ({"expression": ["joy"]}, "expression"),
+        ({"expression": ["glee"]}, "expression"),
         ({"expression": []}, "expression"),
         ({"expression": 3}, "expression"),
         ({"action_units": ["AU98", "AU99"]}, "action_units"),
@@ -301,6 +302,20 @@ def test_another_spelling_is_the_same_answer(questions, name):
     record = read(questions, SPELLINGS[name])
     assert {key: record.get(key) for key in WHOLE} == WHOLE
     assert "extra" not in record
+
+
+def test_other_words_for_a_state_are_declared(questions):
+    answer = {**WHOLE, "expression": ["Happy", "surprised.", "no expression"]}
+    assert read(questions, answer)["expression"] == WHOLE["expression"]
+    chinese = Questions(seke.knowledge(LANGUAGES / "zh.yaml"))
+    answer = {**WHOLE, "expression": ["高兴", "惊讶", "中性"]}
+    assert read(chinese, answer)["expression"] == WHOLE["expression"]
+    german = Questions(seke.knowledge(LANGUAGES / "de.yaml"))
+    assert read(german, {"expression": ["wütend", "Ekel", "Angst"]}, "expression")["expression"] == [
+        "anger",
+        "disgust",
+        "fear",
+    ]
 
 
 @pytest.mark.parametrize("name", ["plain", "comment", "Python", "wrapped", "encoded twice", "other case"])
