@@ -331,7 +331,7 @@ def _overview_lines(facts: Mapping[str, Any]) -> Iterator[str]:
     yield f"  populations: {populations['reference']} (reference){further}"
     if facts["rules"]:
         yield ""
-        rows = [(r["rule"], r["if"], "->", r["then"], f"{r['confidence']:g}") for r in facts["rules"]]
+        rows = [(r["rule"], r["if"], f"-> {r['then']}", f"{r['confidence']:g}") for r in facts["rules"]]
         yield from ("Rules: if, then, confidence", *table_lines((), rows))
     if facts["couplings"]:
         yield ""

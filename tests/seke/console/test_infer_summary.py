@@ -18,7 +18,7 @@ from seke.console.infer_summary import InferSummary, _row_reason
 ROOT = Path(__file__).parents[3]
 FACES = ROOT / "examples" / "faces" / "samples.jsonl"
 # Of an item whose expression alone is required and which may not be asked again, other values are inferred.
-OVERLAY = "extends: shipped\npolicy: {budget: 1, required: [expression], source: judgement, note: a trial}\n"
+OVERLAY = "extends: posed\npolicy: {budget: 1, required: [expression], source: judgement, note: a trial}\n"
 
 
 @pytest.fixture(scope="module")

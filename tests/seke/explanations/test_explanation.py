@@ -42,10 +42,10 @@ def quick(item):
     return seke.explain(FACES, item, unread())
 
 
-def unread(**policy):
-    """The shipped base as if it had been made in Python, its policy changed."""
-    shipped = seke.knowledge()
-    return replace(shipped, yaml=None, policy=replace(shipped.policy, **policy))
+def unread(base=None, **policy):
+    """The shipped base, or another, as if it had been made in Python, its policy changed."""
+    knowledge = seke.knowledge(base)
+    return replace(knowledge, yaml=None, policy=replace(knowledge.policy, **policy))
 
 
 @pytest.fixture(scope="module")
@@ -61,16 +61,16 @@ def records():
 
 
 @cache
-def ready(**policy):
-    """A session of the shipped base, its policy changed, and the answers of the example's items."""
-    session = mark_off_policy(on_samples(Session.open(unread(**policy)), FACES), FACES)
+def ready(base=None, **policy):
+    """A session of a base (default: the shipped one), its policy changed, and the example's answers."""
+    session = mark_off_policy(on_samples(Session.open(unread(base, **policy)), FACES), FACES)
     (answers,) = batches(FACES, session.knowledge)
     return session, answers
 
 
-def inferred(item, **policy):
+def inferred(item, base=None, **policy):
     """What is inferred and decided about an item, nothing tried otherwise."""
-    session, answers = ready(**policy)
+    session, answers = ready(base, **policy)
     place = answers.items.index(item)
     return json.loads(json.dumps(inferred_facts(session, answers.part(place, place + 1))))
 
@@ -252,29 +252,35 @@ def test_every_template_is_used_or_reachable():
 
 
 @pytest.mark.parametrize(
-    ("item", "words"),
+    ("base", "item", "words"),
     [
         (
+            "posed",
             "afraid-brows",
-            "The expression is accepted as fear: the risk that this is wrong, 0.030, is within 0.05,",
+            "The expression is accepted as fear: the risk that this is wrong, 0.027, is within 0.05,",
         ),
-        ("afraid-brows", "which here caps each single risk. It rests on declared numbers that were not"),
         (
+            "posed",
+            "afraid-brows",
+            "which here caps each single risk. It rests on declared numbers that were not",
+        ),
+        (
+            "posed",
             "afraid-brows",
             "not calibrated. Somebody looked at it. Decision on the item: requery (open: affect",
         ),
-        ("human-coder", "It rests on the declared reliability of people and labels. Somebody"),
-        ("set-label-alone", " is wrong, 0.200, is above 0.05, the limit of the mean risk"),
-        ("set-label-alone", "Nobody looked at it: only a label states it."),
-        ("units-only", "is not accepted, although the risk that "),
-        ("units-only", " is wrong, 0.012, is within"),
-        ("units-only", "Nobody looked at it: it was inferred from other answers."),
-        ("affect-only", " is wrong, 0.616, is above 0.05, the limit of the mean risk"),
-        ("all-refused", "The expression is not accepted: no answer can be read."),
+        (None, "human-coder", "It rests on the declared reliability of people and labels. Somebody"),
+        (None, "set-label-alone", " is wrong, 0.200, is above 0.05, the limit of the mean risk"),
+        (None, "set-label-alone", "Nobody looked at it: only a label states it."),
+        (None, "units-only", "is not accepted, although the risk that "),
+        (None, "units-only", " is wrong, 0.039, is within"),
+        (None, "units-only", "Nobody looked at it: it was inferred from other answers."),
+        (None, "affect-only", " is wrong, 0.606, is above 0.05, the limit of the mean risk"),
+        (None, "all-refused", "The expression is not accepted: no answer can be read."),
     ],
 )
-def test_the_head_says_on_what_it_rests_and_who_looked(item, words):
-    assert words in verdict(inferred(item))
+def test_the_head_says_on_what_it_rests_and_who_looked(base, item, words):
+    assert words in verdict(inferred(item, base))
 
 
 def test_a_reading_that_contradicts_all_others_is_named():
@@ -300,19 +306,20 @@ def test_a_label_that_is_kept_is_not_called_the_likeliest():
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("item", "changes", "words"),
     [
-        ({"mean_limits": frozenset()}, "is within the limit of 0.05. It rests"),
+        ("contempt", {"mean_limits": frozenset()}, "is within the limit of 0.05. It rests"),
         (
+            "afraid-brows",
             {"thresholds": {"expression": (0.0825,) * 8}},
             "is within the threshold of 0.0825, which keeps the mean risk within 0.05.",
         ),
     ],
 )
-def test_a_limit_says_whether_it_is_of_the_mean_or_of_each(changes, words):
+def test_a_limit_says_whether_it_is_of_the_mean_or_of_each(item, changes, words):
     session, answers = ready()
     changed = session.under(replace(session.knowledge.policy, **changes))
-    place = answers.items.index("afraid-brows")
+    place = answers.items.index(item)
     assert words in verdict(inferred_facts(changed, answers.part(place, place + 1)))
 
 

@@ -331,9 +331,9 @@ def test_what_is_filled_in_and_what_an_overlay_replaced_are_shown():
     ]
     old, text = leaf["replaced"], run(*args).stdout
     values = (float(leaf["value"]), at(leaf["place"])[:4], float(old["value"]), at(old["place"])[:4])
-    assert values == (0.9, "0.9,", 0.65, "0.65")
-    assert re.search(rf"p 0\.9, n 10\s+judgement, {re.escape(leaf['place'])}", text)
-    assert re.search(rf"replaced p 0\.65\s+judgement, {re.escape(old['place'])}", text)
+    assert values == (0.75, "0.75", 0.5, "0.50")
+    assert re.search(rf"p 0\.75, n 10\s+judgement, {re.escape(leaf['place'])}", text)
+    assert re.search(rf"replaced p 0\.50\s+judgement, {re.escape(old['place'])}", text)
 
 
 def test_an_observer_is_shown_with_its_kind_and_how_often_that_follows_the_look():

@@ -22,7 +22,7 @@ from seke.inference.session import Session
 from seke.planning.gold import calibrate_on_gold
 from seke.planning.plan import Variants
 from seke.planning.plot import draw_plan
-from seke.planning.table import show
+from seke.planning.table import percent, show
 from seke.sampling.answerers import SimulatedSource
 from seke.sampling.ceiling import ceiling
 
@@ -141,7 +141,8 @@ def test_a_setting_says_the_same_whatever_stands_beside_it():
     ids=["drift", "independent and drift"],
 )
 def test_where_observers_are_otherwise_more_is_wrong_than_is_stated(wrong):
-    (row,) = seke.plan(None, 150, limits=(2,), fixed=(), **wrong).rows
+    # With half as many items chance alone leaves some seeds below the limit.
+    (row,) = seke.plan(None, 300, limits=(2,), fixed=(), **wrong).rows
     assert max(excess(level) for level in row["levels"].values()) > 3
 
 
@@ -236,7 +237,7 @@ def test_the_table_tells_of_every_setting_and_level(plans):
     heads = "calls wrong setting (5-95 %) cost level accepted (95 %) stated"
     assert " ".join(" ".join(lines[:2]).split()) == heads
     first = plans["faces"].rows[0]["levels"]["expression"]["accepted"]["share"]
-    assert f"{100 * first:.0f} %" in next(line for line in lines if "expression" in line)
+    assert f" {percent(first)} " in next(line for line in lines if "expression" in line)
 
 
 def test_the_picture_is_whole_in_every_form_and_the_same_again(plans):

@@ -302,7 +302,7 @@ def test_the_overview_counts_what_values_rest_on(tmp_path):
     )
     assert dict(zip(BASES, basis_counts["items"], strict=True)) == {name: items[name] for name in BASES}
     assert basis_counts["uncalibrated"] == items["declared"] + items["another design"] > 0
-    assert basis_counts["inferred"] == sum(v["decision"] == "inferred" for _, _, v in levels) == 6
+    assert basis_counts["inferred"] == sum(v["decision"] == "inferred" for _, _, v in levels) == 9
     assert (
         basis_counts["lacking"]
         == sum(len(record["diagnostics"]["lacking_evidence"]) for record in posteriors)

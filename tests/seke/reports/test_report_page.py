@@ -218,7 +218,7 @@ def grounds(tmp_path_factory):
     """A report of items of which nothing more is asked, so that values are inferred, and their records."""
     folder = tmp_path_factory.mktemp("grounds")
     base, note = folder / "overlay.yaml", "source: judgement, note: a trial"
-    base.write_text(f"extends: shipped\npolicy: {{budget: 1, required: [expression], {note}}}\n")
+    base.write_text(f"extends: posed\npolicy: {{budget: 1, required: [expression], {note}}}\n")
     run("infer", FACES, "-k", base, "-o", folder / "p.jsonl")
     seke.report(folder / "p.jsonl", base).save(folder / "r.html")
     return folder / "r.html", [json.loads(line) for line in (folder / "p.jsonl").read_text().splitlines()]
