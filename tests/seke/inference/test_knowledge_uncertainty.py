@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from engine import KnowledgeDraws
-from seke import infer, knowledge
+from seke import infer, knowledge, report
 from seke.cli.main import main
 from seke.console.infer_summary import InferSummary
 from seke.inference.session import Session
@@ -100,6 +101,21 @@ def test_the_last_lines_say_how_much_of_the_doubt_comes_from_the_base(drawn):
     total = sum(level["risk_mean"] * (1 - level["risk_mean"]) for level in levels)
     share = sum(level["risk_sd"] ** 2 for level in levels) / total
     assert f"{base.root} {100 * share:.0f} %" in line
+
+
+def test_a_report_has_the_share_of_each_level(tmp_path, plain, drawn):
+    base, shares = knowledge(BASE), {}
+    for name, records in (("plain", plain), ("drawn", drawn)):
+        path = tmp_path / f"{name}.jsonl"
+        path.write_text("".join(json.dumps(record) + "\n" for record in records))
+        facts = report(path, BASE).facts["overview"]["levels"]
+        shares[name] = {level["name"]: level["of_knowledge"] for level in facts}
+    assert set(shares["plain"].values()) == {None}
+    for level, names in base.levels.items():
+        numbers = [record["decision"]["levels"][name] for record in drawn for name in names]
+        doubt = sum(number["risk_mean"] * (1 - number["risk_mean"]) for number in numbers)
+        share = sum(number["risk_sd"] ** 2 for number in numbers) / doubt
+        assert shares["drawn"][level] == pytest.approx(share, abs=1e-4)
 
 
 def run(*arguments):
