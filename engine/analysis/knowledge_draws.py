@@ -14,6 +14,7 @@ Draws count alike: what an item's answers say of the numbers is not weighed, sin
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -112,7 +113,8 @@ def count_numbers(base: Knowledge) -> int:
 def draw_base(base: Knowledge, places: Floats) -> Knowledge:
     """Return the base with each number at a quantile of what its strength says.
 
-    places: (numbers,) in (0, 1), as many as `count_numbers` says.
+    places: (numbers,) in (0, 1), as many as `count_numbers` says. As no YAML says these numbers, the base has
+    no YAML, and a digest of its own.
     """
     at = iter(places.tolist())
     cells = {
@@ -125,7 +127,9 @@ def draw_base(base: Knowledge, places: Floats) -> Knowledge:
         for coupling in base.couplings
     )
     rules = tuple(replace(rule, confidence=_share(rule.confidence, rule.n, next(at))) for rule in base.rules)
-    return replace(base, cells=cells, moments=moments, couplings=couplings, rules=rules)
+    digest = hashlib.sha256(base.digest.encode() + places.tobytes()).hexdigest()[:16]
+    unread = replace(base, digest=digest, digests={}, numbers={}, yaml=None)
+    return replace(unread, cells=cells, moments=moments, couplings=couplings, rules=rules)
 
 
 def _share(p: float, n: float, at: float) -> float:

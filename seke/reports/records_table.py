@@ -40,9 +40,9 @@ class RecordTable:
     decision: (N,) indices of DECISIONS. reasons, next, violations, guarantee: as the records have them. root:
     (N, K) probabilities. binary: (N, B) P(true) of `binaries`. intervals: variable -> (N, 4), MOMENTS.
     correlation: (N,) of both intervals, NaN where there is none. levels: the variables of (N, L) columns
-    accepted, inferred, certified (None where no guarantee is in force) and risk, of risk_sd and risk_mean (over
-    draws of the base's numbers, NaN where none were drawn), of basis (indices of BASES, -1 where it is not
-    accepted) and origin (indices of ORIGINS). lacking, overruled: the variables that fall
+    accepted, inferred, certified (None where no guarantee is in force) and risk, of risk_sd and risk_mean
+    (over draws of the base's numbers, NaN where none were drawn), of basis (indices of BASES, -1 where it is
+    not accepted) and origin (indices of ORIGINS). lacking, overruled: the variables that fall
     for want of evidence of their own, and those that are decided otherwise than a data set's label says.
     labelled: the variables with a data set's label among the answers; none of old records.
     counts: (N, 3), COUNTS. bits: (N, 3), BITS. conflict: (N,), the probability; NaN of records that were

@@ -126,6 +126,8 @@ def test_each_number_has_a_place_of_its_own_and_rises_with_it():
         # Another mean may leave less room for its own sd, and nothing else.
         seen.append(int(np.flatnonzero(changed > 0)[0]))
         assert (drawn.populations, drawn.observers) == (base.populations, base.observers)
+        # A network of it that is kept on disk is not taken for the base's.
+        assert drawn.digest != base.digest
     assert len(set(seen)) == count == count_numbers(base)
 
 
