@@ -96,6 +96,8 @@ def infer(
       seke infer run1.jsonl run2.csv.gz -k my_overlay.yaml -o posteriors.parquet
       zcat samples.jsonl.gz | seke infer - --sorted > posteriors.jsonl
       seke infer examples/faces/samples.jsonl --explain fear-or-surprise
+      seke infer examples/faces/samples.jsonl --knowledge-uncertainty
+      seke infer samples.jsonl -o records.jsonl --compare-bases
 
     Records that are to be scored must not rest on their own gold: `--blind-to gold.csv` leaves out the labels
     of a data set among SAMPLES about values that gold.csv tells, and items about which nothing else was
@@ -113,18 +115,9 @@ def infer(
     for faces of one kind; the shipped base is for sets of which that is not known. `--compare-bases` says,
     after the records, under which of them the answers are likeliest.
 
-    \b
-    Example:
-      seke infer samples.jsonl -o records.jsonl --compare-bases
-
-    The numbers of a base are known no better than their strengths `n` say. `--knowledge-uncertainty` leaves
-    the posteriors as they are, computes them also under 24 draws of these numbers, and accepts a value only
-    where its risk plus the standard deviation of the risk over the draws is within the limit. The last line
-    says how much of the doubt comes from the base's numbers.
-
-    \b
-    Example:
-      seke infer examples/faces/samples.jsonl --knowledge-uncertainty
+    `--knowledge-uncertainty` computes posteriors also under 24 draws of the base's numbers, each within its
+    strength `n`. A value is accepted only if its risk plus the standard deviation of the risk over the draws
+    is within the limit. Posteriors stay; the last lines say how much of the doubt comes from the base.
 
     Exit status: 0 done, 1 a guarantee is refused, 2 bad input.
     """
