@@ -111,7 +111,7 @@ def decide_levels(
             eligible = agreed & (origins[name] == Origin.SEEN)
             if name in labels:
                 eligible &= ~overrules(variable, policy, value, labels[name]) | np.isin(bases[name], TRUSTED)
-            spread, mean = _over_draws(variable, value, risk, drawn, policy)
+            spread, mean = _risk_moments(variable, value, risk, drawn, policy)
             low = cautious(risk, spread) <= highest_risk(variable, policy, value) + TIE
             lacking = np.zeros(len(value), dtype=bool)
             if variable.kind == "binary":
@@ -123,7 +123,7 @@ def decide_levels(
     return decisions
 
 
-def _over_draws(
+def _risk_moments(
     variable: Variable, value: Floats, risk: Floats, drawn: Mapping[str, Floats] | None, policy: Policy
 ) -> tuple[Floats, Floats]:
     """Return standard deviation and mean over draws of the risk of values (N,), (N,) each."""

@@ -63,7 +63,7 @@ LONG_INPUT = 2_000_000
 @click.option(
     "--knowledge-uncertainty",
     is_flag=True,
-    help="Draw the base's numbers within their strengths (n); limits apply to risk + its standard deviation.",
+    help="Draw the base's numbers within their strengths (by --seed); limits apply to risk + its deviation.",
 )
 @click.option(
     "--explain",
