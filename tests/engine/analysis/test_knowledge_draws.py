@@ -97,8 +97,7 @@ def test_the_fewer_items_the_strength_stands_for_the_wider_are_the_posteriors():
 
 
 def test_equal_seeds_draw_alike():
-    base = random_base(Shape())
-    answers = answers_of(base, random_items(base, 2))
+    base, answers = two_states(0.3, 0.4, 10.0)
     first, again, other = (draws_of(base, 4, seed).marginals(answers)["root"] for seed in (3, 3, 4))
     assert np.array_equal(first, again)
     assert not np.allclose(first, other)
