@@ -4,8 +4,9 @@ A number of strength n is known as well as if it had been seen in n items (`engi
 draw of the base has other cells, confidences of rules, odds ratios of couplings, and moments, each drawn by
 itself and kept within what the language allows. Populations have no strength and stay as they are, and so do
 the tables of observers, whose uncertainty is that of a fit (`engine.learning.drawn_risks`). Each draw is
-compiled; a rule that it cannot meet gives way, as in any base. A draw whose numbers contradict one another
-(moments that no distribution has) is taken half as far from the medians, and again until it compiles.
+compiled with the rules that the base is: none gives way because it cannot be met in a single draw. A draw
+whose numbers contradict one another (moments that no distribution has) is taken half as far from the medians,
+and again until it compiles.
 
 Draws are stratified: of each number one draw falls in each of D equally probable parts of its range. They are
 quantiles at the same places whatever the strengths are, so that only strengths differ between two bases.
@@ -88,11 +89,13 @@ class KnowledgeDraws:
 
 def _compile_draw(inference: Inference, places: Floats) -> Inference:
     """Return inference by the base with its numbers at places (numbers,), or as near to them as compiles."""
-    reach = 1.0
+    base_network, reach = inference.network, 1.0
+    # A rule that gave way has the weight 0.
+    dropped = [rule.name for rule in base_network.rules if rule.status == "unmet" and not rule.weight]
     while True:
         drawn = draw_base(inference.knowledge, 0.5 + reach * (places - 0.5))
         try:
-            network = compile_network(drawn, inference.network)
+            network = compile_network(drawn, base_network, dropped)
         except KnowledgeError:
             reach /= 2
             if reach < LEAST_REACH:

@@ -103,6 +103,28 @@ def test_equal_seeds_draw_alike():
     assert not np.allclose(first, other)
 
 
+def test_a_rule_that_gave_way_does_so_in_every_draw():
+    """Two rules that exclude one another: the weaker one is dropped."""
+    base = random_base(Shape(binaries=2, couplings=0, rules=1))
+    cells = {name: tuple(replace(cell, p=0.5, n=1e6) for cell in row) for name, row in base.cells.items()}
+    rules = tuple(
+        replace(
+            base.rules[0],
+            name=then,
+            condition=parse("b0", base.variables),
+            then=parse(then, base.variables),
+            confidence=0.9,
+            n=n,
+        )
+        for then, n in (("b1", 1e6), ("!b1", 1e5))
+    )
+    inference = inference_of(replace(base, cells=cells, rules=rules))
+    (drawn,) = KnowledgeDraws.of(inference, np.random.default_rng(0), 1).inferences
+    for network in (inference.network, drawn.network):
+        assert {rule.name: rule.status for rule in network.rules} == {"b1": "met", "!b1": "unmet"}
+        assert {rule.name: rule.weight == 0 for rule in network.rules} == {"b1": False, "!b1": True}
+
+
 def numbers_of(base):
     yield from (cell.p for row in base.cells.values() for cell in row)
     yield from (number for moments in base.moments for number in (*moments.mean, *moments.sd))
