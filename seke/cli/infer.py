@@ -279,6 +279,11 @@ def _conclude(session: Session, summary: InferSummary, table: bool) -> None:
     if session.guarantee is not None:
         for line in summary.promises(session.guarantee):
             print_message(line)
+        if session.draws is not None:
+            print_message(
+                "with --knowledge-uncertainty fewer values are accepted than the guarantee is about; "
+                "it was not tested for these alone"
+            )
     _say_refused(session)
 
 
