@@ -7,7 +7,7 @@ from pathlib import Path
 # Files of tests that run whole programs, fit observers, open a browser or sum over all states of whole bases:
 # the inner loop goes without them.
 WHOLE = {
-    "engine/analysis": "test_sensitivity test_counterfactuals test_expectations",
+    "engine/analysis": "test_sensitivity test_counterfactuals test_expectations test_knowledge_draws",
     "engine/compilation": "test_compiler",
     "engine/decision": "test_voi_approximate test_voi_exact",
     "engine/inference": "test_oracles test_posterior",
@@ -20,7 +20,7 @@ WHOLE = {
     "seke/explanations": "test_explanation test_figures",
     "seke/exporting": "test_consumers test_export test_splits",
     "seke/files": "test_bounds",
-    "seke/inference": "test_coverage",
+    "seke/inference": "test_coverage test_knowledge_uncertainty",
     "seke/knowledge_tools": "test_copies test_workbench test_workbench_files test_table_verdicts "
     "test_expectation_report",
     "seke/planning": "test_plan",

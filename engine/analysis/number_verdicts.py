@@ -40,6 +40,7 @@ from engine.language.parameter_paths import CELLS, MOMENTS
 from engine.metrics.moments import correlation_estimate, deviation_estimate, mean_estimate
 from engine.metrics.odds_ratios import mantel_haenszel
 from engine.metrics.proportions import LEVEL, IntervalEstimate, quantile, share, wilson
+from engine.metrics.strengths import fisher_z_sd, log_ratio_sd, log_sd_sd, mean_sd
 from engine.model.gold import Gold, states_of
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ def share_range(p: float, n: float) -> tuple[float, float]:
 
 def ratio_range(ratio: float, n: float) -> tuple[float, float]:
     """Return the range of a declared odds ratio of strength n."""
-    reach = quantile() * 4 / math.sqrt(n)
+    reach = quantile() * log_ratio_sd(n)
     return ratio * math.exp(-reach), ratio * math.exp(reach)
 
 
@@ -302,7 +303,7 @@ class KnowledgeTest:
         prefix, title = ".".join((*MOMENTS, self.names[state])), self.names[state]
         for i, name in enumerate(names):
             m, s, chosen = moments.mean[i], moments.sd[i], self._values_given(state, name)
-            reach, factor = z * s / math.sqrt(n), math.exp(z / math.sqrt(2 * n))
+            reach, factor = z * mean_sd(s, n), math.exp(z * log_sd_sd(n))
             about = (n, moments)
             declared = DeclaredNumber(
                 f"{prefix}.mean.{name}", "mean", f"{name} | {title}", m, m - reach, m + reach, *about,
@@ -317,7 +318,7 @@ class KnowledgeTest:
             yield self._moment(declared, observed, name)
         for i, j in np.transpose(np.triu_indices(len(names), 1)).tolist():
             pair, r = (names[i], names[j]), moments.correlation[i][j]
-            reach, middle = z / math.sqrt(max(n - 3, 1)), math.atanh(r)
+            reach, middle = z * fisher_z_sd(n), math.atanh(r)
             ends = math.tanh(middle - reach), math.tanh(middle + reach)
             label, compiled = f"{' '.join(pair)} | {title}", float(correlation[i, j])
             declared = DeclaredNumber(

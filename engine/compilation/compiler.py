@@ -31,7 +31,7 @@ from engine.network.network import Network
 from engine.network.values import CompiledRule
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from engine.backend.types import Floats
     from engine.compilation.maxent import Constraints, Event, Solution
@@ -71,11 +71,18 @@ def check_rules(partial: PartialNetwork, steps: tuple[Clique, ...]) -> PartialNe
 
 
 def solve(
-    partial: PartialNetwork, steps: tuple[Clique, ...], near: Network | None
+    partial: PartialNetwork,
+    steps: tuple[Clique, ...],
+    near: Network | None,
+    dropped: Collection[str] | None = None,
 ) -> tuple[Solution, tuple[CompiledRule, ...]]:
-    """Fit the local tables and the rules' weights; see the module's docstring."""
+    """Fit the local tables and the rules' weights; dropped: see `compile_network`."""
     model = _dual_problem(partial, steps, near)
-    solution = _solve_by_strength(model, [item.rule.n for item in partial.fitted_rules])
+    if dropped is None:
+        solution = _solve_by_strength(model, [item.rule.n for item in partial.fitted_rules])
+    else:
+        absent = [i for i, item in enumerate(partial.fitted_rules) if item.rule.name in dropped]
+        solution = model.fit(_without(model.c.bounds, absent))
     if solution.miss > MOST_MISSED:
         message = (
             "the declared numbers contradict one another: after the fit one is still off by "
@@ -203,10 +210,13 @@ def _compiled(item: RuleTables, status: Any, p_both: float, p_if: float, weight:
     )
 
 
-def compile_network(knowledge: Knowledge, near: Network | None = None) -> Network:
+def compile_network(
+    knowledge: Knowledge, near: Network | None = None, dropped: Collection[str] | None = None
+) -> Network:
     """Compile a base; see the module's docstring for what holds in the result.
 
     near: the network of a base that says nearly the same; the fit begins there and takes fewer steps.
+    dropped: the rules that are compiled as if absent; None: those that give way to stronger ones.
 
     Raises:
         KnowledgeError: a formula that nothing satisfies, moments that no distribution on the
@@ -216,7 +226,7 @@ def compile_network(knowledge: Knowledge, near: Network | None = None) -> Networ
         partial = build_network(knowledge)
         cliques, steps = build_cliques(partial)
         partial = check_rules(partial, steps)
-        solution, rules = solve(partial, steps, near)
+        solution, rules = solve(partial, steps, near, dropped)
     log_prior = {
         name: np.log(np.array(population.p)) - solution.log_z
         for name, population in knowledge.populations.items()

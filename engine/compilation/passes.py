@@ -250,16 +250,25 @@ def _spread_fault(
     place: Any, path: str, name: str, edges: Floats, centres: Floats, mean: float, sd: float
 ) -> list[Fault]:
     """Return the fault of a mean or sd that no distribution on these bins has, if there is one."""
-    width = edges[1] - edges[0]
     if not centres[0] < mean < centres[-1]:
         message = f"the mean of {name} is {mean:g}; its bins allow {centres[0]:g} to {centres[-1]:g}"
         return [Fault(place, path, message)]
+    low, high = sd_bounds(edges, mean)
+    if low <= sd <= high:
+        return []
+    width = edges[1] - edges[0]
+    message = f"the sd of {name} is {sd:g}; bins of {width:g} and this mean allow {low:.3f} to {high:.3f}"
+    return [Fault(place, path, message)]
+
+
+def sd_bounds(edges: Floats, mean: float) -> tuple[float, float]:
+    """Return the least and the greatest sd that values with this mean, uniform within bins, can have.
+
+    mean: between the middles of the first and the last bin.
+    """
+    centres, width = (edges[:-1] + edges[1:]) / 2, edges[1] - edges[0]
     right = int(np.searchsorted(centres, mean))
     least = (mean - centres[right - 1]) * (centres[right] - mean) + width**2 / 12
     most = (mean - centres[0]) * (centres[-1] - mean) + width**2 / 12
     # The ends themselves are reached by a point or two points only, which no fit attains.
-    low, high = np.sqrt(least) * 1.02, np.sqrt(most) * 0.98
-    if low <= sd <= high:
-        return []
-    message = f"the sd of {name} is {sd:g}; bins of {width:g} and this mean allow {low:.3f} to {high:.3f}"
-    return [Fault(place, path, message)]
+    return float(np.sqrt(least) * 1.02), float(np.sqrt(most) * 0.98)

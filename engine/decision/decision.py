@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine.decision.basis import Basis, bases_of
-from engine.decision.level import LevelDecision
+from engine.decision.level import LevelDecision, cautious
 from engine.decision.limits import TIE
 from engine.decision.origin import Origin, labels_of, origins_of
 from engine.decision.people import people_asked
@@ -82,9 +82,17 @@ class Decisions:
 
 
 def decide_levels(
-    knowledge: Knowledge, answers: Answers, posterior: Posterior, conflict: Floats
+    knowledge: Knowledge,
+    answers: Answers,
+    posterior: Posterior,
+    conflict: Floats,
+    drawn: Mapping[str, Floats] | None = None,
 ) -> dict[str, LevelDecision]:
-    """Return the decision about every variable of a level; conflict: (N,), `Diagnostics.conflict`."""
+    """Return the decision about every variable of a level.
+
+    conflict: (N,), `Diagnostics.conflict`. drawn: variable -> marginals (D, N, states) of the same items
+    under draws of the base's numbers; with them limits apply to the cautious risk (`decision.level`).
+    """
     policy = knowledge.policy
     agreed = acceptable(knowledge, answers, conflict)
     origins = origins_of(knowledge, answers, posterior.followed)
@@ -95,25 +103,37 @@ def decide_levels(
         for name in names:
             variable = knowledge.variables[name]
             value, risk = risk_of(variable, posterior.marginals[name], policy)
+            kept = np.zeros(len(value), dtype=bool)
+            if name in labels and policy.labels_final:
+                kept = ~np.isnan(labels[name])
+                value = np.where(kept, labels[name], value)
+                risk = np.where(kept, risk_of_value(variable, posterior.marginals[name], value, policy), risk)
             eligible = agreed & (origins[name] == Origin.SEEN)
             if name in labels:
                 eligible &= ~overrules(variable, policy, value, labels[name]) | np.isin(bases[name], TRUSTED)
-            low = risk <= highest_risk(variable, policy, value) + TIE
+            spread, mean = _risk_moments(variable, value, risk, drawn, policy)
+            low = cautious(risk, spread) <= highest_risk(variable, policy, value) + TIE
             lacking = np.zeros(len(value), dtype=bool)
             if variable.kind == "binary":
                 value_odds = posterior.answer_odds[name] * np.where(value > 0, 1, -1)
                 lacking = eligible & low & (value_odds < np.log(policy.evidence) - ROUNDING)
                 eligible &= value_odds >= np.log(policy.evidence) - ROUNDING
-            accepted = eligible & low
-            if name in labels and policy.labels_final:
-                kept = ~np.isnan(labels[name])
-                value = np.where(kept, labels[name], value)
-                risk = np.where(kept, risk_of_value(variable, posterior.marginals[name], value, policy), risk)
-                accepted, eligible = accepted | kept, eligible | kept
-                lacking &= ~kept
-            decided = accepted, value, risk, eligible, origins[name], lacking, bases[name]
-            decisions[name] = LevelDecision(*decided)
+            decided = (eligible & low) | kept, value, risk, eligible | kept, origins[name], lacking & ~kept
+            decisions[name] = LevelDecision(*decided, bases[name], spread, mean)
     return decisions
+
+
+def _risk_moments(
+    variable: Variable, value: Floats, risk: Floats, drawn: Mapping[str, Floats] | None, policy: Policy
+) -> tuple[Floats, Floats]:
+    """Return standard deviation and mean over draws of the risk of values (N,), (N,) each."""
+    if drawn is None:
+        return np.zeros(len(risk)), risk
+    p = drawn[variable.name]
+    draws, items, states = p.shape
+    values = np.tile(value, draws)
+    risks = risk_of_value(variable, p.reshape(-1, states), values, policy).reshape(draws, items)
+    return risks.std(0), risks.mean(0)
 
 
 def overrules(variable: Variable, policy: Policy, value: Floats, label: Floats) -> Bools:
@@ -150,7 +170,7 @@ def decide_certified(
     for name, level in levels.items():
         threshold = certified_thresholds(knowledge.variables[name], guarantee, level.value)
         # No risk is at or under NaN.
-        accepted = allowed & level.eligible & (level.risk <= threshold)
+        accepted = allowed & level.eligible & (level.cautious_risk <= threshold)
         basis = np.where(accepted, Basis.CERTIFIED, level.basis).astype(np.int8)
         decisions[name] = replace(level, accepted=accepted, basis=basis)
     return decisions

@@ -105,7 +105,7 @@ def set_thresholds(
         if chosen.sum() < least:
             continue
         thresholds[value] = mean_threshold(
-            level.risk[chosen],
+            level.cautious_risk[chosen],
             policy.limits[variable.name],
             policy.worst,
             None if drawn is None else drawn[:, chosen],

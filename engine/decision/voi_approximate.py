@@ -167,7 +167,7 @@ class LookAhead:
         for name, level in levels.items():
             if self.base.policy.worth[name] > 0:
                 aim = highest_risk(self.base.variables[name], self.base.policy, level.value)
-                settled &= level.eligible & (level.risk <= aim + TIE)
+                settled &= level.eligible & (level.cautious_risk <= aim + TIE)
         return settled
 
     def options(self, answers: Answers, posterior: Posterior, item: int) -> tuple[Option, ...]:

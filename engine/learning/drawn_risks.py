@@ -19,9 +19,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import betaincinv
 
 from engine.decision.decision import risk_of_value
+from engine.metrics.strengths import share_quantile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -128,15 +128,10 @@ def draw_follows(
         family = declared.family_named(observer.family) if observer.family else None
         at_family = quantiles.setdefault(("family", observer.family), rng.random()) if family else 0.5
         at_kind = quantiles.get(("kind", observer.kind), 0.5)
-        follows = _quantile(observer.follows, kind.n if kind else 0.0, at_kind)
-        of_family = _quantile(observer.family_follows, family.n if family else 0.0, at_family)
+        follows = share_quantile(observer.follows, kind.n if kind else 0.0, at_kind)
+        of_family = share_quantile(observer.family_follows, family.n if family else 0.0, at_family)
         drawn.append(replace(observer, follows=follows, family_follows=of_family))
     return tuple(drawn)
-
-
-def _quantile(mean: float, count: float, at: float) -> float:
-    """Return a quantile of Beta(count mean, count (1 - mean)); the mean if it is 0 or 1, or count is 0."""
-    return float(betaincinv(count * mean, count * (1 - mean), at)) if count and 0 < mean < 1 else mean
 
 
 def _shift_root(evidence: Evidence, root: str, shift: Floats) -> Evidence:

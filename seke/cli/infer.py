@@ -61,6 +61,11 @@ LONG_INPUT = 2_000_000
 )
 @options.compare_bases()
 @click.option(
+    "--knowledge-uncertainty",
+    is_flag=True,
+    help="Draw the base's numbers within their strengths (by --seed); limits apply to risk + its deviation.",
+)
+@click.option(
     "--explain",
     "explained",
     metavar="ITEM",
@@ -91,6 +96,8 @@ def infer(
       seke infer run1.jsonl run2.csv.gz -k my_overlay.yaml -o posteriors.parquet
       zcat samples.jsonl.gz | seke infer - --sorted > posteriors.jsonl
       seke infer examples/faces/samples.jsonl --explain fear-or-surprise
+      seke infer examples/faces/samples.jsonl --knowledge-uncertainty
+      seke infer samples.jsonl -o records.jsonl --compare-bases
 
     Records that are to be scored must not rest on their own gold: `--blind-to gold.csv` leaves out the labels
     of a data set among SAMPLES about values that gold.csv tells, and items about which nothing else was
@@ -108,9 +115,9 @@ def infer(
     for faces of one kind; the shipped base is for sets of which that is not known. `--compare-bases` says,
     after the records, under which of them the answers are likeliest.
 
-    \b
-    Example:
-      seke infer samples.jsonl -o records.jsonl --compare-bases
+    `--knowledge-uncertainty` computes posteriors also under 24 draws of the base's numbers, each within its
+    strength `n`. A value is accepted only if its risk plus the standard deviation of the risk over the draws
+    is within the limit. Posteriors stay; the last lines say how much of the doubt comes from the base.
 
     Exit status: 0 done, 1 a guarantee is refused, 2 bad input.
     """
@@ -118,8 +125,6 @@ def infer(
 
     with exit_on_errors():
         request = _Request(**given)
-        if explained is not None and request.blind_to is not None:
-            raise SekeError("--explain explains a record with all its evidence; leave out --blind-to")
         if explained is None:
             if compared:
                 check_comparable(samples)
@@ -147,6 +152,7 @@ class _Request:
     threads: int
     labels_final: bool
     blind_to: str | None
+    knowledge_uncertainty: bool
 
     def session(self) -> Session:
         """Return the session of the compiled base."""
@@ -156,12 +162,26 @@ class _Request:
         base = knowledge(self.knowledge)
         if self.labels_final:
             base = replace(base, policy=replace(base.policy, labels_final=True))
-        return Session.open(base, self.population, self.seed, device=self.device, threads=self.threads)
+        return Session.open(
+            base,
+            self.population,
+            self.seed,
+            device=self.device,
+            threads=self.threads,
+            knowledge_uncertainty=self.knowledge_uncertainty,
+        )
 
 
 def _explain(samples: tuple[str, ...], request: _Request, item: str) -> None:
+    from engine import SekeError
     from seke.explanations.facts import explain_in_session
 
+    if request.blind_to is not None:
+        raise SekeError("--explain explains a record with all its evidence; leave out --blind-to")
+    if request.knowledge_uncertainty:
+        raise SekeError(
+            "--explain explains a decision by the numbers as declared; leave out --knowledge-uncertainty"
+        )
     session = _with_thresholds(request.session(), samples, request, None)
     explanation = explain_in_session(session, samples, item, in_order=request.in_order, seed=request.seed)
     print_result(explanation.facts, str(explanation).rstrip(), as_json=request.as_json)
@@ -259,6 +279,11 @@ def _conclude(session: Session, summary: InferSummary, table: bool) -> None:
     if session.guarantee is not None:
         for line in summary.promises(session.guarantee):
             print_message(line)
+        if session.draws is not None:
+            print_message(
+                "with --knowledge-uncertainty fewer values are accepted than the guarantee is about; "
+                "it was not tested for these alone"
+            )
     _say_refused(session)
 
 

@@ -57,6 +57,10 @@ class InferSummary:
         # Items that wait for people, by observer.
         self.people = people_asked(base)
         self.waiting: Counter[str] = Counter()
+        # Variance of whether values are wrong, and the part of it that comes from the base's numbers, where
+        # these were drawn; by column.
+        self.doubt: Counter[str] = Counter()
+        self.of_knowledge: Counter[str] = Counter()
         self.rows: list[Record] = []
 
     def add(self, records: list[Record]) -> None:
@@ -108,6 +112,10 @@ class InferSummary:
         by_name = record["decision"]["levels"]
         overruled = record["diagnostics"]["overruled"]
         self.overruled.update(name for name in overruled if by_name[name]["decision"] == "accept")
+        for column in self._columns() if "knowledge_sd" in record["diagnostics"] else ():
+            for level in (by_name[name] for name in self.base.levels.get(column, (column,))):
+                self.doubt[column] += level["risk_mean"] * (1 - level["risk_mean"])
+                self.of_knowledge[column] += level["risk_sd"] ** 2
         if record["decision"]["item"] == "accept":
             basis = basis_of_item(record["decision"], self.required)
             self.items_by_basis[basis if basis in UNCALIBRATED else ""] += 1
@@ -137,6 +145,14 @@ class InferSummary:
             final = self.base.policy.labels_final
             what = "kept although observers contradict them" if final else "overruled by observers"
             lines.append(f"labels of the data set that were {what}: {which}")
+        if self.doubt:
+            shares = (
+                f"{column.replace('_', ' ')} {100 * self.of_knowledge[column] / max(doubt, 1e-12):.0f} %"
+                for column, doubt in self.doubt.items()
+            )
+            lines.append(
+                f"of the doubt about values, so much comes from the numbers of the base: {', '.join(shares)}"
+            )
         lines += list(self._alarms())
         for observer, count in self.waiting.most_common():
             lines.append(f"{count:,} item{'s' * (count > 1)} wait{'s' * (count == 1)} for {observer}")

@@ -41,10 +41,17 @@ class RecordLayout:
         decisions: Decisions,
         diagnostics: Diagnostics,
         scope: GuaranteeScope | None = None,
+        drawn: Mapping[str, Floats] | None = None,
     ) -> list[Record]:
-        """Return one record an item; scope: what the guarantee that is in force covers, if any."""
+        """Return one record an item.
+
+        scope: what the guarantee that is in force covers, if any. drawn: marginals under draws of the base's
+        numbers, by variable, (D, N, states) each, where the decisions rest on them.
+        """
         columns = self._columns(posterior)
-        levels = self._levels(decisions, scope)
+        levels = self._levels(decisions, scope, with_draws=drawn is not None)
+        root = self.base.variables[self.base.root]
+        root_sd = None if drawn is None else _mappings(root.states, drawn[root.name].std(0))
         promised = scope.items() if scope else iter(())
         uncertified = scope.reasons(decisions.levels) if scope else []
         named = self._lacking(decisions), self._overruled(answers, decisions), self._labelled(answers)
@@ -68,6 +75,8 @@ class RecordLayout:
                 if decisions.item[i] != "accept":
                     record["decision"]["reasons"] += uncertified[i]
             record["diagnostics"] = next(details)
+            if root_sd is not None:
+                record["diagnostics"]["knowledge_sd"] = next(root_sd)
             records.append(record)
         return records
 
@@ -97,29 +106,34 @@ class RecordLayout:
             if variable.kind == "derived"
         }
 
-    def _levels(self, decisions: Decisions, scope: GuaranteeScope | None) -> dict[str, Iterator[Record]]:
+    def _levels(
+        self, decisions: Decisions, scope: GuaranteeScope | None, *, with_draws: bool
+    ) -> dict[str, Iterator[Record]]:
         asked = np.array([item == "requery" for item in decisions.item])
         columns = {}
         for name, level in decisions.levels.items():
             variable = self.base.variables[name]
-            low = level.risk <= highest_risk(variable, self.base.policy, level.value) + 0.5 * 10**-DIGITS
+            limit = highest_risk(variable, self.base.policy, level.value)
+            low = level.cautious_risk <= limit + 0.5 * 10**-DIGITS
             only_inferred = (level.origin == Origin.INFERRED) & low & ~asked & self._read(decisions)
             words = np.where(level.accepted, "accept", np.where(asked, "requery", "reject"))
             words = np.where(only_inferred, "inferred", words)
             bases = np.array((*Basis.words(), None), dtype=object)[
                 np.where(level.accepted, level.basis, len(Basis))
             ]
-            columns[name] = _rows(
-                ("decision", "value", "risk", "origin", "basis", "certified", "threshold")[
-                    : 7 if scope else 5
-                ],
-                words.tolist(),
-                _values(variable, level.value),
-                np.round(level.risk, DIGITS).tolist(),
-                np.array(Origin.words(), dtype=object)[level.origin].tolist(),
-                bases.tolist(),
-                *(scope.columns(name, level) if scope else ()),
-            )
+            fields: dict[str, list[Any]] = {
+                "decision": words.tolist(),
+                "value": _values(variable, level.value),
+                "risk": np.round(level.risk, DIGITS).tolist(),
+                "origin": np.array(Origin.words(), dtype=object)[level.origin].tolist(),
+                "basis": bases.tolist(),
+            }
+            if scope:
+                fields |= zip(("certified", "threshold"), scope.columns(name, level), strict=True)
+            if with_draws:
+                for field in ("risk_sd", "risk_mean", "knowledge_share"):
+                    fields[field] = np.round(getattr(level, field), DIGITS).tolist()
+            columns[name] = _rows((*fields,), *fields.values())
         return columns
 
     def _read(self, decisions: Decisions) -> Bools:

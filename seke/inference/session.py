@@ -13,6 +13,7 @@ from engine import (
     Guarantee,
     Inference,
     Knowledge,
+    KnowledgeDraws,
     LevelDecision,
     LookAhead,
     Network,
@@ -34,7 +35,7 @@ from seke.inference.record import RecordLayout
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
-    from engine import Bools, Decisions, Diagnostics, Option, Policy, Posterior
+    from engine import Bools, Decisions, Diagnostics, Floats, Option, Policy, Posterior
 
     ReadingKey = tuple[str, str, str, str | None, str]
     Record = dict[str, Any]
@@ -42,12 +43,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Judged:
-    """The posterior of some items, the decisions about them, and the scope of the guarantee."""
+    """The posterior of some items, the decisions about them, and the scope of the guarantee.
+
+    drawn: marginals under draws of the base's numbers, by variable, (D, N, states) each; None without.
+    """
 
     posterior: Posterior
     diagnostics: Diagnostics
     decisions: Decisions
     scope: GuaranteeScope | None
+    drawn: Mapping[str, Floats] | None = None
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,8 @@ class Session:
 
     seed: of the look-ahead. unavailable: observers that cannot be asked now, whatever the policy says.
     guarantee: what was certified with the base, where that holds; refused: why it does not hold. off_policy:
-    items that were asked otherwise than the policy asks, and in which way (see `replay`).
+    items that were asked otherwise than the policy asks, and in which way (see `replay`). draws: of the
+    base's numbers, where limits are to take their strengths into account.
     """
 
     inference: Inference
@@ -65,6 +71,7 @@ class Session:
     guarantee: Guarantee | None = None
     refused: tuple[str, ...] = ()
     off_policy: Mapping[str, str] = field(default_factory=dict)
+    draws: KnowledgeDraws | None = None
 
     @classmethod
     def open(
@@ -75,12 +82,15 @@ class Session:
         *,
         device: str = "cpu",
         threads: int = 1,
+        knowledge_uncertainty: bool = False,
     ) -> Session:
         """Compile a base and return its session; device and threads are those of `engine.Inference`.
 
+        knowledge_uncertainty: draw the base's numbers within their strengths, too, by the seed.
+
         Raises:
             engine.KnowledgeError: a base that cannot be compiled.
-            engine.SekeError: a population that the base does not have.
+            engine.SekeError: a population that the base does not have, or draws that cannot be compiled.
         """
         if population is not None and population not in base.populations:
             hint = did_you_mean(population, base.populations)
@@ -90,7 +100,9 @@ class Session:
         guarantee = base.guarantee
         refused = guarantee.refusals(base.digests, inference.population) if guarantee else ()
         holds = guarantee if not refused else None
-        return cls(inference, seed, guarantee=holds, refused=refused)
+        rng = np.random.default_rng(seed)
+        draws = KnowledgeDraws.of(inference, rng) if knowledge_uncertainty else None
+        return cls(inference, seed, guarantee=holds, refused=refused, draws=draws)
 
     @property
     def knowledge(self) -> Knowledge:
@@ -172,7 +184,11 @@ class Session:
         """Return the decisions about every level by the policy, without looking ahead."""
         posterior = self.inference.posterior(answers)
         conflict = diagnose(self.inference, answers, posterior).conflict
-        return decide_levels(self.knowledge, answers, posterior, conflict)
+        return decide_levels(self.knowledge, answers, posterior, conflict, self._drawn(answers))
+
+    def _drawn(self, answers: Answers) -> Mapping[str, Floats] | None:
+        """Return the marginals under draws of the base's numbers, (D, N, states) each; None without draws."""
+        return None if self.draws is None else self.draws.marginals(answers)
 
     def with_knowledge(self, knowledge: Knowledge) -> Session:
         """Return the session by a changed base of the same network, for which its guarantee holds as well."""
@@ -188,13 +204,13 @@ class Session:
 
     def under(self, policy: Policy) -> Session:
         """Return the session of the same base with another policy, without its guarantee."""
-        return Session(self.with_policy(policy).inference, self.seed)
+        return Session(self.with_policy(policy).inference, self.seed, draws=self.draws)
 
     def records(self, answers: Answers) -> list[Record]:
         """Return one posterior record an item, in the order of the items."""
         judged = self.judge(answers)
         conclusions = judged.posterior, judged.decisions, judged.diagnostics
-        return self.layout.records(answers, *conclusions, judged.scope)
+        return self.layout.records(answers, *conclusions, judged.scope, judged.drawn)
 
     def _following(
         self,
@@ -224,7 +240,8 @@ class Session:
         base = self.knowledge
         posterior = self.inference.posterior(answers)
         diagnostics = diagnose(self.inference, answers, posterior)
-        levels = decide_levels(base, answers, posterior, diagnostics.conflict)
+        drawn = self._drawn(answers)
+        levels = decide_levels(base, answers, posterior, diagnostics.conflict, drawn)
         scope = None
         if self.guarantee is None:
             every = np.ones(len(answers.items), dtype=bool)
@@ -239,7 +256,8 @@ class Session:
                 certified if inside else option
                 for inside, certified, option in zip(scope.inside, by_certificates, by_limits, strict=True)
             )
-            covered = decide_levels(self.certified.knowledge, answers, posterior, diagnostics.conflict)
+            certified_base = self.certified.knowledge
+            covered = decide_levels(certified_base, answers, posterior, diagnostics.conflict, drawn)
             allowed = acceptable(base, answers, diagnostics.conflict)
             levels = scope.decide_levels(levels, covered, allowed, following)
         disputed = disputed_labels(self.inference, answers)
@@ -251,4 +269,4 @@ class Session:
         )
         named = tuple(tuple(labels) for labels in disputed)
         decisions = decide_items(base, answers, levels, following, at_odds, named)
-        return Judged(posterior, diagnostics, decisions, scope)
+        return Judged(posterior, diagnostics, decisions, scope, drawn)

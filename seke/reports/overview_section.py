@@ -114,6 +114,13 @@ def _next(table: RecordTable) -> list[tuple[str, int]]:
     ).most_common(12)
 
 
+def _share_of_knowledge(table: RecordTable, columns: list[int]) -> float:
+    """Return how much of the doubt about some columns comes from the base; NaN where that was not drawn."""
+    mean = table.risk_mean[:, columns]
+    doubt = float((mean * (1 - mean)).sum())
+    return float((table.risk_sd[:, columns] ** 2).sum()) / doubt if doubt else np.nan
+
+
 def _level(table: RecordTable, level: str, compared: GoldComparison | None) -> Facts:
     columns = [i for i, name in enumerate(table.levels) if name in table.base.levels[level]]
     accepted, risk = table.accepted[:, columns], table.risk[:, columns]
@@ -132,6 +139,7 @@ def _level(table: RecordTable, level: str, compared: GoldComparison | None) -> F
         "uncalibrated": json_numbers(uncalibrated_share(table, columns)),
         "inferred": json_numbers(inferred_share(table, columns)),
         "stated": json_numbers(risk[accepted].mean() if accepted.any() else np.nan),
+        "of_knowledge": json_numbers(_share_of_knowledge(table, columns)),
         "wrong": json_numbers(errors / n if n else np.nan),
         "low": json_numbers(low),
         "high": json_numbers(high),

@@ -27,6 +27,8 @@ BITS = ("entropy_bits", "epistemic_bits", "conflict_bits")
 MOMENTS = ("mean", "sd", "q05", "q95")
 # Basis of a value that is not accepted.
 NO_BASIS = -1
+# Fields of a level where the numbers of the base were drawn.
+DRAWN = ("risk_sd", "risk_mean")
 # The largest error that a check allows in numbers that records round to six digits.
 SLACK = 1e-4
 
@@ -38,8 +40,9 @@ class RecordTable:
     decision: (N,) indices of DECISIONS. reasons, next, violations, guarantee: as the records have them. root:
     (N, K) probabilities. binary: (N, B) P(true) of `binaries`. intervals: variable -> (N, 4), MOMENTS.
     correlation: (N,) of both intervals, NaN where there is none. levels: the variables of (N, L) columns
-    accepted, inferred, certified (None where no guarantee is in force) and risk, of basis (indices of BASES,
-    -1 where it is not accepted) and origin (indices of ORIGINS). lacking, overruled: the variables that fall
+    accepted, inferred, certified (None where no guarantee is in force) and risk, of risk_sd and risk_mean
+    (over draws of the base's numbers, NaN where none were drawn), of basis (indices of BASES, -1 where it is
+    not accepted) and origin (indices of ORIGINS). lacking, overruled: the variables that fall
     for want of evidence of their own, and those that are decided otherwise than a data set's label says.
     labelled: the variables with a data set's label among the answers; none of old records.
     counts: (N, 3), COUNTS. bits: (N, 3), BITS. conflict: (N,), the probability; NaN of records that were
@@ -69,6 +72,8 @@ class RecordTable:
     overruled: tuple[tuple[str, ...], ...]
     labelled: tuple[tuple[str, ...], ...]
     risk: Floats
+    risk_sd: Floats
+    risk_mean: Floats
     counts: Ints
     bits: Floats
     conflict: Floats
@@ -135,7 +140,8 @@ def read_records_table(records: Iterable[Record], base: Knowledge, path: str) ->
 def _check_laws(table: RecordTable) -> Iterator[tuple[str, Bools]]:
     """Yield (fault, (N,) whether each item is free of it) of all that no posterior can have."""
     base, root = table.base, table.base.root
-    p = np.concatenate([table.root, table.binary, table.risk], axis=1)
+    drawn = (np.nan_to_num(column) for column in (table.risk_sd, table.risk_mean))
+    p = np.concatenate([table.root, table.binary, table.risk, *drawn], axis=1)
     yield "a probability is not from 0 to 1", _within(p, 0, 1)
     total = table.root.sum(1, keepdims=True)
     yield f"the probabilities of {root} do not sum to 1", _within(total, 1 - SLACK, 1 + SLACK)
@@ -178,7 +184,7 @@ class _RecordColumns:
             name: []
             for name in ("reasons", "next", "violations", "guarantee", "lacking", "overruled", "labelled")
         }
-        columns = ("root", "binary", "intervals", "correlation", "risk", "bits", "conflict")
+        columns = ("root", "binary", "intervals", "correlation", "risk", *DRAWN, "bits", "conflict")
         self.floats = {name: array("d") for name in columns}
         self.ints = {
             name: array("q") for name in ("decision", "levels", "certified", "basis", "origin", "counts")
@@ -201,6 +207,8 @@ class _RecordColumns:
         floats["correlation"].append(np.nan if correlation is None else correlation)
         levels = [decision["levels"][name] for name in self.levels]
         floats["risk"].extend([level["risk"] for level in levels])
+        for name in DRAWN:
+            floats[name].extend([level.get(name, np.nan) for level in levels])
         ints["levels"].extend(_indices([level["decision"] for level in levels], LEVEL_DECISIONS, "decides"))
         ints["basis"].extend(_indices(map(basis_of, levels), BASES, "accepts on"))
         origins = [level.get("origin") or UNKNOWN for level in levels]
@@ -250,6 +258,8 @@ class _RecordColumns:
             origin=ints["origin"].reshape(n, -1),
             certified=ints["certified"].reshape(n, -1) > 0 if promised else None,
             risk=floats["risk"].reshape(n, -1),
+            risk_sd=floats["risk_sd"].reshape(n, -1),
+            risk_mean=floats["risk_mean"].reshape(n, -1),
             counts=ints["counts"].reshape(n, -1),
             bits=floats["bits"].reshape(n, -1),
             conflict=floats["conflict"],

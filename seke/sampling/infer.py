@@ -32,6 +32,7 @@ def infer(
     in_order: bool = False,
     labels_final: bool = False,
     blind_to: GoldTable | None = None,
+    knowledge_uncertainty: bool = False,
     seed: int = 0,
 ) -> Iterator[Record]:
     """Yield a posterior record for each item, in order of first appearance.
@@ -45,7 +46,9 @@ def infer(
         labels_final: whether labels of a data set are kept whatever is seen.
         blind_to: a label table (as `seke.read_labels` returns): a data set's labels of values that it tells
             are left out, and items about which nothing else was answered, so that records can be scored.
-        seed: of the look-ahead's imagined answers.
+        knowledge_uncertainty: whether limits take the strengths of the base's numbers into account: they
+            are drawn within these, and records have the standard deviation of each risk over the draws.
+        seed: of the look-ahead's imagined answers, and of the draws of the base's numbers.
 
     Warns:
         UserWarning: a guarantee of the base that does not hold any more, with the reason.
@@ -57,7 +60,7 @@ def infer(
     base = read_knowledge(knowledge)
     if labels_final:
         base = replace(base, policy=replace(base.policy, labels_final=True))
-    session = Session.open(base, population, seed)
+    session = Session.open(base, population, seed, knowledge_uncertainty=knowledge_uncertainty)
     for reason in session.refused:
         warnings.warn(f"the guarantee is refused: {reason}", stacklevel=2)
     samples = source_list(samples)

@@ -194,7 +194,7 @@ def _looked_at(value, risk):
     count = len(risk)
     every, none = np.ones(count, bool), np.zeros(count, bool)
     ground = np.full(count, Origin.SEEN, np.int8), none, np.full(count, Basis.DECLARED, np.int8)
-    return LevelDecision(none, np.array(value, float), risk, every, *ground)
+    return LevelDecision(none, np.array(value, float), risk, every, *ground, np.zeros(count), risk)
 
 
 def guarantee_of(people, places, alpha, breadth, rng, groups=None):

@@ -660,7 +660,9 @@ def seen_level(accepted: Any, value: Any, risk: Any) -> LevelDecision:
     every, none = np.ones(count, dtype=bool), np.zeros(count, dtype=bool)
     origin, basis = np.full(count, Origin.SEEN, np.int8), np.full(count, Basis.DECLARED, np.int8)
     numbers = np.array(value, float), np.array(risk, float)
-    return LevelDecision(np.array(accepted, bool), *numbers, every, origin, none, basis)
+    return LevelDecision(
+        np.array(accepted, bool), *numbers, every, origin, none, basis, np.zeros(count), numbers[1]
+    )
 
 
 def answers_of(

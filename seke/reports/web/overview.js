@@ -33,10 +33,10 @@ function overviewSection(facts) {
 }
 
 function levelsTable(overview) {
-  const known = overview.gold > 0;
-  const heads = ["level", "#accepted", "#uncalibrated*", "#inferred", "#stated risk", ...(known ? ["#wrong", "#95 % interval"] : [])];
+  const known = overview.gold > 0, drawn = overview.levels.some((level) => level.of_knowledge !== null);
+  const heads = ["level", "#accepted", "#uncalibrated*", "#inferred", "#stated risk", ...(drawn ? ["#doubt from the base"] : []), ...(known ? ["#wrong", "#95 % interval"] : [])];
   const rows = overview.levels.map((level) => [named(level.name), percent(level.accepted), percent(level.uncalibrated), percent(level.inferred), percent(level.stated, 1),
-    ...(known ? [percent(level.wrong, 1), between(level.low, level.high, 1)] : [])]);
+    ...(drawn ? [percent(level.of_knowledge, 1)] : []), ...(known ? [percent(level.wrong, 1), between(level.low, level.high, 1)] : [])]);
   return [tableOf("what is accepted", heads, rows), make("p", {class: "muted"}, known
     ? `Accepted values are compared with the gold labels of ${count(overview.gold)} items.${overview.gold_evidence ? ` Note: ${overview.gold_evidence}.` : ""}`
     : "These are accepted values. Without gold labels (--gold) it is not known how many are wrong."), overview.basis.uncalibrated > 0 && uncalibratedLegend()];

@@ -334,6 +334,11 @@ def test_thresholds_of_levels_take_the_place_of_limits():
     decided = decide_certified(base, made, new, np.array([True, True, True, False]))
     for name in base.variables:
         assert decided[name].accepted.tolist() == [True, True, False, False]
+    # A certified threshold is about the risk and its deviation over draws of the base, too.
+    spread = np.array([0.0, 0.2, 0.0, 0.0])
+    doubted = {name: replace(decision, risk_sd=spread) for name, decision in new.items()}
+    decided = decide_certified(base, made, doubted, np.array([True, True, True, False]))
+    assert decided[COLOUR.name].accepted.tolist() == [True, False, False, False]
 
 
 # The section of the YAML.

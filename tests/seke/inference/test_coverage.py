@@ -195,6 +195,25 @@ def test_what_is_accepted_is_certified_and_by_its_threshold(folder, any_guarante
         assert line.startswith(start)
 
 
+def test_with_draws_of_the_base_less_is_certified_and_the_last_line_says_that_it_was_not_tested(folder):
+    certified, threshold_of = [], {}
+    for options in ((), ("--knowledge-uncertainty",)):
+        status, out, err = seke("new.jsonl", "-k", "certified.yaml", *options)
+        assert status == 0
+        levels = {
+            (record["item"], name): level
+            for record in records(out)
+            for name, level in record["decision"]["levels"].items()
+        }
+        certified.append({key for key, level in levels.items() if level["certified"]})
+        threshold_of |= {key: levels[key]["threshold"] for key in certified[-1]}
+        untested = "it was not tested for these alone" in err
+        assert untested == bool(options)
+    assert certified[1] < certified[0]
+    for key in certified[1]:
+        assert levels[key]["risk"] + levels[key]["risk_sd"] <= threshold_of[key] + 2e-6
+
+
 def with_risks(guarantee, **risks):
     """Return a guarantee whose certificates all have these numbers, and nothing else changed."""
     return replace(guarantee, certificates=tuple(replace(c, **risks) for c in guarantee.certificates))

@@ -115,6 +115,22 @@ def test_all_sections_open_and_say_what_they_are_about(files, page):
         assert report_page.locator("nav a[aria-current]").inner_text() == name
 
 
+def test_the_doubt_from_the_base_has_a_column_where_it_was_drawn(tmp_path, page):
+    plants = FACES.parents[1] / "plants"
+    base = plants / "knowledge" / "tomatoes.yaml"
+    for name, options in (("plain", ()), ("drawn", ("--knowledge-uncertainty",))):
+        run("infer", plants / "samples.jsonl", "-k", base, "-o", tmp_path / f"{name}.jsonl", *options)
+        made = seke.report(tmp_path / f"{name}.jsonl", base)
+        made.save(tmp_path / f"{name}.html")
+        levels = page(tmp_path / f"{name}.html").locator("table[aria-label='what is accepted']")
+        heads = levels.locator("th").all_inner_texts()
+        assert ("doubt from the base" in heads) == (name == "drawn")
+    at = heads.index("doubt from the base")
+    for row, level in enumerate(made.facts["overview"]["levels"]):
+        cells = levels.locator("tbody tr").nth(row).locator("th, td").all_inner_texts()
+        assert cells[at] == f"{100 * level['of_knowledge']:.1f} %"
+
+
 def test_the_table_sorts_filters_and_searches_and_the_address_keeps_it(files, page):
     report_page = page(files / "faces.html", "#section=items")
     records = [json.loads(line) for line in (files / "p.jsonl").read_text().splitlines()]
