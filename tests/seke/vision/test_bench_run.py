@@ -100,7 +100,7 @@ def test_answers_become_labels_and_what_is_none_stands_as_such(faces, tmp_path):
     model = recording(
         {
             ("f0", "expression"): {"text": '{"expression": " Fear"}'},
-            ("f1", "affect"): {"text": '{"valence": 0.25, "arousal": 7}'},
+            ("f1", "affect"): {"text": '{"valence": 0.25, "arousal": "high"}'},
             ("f2", "action_units"): {"text": '{"action_units": ["AU1", "AU25"]}'},
             ("f3", "expression"): {"text": "It looks happy to me."},
             ("f3", "affect"): {"text": "", "refusal": "I cannot help with that."},
