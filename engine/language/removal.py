@@ -142,6 +142,7 @@ def _forget_state(base: Table, variable: str, state: str) -> None:
 
     The columns of confusion tables stay: an observer may still give that answer.
     """
+    _forget_keys(base, (f"variables.{variable}.also",), state)
     rows = tuple(f"observers.*.categorical.{variable}.{key}" for key in ("confusion", "n"))
     tables = (".".join(CELLS), ".".join(MOMENTS), "observers.*.stereotype", "priors.populations.*.add")
     _forget_keys(base, (*rows, *tables), state)

@@ -46,7 +46,7 @@ def fisher_z_sd(n: float) -> float:
 def stratified(rng: np.random.Generator, draws: int, count: int) -> Floats:
     """Return uniform numbers (draws, count), of each column one in each of `draws` equal parts of (0, 1).
 
-    Latin hypercube sampling (McKay, Beckman and Conover 1979, doi:10.1080/00401706.1979.10489755): a mean
+    Latin hypercube sampling (McKay, Beckman & Conover 1979, doi:10.2307/1268522): a mean
     over few draws is nearer to that over many.
     """
     order = rng.random((draws, count)).argsort(axis=0)
