@@ -139,19 +139,19 @@ def _lines(facts: Mapping[str, Any]) -> Iterator[str]:
     for entry in expectations:
         if entry["holds"]:
             reached = ", ".join(f"{demand['demand']} ({demand['reached']})" for demand in entry["demands"])
-            yield from textwrap.wrap(f"{entry['name']}: {reached}", WIDTH, subsequent_indent="  ")
+            yield from _wrapped(f"{entry['name']}: {reached}", WIDTH, subsequent_indent="  ")
     for entry in failed:
         yield ""
-        yield from textwrap.wrap(f"{entry['place']}: {entry['name']}: given {entry['given']}", WIDTH)
+        yield from _wrapped(f"{entry['place']}: {entry['name']}: given {entry['given']}", WIDTH)
         if entry["statement"]:
-            yield from textwrap.wrap(entry["statement"], WIDTH, initial_indent="  ", subsequent_indent="  ")
+            yield from _wrapped(entry["statement"], WIDTH, initial_indent="  ", subsequent_indent="  ")
         for demand in entry["demands"]:
             if not demand["holds"]:
                 yield f"  wanted {demand['demand']}; there is {demand['reached']}"
                 if demand["searched"]:
                     yield from _remedy_lines(demand["would_hold_with"])
     for entry in unfit:
-        yield from textwrap.wrap(f"{entry['name']}: does not apply to this base: {entry['reason']}", WIDTH)
+        yield from _wrapped(f"{entry['name']}: does not apply to this base: {entry['reason']}", WIDTH)
 
 
 def _remedy_lines(remedies: list[Facts]) -> Iterator[str]:
@@ -163,3 +163,15 @@ def _remedy_lines(remedies: list[Facts]) -> Iterator[str]:
         change = f"{remedy['value']:g} -> {remedy['needed']:.3g} ({remedy['deviations']:.1f})"
         yield f"    {remedy['path']} {change}"
         yield f"      {remedy['place']}, {remedy['source']}"
+
+
+def _wrapped(text: str, width: int, initial_indent: str = "", subsequent_indent: str = "") -> list[str]:
+    """Return lines of a text; names stay whole."""
+    return textwrap.wrap(
+        text,
+        width,
+        initial_indent=initial_indent,
+        subsequent_indent=subsequent_indent,
+        break_on_hyphens=False,
+        break_long_words=False,
+    )

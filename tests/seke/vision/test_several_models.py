@@ -335,7 +335,7 @@ def test_batches_are_refused_in_python_too(tmp_path, folder):
 
 def test_killed_at_any_moment_a_run_of_two_goes_on_and_buys_nothing_twice(tmp_path):
     # So slow that each kill finds requests on their way.
-    with served(tmp_path, 0.3) as server:
+    with served(tmp_path, 0.15) as server:
         more = ["--observer", "gpt-4o", "--also", f"{OTHER}=made-up"]
         assert kill_often(tmp_path, server, 3, 16, random.Random(1), *more) >= 2
     assert observers_of(tmp_path / "r")[OTHER] > 0
