@@ -11,12 +11,12 @@ import numpy as np
 from engine import Answers, Inference, KnowledgeError, SekeError, compiled, declared_of
 from seke.console.plain_text import count
 from seke.console.rich_table import table_lines
-from seke.files.shipped import SHIPPED, cache_folder, shipped_bases, shipped_name
+from seke.files.shipped import SHIPPED, cache_folder, shipped_bases
 from seke.files.shipped import knowledge as read_knowledge
 from seke.sampling.infer import batches
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from engine import Floats, Knowledge
@@ -81,7 +81,7 @@ def compare_bases(
         engine.SekeError: no items, or no other base fits the one in use.
     """
     used = read_knowledge(knowledge)
-    others = other_bases(used, knowledge if isinstance(knowledge, str | None) else None)
+    others = other_bases(used)
     answers, of = _drawn(batches(samples, used))
     names = {used.name: used, **others}
     log_evidence = {name: _log_evidence(base, answers, population) for name, base in names.items()}
@@ -90,7 +90,7 @@ def compare_bases(
     return BaseComparison({"items": len(answers.items), "of": of, "bases": facts})
 
 
-def other_bases(used: Knowledge, name: str | Path | None) -> dict[str, Knowledge]:
+def other_bases(used: Knowledge) -> dict[str, Knowledge]:
     """Return name -> base of each other kind of faces: shipped ones, or shipped overlays upon one's own.
 
     An overlay that does not fit one's own base, for what it names is not there, is left out.
@@ -98,14 +98,13 @@ def other_bases(used: Knowledge, name: str | Path | None) -> dict[str, Knowledge
     Raises:
         engine.SekeError: no overlay fits, with the first reason.
     """
-    shipped = shipped_bases()
-    if shipped_name(name):
-        bases = {other: read_knowledge(other) for other in shipped}
-        return {base.name: base for base in bases.values() if base.name != used.name}
+    files = shipped_bases()
+    shipped = {base.digest: base for base in map(read_knowledge, files.values())}
+    if used.digest in shipped:
+        return {base.name: base for digest, base in shipped.items() if digest != used.digest}
+    del files[SHIPPED]
     others, misfits = {}, {}
-    for overlay, file in shipped.items():
-        if overlay == SHIPPED:
-            continue
+    for overlay, file in files.items():
         try:
             others[f"{used.name} as {overlay}"] = declared_of(used).with_overlay(file.read_text("utf-8"))
         except KnowledgeError as error:
@@ -156,12 +155,11 @@ def _facts(name: str, logs: Floats, used: Floats, used_name: str) -> Facts:
     gains = logs - used
     margin = Z * float(gains.std(ddof=1)) / np.sqrt(len(gains)) if len(gains) > 1 else float("inf")
     gain = float(gains.mean())
-    interval: Sequence[float | None] = [gain - margin, gain + margin]
     return {
         "base": name,
         "used": name == used_name,
         "log_evidence": float(logs.mean()),
         "gain": gain,
-        "interval": list(interval),
+        "interval": [gain - margin, gain + margin],
         "better": float((gains > 0).mean()),
     }

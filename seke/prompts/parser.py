@@ -34,6 +34,8 @@ MARKS = {
     **dict.fromkeys(("false", "no", "absent", "not present", "not visible", "inactive", "0"), False),
     **dict.fromkeys(("null", "none", "unknown", "cannot be seen"), None),
 }
+# Words for a mark that stand alone: of none of them a part is another one.
+BARE_MARKS = {"yes": True, "present": True, "no": False, "absent": False, "null": None}
 UNREAD = object()
 FILTERED = ("content_filter",)
 
@@ -112,10 +114,17 @@ def _unwrapped(value: Any) -> Record | None:
 
 
 def _bare(key: Key, text: str) -> Any:
-    """Return the value of a form's only key that is given without its key."""
+    """Return the value of a form's only key that is given without its key: JSON, or a whole name.
+
+    Not a number, of which a part is another number.
+    """
     value = decoded(text)
-    value = text if value is None else value
-    return {key.members[0]: value} if key.kind == "marks" and len(key.members) == 1 else value
+    if key.kind == "marks" and len(key.members) == 1:
+        mark = value if value is not None else BARE_MARKS.get(text.rstrip(".!").casefold(), UNREAD)
+        return mark if isinstance(mark, dict) else {key.members[0]: mark}
+    if value is None and _match_name(key, text) is not UNREAD:
+        value = text
+    return UNREAD if value is None or key.kind == "number" else value
 
 
 def _given(key: Key, fields: Record) -> Any:

@@ -74,10 +74,18 @@ def test_a_base_of_ones_own_is_compared_with_itself_as_each_kind(tmp_path):
         "extends: shipped\nname: own\n"
         "observers: {human: {cost: 3, source: judgement, note: paid by the hour}}\n"
     )
-    others = other_bases(knowledge(own), str(own))
+    others = other_bases(knowledge(own))
     assert list(others) == [f"own as {kind}" for kind in sorted(KINDS)]
     assert {base.observers["human"].cost for base in others.values()} == {3}
     assert others["own as posed"].cells == knowledge("posed").cells
+    # However it is given: as a path or as a base.
+    samples = made_by("posed", 5)
+    names = [[base["base"] for base in seke.compare_bases(samples, given).facts["bases"]]
+             for given in (str(own), own, knowledge(own))]  # fmt: skip
+    assert names[0] == names[1] == names[2]
+    assert set(names[0]) == {"own", *others}
+    shipped = seke.compare_bases(samples, knowledge("posed")).facts["bases"]
+    assert {base["base"] for base in shipped} == {"faces", *KINDS}
 
 
 def test_overlays_that_do_not_fit_are_left_out(tmp_path):
@@ -85,9 +93,9 @@ def test_overlays_that_do_not_fit_are_left_out(tmp_path):
     own.write_text("extends: shipped\nremove: [rules.surprise-shows-twice]\n")
     why = r"no shipped overlay fits faces, .*; in-the-wild: remove\[1\]: was removed already"
     with pytest.raises(SekeError, match=why):
-        other_bases(knowledge(own), str(own))
+        other_bases(knowledge(own))
     own.write_text("extends: posed\nname: own\nremove: [rules.contempt-in-a-lip-corner]\n")
-    assert "own as in-the-wild" not in other_bases(knowledge(own), str(own))
+    assert "own as in-the-wild" not in other_bases(knowledge(own))
 
 
 def test_names_of_shipped_bases_need_no_path(tmp_path, monkeypatch):
