@@ -146,7 +146,7 @@ def _value(key: Key, value: Any, unread: list[str]) -> Any:
         case "list":
             return _list(key, value, unread)
         case "marks":
-            return _marks(key, value)
+            return _marks(key, value, unread)
     return mark if isinstance(mark := _mark(value), bool) else UNREAD
 
 
@@ -200,9 +200,11 @@ def _ranking(key: Key, value: Any, unread: list[str]) -> Any:
     """
     if isinstance(value, dict):
         numbers = {name: _plain_number(number) for name, number in value.items()}
-        if None in numbers.values():
+        if any(number is None or number < 0 for number in numbers.values()):
             return UNREAD
-        value = sorted(numbers, key=lambda name: -(numbers[name] or 0.0))[:PLACES]
+        # What has the probability 0 is named at no place.
+        likely = [name for name, number in numbers.items() if number]
+        value = sorted(likely, key=lambda name: -(numbers[name] or 0.0))[:PLACES]
     if isinstance(value, str):
         name = _match_name(key, value)
         if name is not UNREAD or "," not in value:
@@ -248,18 +250,21 @@ def _shortened(text: Any) -> str:
     return str(text)[:LONGEST_NAMED]
 
 
-def _marks(key: Key, value: Any) -> Any:
-    """Return name -> mark of those that can be read; null: it cannot be seen."""
+def _marks(key: Key, value: Any, unread: list[str]) -> Any:
+    """Return name -> mark of those that can be read; null: it cannot be seen. Others are told as unread."""
     if not isinstance(value, dict):
         return UNREAD
     marks: Record = {}
+    others = []
     for text, given in value.items():
         name, mark = _match_name(key, text), _mark(given)
         if name is UNREAD or mark is UNREAD:
+            others.append(f"{key.name}: {_shortened(text)}")
             continue
         if name in marks and marks[name] is not mark:
             return UNREAD
         marks[name] = mark
+    unread += others[: MOST_REPEATED * len(key.allowed)] if marks else []
     return marks or UNREAD
 
 

@@ -265,6 +265,7 @@ def test_marks_are_read_one_by_one(questions):
     }
     record = read(questions, answer, "action_units")
     assert record["action_units"] == {"AU1": True, "AU2": False, "AU4": None, "AU5": True}
+    assert record["extra"]["unread"] == ["action_units: AU6", "action_units: AU99"]
     assert read(questions, {"action_units": {"AU1": True, "AU4": True}}, "verify", "AU4")["action_units"] == {
         "AU4": True
     }
@@ -343,6 +344,12 @@ def test_a_number_out_of_range_says_that_all_are_on_another_scale(questions):
     record = read(questions, {**WHOLE, "valence": 1, "arousal": 4})
     assert record["extra"]["unread"] == ["valence", "arousal"]
     assert record["expression"] == WHOLE["expression"]
+
+
+def test_a_probability_of_nothing_is_no_place(questions):
+    certain = {"fear": 0, "happiness": 1.0, "neutral": 0}
+    assert read(questions, {**WHOLE, "expression": certain})["expression"] == ["happiness"]
+    assert "expression" not in read(questions, {**WHOLE, "expression": {"fear": -1, "happiness": 2}})
 
 
 def test_a_known_code_among_others_leaves_the_list_closed(questions):
