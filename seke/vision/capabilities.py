@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 FORMATS = ("bounded", "json_schema", "json_object", "")
 BOUNDS = ("minItems", "maxItems", "minimum", "maximum")
 LIMITS = ("max_tokens", "max_completion_tokens")
-FORMAL = ("response_format", "json_schema", "schema", *(bound.lower() for bound in BOUNDS))
+FORMAL = ("response_format", "json_schema", "schema")
+# How a server names a bound that it does not take: as a word of JSON Schema, not as a maximum of anything.
+BOUND = re.compile(r"""\b(min|max)items\b|['"`](minimum|maximum)['"`]|\binvalid schema\b""")
 # How servers name the number of choices in a refusal: 'n', n > 1, "one completion choice", "candidates".
 SEVERAL = re.compile(r"""['"`]n['"`]|\bn\b *(=|>|must|should|is)|\bchoices?\b|\bcandidates?\b""")
 
@@ -44,10 +46,10 @@ class Dialect:
         text = message.lower()
         if LIMITS[1] in text and self.limit == 0:
             return replace(self, limit=1)
+        if self.form == 0 and BOUND.search(text):
+            return replace(self, form=1)
         if any(word in text for word in FORMAL) and self.form + 1 < len(FORMATS):
-            # A schema that is refused as such may be taken without its bounds; what names no schema is not.
-            bounds = any(bound.lower() in text for bound in BOUNDS) or "invalid schema" in text
-            return replace(self, form=self.form + 1) if bounds else self.simpler()
+            return self.simpler()
         for name in ("seed", "temperature", "top_p"):
             # Without them a server takes 1; a seed makes it repeatable where it can be.
             wanted = name == "seed" or getattr(settings, name) == 1

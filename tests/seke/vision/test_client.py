@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from server import Reply, Server, error
 
 from seke.sampling.loop import Request
-from seke.vision.capabilities import BOUNDS
+from seke.vision.capabilities import BOUNDS, Dialect
 from seke.vision.client import Endpoint, seed_of
 from seke.vision.completions import LONGEST, reply_of
 from seke.vision.errors import FatalError, UnansweredError
@@ -285,6 +285,12 @@ def test_bounds_are_left_out_before_the_schema_is(message):
     _, _, server = run(lambda _, asked: error(400, message) if bounded(asked) else GOOD)
     kinds = [(body.get("response_format", {}).get("type"), bounded(body)) for body in server.seen]
     assert kinds == [("json_schema", True), ("json_schema", False)]
+
+
+def test_a_maximum_of_something_else_is_no_bound_of_the_form():
+    for message in ("the picture exceeds the maximum size", "max_tokens is above the maximum of 4096"):
+        assert Dialect().adapt(message, 1, SETTINGS) is None
+    assert Dialect(form=1).adapt("'maximum' is not permitted", 1, SETTINGS) is None
 
 
 def test_another_name_for_the_limit_is_learned():
