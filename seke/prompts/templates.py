@@ -10,8 +10,8 @@ A template (`prompt` of a question) is jinja2, and may use
                       (name and value of interval variables)
     codes             what may be named though it is no variable, and hides some: name, label, description and
                       hides (names of variables)
-    rules             name and statement of each rule, and how often it holds, in words (nearly always,
-                      mostly, often, sometimes)
+    rules             name and statement of each rule that holds often, and how often (nearly always,
+                      mostly, often)
     asks              names of the levels and variables that this answer is to tell of
     known             what is known of the picture already: name and value
     doubt             what earlier answers contradict each other about; only names, no value is given away
@@ -53,8 +53,9 @@ if TYPE_CHECKING:
 USUAL, TYPICAL, RARE = 0.25, 1.5, 0.1
 # Prompts that are kept.
 CACHED_PROMPTS = 1000
-# How often a rule holds, in words: the first of them whose probability its confidence reaches.
-OFTEN = ((0.95, "nearly always"), (0.8, "mostly"), (0.6, "often"), (0.0, "sometimes"))
+# How often a rule holds, in words: the first of them whose probability its confidence reaches. Of a rule
+# below the last one nothing is told: it fails about as often as it holds.
+OFTEN = ((0.95, "nearly always"), (0.8, "mostly"), (0.6, "often"))
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -184,7 +185,7 @@ class Questions:
         rules = [
             {"name": rule.name, "statement": rule.statement, "often": _often(rule.confidence)}
             for rule in base.rules
-            if rule.statement
+            if rule.statement and rule.confidence >= OFTEN[-1][0]
         ]
         codes = [
             {"name": code.name, "label": code.label, "description": code.description, "hides": [*code.hides]}

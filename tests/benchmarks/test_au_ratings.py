@@ -29,6 +29,27 @@ OPEN_MOUTH = ("AU10", "AU16", "AU26", "AU27")
 FOLDS = 10
 # What the base has to reach without a number fitted to these faces.
 MOST_LOG_LOSS, LEAST_VALENCE_R = 1.70, 0.40
+# Correlation of each unit with positive less negative affect of people who react to pictures (haines2019,
+# 4,648 clips).
+SOURCED_SIGNS = {
+    "AU1": -0.08,
+    "AU2": 0.16,
+    "AU4": -0.5,
+    "AU5": -0.21,
+    "AU6": 0.3,
+    "AU7": -0.09,
+    "AU9": -0.15,
+    "AU10": 0.08,
+    "AU12": 0.54,
+    "AU14": 0.25,
+    "AU15": -0.06,
+    "AU17": -0.1,
+    "AU20": 0.22,
+    "AU23": 0.0,
+    "AU24": 0.03,
+    "AU25": 0.2,
+    "AU26": 0.19,
+}
 
 pytestmark = [
     pytest.mark.slow,
@@ -99,6 +120,11 @@ def logistic(seed=0):
     return p
 
 
+def sourced_valence():
+    """Sum of the published correlations of the units that each face shows, (faces,)."""
+    return [sum(SOURCED_SIGNS[name] for name in units_of(row, SOURCED_SIGNS)) for row in rows()]
+
+
 def correlation(means, name):
     return np.corrcoef(means, [float(row[name]) for row in rows()])[0, 1]
 
@@ -109,12 +135,14 @@ def test_the_base_beside_base_rate_and_logistic_regression(capsys):
     base_rate = log_loss(np.broadcast_to(counts.sum(0) / counts.sum(), counts.shape))
     fitted = log_loss(logistic())
     right = (p.argmax(1) == counts.argmax(1)).mean()
+    signs = correlation(sourced_valence(), "valence")
     lines = [
         f"{len(rows())} faces, {counts.sum():.0f} votes; log loss in nats a vote",
         f"  shipped base               {log_loss(p):.3f}   the most votes in {right:.2f}",
         f"  votes' base rate           {base_rate:.3f}",
         f"  logistic, {FOLDS}-fold          {fitted:.3f}",
-        f"  valence r {correlation(valence, 'valence'):.3f}, arousal r {correlation(arousal, 'arousal'):.3f}",
+        f"  valence r {correlation(valence, 'valence'):.3f} (published signs of units: {signs:.3f}),"
+        f" arousal r {correlation(arousal, 'arousal'):.3f}",
     ]
     with capsys.disabled():
         print("\n" + "\n".join(lines))
@@ -122,6 +150,7 @@ def test_the_base_beside_base_rate_and_logistic_regression(capsys):
     ceiling = log_loss(np.where(counts > 0, counts, 1) / counts.sum(1, keepdims=True))
     assert ceiling < fitted < base_rate
     assert correlation(arousal, "arousal") > 0.4
+    assert correlation(valence, "valence") > signs
 
 
 def test_the_base_tells_the_votes():
@@ -129,7 +158,10 @@ def test_the_base_tells_the_votes():
     assert log_loss(p) <= MOST_LOG_LOSS
 
 
-@pytest.mark.xfail(reason="units alone say too little about valence in the base", strict=True)
+@pytest.mark.xfail(
+    reason="units alone say too little of valence; their published signs less",
+    strict=True,
+)
 def test_the_base_tells_valence():
     _, valence, _ = read_by_the_base()
     assert correlation(valence, "valence") >= LEAST_VALENCE_R
