@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,29 +17,24 @@ from engine import (
     acceptable,
     certify,
     design_of,
-    predicted_thresholds,
-    risk_of_each,
     split,
 )
+from seke.calibration.best_asked import AskedItems, CertificationTest, best_asked
 from seke.sampling.replay import replay
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
-    from engine import Bools, Floats, Gold, Knowledge
+    from engine import Bools, Floats
+    from seke.calibration.best_asked import Risks
     from seke.calibration.labelled_answers import LabelledAnswers
     from seke.inference.session import Session
     from seke.samples import SingleSamples
-
-    # Variable -> a risk for each of its values.
-    Risks = Mapping[str, tuple[float, ...]]
 
 # Share of the gold that fits; the rest certifies.
 FITTING = 1 / 3
 # Items that are decided at once, to bound memory.
 BATCH = 2048
-# Shares of the predicted thresholds down to which items may be asked, a doubling apart: a judgement.
-SHARES = (1.0, 0.5, 0.25)
 # Share of items whose recording may end before the policy does: small beside the slack of the bound.
 MOST_SHORT = 0.01
 
@@ -158,11 +153,13 @@ def issue_guarantee(
     # What the base was certified for before is no part of how it asks now.
     session, labelled = replace(session, guarantee=None), every.only(parts.known)
     base = session.knowledge
-    test = _Test(base, promise, labelled.gold, parts.fits[parts.known], labelled.groups, rng)
+    test = CertificationTest(base, promise, labelled.gold, parts.fits[parts.known], labelled.groups, rng)
     if recorded is None:
-        asked = _Asked(DecidedItems.of(session, labelled.answers))
+        asked = AskedItems(DecidedItems.of(session, labelled.answers))
     else:
-        asked = _best_asked(session, recorded.about(set(labelled.answers.items)), test)
+        recorded = recorded.about(set(labelled.answers.items))
+        policy = session.asking().knowledge.policy.aimed_at()
+        asked = best_asked(test, policy, lambda aims: _asked_by(session, recorded, aims))
     return certify(
         *test.about(asked.decided),
         **test.settings(),
@@ -173,85 +170,7 @@ def issue_guarantee(
     )
 
 
-@dataclass(frozen=True)
-class _Test:
-    """What is tested with N items of gold, whatever they were asked; the fields are those of `certify`."""
-
-    base: Knowledge
-    promise: Promise
-    gold: Gold
-    in_fit_split: Bools
-    groups: Sequence[object] | None
-    rng: np.random.Generator
-
-    def about(
-        self, decided: DecidedItems
-    ) -> tuple[Knowledge, Mapping[str, LevelDecision], Bools, Gold, Bools]:
-        """Return base, decisions, what is allowed, gold and parts."""
-        levels = {name: level for name, level in decided.levels.items() if name in self.gold.values}
-        return self.base, levels, decided.allowed, self.gold, self.in_fit_split
-
-    def settings(self) -> dict[str, Any]:
-        """Return the promise, the subjects and the chance, by name."""
-        promise = self.promise
-        numbers = {"alpha": promise.alpha, "delta": promise.delta, "breadth": promise.breadth}
-        return {**numbers, "groups": self.groups, "rng": self.rng}
-
-    def predicted(self, decided: DecidedItems) -> Risks:
-        """Return about the thresholds that the test would end with, as its fit split predicts."""
-        return predicted_thresholds(*self.about(decided), **self.settings())
-
-
-@dataclass(frozen=True)
-class _Asked:
-    """Items as they were asked, down to `aims`: by the policy itself where there are none."""
-
-    decided: DecidedItems
-    aims: Risks | None = None
-
-    def net_worth(self, test: _Test, cost: Floats) -> float:
-        """Return what the fit's part accepts is worth at the predicted thresholds, less what it cost.
-
-        cost: (N,) of each item's answers.
-        """
-        policy, total = test.base.policy, -float(cost[test.in_fit_split].sum())
-        for name, thresholds in test.predicted(self.decided).items():
-            if name in policy.worth and name in self.decided.levels:
-                level = self.decided.levels[name]
-                threshold = risk_of_each(test.base.variables[name], thresholds, level.value)
-                accepted = self.decided.allowed & level.eligible & (level.risk <= threshold)
-                total += policy.worth[name] * int(accepted[test.in_fit_split].sum())
-        return total
-
-
-def _best_asked(session: Session, recorded: SingleSamples, test: _Test) -> _Asked:
-    """Return the items as they are best asked for the certificates.
-
-    What is accepted is right as often as in the test only among items that are asked as those of the test
-    were, so how far down to ask is settled before it. Asked down to a threshold itself nearly all items end
-    just below it, and err more often than those that came there from a higher risk; asked down to the
-    policy's limits they may cost answers that no certificate needs. So the policy is followed through the
-    recorded items down to several risks, and that counts under which the fit's part accepts the most worth,
-    less its cost. The part that certifies has no say. A value without hope is never asked about.
-    """
-    by_policy, cost = _asked_by(session, recorded, None)
-    predicted = test.predicted(by_policy.decided)
-    if not any(map(any, predicted.values())):
-        return by_policy
-    policy, variables = session.asking().knowledge.policy.aimed_at(), test.base.variables
-    hopeful = {name: np.array(risks) > 0 for name, risks in predicted.items()}
-    down_to = [
-        {name: np.where(hopeful[name], policy.highest_risks(variables[name]), 0.0) for name in predicted},
-        *({name: share * np.array(risks) for name, risks in predicted.items()} for share in SHARES),
-    ]
-    attempts = [(by_policy.net_worth(test, cost), by_policy)]
-    for aims in ({name: tuple(risks.tolist()) for name, risks in by_name.items()} for by_name in down_to):
-        asked, cost = _asked_by(session, recorded, aims)
-        attempts.append((asked.net_worth(test, cost), asked))
-    return max(attempts, key=lambda attempt: attempt[0])[1]
-
-
-def _asked_by(session: Session, recorded: SingleSamples, aims: Risks | None) -> tuple[_Asked, Floats]:
+def _asked_by(session: Session, recorded: SingleSamples, aims: Risks | None) -> tuple[AskedItems, Floats]:
     """Return recorded items as the policy asks them down to some risks, and the cost of each item's answers.
 
     aims: variable -> the risk for each value; None for the policy's own.
@@ -266,4 +185,4 @@ def _asked_by(session: Session, recorded: SingleSamples, aims: Risks | None) -> 
             f"for {short} of the {count} items with gold the policy would ask for more answers than were "
             f"recorded; record as many as its budget ({policy.budget}) for everything that it may ask"
         )
-    return _Asked(DecidedItems.of(session, replayed.answers), aims), replayed.cost
+    return AskedItems(DecidedItems.of(session, replayed.answers), aims), replayed.cost

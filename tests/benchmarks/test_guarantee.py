@@ -22,7 +22,7 @@ crowd votes as answers, the mode of all ten as gold, 1,534 pictures of gold, all
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -32,6 +32,7 @@ from scipy.stats import binomtest
 
 from engine import (
     Basis,
+    Breadth,
     Design,
     Gold,
     LevelDecision,
@@ -43,6 +44,8 @@ from engine import (
 )
 from engine.model.guarantee import PARTS
 from engine.model.knowledge import Knowledge
+from seke.calibration.best_asked import AskedItems, CertificationTest, best_asked
+from seke.calibration.certify import DecidedItems, Promise
 
 SPLITS, DELTA = 300, 0.1
 ALPHAS = (0.1, 0.05, 0.02)
@@ -306,6 +309,116 @@ def test_whoever_passes_over_the_subjects_breaks_it():
         assert binomtest(items.broken, SPLITS, DELTA, "greater").pvalue < REJECTED
         assert binomtest(subjects.broken, SPLITS, DELTA, "greater").pvalue > REJECTED
     assert subjects.certified > SPLITS / 10
+
+
+# Items that are asked down to what the certificates need.
+
+
+class Sequences:
+    """60,000 items of three states with all 12 draws that they may be asked for: (N, draws) each."""
+
+    def __init__(self, rng):
+        self.truth = rng.integers(0, 3, 60_000)
+        shared = 0.32 * rng.standard_normal((len(self.truth), 3))
+        total, ends = np.zeros((len(self.truth), 3)), []
+        for _ in range(12):
+            total += np.eye(3)[self.truth] + shared + rng.normal(0, 1.2, total.shape)
+            p = np.exp(total / 1.2**2 - (total / 1.2**2).max(1, keepdims=True))
+            p /= p.sum(1, keepdims=True)
+            ends.append((p.argmax(1), p.sum(1) - p.max(1)))
+        self.value, self.risk = (np.stack(column, axis=1) for column in zip(*ends, strict=True))
+
+    def asked(self, aims, places=slice(None)):
+        """Return value and risk where items end that are asked down to a risk for each value, and draws."""
+        value, risk = self.value[places], self.risk[places]
+        low = risk <= np.array(aims)[value]
+        # A value without hope ends an item only with its last draw, as one that is never low enough.
+        last = np.where(low.any(1), low.argmax(1), value.shape[1] - 1)
+        rows = np.arange(len(last))
+        return value[rows, last], risk[rows, last], last + 1.0
+
+
+def limit_policy(limit):
+    """Return a base whose policy accepts at a limit, and what a right value is worth in draws."""
+    base = base_of([Variable("v0", "categorical", ("a", "b", "c"), "")])
+    return replace(base, policy=Policy(limits={"v0": limit}, worth={"v0": 20.0}))
+
+
+def asked_and_tested(people, base, alpha, breadth, gold, rng):
+    """Choose how far down to ask, certify, and look up the true errors.
+
+    Returns what `errors_under` does and the highest risk asked down to; and the errors where the items were
+    tested as the limit asks, and then asked down to the thresholds so found.
+    """
+    limits = base.policy.highest_risks(base.variables["v0"])
+    places = rng.integers(0, len(people.truth), gold)
+
+    def ask(aims):
+        value, risk, draws = people.asked(aims["v0"] if aims else limits, places)
+        decided = DecidedItems((), {"v0": _looked_at(value, risk)}, np.ones(gold, bool), {})
+        return AskedItems(decided, aims), draws
+
+    promise = Promise(alpha, DELTA, adaptive=True, breadth=Breadth(breadth))
+    truth = Gold({"v0": people.truth[places].astype(float)})
+    test = CertificationTest(base, promise, truth, split(gold, None, 1 / 3, rng), None, rng)
+    asked = best_asked(test, base.policy, ask)
+    aims = asked.aims["v0"] if asked.aims else limits
+    by_limit, _ = ask(None)
+    return (*errors_under(people, test, asked, aims), max(aims)), errors_under(people, test, by_limit, None)[
+        0
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("breadth", ["levels", "values"])
+def test_the_promise_is_kept_where_the_fit_part_chooses_how_far_down_to_ask(breadth):
+    """The threshold that a test finds is asked down to only where the test itself was asked so."""
+    rng, gold, limit = np.random.default_rng(23), 3_000, 0.002
+    people, base = Sequences(rng), limit_policy(limit)
+    print(f"\nasked down to a chosen risk, {breadth}: {gold} of gold, limit {limit}, {SPLITS} splits")
+    print("alpha  broken  certified  accepted  draws  aims  tested by the limit, asked to the threshold")
+    for alpha in ALPHAS:
+        outcome, draws, chosen, careless = Outcome(), 0.0, set(), 0
+        for _ in range(SPLITS):
+            (errors, shares, asked_for, aim), others = asked_and_tested(
+                people, base, alpha, breadth, gold, rng
+            )
+            outcome.broken += any(error > alpha for error in errors)
+            outcome.certified += len(errors)
+            outcome.accepted += sum(shares) / SPLITS
+            draws += asked_for / SPLITS
+            chosen.add(round(aim, 3))
+            careless += any(error > alpha for error in others)
+        print(
+            f"{alpha:5.2f} {outcome.broken / SPLITS:7.3f} {outcome.certified / SPLITS:10.2f} "
+            f"{outcome.accepted:9.3f} {draws:6.2f} {len(chosen):5} {careless / SPLITS:10.3f}"
+        )
+        assert binomtest(outcome.broken, SPLITS, DELTA, "greater").pvalue > REJECTED
+        assert outcome.certified > SPLITS / 10
+        assert len(chosen) > 1
+        # At the lowest alpha hardly anything is certified that could be broken.
+        assert alpha == ALPHAS[-1] or binomtest(careless, SPLITS, DELTA, "greater").pvalue < REJECTED
+
+
+def errors_under(people, test, asked, aims):
+    """Certify, and return the true error and share of all of each certificate, and draws an item.
+
+    aims: how items are asked afterwards; None: down to the thresholds that were certified.
+    """
+    made = certify(*test.about(asked.decided), **test.settings(), population="here", design=DESIGN, made="")
+    base, thresholds = test.base, dict.fromkeys(range(3), 0.0)
+    for certificate in made.certified:
+        names = about(Population(base, {}, {}, {}), certificate)["v0"]
+        thresholds |= {base.variables["v0"].states.index(name): certificate.threshold for name in names}
+    value, risk, draws = people.asked(aims or tuple(thresholds.values()))
+    errors, shares = [], []
+    for certificate in made.certified:
+        names = about(Population(base, {}, {}, {}), certificate)["v0"]
+        index = [base.variables["v0"].states.index(name) for name in names]
+        inside = np.isin(value, index) & (risk <= certificate.threshold)
+        errors.append((people.truth[inside] != value[inside]).mean() if inside.any() else 0.0)
+        shares.append(inside.mean())
+    return errors, shares, draws.mean()
 
 
 # Crowd votes.
