@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from engine import Bools, Floats, Gold, Knowledge, LevelDecision, Policy
-    from seke.calibration.certify import DecidedItems, Promise
+    from seke.calibration.decided_items import DecidedItems
+    from seke.calibration.promise import Promise
 
     # Variable -> a risk for each of its values.
     Risks = Mapping[str, tuple[float, ...]]
@@ -36,7 +37,7 @@ class CertificationTest:
     def about(
         self, decided: DecidedItems
     ) -> tuple[Knowledge, Mapping[str, LevelDecision], Bools, Gold, Bools]:
-        """Return base, decisions, what is allowed, gold and parts."""
+        """Return base, decisions, what is allowed (N,), gold, and who is of the fit part (N,)."""
         levels = {name: level for name, level in decided.levels.items() if name in self.gold.values}
         return self.base, levels, decided.allowed, self.gold, self.in_fit_split
 

@@ -41,12 +41,13 @@ from engine import (
     unidentified_numbers,
 )
 from engine import learn_population as learn_prior
-from seke.calibration.certify import Promise, issue_guarantee
+from seke.calibration.certify import issue_guarantee
 from seke.calibration.fit_data import FitData
 from seke.calibration.fit_overlay import name_of_base, overlay_text, read_overlay, source_name
 from seke.calibration.fit_record import models_of_runs, readings_of
 from seke.calibration.labelled_answers import LabelledAnswers, gold_table, without_gold_evidence
 from seke.calibration.mean_thresholds import thresholds_of
+from seke.calibration.promise import Promise
 from seke.files.shipped import cache_folder
 from seke.files.shipped import knowledge as read_knowledge
 from seke.inference.session import Session

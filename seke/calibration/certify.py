@@ -9,66 +9,28 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine import (
-    Answers,
-    Breadth,
     Guarantee,
-    LevelDecision,
     SekeError,
-    acceptable,
     certify,
     design_of,
     split,
 )
 from seke.calibration.best_asked import AskedItems, CertificationTest, best_asked
+from seke.calibration.decided_items import DecidedItems
 from seke.sampling.replay import replay
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from engine import Bools, Floats
     from seke.calibration.best_asked import Risks
     from seke.calibration.labelled_answers import LabelledAnswers
+    from seke.calibration.promise import Promise
     from seke.inference.session import Session
     from seke.samples import SingleSamples
 
 # Share of the gold that fits; the rest certifies.
 FITTING = 1 / 3
-# Items that are decided at once, to bound memory.
-BATCH = 2048
 # Share of items whose recording may end before the policy does: small beside the slack of the bound.
 MOST_SHORT = 0.01
-
-
-@dataclass(frozen=True)
-class Promise:
-    """The guarantee asked for: at most `alpha` wrong among accepted values, with probability 1 - `delta`.
-
-    adaptive: of items that are asked as the policy asks. breadth: what each promise is about, see
-    `engine.certify`.
-    """
-
-    alpha: float
-    delta: float = 0.1
-    adaptive: bool = False
-    breadth: Breadth = Breadth.LEVELS
-
-    def __post_init__(self) -> None:
-        for name in ("alpha", "delta"):
-            if not 0 < getattr(self, name) < 1:
-                raise SekeError(f"{name} is {getattr(self, name):g}; it must lie between 0 and 1")
-
-    @classmethod
-    def of(
-        cls, alpha: float | None, delta: float, *, adaptive: bool, breadth: str = Breadth.LEVELS
-    ) -> Promise | None:
-        """Return the promise; None where there is no alpha."""
-        if breadth not in tuple(Breadth):
-            raise SekeError(f"breadth is {breadth!r}; allowed are {', '.join(Breadth)}")
-        if alpha is None and adaptive:
-            raise SekeError("certifying items that the policy asks needs alpha")
-        if alpha is None and breadth != Breadth.LEVELS:
-            raise SekeError("to certify each value, or pooled ones, needs alpha")
-        return None if alpha is None else cls(alpha, delta, adaptive, Breadth(breadth))
 
 
 @dataclass(frozen=True)
@@ -97,40 +59,6 @@ class Parts:
     def learned_from(self) -> Bools:
         """Return the items that the fit may see, (N,)."""
         return self.fits | ~self.known
-
-
-@dataclass(frozen=True)
-class DecidedItems:
-    """The decisions about N items as the policy makes them in the end.
-
-    stages: their answers, in parts. levels: variable -> decisions, (N,). allowed: whether anything of an item
-    may be accepted, (N,). marginals: variable -> P(state), (states,), the mean over all items.
-    """
-
-    stages: tuple[Answers, ...]
-    levels: Mapping[str, LevelDecision]
-    allowed: Bools
-    marginals: Mapping[str, Floats]
-
-    @classmethod
-    def of(cls, session: Session, answers: Answers) -> DecidedItems:
-        """Decide the items, BATCH at a time."""
-        base, count = session.knowledge, len(answers.items)
-        stages = [answers.part(start, min(start + BATCH, count)) for start in range(0, count, BATCH)]
-        judged = [session.judge(part) for part in stages]
-        levels = {
-            name: LevelDecision.stacked([stage.decisions.levels[name] for stage in judged])
-            for name in judged[0].decisions.levels
-        }
-        allowed = [
-            acceptable(base, part, stage.diagnostics.conflict)
-            for part, stage in zip(stages, judged, strict=True)
-        ]
-        by_stage = [stage.posterior.marginals for stage in judged]
-        marginals = {
-            name: np.concatenate([marginals[name] for marginals in by_stage]).mean(0) for name in by_stage[0]
-        }
-        return cls(tuple(stages), levels, np.concatenate(allowed), marginals)
 
 
 def issue_guarantee(

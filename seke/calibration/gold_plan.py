@@ -28,8 +28,10 @@ from engine import (
     design_of,
     split,
 )
-from seke.calibration.certify import FITTING, DecidedItems, Promise
+from seke.calibration.certify import FITTING
+from seke.calibration.decided_items import DecidedItems
 from seke.calibration.labelled_answers import LabelledAnswers, gold_table
+from seke.calibration.promise import Promise
 from seke.files.shipped import knowledge as read_knowledge
 from seke.inference.session import Session
 from seke.sampling.infer import source_list

@@ -45,7 +45,8 @@ from engine import (
 from engine.model.guarantee import PARTS
 from engine.model.knowledge import Knowledge
 from seke.calibration.best_asked import AskedItems, CertificationTest, best_asked
-from seke.calibration.certify import DecidedItems, Promise
+from seke.calibration.decided_items import DecidedItems
+from seke.calibration.promise import Promise
 
 SPLITS, DELTA = 300, 0.1
 ALPHAS = (0.1, 0.05, 0.02)

@@ -12,9 +12,9 @@ from click.testing import CliRunner
 
 import seke
 from engine import Gold, SekeError, certify, design_of, split
-from seke.calibration.certify import Promise
 from seke.calibration.gold_plan import AMOUNTS, ERROR_INFLATION, SD, SimulatedPopulation, plan_gold
 from seke.calibration.gold_plan_text import text_of
+from seke.calibration.promise import Promise
 from seke.cli.main import main
 from seke.inference.session import Session
 from seke.sampling.infer import batches
