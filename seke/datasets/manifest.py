@@ -20,7 +20,7 @@ import numpy as np
 from engine import SekeError, did_you_mean
 from seke.datasets.images import ENDINGS, Box
 from seke.files.faults import Faults
-from seke.files.rows import RowFile
+from seke.files.rows import WORKBOOKS, RowFile, describe_met, is_blank, name_text
 from seke.tables.label_table import BESIDE, ITEM, LabelTableBuilder
 
 if TYPE_CHECKING:
@@ -31,9 +31,14 @@ if TYPE_CHECKING:
 
     Record = dict[str, Any]
 
-TABLES = (".csv", ".csv.gz", ".jsonl", ".jsonl.gz", ".parquet")
+TABLES = tuple(
+    f"{ending}{packed}"
+    for ending in (".csv", ".tsv", ".tab", ".jsonl", ".parquet", *WORKBOOKS)
+    for packed in ("", ".gz")
+)
 BOX = ("left", "top", "width", "height")
 ITEM_COLUMNS = (ITEM, *BESIDE)
+LONGEST_PATH = 4_095  # characters, the most that Linux allows
 DIGITS = re.compile(r"(\d+)")
 
 
@@ -141,7 +146,7 @@ def _manifest(path: Path, base: Knowledge) -> Iterator[Item]:
     builder, items = LabelTableBuilder(base, file), list[Item]()
     if not rows and not file.faults:
         file.note(0, "names no pictures")
-    known = _known_columns(file, rows, base)
+    known = _known_columns(file, rows, builder)
     if rows and not any("path" in row for _, row in rows):
         file.note(0, "has no column `path`")
         rows = []
@@ -163,36 +168,62 @@ def _manifest(path: Path, base: Knowledge) -> Iterator[Item]:
 def _filled_rows(file: RowFile) -> Iterator[tuple[int, Record]]:
     """Yield the rows of a manifest without blank cells and what has no column's name."""
     for number, row in file.rows():
-        yield number, {key: cell for key, cell in row.items() if key and cell is not None}
+        yield (
+            number,
+            {
+                key: file.number_text(cell) if key in BOX else cell
+                for key, cell in row.items()
+                if key and not is_blank(cell)
+            },
+        )
 
 
-def _known_columns(file: RowFile, rows: Sequence[tuple[int, Record]], base: Knowledge) -> set[str]:
+def _known_columns(file: RowFile, rows: Sequence[tuple[int, Record]], builder: LabelTableBuilder) -> set[str]:
     """Return the names of the columns of labels; note others that are not of a manifest, each once."""
     first_rows: dict[str, int] = {}
     for number, row in rows:
         for name in row:
             first_rows.setdefault(name, number)
-    allowed = [*ITEM_COLUMNS, *base.variables]
+    variables = builder.knowledge.variables
+    allowed = [*ITEM_COLUMNS, *variables]
+    labels = {name for name in first_rows if name in variables or builder.variable_meant(name)}
+    labels -= set(ITEM_COLUMNS)
     for name, number in first_rows.items():
-        if name not in allowed:
+        if name not in labels and name not in ITEM_COLUMNS:
             hint = did_you_mean(name, allowed)
             file.note(
                 number, f"no column is called {name!r}{hint}; besides labels: {', '.join(ITEM_COLUMNS)}"
             )
-    return first_rows.keys() & base.variables.keys() - set(ITEM_COLUMNS)
+    return labels
 
 
 def _parse_item(manifest: Path, row: Record) -> Item:
     path_text = row.get("path")
     if not isinstance(path_text, str):
         raise SekeError("path: is missing")
+    name = name_text(row.get(ITEM, str(PurePosixPath(path_text).with_suffix(""))))
+    for key, text in (("path", path_text), (ITEM, str(name))):
+        _check_name(key, text)
     folder = manifest.parent.resolve()
     path = manifest.parent / path_text
     if Path(path_text).is_absolute() or not path.resolve().is_relative_to(folder):
         raise SekeError(f"path: {path_text!r} leads out of the manifest's folder")
-    name = row.get("item", str(PurePosixPath(path_text).with_suffix("")))
-    group, source = (None if row.get(key) is None else str(row[key]) for key in ("group", "source"))
+    group, source = (
+        None if row.get(key) is None else str(name_text(row[key])) for key in ("group", "source")
+    )
     return Item(str(name), path, group, _box(row), source=source)
+
+
+def _check_name(key: str, text: str) -> None:
+    """Refuse a name that no file can have, or that cannot be written."""
+    if "\0" in text or len(text) > LONGEST_PATH:
+        raise SekeError(
+            f"{key}: {describe_met(text)}; allowed are {LONGEST_PATH} characters, none of them NUL"
+        )
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise SekeError(f"{key}: must be encodable as UTF-8 (half a surrogate pair is not)") from None
 
 
 def _box(row: Record) -> Box | None:

@@ -296,13 +296,13 @@ def test_a_manifest_says_what_is_known(folder, base, kind):
 
 def test_all_faults_of_a_manifest_come_at_once(folder, base):
     (folder / "m.csv").write_text(
-        "path,expression,left\n../x.jpg,fear,\nface1.webp,joy,\nface2.jpg,,3\n/etc/passwd,,\n,fear,\n"
+        "path,expression,left\n../x.jpg,fear,\nface1.webp,joyce,\nface2.jpg,,3\n/etc/passwd,,\n,fear,\n"
     )
     with pytest.raises(AnswerError) as error:
         items_of([folder / "m.csv"], base)
     message = str(error.value)
     assert "m.csv:2: path: '../x.jpg' leads out of the manifest's folder" in message
-    assert "m.csv:3: expression: no such state: 'joy'" in message
+    assert "m.csv:3: expression: no such state: 'joyce'" in message
     assert "m.csv:4: a box needs all of left, top, width, height" in message
     assert "m.csv:5: path: '/etc/passwd' leads out" in message
     assert "m.csv:6: path: is missing" in message
