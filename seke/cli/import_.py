@@ -28,7 +28,7 @@ EXAMPLES = {
 SETS = {
     "ckplus": (
         "CK+: FACS/ and Emotion/ beside cohn-kanade-images/; the last frame of each sequence.",
-        ("neutral",),
+        ("neutral", "feab"),
     ),
     "rafdb": ("RAF-DB: EmoLabel/list_patition_label.txt beside Image/aligned/.", ()),
     "affectnet": (
@@ -67,6 +67,12 @@ SET_OPTIONS = {
         "--neutral",
         is_flag=True,
         help="Also take the first frame of each sequence, as neutral: a convention, not a label of the set.",
+    ),
+    "feab": click.option(
+        "--feab",
+        is_flag=True,
+        help="Only what FEAB takes: the last frame of each sequence with one of seven emotions; a column "
+        "`split` says train or test, by disjoint persons (--only test: only that part).",
     ),
     "threshold": click.option(
         "--threshold",

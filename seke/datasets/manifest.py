@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import glob
 import math
+import os
 import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine import SekeError, did_you_mean
-from seke.datasets.images import ENDINGS, Box
+from seke.datasets.images import ENDINGS, Box, is_clutter
 from seke.files.faults import Faults
 from seke.files.rows import WORKBOOKS, RowFile, describe_met, is_blank, name_text
 from seke.tables.label_table import BESIDE, ITEM, LabelTableBuilder
@@ -112,7 +113,8 @@ def _items_at(image: str, base: Knowledge) -> Iterator[Item]:
         yield Item(path.stem, path)
     elif any(sign in image for sign in "*?["):
         names = sorted(glob.glob(image, recursive=True), key=_natural)
-        yield from (Item(Path(name).stem, Path(name)) for name in names if name.lower().endswith(ENDINGS))
+        paths = (Path(name) for name in names if name.lower().endswith(ENDINGS))
+        yield from (Item(path.stem, path) for path in paths if not any(map(is_clutter, path.parts)))
     else:
         raise SekeError(f"{image}: {_not_a_file(path)}")
 
@@ -126,13 +128,20 @@ def _not_a_file(path: Path) -> str:
 def _pictures(folder: Path) -> Iterator[Item]:
     """Yield the pictures below a folder; links that lead out of it are left out."""
     root = folder.resolve()
-    names = [
-        file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.suffix.lower() in ENDINGS
-    ]
+    names = list(_picture_names(folder))
     for name in sorted(names, key=_natural):
         path = folder / name
         if path.is_file() and path.resolve().is_relative_to(root):
             yield Item(str(PurePosixPath(name).with_suffix("")), path)
+
+
+def _picture_names(folder: Path) -> Iterator[str]:
+    """Yield the paths of the pictures below a folder, without what systems leave there."""
+    for above, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not is_clutter(name)]
+        for name in names:
+            if name.lower().endswith(ENDINGS) and not is_clutter(name):
+                yield Path(above, name).relative_to(folder).as_posix()
 
 
 def _natural(name: str) -> list[Any]:

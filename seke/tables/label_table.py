@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 ITEM = "item"
 # What a manifest of pictures says besides labels; passed over here, so that a manifest is a label table too.
-BESIDE = ("path", "group", "source", "left", "top", "width", "height")
+BESIDE = ("path", "group", "source", "split", "left", "top", "width", "height")
 
 
 @dataclass(frozen=True)
