@@ -1,17 +1,19 @@
 """Compiled networks on disk, so that a second start skips the fit.
 
 A file holds one network: arrays as numpy's .npz without pickles, and a JSON text that
-says what they are parts of. Its name is a digest of all that the network depends on, the engine's own source
-included; what cannot be read is compiled anew.
+says what they are parts of, behind a digest of both. Its name is a digest of all that the network depends on,
+the engine's own source included; what was changed or cannot be read is compiled anew. A folder of somebody
+else's, or that others may write to, is not used.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import secrets
-import zipfile
+import stat
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import fields, is_dataclass
@@ -35,20 +37,22 @@ KINDS = {
     for kind in (Clique, CompiledRule, Factor, FunctionNode, Grid, In, Network, StateNode, StateRun)
 }
 MOST_FILES = 64
+MOST_BYTES = 64 << 20  # of a file; the shipped network takes less than one million
+DIGEST_BYTES = hashlib.sha256().digest_size
 
 
 def compiled(knowledge: Knowledge, folder: Path | None) -> Network:
     """Return the compiled base, from `folder` where it is stored, else compiled and stored there.
 
-    A folder that cannot be written to keeps nothing; None keeps nothing either.
+    A folder that cannot be written to keeps nothing, one that others may write to neither, nor does None.
 
     Raises:
         KnowledgeError: as `compile_network`.
     """
-    path = folder / f"{_key(knowledge)}.npz" if folder else None
+    path = folder / f"{_key(knowledge)}.npz" if folder and _is_safe(folder) else None
     if path is not None:
-        # Half a file, or another program's: as good as none.
-        with suppress(OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+        # Half a file, a flipped bit, another program's: whatever it raises, it is as good as none.
+        with suppress(Exception):
             return _read(path)
     from engine.compilation.compiler import compile_network
 
@@ -57,6 +61,17 @@ def compiled(knowledge: Knowledge, folder: Path | None) -> Network:
         with suppress(OSError):
             _write(path, network)
     return network
+
+
+def _is_safe(folder: Path) -> bool:
+    """Whether a folder is there and this user's alone to write to, or can be made so."""
+    with suppress(OSError):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = folder.stat()
+        writable = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+        # Only POSIX tells who owns a folder in this way.
+        return os.name != "posix" or (status.st_uid == os.geteuid() and not writable)
+    return False
 
 
 def _key(knowledge: Knowledge) -> str:
@@ -85,13 +100,15 @@ def engine_digest(folder: Path = Path(__file__).parents[1]) -> str:
 
 
 def _write(path: Path, network: Network) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     arrays: list[NDArray[Any]] = []
     structure = json.dumps(_plain(network, arrays))
     temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.part")
     try:
+        content = io.BytesIO()
+        np.savez_compressed(content, *arrays, structure=np.array(structure))
+        data = content.getvalue()
         with temporary.open("xb") as file:
-            np.savez_compressed(file, *arrays, structure=np.array(structure))
+            file.write(hashlib.sha256(data).digest() + data)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -101,7 +118,11 @@ def _write(path: Path, network: Network) -> None:
 
 
 def _read(path: Path) -> Network:
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+    with path.open("rb") as file:
+        digest, data = file.read(DIGEST_BYTES), file.read(MOST_BYTES)
+    if hashlib.sha256(data).digest() != digest:
+        raise ValueError("not what was written")
+    with np.load(io.BytesIO(data), allow_pickle=False) as stored:
         arrays = [stored[f"arr_{i}"] for i in range(len(stored.files) - 1)]
         network = _value(json.loads(str(stored["structure"])), arrays)
     if not isinstance(network, Network):

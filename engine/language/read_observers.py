@@ -222,7 +222,7 @@ def _label_instrument(entries: Entries, form: str, variable: Variable, likes: Mi
         bonus=ranking.value("bonus"),
         habit=_habit(fields, ranking.get("habit"), answers),
         pull=_pull(fields, ranking.get("pull"), variable.states, answers),
-        weight=_weight(entries),
+        **_distribution(entries),
     )
 
 
@@ -268,9 +268,10 @@ def _pull(fields: Fields, node: Node | None, states: tuple[str, ...], answers: t
     return tuple(tuple(rows.get(state, {}).get(answer, 0.0) for answer in answers) for state in states)
 
 
-def _weight(entries: Entries) -> float:
-    weight = entries.reader.table(entries.get("distribution"), "WEIGHT").value("weight")
-    return float(weight)
+def _distribution(entries: Entries) -> dict[str, float]:
+    """Read what a reported distribution counts for and sums to."""
+    weight, total = entries.reader.table(entries.get("distribution"), "WEIGHT").values("weight sum").values()
+    return {"weight": float(weight), "total": float(total)}
 
 
 def _accurate(entries: Entries, variable: Variable) -> Rows:
@@ -328,7 +329,7 @@ def _binary(
     instruments = {}
     entries = fields.table(node, "DETECTIONS")
     shared = {key: inner for key, inner in entries.node.entries.items() if key in ("repeat", "strength")}
-    weight = _weight(entries)
+    distribution = _distribution(entries)
     known = of_kind(variables, "binary")
     for name, inner in fields.known(entries.get("cells"), known, "binary variable"):
         before = len(fields.faults)
@@ -348,7 +349,7 @@ def _binary(
             answers=("false", "true"),
             confusion=table,
             types=(scatter,),
-            weight=weight,
+            **distribution,
         )
     return instruments
 

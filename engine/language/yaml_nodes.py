@@ -28,6 +28,8 @@ LONGEST_KEY = 200
 DEEPEST = 30
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 NOT_TEXT = re.compile(r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+# A whole number, of which a decimal comma makes two.
+WHOLE = re.compile(r"[-+]?[0-9]+")
 
 
 @dataclass(frozen=True)
@@ -194,10 +196,35 @@ def _syntax_fault(error: yaml.MarkedYAMLError, text: str, start: Place) -> Fault
     lines = text.splitlines()
     if mark.line < len(lines) and lines[mark.line][mark.column : mark.column + 1] == "\t":
         return Fault(place, "", "is indented by a tab; use spaces")
+    indentation = _indentation_fault(lines, mark.line)
+    if indentation:
+        return Fault(place, "", indentation)
     context = ""
     if error.context and error.context_mark:
         context = f" {error.context} that begins at line {error.context_mark.line + 1}"
     return Fault(place, "", f"is not YAML: {error.problem}{context}")
+
+
+def _indentation_fault(lines: list[str], row: int) -> str:
+    """Return what is wrong with a line's indentation, by the lines above; an empty text where nothing is.
+
+    Only for a line at which the parser stopped: within texts and braces blanks mean nothing.
+    """
+    if row >= len(lines):
+        return ""
+    indent = len(lines[row]) - len(lines[row].lstrip(" "))
+    above: list[tuple[int, int]] = []
+    for number in range(row - 1, -1, -1):
+        text = lines[number].lstrip(" ")
+        width = len(lines[number]) - len(text)
+        if text and not text.startswith("#") and (not above or width < above[-1][0]):
+            above.append((width, number + 1))
+    if not above or indent in [width for width, _ in above]:
+        return ""
+    if indent > above[0][0] and lines[above[0][1] - 1].rstrip().endswith(":"):
+        return ""
+    places = ", ".join(f"{width} (line {line})" for width, line in above[:4])
+    return f"is indented by {indent} blanks, as no line above is: those are indented by {places}"
 
 
 class _NodeBuilder:
@@ -285,12 +312,29 @@ class _NodeBuilder:
                 raise _UnreadableError(where, path, message)
             inside = f"{path}.{key}" if path else key
             node = self._node(next(events), events, inside, depth + 1)
+            if _is_decimal_comma(table, event, node):
+                last = next(reversed(table.entries))
+                number = table.entries[last]
+                assert isinstance(number, Scalar)
+                # Who reads the number says what is wrong with it.
+                table.entries[last] = replace(number, text=f"{number.text},{key}")
+                continue
             if key in table:
                 self.faults.append(_twice(where, inside, table.places[key]))
                 continue
             table.entries[key] = node
             table.places[key] = where
         return table
+
+
+def _is_decimal_comma(table: Table, key: yaml.ScalarEvent, value: Node) -> bool:
+    """Whether `p: 0,85` within braces was read as two entries, `p: 0` and `85:`."""
+    number = next(reversed(table.entries.values()), None)
+    mark = key.start_mark
+    if not isinstance(number, Scalar) or not isinstance(value, Scalar) or value.text or mark is None:
+        return False
+    beside = (number.place.line, number.place.column + len(number.text)) == (mark.line + 1, mark.column)
+    return beside and number.plain and value.plain and WHOLE.fullmatch(number.text + key.value) is not None
 
 
 def _offset(event: yaml.ScalarEvent) -> int | None:

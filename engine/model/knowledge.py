@@ -116,7 +116,8 @@ class LabelInstrument(Cited):
     place 1) whatever the truth, rows and columns = `answers`, zero diagonal; () where none is declared;
     `pull`: how much a truth draws other answers to these places, in log-odds, rows = states, columns =
     `answers`, 0 at its own name; () for none.
-    `weight`: how many answers a reported distribution counts for.
+    `weight`: how many answers a reported distribution counts for. `total`: what its numbers sum to, 1 or, of
+    percentages, 100.
     """
 
     variable: str = ""
@@ -128,6 +129,7 @@ class LabelInstrument(Cited):
     habit: tuple[tuple[float, ...], ...] = ()
     pull: tuple[tuple[float, ...], ...] = ()
     weight: float = 1.0
+    total: float = 1.0
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine import Answers, people_asked, prior_truth
-from seke.datasets.images import picture_of, view_of
+from seke.datasets.images import PictureError, picture_of, view_of
 from seke.datasets.manifest import label_sample
 from seke.prompts import Questions
 from seke.samples import answers_from
@@ -28,11 +28,11 @@ from seke.vision.prices import Estimate
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from engine import Floats, Ints, Option
+    from engine import Floats, Ints, Option, View
     from seke.annotation.job import Job
     from seke.annotation.stopping_rules import Label, Rule
     from seke.datasets.manifest import Item
-    from seke.vision.messages import Settings
+    from seke.vision.messages import Picture, Settings
     from seke.vision.prices import Prices
 
 
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 MADE_UP = 200
 # Truths that are drawn for the labelled ones to choose from: of a state of .01 about twenty.
 POOL = 2_000
+MOST_TRIED = 100  # pictures of which one has to be one that can be shown, so that its size is known
 # Resamples of the made-up items; the quantiles of a thousand are steady to about a hundredth of the range.
 RESAMPLES = 1_000
 # Of the range, as shares.
@@ -250,6 +251,21 @@ def _kind(request: Request) -> tuple[str, str, str | None]:
     return request.observer, request.question, request.about
 
 
+def _first_picture(items: Sequence[Item], view: View) -> tuple[Item, Picture]:
+    """Return the first item whose picture can be shown, and that picture.
+
+    Raises:
+        PictureError: none of the first MOST_TRIED can be; that of the first.
+    """
+    faults = list[PictureError]()
+    for item in items[:MOST_TRIED]:
+        try:
+            return item, picture_of(item.path, view, item.box)
+        except PictureError as fault:
+            faults.append(fault)
+    raise faults[0]
+
+
 def _tokens(
     job: Job, requests: Sequence[Request], settings: Settings
 ) -> tuple[
@@ -258,9 +274,9 @@ def _tokens(
     """Return the tokens of a prompt and of an answer, expected and at most, by `_kind`."""
     base = job.annotator.base
     estimate, questions, model = Estimate(None, settings), Questions(base), ScriptedModel()
-    first_item, option = job.items[0], job.annotator.session.first
+    option = job.annotator.session.first
     view = view_of(base, option.view if option is not None else base.usual_view)
-    picture = picture_of(first_item.path, view, first_item.box)
+    first_item, picture = _first_picture(job.items, view)
     expected, largest = {}, {}
     for request in requests:
         key = _kind(request)

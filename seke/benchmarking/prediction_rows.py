@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from seke.files.faults import Faults
 
+ITEM = "item"
 _ROWS_AT_ONCE = 1_000  # a record with its values takes some ten kilobytes
 
 
@@ -63,7 +64,10 @@ def _of_csv(file: RowFile) -> Generator[ColumnRows]:
     _, names = file.header
     rows = file.rows()
     while part := list(islice(rows, _ROWS_AT_ONCE)):
-        columns = {name: [cells[name] for _, cells in part] for name in names}
+        columns = {
+            name: [cells[name] if name == ITEM else file.number_text(cells[name]) for _, cells in part]
+            for name in names
+        }
         yield ColumnRows(file, [number for number, _ in part], columns)
 
 

@@ -28,7 +28,7 @@ EXAMPLES = {
 SETS = {
     "ckplus": (
         "CK+: FACS/ and Emotion/ beside cohn-kanade-images/; the last frame of each sequence.",
-        ("neutral",),
+        ("neutral", "feab"),
     ),
     "rafdb": ("RAF-DB: EmoLabel/list_patition_label.txt beside Image/aligned/.", ()),
     "affectnet": (
@@ -67,6 +67,12 @@ SET_OPTIONS = {
         "--neutral",
         is_flag=True,
         help="Also take the first frame of each sequence, as neutral: a convention, not a label of the set.",
+    ),
+    "feab": click.option(
+        "--feab",
+        is_flag=True,
+        help="Only what FEAB takes: the last frame of each sequence with one of seven emotions; a column "
+        "`split` says train or test, by disjoint persons (--only test: only that part).",
     ),
     "threshold": click.option(
         "--threshold",
@@ -142,5 +148,40 @@ def _tell(imported: Imported) -> None:
     print_message("\n".join(lines))
 
 
+TOOLS = {
+    "openface": "OpenFace's table of a video or of pictures: units that are present (AU01_c).",
+    "pyfeat": "Py-Feat's table: units and the distribution over expressions.",
+}
+
+
+def _tool_command(name: str) -> click.Command:
+    """Return the command that makes samples of a tool's table."""
+    parameters = options.group(
+        click.argument("table", metavar="TABLE", type=options.PATH),
+        options.output("The samples to write: .jsonl or .jsonl.gz.", metavar="SAMPLES", required=True),
+        options.knowledge(),
+        options.json(),
+    )
+
+    def run(table: Path, output: Path, *, as_json: bool, **given: Any) -> None:
+        from seke.datasets.tool_tables import import_table
+
+        with exit_on_errors(as_json=as_json):
+            imported = import_table(name, table, output, **given)
+            lines = [f"{imported.output}: {imported.samples:,} samples of {imported.items:,} items"]
+            lines += [f"  left out: {count:,} {reason}" for reason, count in imported.left_out.items()]
+            print_message("\n".join(lines))
+            if as_json:
+                print_json(asdict(imported))
+
+    help_text = (
+        f"{TOOLS[name]}\n\nIt becomes samples of the base's detectors, as seke infer reads them.\n\n\b\n"
+        f"Example:\n  seke import {name} table.csv -o samples.jsonl\n\nExit status: 0 done, 2 bad input."
+    )
+    return click.command(name, help=help_text, short_help=TOOLS[name].split(":")[0])(parameters(run))
+
+
+for _name in TOOLS:
+    import_.add_command(_tool_command(_name))
 for _name in SETS:
     import_.add_command(_command(_name))

@@ -6,7 +6,7 @@
     train_set/images/0.jpg                        (or val_set, or the folder itself)
     train_set/annotations/0_exp.npy, 0_val.npy, 0_aro.npy
 
-It does not tell subjects.
+It does not tell subjects. Copies with a folder for each class are read, too.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from engine import AnswerError, SekeError
+from seke.datasets.class_folders import class_contents
 from seke.datasets.common import (
     AROUSAL,
     EXPRESSION,
@@ -27,7 +28,7 @@ from seke.datasets.common import (
     read_or_note,
     real,
 )
-from seke.datasets.images import ENDINGS, Box
+from seke.datasets.images import ENDINGS, Box, is_clutter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,9 +56,17 @@ def layout(source: SourceFolder) -> SetContents:
     if parts:
         return SetContents(source.known_variables(NAMES), _of_files(source, parts))
     lists = [path for name in LISTS for path in sorted((source.folder / name).glob("*.csv"))]
-    lists = [path for path in lists if not path.name.lower().startswith(BY_PROGRAM) and _is_list(path)]
+    lists = [
+        path
+        for path in lists
+        if not is_clutter(path.name) and not path.name.lower().startswith(BY_PROGRAM) and _is_list(path)
+    ]
     if not lists:
-        raise SekeError(f"{source.folder}: has neither annotations/0_exp.npy nor {LISTS[0]}/training.csv")
+        copy = class_contents(source)
+        if copy is None:
+            places = f"annotations/0_exp.npy nor {LISTS[0]}/training.csv nor folders of classes"
+            raise SekeError(f"{source.folder}: has neither {places}")
+        return copy
     return SetContents(source.known_variables(NAMES), _of_lists(source, source.pictures(), lists), boxes=True)
 
 
@@ -138,7 +147,11 @@ def _box(place: str, cells: list[str]) -> Box | None:
 
 def _of_files(source: SourceFolder, parts: list[Path]) -> Iterator[Frame]:
     for part in parts:
-        names = sorted(name for name in os.listdir(part / "annotations") if name.endswith("_exp.npy"))
+        names = sorted(
+            name
+            for name in os.listdir(part / "annotations")
+            if name.endswith("_exp.npy") and not is_clutter(name)
+        )
         for name in names:
             stem = name.removesuffix("_exp.npy")
             first = part / "annotations" / name

@@ -5,6 +5,11 @@
     annotations/AU_Set/Train_Set/VIDEO.txt      header with the units' names; 0, 1 or -1 of each
     cropped_aligned/VIDEO/00001.jpg
 
+The multi-task challenge has one list of pictures instead, a row for each with all three levels:
+
+    training_set_annotations.txt                image,valence,arousal,expression,aus
+                                                VIDEO/00001.jpg,0.2,0.3,4,0,0,0,1,...
+
 Other years' names of the folders are known too (EXPR_Classification_Challenge, ...). Subjects are not told:
 the group is the video, both persons of one that shows two (`VIDEO_left`, `VIDEO_right`).
 """
@@ -13,7 +18,7 @@ from __future__ import annotations
 
 import os
 import re
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from engine import SekeError
@@ -30,6 +35,7 @@ from seke.datasets.common import (
     unit,
     whole,
 )
+from seke.datasets.images import is_clutter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,6 +48,9 @@ LEVELS = ("EXPR", "VA", "AU")
 # Folders within one another below which texts of labels are looked for.
 DEEPEST = 3
 UNKNOWN = {"EXPR": -1, "VA": -5, "AU": -1}
+# The beginning of a list of the multi-task challenge, and its units in their order.
+LIST_HEADER = "image,valence,arousal,expression"
+LISTED_UNITS = (1, 2, 4, 6, 7, 10, 12, 15, 23, 24, 25, 26)
 PERSON = re.compile(r"_(left|right)$")
 LETTER = re.compile(r"[A-Za-z]")
 UNIT = re.compile(r"AU0*(\d+)")
@@ -54,6 +63,10 @@ def layout(source: SourceFolder) -> SetContents:
         engine.SekeError: it is none, or a video has two texts of one level.
     """
     pictures = source.pictures()
+    lists = _lists(source.folder)
+    if lists:
+        names = (EXPRESSION, VALENCE, AROUSAL, *map(unit, LISTED_UNITS))
+        return SetContents(source.known_variables(names), _of_lists(source, pictures, lists))
     videos: Texts = {}
     for level, path in _texts(source.folder, pictures):
         known = videos.setdefault(path.stem, {})
@@ -61,7 +74,10 @@ def layout(source: SourceFolder) -> SetContents:
             raise SekeError(f"{path}: {known[level]} is about the same video")
         known[level] = path
     if not videos:
-        raise SekeError(f"{source.folder}: has no folders EXPR_Set, VA_Set or AU_Set with texts of videos")
+        raise SekeError(
+            f"{source.folder}: has no folders EXPR_Set, VA_Set or AU_Set with texts of videos, "
+            f"and no list of pictures ({LIST_HEADER},...)"
+        )
     levels = {level for texts in videos.values() for level in texts}
     names = {EXPRESSION} if "EXPR" in levels else set()
     names |= {VALENCE, AROUSAL} if "VA" in levels else set()
@@ -79,7 +95,68 @@ def _texts(folder: Path, pictures: Path) -> Iterator[tuple[str, Path]]:
         parts = [part.upper().split("_")[0] for part in Path(above).relative_to(folder).parts]
         level = next((part for part in parts if part in LEVELS), None)
         if level is not None:
-            yield from ((level, Path(above, name)) for name in sorted(names) if name.endswith(".txt"))
+            texts = (name for name in sorted(names) if name.endswith(".txt") and not is_clutter(name))
+            yield from ((level, Path(above, name)) for name in texts)
+
+
+def _lists(folder: Path) -> list[Path]:
+    """Return the lists of the multi-task challenge, in the set's folder or one within it."""
+    paths = (path for pattern in ("*.txt", "*/*.txt") for path in sorted(folder.glob(pattern)))
+    return [path for path in paths if not is_clutter(path.name) and _is_list(path)]
+
+
+def _is_list(path: Path) -> bool:
+    try:
+        _, header = next(lines_of(path), ("", ""))
+    except SekeError:
+        return False
+    return header.replace(" ", "").lower().startswith(LIST_HEADER)
+
+
+def _of_lists(source: SourceFolder, pictures: Path, lists: list[Path]) -> Iterator[Frame]:
+    """Yield every picture of the lists, also one of which nothing is known."""
+    blank = 0
+    for path in lists:
+        for place, line in lines_of(path):
+            if place.endswith(":1"):
+                continue
+            row = read_or_note(source.tally, _listed, source, place, line)
+            if row is None:
+                continue
+            name, labels = row
+            number = re.findall(r"\d+", name.stem)
+            if number and (int(number[-1]) - 1) % source.options.every:
+                continue
+            if not (pictures / name).is_file():
+                source.tally.leave_out("labels without a picture", place)
+                continue
+            blank += not labels
+            group = PERSON.sub("", name.parent.as_posix())
+            yield Frame(source.below(pictures / name), group, labels, source.below(path), listed=True)
+    if blank:
+        source.tally.notes.append(f"nothing is known of {blank:,} pictures of the lists, which are taken")
+
+
+def _listed(source: SourceFolder, place: str, line: str) -> tuple[PurePosixPath, dict[str, Any]]:
+    """Return the picture and the labels of a row of a list."""
+    cells = [cell.strip() for cell in line.split(",")]
+    width = 4 + len(LISTED_UNITS)
+    if len(cells) != width:
+        raise SekeError(
+            f"{place}: met {len(cells)} cells; allowed are {width}: {LIST_HEADER} and {width - 4} units"
+        )
+    name = PurePosixPath(cells[0])
+    if name.is_absolute() or ".." in name.parts or not name.name:
+        raise SekeError(f"{place}: met {cells[0][:80]!r}; allowed is a picture below the folder of pictures")
+    nothing = str(UNKNOWN["AU"])
+    if not set(cells[4:]) <= {"0", "1", nothing}:
+        raise SekeError(f"{place}: met {','.join(cells[4:])[:80]!r}; allowed of units are 0, 1 and {nothing}")
+    coded = {
+        unit(number): None if cell == nothing else cell == "1"
+        for number, cell in zip(LISTED_UNITS, cells[4:], strict=True)
+    }
+    affect = _affect(place, ",".join(cells[1:3]))
+    return name, {**_expression(source, place, cells[3]), **affect, **source.units(coded)}
 
 
 def _units(path: Path) -> list[str]:

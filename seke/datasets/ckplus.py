@@ -4,15 +4,21 @@
     FACS/S005/001/S005_001_00000011_facs.txt          a line a unit: its number and intensity
     Emotion/S005/001/S005_001_00000011_emotion.txt    one number; most sequences have none
 
+Copies with a folder for each class, in which names tell person and sequence, are read, too. FEAB's protocol
+takes the last frame of each sequence with an emotion; its test part are the persons FEAB_TEST.
+
 A unit in the file counts as active whatever its intensity (0: not told), one that is not as absent.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from engine import SekeError
+from seke.datasets.class_folders import class_contents
 from seke.datasets.common import (
     EXPRESSION,
     Frame,
@@ -23,6 +29,7 @@ from seke.datasets.common import (
     unit,
     whole,
 )
+from seke.datasets.images import is_clutter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,6 +41,10 @@ UNITS = ("FACS", "FACS_labels/FACS")
 EMOTIONS = ("Emotion", "Emotion_labels/Emotion")
 NEUTRAL = "neutral"
 UNIT = re.compile(r"AU\d+")
+FRAME = re.compile(r"(S\d+)_(\d+)_(\d+)")  # person, sequence and number of a frame
+# The test persons and the number of sequences of FEAB, as its authors' repository has them.
+FEAB_TEST = frozenset(("S022", "S055", "S065", "S067", "S086", "S092", "S097", "S107", "S136", "S506"))
+FEAB_SEQUENCES = 327
 
 
 def layout(source: SourceFolder) -> SetContents:
@@ -42,12 +53,14 @@ def layout(source: SourceFolder) -> SetContents:
     Raises:
         engine.SekeError: it is none.
     """
-    pictures = source.pictures()
+    if source.options.feab and source.options.neutral:
+        raise SekeError("--feab takes no neutral pictures; leave out --neutral")
     files = {
         suffix: _files(source, names, suffix) for names, suffix in ((UNITS, "facs"), (EMOTIONS, "emotion"))
     }
     if not any(files.values()):
-        raise SekeError(f"{source.folder}: has no FACS/ or Emotion/ with *_facs.txt or *_emotion.txt files")
+        return _copy(source)
+    pictures = source.pictures()
     names = {EXPRESSION} if files["emotion"] or source.options.neutral else set()
     if (
         source.options.neutral
@@ -55,7 +68,44 @@ def layout(source: SourceFolder) -> SetContents:
     ):
         raise SekeError(f"--neutral: the base {source.base.name} has no state {NEUTRAL}")
     names |= set(_units(source)) if files["facs"] else set()
-    return SetContents(source.known_variables(names), _frames(source, pictures, files))
+    frames = _frames(source, pictures, files)
+    if source.options.feab:
+        return SetContents(source.known_variables(names), _feab(source, frames), splits=True)
+    return SetContents(source.known_variables(names), frames)
+
+
+def _copy(source: SourceFolder) -> SetContents:
+    """Return what a copy with a folder for each class holds.
+
+    Raises:
+        engine.SekeError: it is none.
+    """
+    if source.options.neutral:
+        raise SekeError(f"{source.folder}: a copy in folders of classes has no first frames for --neutral")
+    copy = class_contents(source, lambda name: person[1] if (person := FRAME.match(name)) else None)
+    if copy is None:
+        wanted = "FACS/ or Emotion/ with *_facs.txt or *_emotion.txt files"
+        raise SekeError(f"{source.folder}: has no {wanted}, and no folders of classes")
+    return replace(copy, frames=_feab(source, copy.frames), splits=True) if source.options.feab else copy
+
+
+def _feab(source: SourceFolder, frames: Iterator[Frame]) -> Iterator[Frame]:
+    """Yield the last frame of each sequence that has an emotion other than neutral, with its part."""
+    last: dict[tuple[str, str], tuple[int, Frame]] = {}
+    for frame in frames:
+        match = FRAME.match(PurePosixPath(frame.path).name)
+        if match is None:
+            source.tally.leave_out("pictures whose names tell no sequence", frame.path)
+        elif frame.labels.get(EXPRESSION) in (None, NEUTRAL):
+            source.tally.leave_out("sequences without one of the seven classes", frame.path)
+        else:
+            sequence, number = (match[1], match[2]), int(match[3])
+            if number > last.get(sequence, (-1, frame))[0]:
+                last[sequence] = (number, frame)
+    for (person, _), (_, frame) in sorted(last.items()):
+        yield replace(frame, split="test" if person in FEAB_TEST else "train")
+    if len(last) != FEAB_SEQUENCES:
+        source.tally.notes.append(f"{len(last)} sequences; FEAB has {FEAB_SEQUENCES}, 293 and 34")
 
 
 def _units(source: SourceFolder) -> list[str]:
@@ -68,7 +118,7 @@ def _files(source: SourceFolder, names: tuple[str, ...], suffix: str) -> dict[st
     folders = [source.folder / name for name in names if (source.folder / name).is_dir()]
     ending = f"_{suffix}.txt"
     paths = sorted(path for folder in folders[:1] for path in folder.glob(f"*/*/*{ending}"))
-    return {path.name.removesuffix(ending): path for path in paths}
+    return {path.name.removesuffix(ending): path for path in paths if not is_clutter(path.name)}
 
 
 def _frames(source: SourceFolder, pictures: Path, files: dict[str, dict[str, Path]]) -> Iterator[Frame]:

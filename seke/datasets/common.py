@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine import SekeError
-from seke.datasets.images import ENDINGS
+from seke.datasets.images import ENDINGS, is_clutter
 from seke.files.faults import Faults
 from seke.files.lines import read_lines
 from seke.files.rows import csv_rows, decode_lines
@@ -34,7 +34,8 @@ class Frame:
     """A picture with the set's labels.
 
     path: below the set's folder, as POSIX. labels: variable -> a state's name, 1 or 0, or a number.
-    label_file: the file of the labels, below the set's folder.
+    label_file: the file of the labels, below the set's folder. split: the part of a protocol that it is of.
+    listed: whether it is taken without labels, too.
     """
 
     path: str
@@ -42,6 +43,8 @@ class Frame:
     labels: Mapping[str, Any]
     label_file: str
     box: Box | None = None
+    split: str | None = None
+    listed: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,7 @@ class SetContents:
     variables: tuple[str, ...]
     frames: Iterator[Frame]
     boxes: bool = False
+    splits: bool = False
 
 
 @dataclass
@@ -75,13 +79,14 @@ class ReadOptions:
 
     every: only frames 1, 1 + every, ... of a sequence. pictures: where the pictures lie, below the set's
     folder, in place of the usual places. threshold: the least intensity at which a unit counts as active.
-    neutral: also the first frame of a sequence, as neutral.
+    neutral: also the first frame of a sequence, as neutral. feab: only what FEAB takes, with its split.
     """
 
     every: int = 1
     pictures: str = ""
     threshold: int = 2
     neutral: bool = False
+    feab: bool = False
 
 
 @dataclass(frozen=True)
@@ -236,7 +241,7 @@ def numbered_pictures(folder: Path) -> dict[int, str]:
     for name in sorted(os.listdir(folder)):
         stem, ending = os.path.splitext(name)
         numbers = NUMBER.findall(stem)
-        if ending.lower() in ENDINGS and numbers:
+        if ending.lower() in ENDINGS and numbers and not is_clutter(name):
             by_number.setdefault(int(numbers[-1]), name)
     return by_number
 

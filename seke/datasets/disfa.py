@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from engine import SekeError
 from seke.datasets.common import Frame, SetContents, lines_of, numbered_pictures, read_or_note, unit, whole
+from seke.datasets.images import is_clutter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +36,7 @@ def layout(source: SourceFolder) -> SetContents:
     labels, pictures = source.first_of(LABELS, "its labels"), source.pictures()
     subjects: dict[str, dict[int, Path]] = {}
     for path in sorted(labels.glob("*/*.txt")):
-        match = NAME.search(path.name)
+        match = None if is_clutter(path.name) else NAME.search(path.name)
         if match is not None:
             subjects.setdefault(path.parent.name, {})[int(match[1])] = path
     if not subjects:

@@ -13,6 +13,7 @@ import threading
 import warnings
 from contextlib import ExitStack
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from engine import SekeError, View, did_you_mean
@@ -27,8 +28,15 @@ if TYPE_CHECKING:
 
     from engine import Knowledge
 
-FORMATS = ("JPEG", "PNG", "WEBP")
-ENDINGS = (".jpg", ".jpeg", ".png", ".webp")
+# Of what Pillow calls so, a JPEG with further pictures behind it, the first is taken: it is what cameras show.
+FIRST_OF_SEVERAL = "MPO"
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF")
+# What Pillow reads only with the plugin pillow-heif, where that is installed.
+PLUGIN_FORMAT, PLUGIN_ENDINGS = "HEIF", (".heic", ".heif")
+ENDINGS = (
+    *(".jpg", ".jpeg", ".jfif", ".jpe", ".mpo", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif"),
+    *PLUGIN_ENDINGS,
+)
 MOST_BYTES = 50_000_000  # of a file; a photograph of 50 million pixels has half of that
 # Below Pillow's own bound of 89 million. Cameras and phones make up to 8,688 x 5,792 or 8,256 x 6,192 pixels:
 # 210 MB once decoded, at four bytes a pixel, and as much again where the file says that it is to be turned.
@@ -43,13 +51,25 @@ LEAST_SIDE = 16
 # Of the JPEG that is sent.
 QUALITY = 90
 WHITE = (255, 255, 255)
+# Folders that systems and programs leave beside pictures; those that begin with a dot are such, too.
+CLUTTER = {"__macosx", "@eadir", "#recycle", "$recycle.bin", "lost+found", "system volume information"}
 GAP = 16  # pixels between two pictures in one
+# Kinds of pixels that are shown as they are meant; floating-point ones have no white.
+MODES = (
+    *("1", "L", "P", "RGB", "RGBA", "RGBX", "RGBa", "LA", "La", "PA", "CMYK", "YCbCr", "LAB", "HSV"),
+    *("I", "I;16", "I;16B", "I;16L", "I;16N"),
+)
 # The only view of a base that declares none: the longest side in pixels, and what is shown around the box,
 # as a share of its sides.
 PLAIN = {"size": 768, "margin": 0.25}
 
 
 _LARGE = threading.Lock()
+
+
+def is_clutter(name: str) -> bool:
+    """Whether a file or folder of this name is nothing of a user's: `._a.jpg`, `__MACOSX`, `.thumbs`."""
+    return name.startswith(".") or name.lower() in CLUTTER
 
 
 class PictureError(SekeError):
@@ -159,20 +179,25 @@ def _open(path: Path, stack: ExitStack) -> Pixels:
     """Open a file and decode it whole, within limits; a large one has its turn until the stack is closed."""
     from PIL import Image, UnidentifiedImageError
 
+    formats = _formats()
     try:
         _check_file(path, path.stat())
         with _CountedReads(path) as file:
-            image = Image.open(file, formats=FORMATS)
+            image = Image.open(file, formats=formats)
             _check_size(path, image)
             if image.width * image.height > LARGE_PIXELS:
                 stack.enter_context(_LARGE)
-            if getattr(image, "n_frames", 1) > 1:
-                raise PictureError("animated", f"{path}: is animated; give one picture")
+            if image.format != FIRST_OF_SEVERAL and getattr(image, "n_frames", 1) > 1:
+                raise PictureError("animated", f"{path}: is animated or has several pages; give one picture")
+            if image.mode not in MODES:
+                raise PictureError(
+                    "unsupported", f"{path}: has pixels of the kind {image.mode}; save it as PNG"
+                )
             image.load()
     except FileNotFoundError:
         raise PictureError("missing", f"{path}: no such file") from None
     except UnidentifiedImageError:
-        raise PictureError("unsupported", f"{path}: is no JPEG, PNG or WebP picture") from None
+        raise PictureError("unsupported", f"{path}: {_unsupported(path, formats)}") from None
     except Image.DecompressionBombError:
         allowed = f"at most {MOST_PIXELS:,} in all are read"
         raise PictureError("huge", f"{path}: has more pixels than can be read safely; {allowed}") from None
@@ -181,6 +206,22 @@ def _open(path: Path, stack: ExitStack) -> Pixels:
     except (OSError, ValueError, SyntaxError, EOFError, MemoryError, TypeError, ArithmeticError) as error:
         raise PictureError("unreadable", f"{path}: cannot be read ({_plain(error)})") from None
     return image
+
+
+def _formats() -> tuple[str, ...]:
+    """Return what is read: what Pillow reads by itself, and HEIC where its plugin is installed."""
+    try:
+        plugin = import_module("pillow_heif")
+    except ModuleNotFoundError:
+        return FORMATS
+    plugin.register_heif_opener()
+    return (*FORMATS, PLUGIN_FORMAT)
+
+
+def _unsupported(path: Path, formats: tuple[str, ...]) -> str:
+    if path.suffix.lower() in PLUGIN_ENDINGS and PLUGIN_FORMAT not in formats:
+        return "HEIC is read once pillow-heif is installed (pip install pillow-heif), or save it as JPEG"
+    return f"is no picture of a kind that is read ({', '.join(formats)})"
 
 
 def _check_file(path: Path, status: os.stat_result) -> None:

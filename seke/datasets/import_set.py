@@ -72,8 +72,9 @@ def import_set(
         folder: where the set is.
         output: the manifest, in the set's folder or above it, as its paths do not leave its own folder.
         knowledge: the base whose variables are told; the shipped base by default.
-        only: a pattern; only pictures whose path below the folder matches, or whose label file's does.
-        given: `every`, `pictures`, `threshold`, `neutral` (see `common.Options`).
+        only: a pattern; only pictures whose path below the folder matches, or whose label file's path or
+            whose split does.
+        given: `every`, `pictures`, `threshold`, `neutral`, `feab` (see `common.ReadOptions`).
 
     Raises:
         engine.AnswerError: bad lines, each with its file and number; nothing is written.
@@ -148,7 +149,8 @@ def _above(folder: Path, output: Path) -> PurePosixPath:
 
 def _select_frames(frames: Iterator[Frame], only: str) -> Iterator[Frame]:
     for frame in frames:
-        if frame.labels and (not only or fnmatch(frame.path, only) or fnmatch(frame.label_file, only)):
+        named = (frame.path, frame.label_file, frame.split or "")
+        if (frame.labels or frame.listed) and (not only or any(fnmatch(name, only) for name in named)):
             yield frame
 
 
@@ -166,6 +168,8 @@ def _row(name: str, frame: Frame, layout: SetContents, above: PurePosixPath) -> 
             if box is None
             else dict(zip(BOX, (box.x, box.y, box.width, box.height), strict=True))
         )
+    if layout.splits:
+        row["split"] = frame.split
     return row | {variable: frame.labels.get(variable) for variable in layout.variables}
 
 

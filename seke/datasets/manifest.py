@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import glob
 import math
+import os
 import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
@@ -18,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine import SekeError, did_you_mean
-from seke.datasets.images import ENDINGS, Box
+from seke.datasets.images import ENDINGS, Box, is_clutter
 from seke.files.faults import Faults
-from seke.files.rows import RowFile
+from seke.files.rows import WORKBOOKS, RowFile, describe_met, is_blank, name_text
 from seke.tables.label_table import BESIDE, ITEM, LabelTableBuilder
 
 if TYPE_CHECKING:
@@ -31,9 +32,14 @@ if TYPE_CHECKING:
 
     Record = dict[str, Any]
 
-TABLES = (".csv", ".csv.gz", ".jsonl", ".jsonl.gz", ".parquet")
+TABLES = tuple(
+    f"{ending}{packed}"
+    for ending in (".csv", ".tsv", ".tab", ".jsonl", ".parquet", *WORKBOOKS)
+    for packed in ("", ".gz")
+)
 BOX = ("left", "top", "width", "height")
 ITEM_COLUMNS = (ITEM, *BESIDE)
+LONGEST_PATH = 4_095  # characters, the most that Linux allows
 DIGITS = re.compile(r"(\d+)")
 
 
@@ -107,7 +113,8 @@ def _items_at(image: str, base: Knowledge) -> Iterator[Item]:
         yield Item(path.stem, path)
     elif any(sign in image for sign in "*?["):
         names = sorted(glob.glob(image, recursive=True), key=_natural)
-        yield from (Item(Path(name).stem, Path(name)) for name in names if name.lower().endswith(ENDINGS))
+        paths = (Path(name) for name in names if name.lower().endswith(ENDINGS))
+        yield from (Item(path.stem, path) for path in paths if not any(map(is_clutter, path.parts)))
     else:
         raise SekeError(f"{image}: {_not_a_file(path)}")
 
@@ -121,13 +128,20 @@ def _not_a_file(path: Path) -> str:
 def _pictures(folder: Path) -> Iterator[Item]:
     """Yield the pictures below a folder; links that lead out of it are left out."""
     root = folder.resolve()
-    names = [
-        file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.suffix.lower() in ENDINGS
-    ]
+    names = list(_picture_names(folder))
     for name in sorted(names, key=_natural):
         path = folder / name
         if path.is_file() and path.resolve().is_relative_to(root):
             yield Item(str(PurePosixPath(name).with_suffix("")), path)
+
+
+def _picture_names(folder: Path) -> Iterator[str]:
+    """Yield the paths of the pictures below a folder, without what systems leave there."""
+    for above, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not is_clutter(name)]
+        for name in names:
+            if name.lower().endswith(ENDINGS) and not is_clutter(name):
+                yield Path(above, name).relative_to(folder).as_posix()
 
 
 def _natural(name: str) -> list[Any]:
@@ -141,7 +155,7 @@ def _manifest(path: Path, base: Knowledge) -> Iterator[Item]:
     builder, items = LabelTableBuilder(base, file), list[Item]()
     if not rows and not file.faults:
         file.note(0, "names no pictures")
-    known = _known_columns(file, rows, base)
+    known = _known_columns(file, rows, builder)
     if rows and not any("path" in row for _, row in rows):
         file.note(0, "has no column `path`")
         rows = []
@@ -163,36 +177,62 @@ def _manifest(path: Path, base: Knowledge) -> Iterator[Item]:
 def _filled_rows(file: RowFile) -> Iterator[tuple[int, Record]]:
     """Yield the rows of a manifest without blank cells and what has no column's name."""
     for number, row in file.rows():
-        yield number, {key: cell for key, cell in row.items() if key and cell is not None}
+        yield (
+            number,
+            {
+                key: file.number_text(cell) if key in BOX else cell
+                for key, cell in row.items()
+                if key and not is_blank(cell)
+            },
+        )
 
 
-def _known_columns(file: RowFile, rows: Sequence[tuple[int, Record]], base: Knowledge) -> set[str]:
+def _known_columns(file: RowFile, rows: Sequence[tuple[int, Record]], builder: LabelTableBuilder) -> set[str]:
     """Return the names of the columns of labels; note others that are not of a manifest, each once."""
     first_rows: dict[str, int] = {}
     for number, row in rows:
         for name in row:
             first_rows.setdefault(name, number)
-    allowed = [*ITEM_COLUMNS, *base.variables]
+    variables = builder.knowledge.variables
+    allowed = [*ITEM_COLUMNS, *variables]
+    labels = {name for name in first_rows if name in variables or builder.variable_meant(name)}
+    labels -= set(ITEM_COLUMNS)
     for name, number in first_rows.items():
-        if name not in allowed:
+        if name not in labels and name not in ITEM_COLUMNS:
             hint = did_you_mean(name, allowed)
             file.note(
                 number, f"no column is called {name!r}{hint}; besides labels: {', '.join(ITEM_COLUMNS)}"
             )
-    return first_rows.keys() & base.variables.keys() - set(ITEM_COLUMNS)
+    return labels
 
 
 def _parse_item(manifest: Path, row: Record) -> Item:
     path_text = row.get("path")
     if not isinstance(path_text, str):
         raise SekeError("path: is missing")
+    name = name_text(row.get(ITEM, str(PurePosixPath(path_text).with_suffix(""))))
+    for key, text in (("path", path_text), (ITEM, str(name))):
+        _check_name(key, text)
     folder = manifest.parent.resolve()
     path = manifest.parent / path_text
     if Path(path_text).is_absolute() or not path.resolve().is_relative_to(folder):
         raise SekeError(f"path: {path_text!r} leads out of the manifest's folder")
-    name = row.get("item", str(PurePosixPath(path_text).with_suffix("")))
-    group, source = (None if row.get(key) is None else str(row[key]) for key in ("group", "source"))
+    group, source = (
+        None if row.get(key) is None else str(name_text(row[key])) for key in ("group", "source")
+    )
     return Item(str(name), path, group, _box(row), source=source)
+
+
+def _check_name(key: str, text: str) -> None:
+    """Refuse a name that no file can have, or that cannot be written."""
+    if "\0" in text or len(text) > LONGEST_PATH:
+        raise SekeError(
+            f"{key}: {describe_met(text)}; allowed are {LONGEST_PATH} characters, none of them NUL"
+        )
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise SekeError(f"{key}: must be encodable as UTF-8 (half a surrogate pair is not)") from None
 
 
 def _box(row: Record) -> Box | None:

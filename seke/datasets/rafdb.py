@@ -3,7 +3,7 @@
     EmoLabel/list_patition_label.txt    train_00001.jpg 5
     Image/aligned/train_00001_aligned.jpg
 
-It does not tell subjects.
+It does not tell subjects. Copies with a folder for each class are read, too.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from engine import SekeError
+from seke.datasets.class_folders import class_contents
 from seke.datasets.common import EXPRESSION, Frame, SetContents, lines_of, read_or_note
 
 if TYPE_CHECKING:
@@ -30,10 +31,13 @@ def layout(source: SourceFolder) -> SetContents:
     Raises:
         engine.SekeError: it is none.
     """
-    pictures = source.pictures()
     list_file = next((source.folder / name for name in LISTS if (source.folder / name).is_file()), None)
     if list_file is None:
-        raise SekeError(f"{source.folder}: has no {LISTS[0]}")
+        copy = class_contents(source)
+        if copy is None:
+            raise SekeError(f"{source.folder}: has no {LISTS[0]}, and no folders of classes")
+        return copy
+    pictures = source.pictures()
     return SetContents(source.known_variables([EXPRESSION]), _frames(source, pictures, list_file))
 
 

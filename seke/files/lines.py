@@ -1,7 +1,11 @@
-"""Text files as numbered lines: opened, gunzipped, and refused where they are no text or unpack too far."""
+"""Text files as numbered lines: opened, gunzipped, and refused where they are no text or unpack too far.
+
+Text is UTF-8, or UTF-16 where its byte-order mark says so.
+"""
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import io
 import sys
@@ -30,8 +34,8 @@ LARGEST_EXPANSION = 400
 LINE_BYTES = 160  # what a line counts as beside its own bytes: a row takes some hundred bytes of memory
 PACKED_BLOCK = 1 << 14  # bytes of gzip data read ahead, which count as read: less than a bomb needs
 ALLOWED = "a file, or - for the standard input"  # where lines are read from
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _GZIP = b"\x1f\x8b"
+_WORKBOOK = b"PK\x03\x04"  # a zip archive, which workbooks are
 
 
 def check_expansion(name: str, unpacked: int, packed: int, largest: int = LARGEST_EXPANSION) -> None:
@@ -108,11 +112,11 @@ def read_lines(
     line, unfinished, unpacked = 1, b"", 0
     try:
         with _open(path, progress) as (stream, packed):
-            block = stream.read(BLOCK).removeprefix(_BYTE_ORDER_MARK)
+            read = _utf8_reader(stream)
+            block = read(BLOCK).removeprefix(codecs.BOM_UTF8)
             if not block and not may_be_empty:
                 raise AnswerError(f"{name}:1: the file is empty")
-            if packed is not None and block.startswith(_GZIP):
-                raise AnswerError(f"{name}:1: met gzip data within gzip data; allowed is text, gzipped once")
+            _check_beginning(block, name, gzipped=packed is not None)
             while block:
                 if packed is not None:
                     unpacked += len(block) + LINE_BYTES * block.count(b"\n")
@@ -126,14 +130,32 @@ def read_lines(
                     unfinished = tail
                 else:
                     unfinished += block
-                block = stream.read(BLOCK)
+                block = read(BLOCK)
             if unfinished:
                 yield line, [unfinished]
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         what = "is cut off here" if isinstance(error, EOFError) else "is damaged here"
         raise AnswerError(f"{name}:{line}: the gzip data {what}; get the file again") from None
+    except UnicodeDecodeError as error:
+        raise AnswerError(f"{name}:{line}: not UTF-16 text ({error.reason}); save it as UTF-8") from None
     except OSError as error:
         raise AnswerError(_unreadable(name, error)) from None
+
+
+def _utf8_reader(stream: IO[bytes]) -> Callable[[int], bytes]:
+    """Return what reads so many bytes, or characters of UTF-16, as UTF-8."""
+    head: bytes = cast("io.BufferedReader", stream).peek(len(codecs.BOM_UTF16))
+    if not head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return stream.read
+    text = io.TextIOWrapper(stream, "utf-16", newline="")
+    return lambda count: text.read(count).encode()
+
+
+def _check_beginning(block: bytes, name: str, *, gzipped: bool) -> None:
+    if block.startswith(_WORKBOOK):
+        raise AnswerError(f"{name}: is a workbook or an archive; save the sheet as CSV (UTF-8)")
+    if gzipped and block.startswith(_GZIP):
+        raise AnswerError(f"{name}:1: met gzip data within gzip data; allowed is text, gzipped once")
 
 
 def _check(block: bytes, unfinished: bytes, name: str, line: int) -> None:

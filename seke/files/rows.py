@@ -1,8 +1,12 @@
 """Tables of a user -> rows with their places: CSV, JSON Lines (both plain or gzip), parquet.
 
-The ending says the format: `.csv` and `.csv.gz`, `.parquet`, and JSON Lines for all others; `-` is the
-standard input, JSON Lines. Gzip data are known by their first bytes. What cannot be read is noted among the
-faults of the file, and the rows after it are read too.
+The ending says the format: `.csv`, `.tsv` (both also .gz), `.parquet`, and JSON Lines for all others; `-` is
+the standard input, JSON Lines. Gzip data are known by their first bytes. What cannot be read is noted among
+the faults of the file, and the rows after it are read too.
+
+Between the cells of CSV stands what divides its header into most: a comma, a semicolon or a tab, or what a
+first line `sep=;` says. Where that is no comma, numbers may have a decimal comma. Columns that programs write
+to count their rows, and columns without a name that are blank, are passed over.
 """
 
 from __future__ import annotations
@@ -10,10 +14,12 @@ from __future__ import annotations
 import csv
 import json
 import math
+import re
 import reprlib
 from collections import Counter
 from contextlib import contextmanager
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +40,18 @@ if TYPE_CHECKING:
 CSV, JSON_LINES, PARQUET = "csv", "jsonl", "parquet"
 # Cells in a row; the widest table, of posteriors, has some hundreds.
 MOST_CELLS = 10_000
+ENDINGS = {".csv": CSV, ".tsv": CSV, ".tab": CSV, ".parquet": PARQUET}
+WORKBOOKS = (".xlsx", ".xlsm", ".xls", ".ods", ".numbers")
+DELIMITERS = (",", ";", "\t")
+# A first line that tells a spreadsheet what stands between the cells; it may be filled up with these.
+SEPARATOR_LINE = re.compile(r'"?sep=(.)"?[;,\t\s]*', re.I)
+DECIMAL_COMMA = re.compile(r"[-+]?\d*,\d+([eE][-+]?\d+)?", re.A)
+# The numbers of rows, as pandas and R write them; a name that is blank is one in the first column.
+INDEX_COLUMN = re.compile(r"Unnamed: \d+|__index_level_\d+__")
+FIRST_INDEX = ("", "index", "level_0", "rownames")
+# Texts of a cell of values that say nothing; pandas, R and spreadsheets write them. Not `None`, which may be
+# a class, nor `null`, which is a mark.
+MISSING = frozenset(("nan", "na", "n/a", "#n/a", "<na>"))
 UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _short = reprlib.Repr()
 _short.maxstring = _short.maxother = _short.maxlong = 60
@@ -42,7 +60,7 @@ _short.maxstring = _short.maxother = _short.maxlong = 60
 def row_format(path: str | Path) -> str:
     """Return the format of a file: CSV, JSON_LINES or PARQUET."""
     name = str(path).lower().removesuffix(".gz")
-    return next((known for known in (CSV, PARQUET) if name.endswith(f".{known}")), JSON_LINES)
+    return next((known for ending, known in ENDINGS.items() if name.endswith(ending)), JSON_LINES)
 
 
 def place_prefix(path: str | Path) -> str:
@@ -53,15 +71,23 @@ def place_prefix(path: str | Path) -> str:
 class RowSource:
     """Where numbered rows come from: how messages name it and its rows, and the faults in it.
 
-    index: which of several sources it is, in whose order faults are reported.
+    index: which of several sources it is, in whose order faults are reported. decimal_comma: whether numbers
+    in its texts may have one; known once a row was read.
     """
 
     def __init__(self, name: str, prefix: str, faults: Faults, index: int = 0) -> None:
         self.name, self.prefix, self.faults, self.index = name, prefix, faults, index
+        self.decimal_comma = False
 
     def place(self, number: int) -> str:
         """Return how messages name a row; 0 is the source as a whole."""
         return f"{self.prefix}{number}" if number else self.name
+
+    def number_text(self, cell: Any) -> Any:
+        """Return a cell of a column of numbers, with a point where the source has a decimal comma."""
+        if self.decimal_comma and isinstance(cell, str) and DECIMAL_COMMA.fullmatch(cell.strip()):
+            return cell.replace(",", ".")
+        return cell
 
     def note(self, number: int, problem: Text) -> None:
         """Note what is wrong with a row."""
@@ -98,19 +124,27 @@ class RowFile(RowSource):
         self.path, self.format = path, row_format(path)
         self._strip, self._progress, self._may_be_empty = strip, progress, may_be_empty
         self._readable = True
+        self._cells_of_header, self._columns = list[str](), list[int]()
 
     @cached_property
     def header(self) -> tuple[int, list[str]]:
-        """Return the number of the header's row and the columns that it names; none for JSON Lines."""
+        """Return the number of the header's row and the columns that it names; none for JSON Lines.
+
+        Without columns that count the rows or have no name.
+        """
         number, names = 0, list[str]()
         with self._noted():
+            if str(self.path).lower().endswith(WORKBOOKS):
+                raise AnswerError(f"{self.name}: workbooks are not read; save the sheet as CSV (UTF-8)")
             if self.format == PARQUET:
                 names = list(self.parquet.schema.names)
             elif self.format == CSV:
-                number, cells = next(self._csv, (1, []))
-                if not cells:
+                number, self._cells_of_header = next(self._csv, (1, []))
+                if not self._cells_of_header:
                     raise AnswerError(f"{self.name}:1: no header; all lines are blank")
-                names = [cell.strip() for cell in cells]
+                names = [cell.strip() for cell in self._cells_of_header]
+        self._columns = [at for at, name in enumerate(names) if not _is_index(name, at)]
+        names = [names[at] for at in self._columns]
         for name, times in Counter(names).items():
             if times > 1:
                 self._readable = False
@@ -131,7 +165,7 @@ class RowFile(RowSource):
             elif self.format == CSV:
                 yield from self._records(names)
             else:
-                yield from enumerate(self.parquet.rows(columns), 1)
+                yield from enumerate(self.parquet.rows(names if columns is None else columns), 1)
                 if self._progress is not None:
                     self._progress(Path(self.path).stat().st_size)
 
@@ -142,7 +176,9 @@ class RowFile(RowSource):
 
     @cached_property
     def _csv(self) -> Iterator[tuple[int, list[str]]]:
-        return csv_rows(self.path, self._progress)
+        delimiter, rows = _open_csv(self.path, self._progress)
+        self.decimal_comma = delimiter != ","
+        return rows
 
     @contextmanager
     def _noted(self) -> Iterator[None]:
@@ -154,13 +190,20 @@ class RowFile(RowSource):
             self.faults.note(str(fault), (self.index, *LAST))
 
     def _records(self, names: list[str]) -> Iterator[tuple[int, Cells]]:
-        for number, cells in self._csv:
-            if len(cells) != len(names):
-                self.note(number, f"met {len(cells)} cells; the header names {len(names)} columns")
-            elif self._strip:
-                yield number, {key: cell.strip() or None for key, cell in zip(names, cells, strict=True)}
-            else:
-                yield number, {key: cell or None for key, cell in zip(names, cells, strict=True)}
+        width = len(_without_tail(self._cells_of_header, 0))
+        unnamed = [at for at in range(1, width) if not self._cells_of_header[at].strip()]
+        for number, row in self._csv:
+            cells = _without_tail(row, width)
+            if len(cells) != width:
+                self.note(number, f"met {len(cells)} cells; the header names {width} columns")
+                continue
+            extra = next((at for at in unnamed if cells[at].strip()), None)
+            if extra is not None:
+                problem = f"column {extra + 1} has no name, and a row has something in it"
+                self.note(number, f"{problem}: {describe_met(cells[extra])}")
+                continue
+            selected = [cells[at].strip() if self._strip else cells[at] for at in self._columns]
+            yield number, {key: cell or None for key, cell in zip(names, selected, strict=True)}
 
     def _objects(self) -> Iterator[tuple[int, Cells]]:
         for number, line in self.lines():
@@ -188,19 +231,67 @@ class RowFile(RowSource):
             yield from read_lines(self.path, self._progress, may_be_empty=self._may_be_empty)
 
 
-def csv_rows(
-    path: str | Path, progress: Callable[[int], None] | None = None
-) -> Iterator[tuple[int, list[str]]]:
-    """Yield the rows of a CSV file that are not blank, each with the line where it starts.
+def _is_index(name: str, at: int) -> bool:
+    """Whether a column only counts the rows, or has no name; `at`: its place among all."""
+    return not name or INDEX_COLUMN.fullmatch(name) is not None or (at == 0 and name.lower() in FIRST_INDEX)
+
+
+def _without_tail(cells: list[str], least: int) -> list[str]:
+    """Return a row without the blank cells at its end, but with so many at least as it has of `least`."""
+    end = len(cells)
+    while end > least and not cells[end - 1].strip():
+        end -= 1
+    return cells[:end]
+
+
+def csv_rows(path: str | Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield the rows of a file with commas that are not blank, each with the line where it starts.
 
     Raises:
         engine.AnswerError: a file that cannot be read as CSV.
     """
     name = shown(path)
-    reader = csv.reader(
-        (text + "\n" for _, text in decode_lines(name, read_lines(path, progress))), strict=True
-    )
-    line = 1
+    return _csv_cells(name, (text for _, text in decode_lines(name, read_lines(path))), 1, ",")
+
+
+def _open_csv(
+    path: str | Path, progress: Callable[[int], None] | None
+) -> tuple[str, Iterator[tuple[int, list[str]]]]:
+    """Return what stands between the cells of a file, and its rows as `csv_rows`.
+
+    Raises:
+        engine.AnswerError: a file that cannot be read as CSV.
+    """
+    name = shown(path)
+    texts = (text for _, text in decode_lines(name, read_lines(path, progress)))
+    line, head = 1, next(texts, "")
+    separator = SEPARATOR_LINE.fullmatch(head)
+    if separator is not None:
+        line, head = 2, next(texts, "")
+    while not head.strip():
+        following = next(texts, None)
+        if following is None:
+            break
+        line, head = line + 1, following
+    delimiter = separator[1] if separator is not None else max(DELIMITERS, key=_divided(head))
+    return delimiter, _csv_cells(name, chain([head], texts), line, delimiter)
+
+
+def _divided(head: str) -> Callable[[str], int]:
+    """Return the function that says how many cells a delimiter makes of a header."""
+
+    def cells(delimiter: str) -> int:
+        try:
+            return len(next(csv.reader([head], delimiter=delimiter), []))
+        except csv.Error:
+            return 0
+
+    return cells
+
+
+def _csv_cells(name: str, texts: Iterable[str], line: int, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    reader = csv.reader((f"{text}\n" for text in texts), strict=True, delimiter=delimiter)
+    first = line
     while True:
         try:
             cells = next(reader, None)
@@ -212,7 +303,7 @@ def csv_rows(
             raise AnswerError(f"{name}:{line}: met {len(cells):,} cells; allowed are {MOST_CELLS:,} in a row")
         if any(cell.strip() for cell in cells):
             yield line, cells
-        line = reader.line_num + 1
+        line = first + reader.line_num
 
 
 def decode_lines(name: str, runs: Iterable[tuple[int, list[bytes]]]) -> Iterator[tuple[int, str]]:
@@ -255,6 +346,17 @@ def is_blank(cell: Any) -> bool:
     if isinstance(cell, str):
         return not cell
     return cell is None or (isinstance(cell, float) and math.isnan(cell))
+
+
+def is_missing(cell: Any) -> bool:
+    """Whether a cell of values says nothing: a blank one, or a word for that."""
+    return is_blank(cell) or (isinstance(cell, str) and cell.strip().lower() in MISSING)
+
+
+def name_text(cell: Any) -> Any:
+    """Return the cell of a name as it is, but a whole number as text: 7 and 7.0 are "7"."""
+    number = isinstance(cell, int | float) and not isinstance(cell, bool)
+    return str(int(cell)) if number and math.isfinite(cell) and cell == int(cell) else cell
 
 
 def describe_met(value: object) -> str:

@@ -11,7 +11,8 @@ import numpy as np
 
 from engine import AnswerError, Gold, SekeError, TableItems, did_you_mean
 from seke.console.plain_text import count, first_names
-from seke.tables.label_table import Coding, read_labels
+from seke.tables.label_column import Coding
+from seke.tables.label_table import read_labels
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

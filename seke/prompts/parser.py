@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from seke.prompts.object_reader import answer_part, decoded, parse_object
 from seke.prompts.response_schema import PLACES
+from seke.samples.spelling import name_meant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,8 +26,6 @@ MOST_REPEATED, LONGEST_NAMED = 2, 40
 # A number of an answer from which on it is none.
 LARGEST = 1e9
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)")
-# A name with a number: letters, the number, and what may follow, such as its label.
-NUMBERED = re.compile(r"([a-z]*)[\s_-]*0*(\d+)((?:[\s(:-].*)?)", re.DOTALL)
 # How a model says that a list is empty, and a mark.
 NOBODY = ("none", "no", "nothing", "n/a", "-")
 MARKS = {
@@ -174,23 +173,8 @@ def _match_name(key: Key, value: Any) -> Any:
     """Return the name that a text means, in another case, with zeros, its label or a stop, or its number."""
     if isinstance(value, bool) or not isinstance(value, str | int):
         return UNREAD
-    text = str(value).strip().rstrip(".!").strip().casefold()
-    folded = {name.casefold(): name for name in key.allowed}
-    meant = key.also.get(text)
-    if text in folded or meant in key.allowed:
-        return folded.get(text, meant)
-    by_label = {key.labels[name].casefold(): name for name in key.allowed if key.labels.get(name)}
-    if text in by_label:
-        return by_label[text]
-    numbered = NUMBERED.fullmatch(text)
-    if numbered is None:
-        return UNREAD
-    prefix, number, label = numbered.groups()
-    for name in key.allowed:
-        written = NUMBERED.fullmatch(name.casefold())
-        if written and int(written[2]) == int(number) and prefix in ("", written[1]):
-            return name if label.strip(" ()-:") in ("", key.labels.get(name, "").casefold()) else UNREAD
-    return UNREAD
+    name = name_meant(str(value), key.allowed, key.also, key.labels)
+    return UNREAD if name is None else name
 
 
 def _ranking(key: Key, value: Any, unread: list[str]) -> Any:

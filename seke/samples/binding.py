@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 
 LARGEST_SUM = 1.01  # of a distribution whose entries were rounded
+PER_CENT = 100
 
 
 def bind(chunk: Chunk, vocabulary: Vocabulary, prefix: str, faults: Faults) -> Sheet:
@@ -104,17 +105,12 @@ def _flat(rows: Ints, values: list[Any]) -> tuple[Ints, Ints, Ints]:
 
 
 def _rankings(builder: SheetBuilder, path: str, variable: int, rows: Ints, values: list[list[str]]) -> None:
-    def twice_reason(at: int) -> str:
-        twice = next(name for name in values[at] if values[at].count(name) > 1)
-        return f"{path}: the ranking names {twice!r} more than once"
-
     lengths = np.array(list(map(len, values)))
-    different = np.array([len(set(names)) for names in values])
     builder.note(lengths == 0, rows, lambda _: f"{path}: the ranking is empty; {_NULL}")
     names = list(chain.from_iterable(values))
     flat_rows, owner, place = _flat(rows, values)
     answers = builder.answers(variable, flat_rows, names, lambda at: f"{path}[{place[at]}]")
-    builder.note(different < lengths, rows, twice_reason)
+    builder.note_repeats(owner, names, builder.meanings(variable, names), rows, f"{path}: the ranking")
     places = np.full((len(rows), 3), -1, dtype=np.int64)
     early = place < 3
     places[owner[early], place[early]] = answers[early]
@@ -127,7 +123,9 @@ def _distributions(
     flat_rows, owner, _ = _flat(rows, values)
     names = list(chain.from_iterable(values))
     p = np.array(list(chain.from_iterable(map(dict.values, values))), dtype=np.float64)
+    p = _shares(builder, path, (variable, rows), owner, p)
     answers = builder.answers(variable, flat_rows, names, lambda at: f"{path}.{names[at]}")
+    builder.note_repeats(owner, names, builder.meanings(variable, names), rows, f"{path}:")
     _check_range(builder, flat_rows, p, (0.0, 1.0), lambda at: f"{path}.{names[at]}")
     total = np.bincount(owner, weights=p, minlength=len(rows))
     allowed = f"allowed is more than 0 and at most {LARGEST_SUM}"
@@ -138,6 +136,32 @@ def _distributions(
     )
     positive = p > 0
     builder.add(flat_rows[positive], variable, SPREAD, answers[positive], p[positive])
+
+
+def _shares(builder: SheetBuilder, path: str, reported: tuple[int, Ints], owner: Ints, p: Floats) -> Floats:
+    """Return the probabilities of distributions (E,), which may be declared as percentages, from 0 to 1.
+
+    reported: the variable, and the row of each distribution. owner: that of each probability (E,).
+    """
+    variable, rows = reported
+    totals = builder.vocabulary.totals[builder.observer[rows], variable]
+    if (len(p) and p.max() > 1) or (totals > 1).any():
+        sums = np.bincount(owner, weights=p, minlength=len(rows))
+        percentages = (totals == 1) & (abs(sums / PER_CENT - 1) < LARGEST_SUM - 1)
+        declared = (totals > 1) & (sums > 0) & (sums <= LARGEST_SUM)
+
+        def cure_of(at: int) -> str:
+            observer = builder.records[rows[at]].observer
+            cure = f"if they are, declare it: {{sum: 100}} under `distribution` of observer {observer!r}"
+            return f"{path}: the probabilities sum to {sums[at]:.6g}, as percentages do; {cure}"
+
+        builder.note(percentages, rows, cure_of)
+        builder.note(
+            declared,
+            rows,
+            lambda at: f"{path}: the numbers sum to {sums[at]:.6g}; declared is a sum of {totals[at]:g}",
+        )
+    return p / totals[owner]
 
 
 def _check_range(
@@ -181,7 +205,7 @@ def _closed_world(
 ) -> None:
     vocabulary, path = builder.vocabulary, field.name
     names = list(chain.from_iterable(values))
-    members = look_up(names, field.members)
+    members = look_up(names, field.spellings)
     flat_rows = np.repeat(rows, list(map(len, values)))
     builder.note(members < 0, flat_rows, lambda at: unknown_name(path, "variable", names[at], field.members))
     variable = (members >= 0) & (members < len(vocabulary.names))
@@ -212,7 +236,7 @@ def _empty_world(path: str, record: Any) -> str:
 def _mappings(builder: SheetBuilder, field: Field, rows: Ints, values: list[dict[str, Any]]) -> None:
     if not values:
         return
-    values = _without_codes(builder, field, rows, values)
+    values = _without_codes(builder, field, rows, _with_plain_names(builder, field, rows, values))
     names = list(chain.from_iterable(values))
     variables = look_up(names, field.members)
     flat_rows, _, _ = _flat(rows, values)
@@ -224,6 +248,18 @@ def _mappings(builder: SheetBuilder, field: Field, rows: Ints, values: list[dict
     flat = list(chain.from_iterable(map(dict.values, values)))
     sights = np.maximum(variables, 0)
     _sights(builder, flat_rows, sights, flat, lambda at: f"{field.name}.{names[at]}")
+
+
+def _with_plain_names(
+    builder: SheetBuilder, field: Field, rows: Ints, values: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Return the mappings with the base's names in place of those that are written otherwise."""
+    if all(value.keys() <= field.members.keys() for value in values):
+        return values
+    names = list(chain.from_iterable(values))
+    _, owner, _ = _flat(rows, values)
+    builder.note_repeats(owner, names, look_up(names, field.spellings), rows, f"{field.name}:")
+    return [{field.member_named(name) or name: sight for name, sight in value.items()} for value in values]
 
 
 def _without_codes(
@@ -265,6 +301,7 @@ def _sights(
     hidden = np.array([value is None for value in values], dtype=bool)
     plain = np.array([type(value) is bool for value in values], dtype=bool)
     p = np.array([0.0 if value is None else value for value in values], dtype=np.float64)
+    p = np.where(plain, p, p / builder.vocabulary.totals[builder.observer[rows], variables])
     _check_range(builder, rows, p, (0.0, 1.0), path)
     builder.add(rows[hidden], variables[hidden], HIDDEN)
     builder.add(rows[plain], variables[plain], LABEL, p[plain], 1.0)

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine import did_you_mean
+from seke.files.shipped import GENERIC_OBSERVER
 from seke.samples.columns import ENTRY, structure
+from seke.samples.spelling import Spellings
 from seke.samples.vocabulary import STATUSES
 
 if TYPE_CHECKING:
@@ -38,7 +40,8 @@ class _Lookup(dict[str, int]):
 
 def look_up(names: Sequence[str], known: Mapping[str, int]) -> Ints:
     """Return the number of each name (n,), -1 where it is unknown."""
-    return np.fromiter(map(_Lookup(known).__getitem__, names), dtype=np.int64, count=len(names))
+    numbers = known if isinstance(known, Spellings) else _Lookup(known)
+    return np.fromiter(map(numbers.__getitem__, names), dtype=np.int64, count=len(names))
 
 
 def filled_rows(values: list[Any]) -> Ints:
@@ -51,8 +54,22 @@ def filled_rows(values: list[Any]) -> Ints:
 
 def unknown_name(path: str, what: str, name: str, known: Iterable[str]) -> str:
     """Return the message for a name that is not declared."""
-    shown = name if len(name) <= 60 else f"{name[:57]}..."
-    return f"{path}: no such {what}: {shown!r}{did_you_mean(name, known)}"
+    return f"{path}: no such {what}: {short_name(name)!r}{did_you_mean(name, known)}"
+
+
+def short_name(name: str) -> str:
+    """Return a name as messages show it, cut to 60 characters."""
+    return name if len(name) <= 60 else f"{name[:57]}..."
+
+
+def _unknown_observer(path: str, what: str, name: str, known: Iterable[str]) -> str:
+    """Return the message for an observer that is not declared: another model's numbers are not its own."""
+    declared = sorted(known)
+    names = ", ".join(declared[:12]) + (", ..." if len(declared) > 12 else "")
+    cure = "declare it under `observers` of an overlay"
+    if GENERIC_OBSERVER in declared:
+        cure += f", or give its answers as those of {GENERIC_OBSERVER!r}"
+    return f"{path}: no such {what}: {short_name(name)!r}; {cure}; declared are {names}"
 
 
 class SheetBuilder:
@@ -70,7 +87,8 @@ class SheetBuilder:
 
     def _codes_of(self, key: str, names: list[str], known: Mapping[str, int]) -> Ints:
         codes = look_up(names, known)
-        self.note(codes < 0, np.arange(len(codes)), lambda at: unknown_name(key, key, names[at], known))
+        message = _unknown_observer if key == "observer" else unknown_name
+        self.note(codes < 0, np.arange(len(codes)), lambda at: message(key, key, names[at], known))
         return np.maximum(codes, 0)  # a fault is noted: what follows may think of any
 
     def note(self, bad: Bools, rows: Ints, reason: Callable[[int], str]) -> None:
@@ -129,11 +147,33 @@ class SheetBuilder:
         name = self.records[row].observer
         return f"observer {name!r} has no instrument for it; it reports {reported}"
 
+    def meanings(self, variable: int, names: Sequence[str]) -> Ints:
+        """Return the number of each name (n,) among the words about a variable, -1 for unknown ones."""
+        return look_up(names, self.vocabulary.spellings[variable])
+
+    def note_repeats(self, owner: Ints, names: Sequence[str], numbers: Ints, rows: Ints, path: str) -> None:
+        """Note the collections in which two names, perhaps written otherwise, mean the same.
+
+        owner: the collection of each name (E,), ascending. numbers: what it means (E,), -1 for nothing. rows:
+        the row of each collection.
+        """
+        meant = list(zip(owner.tolist(), numbers.tolist(), strict=True))
+        if len(set(meant)) == len(meant):
+            return
+        first: dict[tuple[int, int], str] = {}
+        for key, name in zip(meant, names, strict=True):
+            if key[1] >= 0 and key in first:
+                twice = (
+                    f"{name!r}" if first[key] == name else f"{first[key]!r} and {name!r}, which is the same,"
+                )
+                self.note_all(rows[[key[0]]], f"{path} names {twice} more than once")
+            first.setdefault(key, name)
+
     def answers(self, variable: int, rows: Ints, names: Sequence[str], path: Callable[[int], str]) -> Ints:
         """Return the index of each name (n,) among the answers of its record's observer."""
         words, table = self.vocabulary.words[variable], self.vocabulary.answers[variable]
         # An unknown word is -1, which picks the last column of the table: no answer.
-        indices = table[self.observer[rows], look_up(names, words)]
+        indices = table[self.observer[rows], self.meanings(variable, names)]
 
         def reason(at: int) -> str:
             observer_indices = table[self.observer[rows[at]]]

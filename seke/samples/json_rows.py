@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from seke.files.rows import UNDECODABLE
-from seke.samples.schema import Chunk, decoding_fault, in_chunks, record_type
+from seke.samples.schema import Chunk, decoding_fault, in_chunks, record_type, with_text_item
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,7 +44,7 @@ def _decoded(
         if not line.strip():
             continue
         try:
-            yield number, decoder.decode(line)
+            yield number, with_text_item(decoder.decode(line))
         except UNDECODABLE as error:
             fault = partial(decoding_fault, line, file.place(number), vocabulary, error)
             file.faults.note(fault, (file.index, number))

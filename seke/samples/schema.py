@@ -66,7 +66,7 @@ def record_type(vocabulary: Vocabulary, *, narrow: bool = False) -> type[msgspec
     text = Annotated[str, msgspec.Meta(min_length=1)]
     report = str | list[str] | dict[str, float] | bool | float | None
     fixed: list[tuple[str, Any] | tuple[str, Any, Any]] = [
-        ("item", text),
+        ("item", text if narrow else text | int),
         ("observer", _name_type(vocabulary.observers if narrow else ())),
         ("question", _name_type(vocabulary.questions if narrow else ())),
         ("draw", Annotated[int, msgspec.Meta(ge=0, le=LARGEST_DRAW)]),
@@ -128,7 +128,7 @@ def structure_records(
     for number, record in numbered:
         plain = _plain(record)
         try:
-            structured: Any = msgspec.convert(plain, sample)
+            structured = with_text_item(msgspec.convert(plain, sample))
             f"{structured.item}{structured.view}".encode()
         except UnicodeEncodeError:
             source.note(number, "item and view must be encodable as UTF-8 (half a surrogate pair is not)")
@@ -136,6 +136,13 @@ def structure_records(
             source.note(number, shape_fault(plain, vocabulary) or str(error))
         else:
             yield number, structured
+
+
+def with_text_item(sample: Any) -> Any:
+    """Return a sample whose item is a text: a whole number is named by its digits."""
+    if type(sample.item) is int:
+        sample.item = str(sample.item)
+    return sample
 
 
 def in_chunks(file: int, samples: Iterable[tuple[int, Any]]) -> Generator[Chunk, None, None]:
@@ -218,6 +225,8 @@ def _is_number(value: object) -> bool:
 
 
 def _text(path: str, value: object) -> str | None:
+    if path == "item" and type(value) is int:
+        return None
     empty = value == "" and path in ("item", "view")
     return None if isinstance(value, str) and not empty else _shape_fault(path, value, path)
 

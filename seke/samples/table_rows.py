@@ -2,8 +2,8 @@
 
 The columns are the keys of a sample record. Also allowed is a column named for a single
 variable (or a code): its cells become entries of its level's mapping, or of `reports`. A
-blank cell is missing, as is an entry of a mapping that parquet has as null. A text that
-begins with [ or { is JSON.
+blank cell is missing, as is NaN, and an entry of a mapping that parquet has as null. A text
+that begins with [ or { is JSON. Names of variables may be written as in answers: AU06.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from engine import AnswerError, did_you_mean
-from seke.files.rows import is_blank
+from seke.files.rows import is_blank, is_missing, name_text
 from seke.samples.schema import in_chunks, structure_records
 from seke.samples.vocabulary import REQUIRED
 
@@ -51,13 +51,37 @@ def read_table(file: RowFile, vocabulary: Vocabulary) -> Iterator[Chunk]:
 def _records(file: RowFile, columns: Mapping[str, _TableColumn]) -> Iterator[tuple[int, dict[str, Any]]]:
     for number, cells in file.rows(list(columns)) if columns else ():
         try:
-            yield number, _record(columns, cells)
+            yield number, _record(file, columns, cells)
         except AnswerError as fault:
             file.note(number, str(fault))
 
 
 def _columns(file: RowFile, vocabulary: Vocabulary) -> dict[str, _TableColumn]:
     """Return the columns of a table by name; none where one is unknown or missing, which is noted."""
+    known = _known_columns(vocabulary)
+    before = file.faults.count
+    number, names = file.header
+    if names and not set(REQUIRED) & set(names):
+        columns = ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
+        tools = "tables of OpenFace and Py-Feat become samples by seke import openface or pyfeat"
+        file.note(number, f"is no table of samples ({', '.join(REQUIRED)}, ...): has {columns}; {tools}")
+        return {}
+    for name in names:
+        if name not in known and not name.isdigit():
+            members = filter(None, (field.member_named(name) for field in vocabulary.fields))
+            member = next(members, None)
+            if member is not None:
+                known[name] = known[member]
+        if name not in known:
+            file.note(number, partial(_unknown_column, name, known))
+    for key in REQUIRED if file.faults.count == before else ():
+        if key not in names:
+            file.note(number, f"{key}: no such column; needed are {', '.join(REQUIRED)}")
+    return {name: known[name] for name in names} if file.faults.count == before else {}
+
+
+def _known_columns(vocabulary: Vocabulary) -> dict[str, _TableColumn]:
+    """Return all columns that a table may have."""
     known = {key: _TableColumn(key, "text") for key in (*REQUIRED, "view", "status")}
     known |= {"draw": _TableColumn("draw", "draw")}
     known |= {key: _TableColumn(key, "json") for key in ("reports", "extra")}
@@ -69,27 +93,21 @@ def _columns(file: RowFile, vocabulary: Vocabulary) -> dict[str, _TableColumn]:
     for variable, kind in zip(vocabulary.names, vocabulary.kinds, strict=True):
         kind_of_cell = "truth" if kind == "binary" else kind
         known.setdefault(variable, _TableColumn("reports", kind_of_cell, variable))
-    before = file.faults.count
-    number, names = file.header
-    for name in names:
-        if name not in known:
-            file.note(number, partial(_unknown_column, name, known))
-    for key in REQUIRED if file.faults.count == before else ():
-        if key not in names:
-            file.note(number, f"{key}: no such column; needed are {', '.join(REQUIRED)}")
-    return {name: known[name] for name in names} if file.faults.count == before else {}
+    return known
 
 
 def _unknown_column(name: str, known: Iterable[str]) -> str:
     return f"{name}: unknown column{did_you_mean(name, known)}"
 
 
-def _record(columns: Mapping[str, _TableColumn], cells: Mapping[str, Any]) -> dict[str, Any]:
+def _record(file: RowFile, columns: Mapping[str, _TableColumn], cells: Mapping[str, Any]) -> dict[str, Any]:
     record: dict[str, Any] = {}
     for name, column in columns.items():
         cell = cells[name]
-        if is_blank(cell):
+        if is_blank(cell) if column.kind == "text" else is_missing(cell):
             continue
+        if column.kind in ("interval", "truth"):
+            cell = file.number_text(cell)
         value = _value(column.entry or column.key, column.kind, cell)
         if not column.entry:
             if column.key in record:
@@ -114,6 +132,8 @@ def _value(path: str, kind: str, cell: Any) -> Any:
         return _value_of_text(path, kind, cell)
     if isinstance(cell, dict):
         return {key: inner for key, inner in cell.items() if inner is not None}
+    if kind == "text":
+        return name_text(cell)
     if kind == "draw" and isinstance(cell, float) and cell.is_integer():
         return int(cell)  # a column with gaps, in tables of numbers
     return bool(cell) if kind == "truth" and cell in (0, 1) else cell

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from seke.samples.spelling import Spellings, other_words
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
@@ -27,25 +29,33 @@ class Field:
     """A key of a sample that the base declares.
 
     `members`: what may be named in it. For a categorical or interval key its one variable;
-    for a level of binary variables those, and the codes with indices from `len(names)` on.
+    for a level of binary variables those, and the codes with indices from `len(names)` on. `spellings`: the
+    same, also of names that are written otherwise.
     """
 
     name: str
     kind: Kind
     members: Mapping[str, int]
+    spellings: Spellings
+
+    def member_named(self, text: str) -> str:
+        """Return the member that a text means, an empty text where it means none."""
+        index = self.spellings[text]
+        return next((name for name, member in self.members.items() if member == index), "")
 
 
 @dataclass(frozen=True)
 class Vocabulary:
     """The tables against which samples are checked; V variables, O observers and then copies, Q questions.
 
-    kinds: how each variable is reported. asked: (Q, V), what a question asks for.
-    equipped: (O, V), what an observer has an instrument for. words[v] numbers the answers
-    that any observer may give about v; answers[v]: (O, words + 1), a word's index among
-    the observer's own answers, -1 where it is none of them (last column: unknown words).
-    hides: (C, V), variables that a code makes not visible. low, high: (V,), range of the
-    interval variables. about_one: (Q,), askable: (O,). original: (O,), the observer that each is a copy of,
-    itself where it is none. usual_view: that of samples that name none.
+    kinds: how each variable is reported. asked: (Q, V), what a question asks for. equipped: (O, V),
+    what an observer has an instrument for. words[v] numbers the answers that any observer may give
+    about v; spellings[v] also those that are written otherwise. answers[v]: (O, words + 1), a
+    word's index among the observer's own answers, -1 where it is none of them (last column: unknown
+    words). totals: (O, V), what the numbers of an observer's distributions sum to. hides: (C, V),
+    variables that a code makes not visible. low, high: (V,), range of the interval variables.
+    about_one: (Q,), askable: (O,). original: (O,), the observer that each is a copy of, itself
+    where it is none. usual_view: that of samples that name none.
     """
 
     names: tuple[str, ...]
@@ -56,9 +66,11 @@ class Vocabulary:
     questions: Mapping[str, int]
     codes: tuple[str, ...]
     words: tuple[Mapping[str, int], ...]
+    spellings: tuple[Spellings, ...]
     answers: tuple[Ints, ...]
     asked: Bools
     equipped: Bools
+    totals: Floats
     hides: Bools
     low: Floats
     high: Floats
@@ -103,9 +115,19 @@ def vocabulary_of(knowledge: Knowledge) -> Vocabulary:
         questions={question.name: index for index, question in enumerate(questions)},
         codes=tuple(knowledge.codes),
         words=tuple(words for words, _ in spoken),
+        spellings=tuple(
+            Spellings(words, other_words(knowledge.variables[name]))
+            for name, (words, _) in zip(names, spoken, strict=True)
+        ),
         answers=tuple(answers for _, answers in spoken),
         asked=_mask([question.variables for question in questions], indices),
         equipped=_mask([(*observer.labels, *observer.numbers) for observer in observers], indices),
+        totals=np.array(
+            [
+                [observer.labels[name].total if name in observer.labels else 1.0 for name in names]
+                for observer in observers
+            ]
+        ).reshape(len(observers), len(names)),
         hides=_mask([code.hides for code in codes], indices),
         low=np.array([edge[0] for edge in edges]),
         high=np.array([edge[-1] for edge in edges]),
@@ -142,16 +164,18 @@ def _words(observers: Sequence[Observer], variable: str) -> tuple[dict[str, int]
 def _fields(knowledge: Knowledge, indices: Mapping[str, int]) -> Iterator[Field]:
     taken = set(FIXED)
     codes = {code: len(indices) + index for index, code in enumerate(knowledge.codes)}
+    labels = {name: part.label for name, part in (*knowledge.variables.items(), *knowledge.codes.items())}
     for level, members in knowledge.levels.items():
         kinds = [knowledge.variables[member].kind for member in members]
         within = {member: indices[member] for member in members}
         fields: list[Field] = []
         if kinds == ["categorical"]:
-            fields = [Field(level, "categorical", within)]
+            fields = [Field(level, "categorical", within, Spellings(within, {}))]
         elif kinds and set(kinds) == {"binary"}:
-            fields = [Field(level, "binary", within | codes)]
+            marked = within | codes
+            fields = [Field(level, "binary", marked, Spellings(marked, {}, labels))]
         fields += [
-            Field(member, "interval", {member: indices[member]})
+            Field(member, "interval", {member: indices[member]}, Spellings({member: indices[member]}, {}))
             for member, kind in zip(members, kinds, strict=True)
             if kind == "interval"
         ]

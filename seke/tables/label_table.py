@@ -5,15 +5,14 @@
     face-0018,fear,,,1,true
 
 The columns are `item` and any variables of the base that are not derived; those of a manifest are passed
-over. Of binary variables 0, 1, true and false are the cells, and a blank cell (null, a missing key, NaN in
-parquet) is unknown. The rows of an item are put together; where they contradict one another, that is a
-fault. All faults come in one report.
+over. Of binary variables 0, 1, true and false are the cells, and a blank cell (null, a missing key, NaN, NA)
+is unknown. Columns and states may be written as in answers: AU06, Happy. The rows of an item are put
+together; where they contradict one another, that is a fault. All faults come in one report.
 """
 
 from __future__ import annotations
 
 import math
-import re
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -23,42 +22,26 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine import AnswerError, Gold, Variable, did_you_mean
+from engine import AnswerError, Gold, Variable
 from seke.files.faults import Faults
-from seke.files.rows import PARQUET, RowFile, describe_met, is_blank, record_source
+from seke.files.rows import PARQUET, RowFile, describe_met, is_blank, name_text, record_source
 from seke.samples.columns_builder import look_up, unknown_name
 from seke.samples.schema import native
+from seke.samples.spelling import name_meant
+from seke.tables.label_column import LabelColumn
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from engine import Bools, Floats, Ints, Knowledge
     from seke.files.rows import RowSource
+    from seke.tables.label_column import Coding
 
     Cells = Mapping[str, Any]
 
 ITEM = "item"
 # What a manifest of pictures says besides labels; passed over here, so that a manifest is a label table too.
-BESIDE = ("path", "group", "source", "left", "top", "width", "height")
-_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.A)
-# Programs write a column of whole numbers with gaps as 0.0 and 1.0.
-_TRUTH = {"0": 0.0, "1": 1.0, "0.0": 0.0, "1.0": 1.0, "false": 0.0, "true": 1.0}
-
-# What coders write in their own tables.
-_PRESENCE = {"present": 1.0, "absent": 0.0}
-
-
-@dataclass(frozen=True)
-class Coding:
-    """How a table is read that people or programs coded in their own way.
-
-    threshold: the least number in a cell of a binary variable that counts as true, None where such cells hold
-    truth values. texts: further columns that are kept as texts. Columns of the base's codes are read, too:
-    where one is true, the variables that it hides are unknown unless the table says that they are true.
-    """
-
-    threshold: float | None = None
-    texts: tuple[str, ...] = ()
+BESIDE = ("path", "group", "source", "split", "left", "top", "width", "height")
 
 
 @dataclass(frozen=True)
@@ -151,7 +134,7 @@ def _unread_columns(file: RowFile, names: Iterable[str]) -> Iterator[str]:
     for key in names:
         kind = file.parquet.schema.field(key).type
         if not _plain(file.parquet.arrow.types, key, kind):
-            allowed = "text" if key == ITEM else "text, numbers and truth values"
+            allowed = "text and whole numbers" if key == ITEM else "text, numbers and truth values"
             yield f"{key}: is a column of {kind}; allowed is {allowed}"
 
 
@@ -160,79 +143,9 @@ def _plain(types: Any, key: str, kind: Any) -> bool:
     kind = kind.value_type if types.is_dictionary(kind) else kind
     text = types.is_string(kind) or types.is_large_string(kind)
     if text or key == ITEM:
-        return bool(text)
+        return bool(text) or types.is_integer(kind) or types.is_floating(kind)
     checks = (types.is_integer, types.is_floating, types.is_boolean, types.is_null)
     return any(check(kind) for check in checks)
-
-
-class _LabelColumn:
-    """The cells of a variable -> numbers: the index of a state, or the number itself."""
-
-    def __init__(
-        self, variable: Variable, outcomes: Mapping[str, float], coding: Coding | None = None
-    ) -> None:
-        self.variable, self.outcomes, self.coding = variable, outcomes, coding
-        self.interval = variable.kind == "interval"
-        states = {state: float(index) for index, state in enumerate(variable.states)}
-        self._known: dict[Any, float] = {} if self.interval else states
-        if variable.kind == "binary":
-            self._known = _TRUTH | (_PRESENCE if coding is not None else {})
-
-    def number(self, cell: Any, path: str) -> float | None:
-        """Return the number of a cell, None where it is blank; an AnswerError begins with `path`."""
-        if is_blank(cell):
-            return None
-        if isinstance(cell, str) and cell in self.outcomes and cell not in self._known:
-            return self.outcomes[cell]
-        if self.interval:
-            return self._in_range(cell, path)
-        word = cell
-        if self.variable.kind == "binary":
-            intensity = self._intensity(cell)
-            if intensity is not None:
-                return intensity
-            word = cell.lower() if isinstance(cell, str) else _bit(cell)
-        number = self._known.get(word) if isinstance(word, str) else None
-        if number is None:
-            raise self._unknown(cell, path)
-        return number
-
-    def _intensity(self, cell: Any) -> float | None:
-        """Return whether an intensity reaches the threshold, 0 or 1; None where there is none."""
-        if self.coding is None or self.coding.threshold is None or isinstance(cell, bool):
-            return None
-        if isinstance(cell, str):
-            cell = float(cell) if _NUMBER.fullmatch(cell) else None
-        return None if cell is None else float(cell >= self.coding.threshold)
-
-    def _unknown(self, cell: Any, path: str) -> AnswerError:
-        if self.variable.kind == "binary":
-            allowed = "0, 1, true and false"
-            if self.coding is not None:
-                allowed = (
-                    "0, 1, true, false, present and absent; of intensities say the least one that counts "
-                )
-                allowed += "as present (--threshold)"
-            return AnswerError(f"{path}: {describe_met(cell)}; allowed are {allowed}")
-        if isinstance(cell, str):
-            return AnswerError(unknown_name(path, "state", cell, self._known))
-        return AnswerError(f"{path}: {describe_met(cell)}{did_you_mean('', self._known)}")
-
-    def _in_range(self, cell: Any, path: str) -> float:
-        low, high = self.variable.edges[0], self.variable.edges[-1]
-        number: float = math.nan
-        if isinstance(cell, str):
-            number = float(cell) if _NUMBER.fullmatch(cell) else math.nan
-        elif isinstance(cell, int | float) and not isinstance(cell, bool):
-            number = cell
-        if not low <= number <= high:
-            raise AnswerError(f"{path}: {describe_met(cell)}; allowed is a number from {low:g} to {high:g}")
-        return float(number)
-
-
-def _bit(cell: Any) -> str | None:
-    """Return 0, 1 or a truth value as text."""
-    return str(int(cell)) if isinstance(cell, int | float) and cell in (0, 1) else None
 
 
 class LabelTableBuilder:
@@ -265,11 +178,12 @@ class LabelTableBuilder:
         codes = knowledge.codes if coding is not None else ()
         self.codes = {code: Variable(code, "binary", ("false", "true"), code) for code in codes}
         self.columns = {
-            name: _LabelColumn(variable, self.outcomes, coding)
+            name: LabelColumn(variable, self.outcomes, coding)
             for name, variable in {**variables, **self.codes}.items()
         }
         self.allowed = {ITEM, *BESIDE, *self.columns, *self.further}
-        self._named: set[str] = {ITEM, ""}
+        # Header -> the column that it means; of a variable perhaps written otherwise.
+        self._named: dict[str, str] = {ITEM: ITEM, "": ""}
         # A column is as long as the last row that says something in it.
         self._values = {name: array("d") for name in self.columns}
         self._items: list[str] = []
@@ -287,7 +201,7 @@ class LabelTableBuilder:
                 columns = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
                 file.note(number, f"{needed}: no such column; there are {columns}")
                 return
-        used = [name for name in names if name in self.allowed]
+        used = [name for name in names if name in self._named]
         if file.format == PARQUET and len(used) == len(set(used)):
             problems = list(_unread_columns(file, used))
             for problem in problems:
@@ -298,11 +212,19 @@ class LabelTableBuilder:
 
     def _name(self, line: int, names: Iterable[str]) -> None:
         for name in names:
-            if name not in self.allowed and name not in self._refused:
+            if name in self._named or name in self._refused:
+                continue
+            meant = name if name in self.allowed else self.variable_meant(name)
+            if meant is None or meant in self._named.values():
                 self._refused.add(name)
-                self.source.note(line, self._unknown(name))
+                twice = f"{name}: another column is {meant} already; allowed is one of them"
+                self.source.note(line, self._unknown(name) if meant is None else twice)
             else:
-                self._named.add(name)
+                self._named[name] = meant
+
+    def variable_meant(self, name: str) -> str | None:
+        """Return the variable whose name a column has, written otherwise; None where it is none."""
+        return None if name.isdigit() else name_meant(name, self.columns, {}, {})
 
     def _unknown(self, name: str) -> str:
         if name in self.knowledge.variables:
@@ -326,9 +248,9 @@ class LabelTableBuilder:
                 self.source.note(number, f"a row is an object with named fields; {describe_met(row)}")
 
     def _add(self, line: int, row: Cells) -> None:
-        if not row.keys() <= self._named:
+        if not row.keys() <= self._named.keys():
             self._name(line, row)
-        item = row.get(ITEM)
+        item = name_text(row.get(ITEM))
         if not isinstance(item, str) or not item:
             problem = "missing" if item is None else describe_met(item)
             self.source.note(line, f"{ITEM}: {problem}; allowed is a text that is not empty")
@@ -337,12 +259,13 @@ class LabelTableBuilder:
         self._lines.append(line)
         for text_column, texts in self._texts.items():
             texts.append(self._text(line, text_column, row.get(text_column)))
-        for name, cell in row.items():
+        for key, cell in row.items():
+            name = self._named.get(key, "")
             column = self.columns.get(name)
             if column is None or cell is None:
                 continue
             try:
-                value = column.number(cell, name)
+                value = column.number(self.source.number_text(cell), key)
             except AnswerError as fault:
                 self._note_cell(line, column.variable, str(fault))
                 continue
@@ -362,10 +285,9 @@ class LabelTableBuilder:
     def _text(self, line: int, name: str, cell: Any) -> str | None:
         if is_blank(cell):
             return None
-        if isinstance(cell, str | int):
-            return str(cell)
-        if isinstance(cell, float) and cell.is_integer():
-            return str(int(cell))
+        text = str(cell) if isinstance(cell, bool) else name_text(cell)
+        if isinstance(text, str):
+            return text
         self.source.note(line, f"{name}: {describe_met(cell)}; allowed is a text or a whole number")
         return None
 
@@ -378,7 +300,7 @@ class LabelTableBuilder:
             rows.setdefault(item, len(rows))
         gold = {}
         for name in self.columns:
-            if name in self._named:
+            if name in self._named.values():
                 gold[name] = self._gold(name, rows)
         hidden = self._hide(gold)
         for values in gold.values():
@@ -413,7 +335,7 @@ class LabelTableBuilder:
         """Return the faults of a table as a whole: no row, no variable, a missing column."""
         if not self._items:
             return ["no labels: there is no row"]
-        if not self._named & self.columns.keys():
+        if self.columns.keys().isdisjoint(self._named.values()):
             return [f"no column is a variable; they are {', '.join(list(self.columns)[:4])}, ..."]
         return [f"{column}: no such column" for column in self.further if column not in self._named]
 

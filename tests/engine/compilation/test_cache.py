@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
+import os
 from dataclasses import fields, is_dataclass, replace
 
 import numpy as np
@@ -97,9 +100,69 @@ def test_what_cannot_be_read_is_compiled_anew(tmp_path, damage):
 def test_pickles_are_not_read(tmp_path):
     compiled(BASE, tmp_path)
     (path,) = tmp_path.iterdir()
-    with path.open("wb") as file:
-        np.savez(file, np.array([print], dtype=object), structure=np.array("[]"))
+    pickled = io.BytesIO()
+    np.savez(pickled, np.array([print], dtype=object), structure=np.array("[]"))
+    signed(path, pickled.getvalue())
     assert compiled(BASE, tmp_path).rules
+
+
+def signed(path, data):
+    """Write what looks as if it had been written here."""
+    path.write_bytes(hashlib.sha256(data).digest() + data)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.floats(0, 1, exclude_max=True), st.integers(0, 7))
+def test_a_flipped_bit_is_compiled_anew(kept, place, bit):
+    path, whole, fresh = kept
+    data = bytearray(whole)
+    data[int(place * len(data))] ^= 1 << bit
+    path.write_bytes(data)
+    same(compiled(BASE, path.parent), fresh)
+    assert path.read_bytes() == whole
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("kept")
+    fresh = compiled(BASE, folder)
+    (path,) = folder.iterdir()
+    return path, path.read_bytes(), fresh
+
+
+DEEP = "[" * 50_000 + "]" * 50_000
+
+
+@pytest.mark.parametrize(
+    "structure", ["[]", "{", DEEP, '["Network", [1]]', '["tuple", 3]', '["array", 99]', "7"]
+)
+def test_a_file_of_another_structure_is_compiled_anew(kept, structure):
+    """Also one with a digest of its own, whatever reading it raises."""
+    path, whole, fresh = kept
+    content = io.BytesIO()
+    np.savez(content, np.zeros(2), structure=np.array(structure))
+    signed(path, content.getvalue())
+    same(compiled(BASE, path.parent), fresh)
+    assert path.read_bytes() == whole
+
+
+@pytest.mark.skipif(os.name != "posix", reason="folders have no owner and mode of this kind")
+@pytest.mark.parametrize("mode", [0o777, 0o770, 0o702])
+def test_a_folder_that_others_may_write_to_is_not_used(tmp_path, mode):
+    folder = tmp_path / "cache"
+    folder.mkdir()
+    folder.chmod(mode)
+    same(compile_network(BASE), compiled(BASE, folder))
+    assert list(folder.iterdir()) == []
+    folder.chmod(0o755)
+    compiled(BASE, folder)
+    assert len(list(folder.iterdir())) == 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="folders have no owner and mode of this kind")
+def test_a_folder_that_is_made_is_this_users_alone(tmp_path):
+    compiled(BASE, tmp_path / "new" / "cache")
+    assert (tmp_path / "new" / "cache").stat().st_mode & 0o777 == 0o700
 
 
 def test_a_folder_that_takes_no_files_keeps_none(tmp_path):

@@ -105,7 +105,7 @@ def test_a_row_is_read_as_it_is_written():
     assert [option.what for option in limits.inner[0].inner] == ["", "LIMIT"]
     row = labels["confusion"].inner[0]
     assert (row.strict, row.inner[0].low, row.inner[0].reason) == (True, 1e-6, "no answer is impossible")
-    assert {"weight", "sd"} == labels["distribution"].fields.keys()
+    assert {"weight", "sum", "sd"} == labels["distribution"].fields.keys()
     pull = TABLES["RANKING"].fields["pull"].inner[0]
     assert (pull.inner[0].low, pull.fields.keys()) == (-10, {"sd"})
     assert TABLES["TYPE"].fields["misread"].default is None

@@ -438,7 +438,11 @@ FAULTY = {
         None,
         "p.jsonl:1: decision.item: met 'maybe' (a text); allowed are accept, requery, reject",
     ),
-    "gold": (RECORD, '{"item": "a", "expression": "joy"}', "gold.jsonl:1: expression: no such state: 'joy'"),
+    "gold": (
+        RECORD,
+        '{"item": "a", "expression": "joyce"}',
+        "gold.jsonl:1: expression: no such state: 'joyce'",
+    ),
 }
 
 

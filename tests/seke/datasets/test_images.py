@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -235,6 +237,70 @@ def test_views_are_those_of_the_base(base):
         view_of(base, "gray")
 
 
+def upright(path):
+    """The picture that is sent of a file, as pixels."""
+    return Image.open(io.BytesIO(picture_of(path, FACE).data)).convert("RGB")
+
+
+SAVED = {
+    "a.jfif": ("JPEG", "RGB"),
+    "a.png": ("PNG", "RGB"),
+    "a.tif": ("TIFF", "RGB"),
+    "grey.tiff": ("TIFF", "L"),
+    "deep.tif": ("TIFF", "I;16"),
+    "print.tif": ("TIFF", "CMYK"),
+    "a.bmp": ("BMP", "RGB"),
+    "a.gif": ("GIF", "P"),
+    "a.avif": ("AVIF", "RGB"),
+}
+
+
+@pytest.mark.parametrize("name", SAVED)
+def test_pictures_of_other_kinds_are_shown_as_they_are(tmp_path, name):
+    kind, mode = SAVED[name]
+    image = halves()
+    if mode == "I;16":
+        image = Image.fromarray(np.asarray(image.convert("L")).astype(np.uint16) * 257)
+    else:
+        image = image.convert(mode)
+    image.save(tmp_path / name, kind)
+    halves().convert("L" if mode in ("L", "I;16") else "RGB").save(tmp_path / "plain.png")
+    difference = np.asarray(upright(tmp_path / name), int) - np.asarray(upright(tmp_path / "plain.png"), int)
+    assert np.abs(difference).mean() < 6
+    assert [item.name for item in items_of([tmp_path / name], seke.knowledge())] == [Path(name).stem]
+
+
+def test_of_a_file_with_further_pictures_for_depth_the_first_is_shown(tmp_path):
+    halves().save(
+        tmp_path / "a.jpg", "MPO", save_all=True, append_images=[Image.new("RGB", (100, 60), "red")]
+    )
+    halves().save(tmp_path / "b.jpg", quality=75)
+    with Image.open(tmp_path / "a.jpg") as several:
+        assert several.n_frames == 2
+    assert upright(tmp_path / "a.jpg").tobytes() == upright(tmp_path / "b.jpg").tobytes()
+
+
+def test_what_has_several_pages_or_no_white_says_why(tmp_path):
+    halves().save(tmp_path / "pages.tif", save_all=True, append_images=[halves()])
+    Image.new("F", (100, 60), 0.5).save(tmp_path / "floats.tif")
+    (tmp_path / "phone.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + b"\0" * 99)
+    for name, reason, words in (
+        ("pages.tif", "animated", "has several pages; give one picture"),
+        ("floats.tif", "unsupported", "has pixels of the kind F; save it as PNG"),
+        ("phone.heic", "unsupported", "HEIC is read once pillow-heif is installed"),
+    ):
+        with pytest.raises(PictureError, match=words) as caught:
+            picture_of(tmp_path / name, FACE)
+        assert caught.value.reason == reason
+
+
+def test_a_large_picture_of_another_kind_is_not_there_several_times(tmp_path):
+    Image.new("RGB", (7_000, 7_000), (9, 9, 9)).save(tmp_path / "a.tif", compression="tiff_lzw")
+    code = "from seke.datasets.images import picture_of, view_of; import seke; "
+    code += "picture_of(path, view_of(seke.knowledge(), 'face'))"
+    assert not report_of(code, tmp_path / "a.tif")
+
+
 # Items ---------------------------------------------------------------------------------------------
 
 
@@ -251,6 +317,15 @@ def test_a_folder_is_read_in_natural_order(folder, base):
     assert [item.name for item in items_of([folder], base)] == ["face1", "face2", "face10", "sub/a"]
     assert [item.name for item in items_of([str(folder / "*.png")], base)] == ["face10"]
     assert [item.name for item in items_of([folder / "face2.jpg"], base)] == ["face2"]
+
+
+def test_what_systems_leave_in_folders_is_no_picture(folder, base):
+    for name in ("._face2.jpg", "__MACOSX/x.jpg", ".thumbs/x.png", "sub/@eaDir/x.jpg", ".DS_Store"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        halves().save(folder / name, "JPEG")
+    names = ["face1", "face2", "face10", "sub/a"]
+    assert [item.name for item in items_of([folder], base)] == names
+    assert [item.name for item in items_of([str(folder / "**" / "*.jpg")], base)] == ["face2"]
 
 
 def test_a_link_that_leads_out_is_left_out(folder, base, tmp_path):
@@ -296,16 +371,26 @@ def test_a_manifest_says_what_is_known(folder, base, kind):
 
 def test_all_faults_of_a_manifest_come_at_once(folder, base):
     (folder / "m.csv").write_text(
-        "path,expression,left\n../x.jpg,fear,\nface1.webp,joy,\nface2.jpg,,3\n/etc/passwd,,\n,fear,\n"
+        "path,expression,left\n../x.jpg,fear,\nface1.webp,joyce,\nface2.jpg,,3\n/etc/passwd,,\n,fear,\n"
     )
     with pytest.raises(AnswerError) as error:
         items_of([folder / "m.csv"], base)
     message = str(error.value)
     assert "m.csv:2: path: '../x.jpg' leads out of the manifest's folder" in message
-    assert "m.csv:3: expression: no such state: 'joy'" in message
+    assert "m.csv:3: expression: no such state: 'joyce'" in message
     assert "m.csv:4: a box needs all of left, top, width, height" in message
     assert "m.csv:5: path: '/etc/passwd' leads out" in message
     assert "m.csv:6: path: is missing" in message
+
+
+@pytest.mark.parametrize("line", [
+    '{"path": "a\\u0000.jpg"}', '{"path": "a.jpg", "item": "\\u0000"}', '{"path": "\\ud800.jpg"}',
+    '{"path": "a.jpg", "item": "\\ud800"}', json.dumps({"path": "a" * 5_000}),
+])  # fmt: skip
+def test_names_that_no_file_can_have_are_faults_with_their_places(folder, base, line):
+    (folder / "m.jsonl").write_text(f'{{"path": "face2.jpg"}}\n{line}\n')
+    with pytest.raises(AnswerError, match=r"m\.jsonl:2: (path|item): "):
+        items_of([folder / "m.jsonl"], base)
 
 
 def test_unknown_columns_have_a_hint(folder, base):

@@ -88,13 +88,13 @@ def affectnet(folder):
         "1/d.jpg,0,0,20,20,,8,-2,-2",
         "1/e.jpg,0,0,20,20,,0,-2,-2",
         "1/gone.jpg,0,0,20,20,,0,0,0",
-        "1/f.tif,0,0,20,20,,0,0,0",
+        "1/f.psd,0,0,20,20,,0,0,0",
     )
     text(lists / "validation.csv", "2/g.jpg,0,0,20,20,,2,-0.6,-0.3")
     text(lists / "automatically_annotated.csv", HEAD, "1/a.jpg,1,2,10,12,,0,0,0")
     for name in ("1/a", "1/b", "1/c", "1/d", "1/e", "2/g"):
         picture(folder / f"Manually_Annotated_Images/{name}.jpg")
-    text(folder / "Manually_Annotated_Images/1/f.tif", "")
+    text(folder / "Manually_Annotated_Images/1/f.psd", "")
 
 
 def affectnet_files(folder):
@@ -214,7 +214,7 @@ def test_affectnet_lists_have_boxes_and_leave_out_what_is_no_expression(read):
         "of class 'uncertain'": 1,
         "of class 'none'": 1,
         "labels without a picture": 1,
-        "pictures of kind .tif, which cannot be shown": 1,
+        "pictures of kind .psd, which cannot be shown": 1,
     }
     only, _ = read("affectnet", only="*validation.csv")
     assert [known(row)["expression"] for row in only.values()] == ["sadness"]
@@ -448,3 +448,148 @@ def test_what_the_sets_code_is_what_the_base_knows():
     for source_set in sets.values():
         assert set(source_set.expressions.values()) - states <= {"none", "uncertain", "no face", "other"}
         assert set(source_set.drop) <= set(source_set.expressions.values())
+
+
+# Copies as they circulate ------------------------------------------------------------------------
+
+
+def affwild2_list(folder):
+    line = "1-30-1280x720/0000{}.jpg,{}"
+    known_units = "0,0,0,1,0,0,1,0,0,0,1,0"
+    text(
+        folder / "training_set_annotations.txt",
+        "image,valence,arousal,expression,aus",
+        line.format(1, f"0.2,0.3,4,{known_units}"),
+        line.format(2, ",".join(["-5", "-5", *["-1"] * 13])),
+        line.format(3, f"0.2,-5,7,{known_units.replace('1', '-1')}"),
+        line.format(9, f"0,0,0,{known_units}"),
+    )
+    text(folder / "._training_set_annotations.txt", "\0\0")
+    for frame in (1, 2, 3):
+        picture(folder / f"cropped_aligned/1-30-1280x720/0000{frame}.jpg")
+
+
+def test_a_list_of_the_multi_task_challenge_has_all_levels_in_a_row(read):
+    by_item, summary = read("affwild2", affwild2_list)
+    first, second, third = (f"affwild2/cropped_aligned/1-30-1280x720/0000{k}" for k in (1, 2, 3))
+    units = {f"AU{k}": str(int(k in (6, 12, 25))) for k in (1, 2, 4, 6, 7, 10, 12, 15, 23, 24, 25, 26)}
+    assert known(by_item[first]) == units | {"valence": "0.2", "arousal": "0.3", "expression": "happiness"}
+    assert known(by_item[second]) == {}
+    assert known(by_item[third]) == {unit: "0" for unit, mark in units.items() if mark == "0"}
+    assert {row["group"] for row in by_item.values()} == {"affwild2/1-30-1280x720"}
+    assert summary.notes == ("nothing is known of 1 pictures of the lists, which are taken",)
+    assert summary.left_out == {"labels 'other', which the base lacks": 1, "labels without a picture": 1}
+    strided, _ = read("affwild2", affwild2_list, every=2)
+    assert list(strided) == [first, third]
+
+
+def rafdb_copy(folder):
+    text(folder / "train_labels.csv", "image,label", "train_00001_aligned.jpg,5", "train_00002_aligned.jpg,9")
+    picture(folder / "DATASET/train/5/train_00001_aligned.jpg")
+
+
+def test_copies_of_rafdb_have_the_class_of_their_list_or_folder(tmp_path, read):
+    folder = tmp_path / "rafdb"
+    with pytest.raises(AnswerError, match=r"train_labels\.csv:3: no class is '9'; they are 1 surprise"):
+        read("rafdb", rafdb_copy)
+    text(folder / "train_labels.csv", "image,label", "train_00001_aligned.jpg,6", "gone.jpg,1")
+    by_item, summary = read("rafdb", lambda _: None)
+    item = "rafdb/DATASET/train/5/train_00001_aligned"
+    assert known(by_item[item]) == {"expression": "anger"}
+    assert summary.notes == ("the class of the list was taken, not of the folder: 1 of 1 differ",)
+    assert summary.left_out == {"labels without a picture": 1}
+    (folder / "train_labels.csv").unlink()
+    picture(folder / "__MACOSX/DATASET/train/6/train_00009_aligned.jpg")
+    picture(folder / "DATASET/train/6/._train_00001_aligned.jpg")
+    by_item, _ = read("rafdb", lambda _: None)
+    assert {item: known(row) for item, row in by_item.items()} == {item: {"expression": "sadness"}}
+
+
+def test_copies_of_affectnet_name_pictures_within_folders(read):
+    def copy(folder):
+        rows = (",pth,label,relFCs", "0,anger/image1.jpg,surprise,0.87", "1,happy/image1.jpg,Happy,1")
+        text(folder / "labels.csv", *rows)
+        for name in ("anger", "happy"):
+            picture(folder / name / "image1.jpg")
+
+    by_item, summary = read("affectnet", copy)
+    assert {item: row["expression"] for item, row in by_item.items()} == {
+        "affectnet/anger/image1": "surprise",
+        "affectnet/happy/image1": "happiness",
+    }
+    assert summary.notes == ("the class of the list was taken, not of the folder: 1 of 2 differ",)
+
+    def without_folders(folder):
+        copy(folder)
+        text(folder / "labels.csv", "path,label", "image1.jpg,fear")
+
+    with pytest.raises(
+        AnswerError, match=r"'image1\.jpg' may be any of anger/image1\.jpg, happy/image1\.jpg"
+    ):
+        read("affectnet", without_folders)
+
+
+def test_what_systems_leave_beside_files_is_nothing(read):
+    def littered(folder):
+        affectnet_files(folder)
+        (folder / "train_set/annotations/._0_exp.npy").write_bytes(b"\0" * 10)
+        picture(folder / "train_set/images/._0.jpg")
+
+    assert len(read("affectnet", littered)[0]) == 3
+
+
+def test_folders_of_me_graphau_are_found(read):
+    def renamed(folder):
+        disfa(folder, first=0)
+        (folder / "frames").rename(folder / "img")
+
+    by_item, _ = read("disfa", renamed)
+    assert list(by_item) == [f"disfa/img/SN001/{k}" for k in range(3)]
+
+
+PERSONS = ("S005", "S022", "S506")
+
+
+def ckplus_copy(folder):
+    for person, name in zip(PERSONS, ("anger", "happy", "contempt"), strict=True):
+        for number in (10, 11, 12):
+            picture(folder / f"CK+48/{name}/{person}_001_000000{number}.png")
+
+
+def ckplus_labelled(folder):
+    """Three persons with a class, one of them neutral by its code, and one with units alone."""
+    for person, code in zip((*PERSONS, "S010", "S011"), (1, 5, 2, 0, None), strict=True):
+        name = f"{person}/001/{person}_001_00000012"
+        picture(folder / f"cohn-kanade-images/{name}.png")
+        text(folder / f"FACS/{name}_facs.txt", " 12 3")
+        if code is not None:
+            text(folder / f"Emotion/{name}_emotion.txt", f"  {code}.0")
+
+
+@pytest.mark.parametrize("make", [ckplus_copy, ckplus_labelled])
+def test_the_protocol_of_feab_takes_last_frames_and_divides_persons(read, make):
+    by_item, summary = read("ckplus", make, feab=True)
+    states = {row["group"]: (row["expression"], row["split"], row["path"][-6:-4]) for row in by_item.values()}
+    assert states == {
+        "ckplus/S005": ("anger", "train", "12"),
+        "ckplus/S022": ("happiness", "test", "12"),
+        "ckplus/S506": ("contempt", "test", "12"),
+    }
+    assert summary.notes == ("3 sequences; FEAB has 327, 293 and 34",)
+    test_part, _ = read("ckplus", make, feab=True, only="test")
+    assert {row["group"] for row in test_part.values()} == {"ckplus/S022", "ckplus/S506"}
+    with pytest.raises(SekeError, match="--feab takes no neutral pictures"):
+        read("ckplus", make, feab=True, neutral=True)
+
+
+def test_copies_of_ckplus_have_all_frames_and_their_persons(read):
+    by_item, _ = read("ckplus", ckplus_copy)
+    assert len(by_item) == 9
+    assert {row["group"] for row in by_item.values()} == {f"ckplus/{person}" for person in PERSONS}
+
+
+def test_a_column_of_a_split_is_passed_over_by_whoever_reads_a_manifest(read, tmp_path):
+    read("ckplus", ckplus_copy, feab=True)
+    manifest = tmp_path / "ckplus/manifest.csv"
+    assert len(items_of([manifest], BASE)) == 3
+    assert len(read_labels(manifest, BASE).items) == 3

@@ -196,7 +196,7 @@ def test_the_header_and_the_length_of_rows_are_checked(tmp_path, name):
     path = tmp_path / "t.csv"
     write(path, [row("a", 0.5), row("b", -1.0)])
     header, first, second = path.read_text().splitlines()
-    path.write_text(f"{header}\n{first},,\n\n{second.partition(',')[0]}\n")
+    path.write_text(f"{header}\n{first},,x\n\n{second.partition(',')[0]}\n")
     columns = header.count(",") + 1
     expected = [f"t.csv:{line}: met {count} cells; the header names {columns} columns" for line, count in
                 ((2, columns + 2), (4, 1))]  # fmt: skip

@@ -352,7 +352,8 @@ GOOD = line(expression="anger")
 JSON_FAULTS = {
     "unknown observer": (
         line(observer="gpt4o", expression="anger"),
-        "2: observer: no such observer: 'gpt4o'; did you mean gpt-4o?",
+        "2: observer: no such observer: 'gpt4o'; declare it under `observers` of an overlay; "
+        "declared are cnn, gpt-4o, human",
     ),
     "unknown question": (
         line(question="jont", expression="anger"),
@@ -484,8 +485,8 @@ JSON_FAULTS = {
         "2: a sample is an object with named fields; met [1, 2] (a list)",
     ),
     "wrong type of a name": (
-        line(item=17),
-        "2: item: met 17 (a number); allowed is a text that is not empty",
+        line(item=17.5),
+        "2: item: met 17.5 (a number); allowed is a text that is not empty",
     ),
     "an empty item": (
         line(item="", expression="anger"),
@@ -673,10 +674,10 @@ FILE_FAULTS = {
         b'item,observer,question,draw,valence,extra\na,gpt-4o,joint,0,.5,"[\n1]"\nb,cnn,joint,1,x,\n',
         ":4: valence: met 'x' (a text); allowed is a number",
     ),
-    "CSV, NaN": (
+    "CSV, no end": (
         "s.csv",
-        b"item,observer,question,draw,valence\na,gpt-4o,joint,0,nan\n",
-        ":2: valence: met NaN; a number must be finite (use null for a missing one)",
+        b"item,observer,question,draw,valence\na,gpt-4o,joint,0,inf\n",
+        ":2: valence: met Infinity; a number must be finite (use null for a missing one)",
     ),
     "CSV, missing draw": (
         "s.csv",

@@ -200,9 +200,9 @@ FAULTY = {
     ),
     "kinds": (
         "g.jsonl",
-        '{"item": 7, "AU1": 1}\n{"item": "b", "expression": 3, "AU1": [1], "valence": true}\n[1]\n',
+        '{"item": 7.5, "AU1": 1}\n{"item": "b", "expression": 3, "AU1": [1], "valence": true}\n[1]\n',
         [
-            "g.jsonl:1: item: met 7 (a number); allowed is a text that is not empty",
+            "g.jsonl:1: item: met 7.5 (a number); allowed is a text that is not empty",
             "g.jsonl:2: expression: met 3 (a number); allowed are anger, ",
             "g.jsonl:2: AU1: met [1] (a list); allowed are 0, 1, true and false",
             "g.jsonl:2: valence: met True (a truth value); allowed is a number from -1 to 1",
@@ -272,8 +272,8 @@ def test_faults_of_parquet(tmp_path):
         pyarrow.parquet.write_table(pyarrow.table(columns), path)
         return faults(tmp_path, "g.parquet", path.read_bytes())
 
-    assert read_table(item=[1, 2], AU1=[[1], [0]]) == [
-        "g.parquet: item: is a column of int64; allowed is text",
+    assert read_table(item=[True, False], AU1=[[1], [0]]) == [
+        "g.parquet: item: is a column of bool; allowed is text and whole numbers",
         "g.parquet: AU1: is a column of list<element: int64>; allowed is text, numbers and truth values",
     ]
     assert read_table(item=["a", "b"], valence=[0.5, 7]) == [

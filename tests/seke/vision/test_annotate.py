@@ -350,7 +350,10 @@ def test_pictures_that_cannot_be_shown_are_rejected_with_the_reason(tmp_path):
     (folder / "broken.png").write_bytes(b"no picture")
     (folder / "empty.jpg").write_bytes(b"")
     result = run(folder, "--run", tmp_path / "r", "--scripted")
-    assert "broken.png: is no JPEG, PNG or WebP picture" in result.output
+    assert "broken.png: is no picture of a kind that is read (JPEG, " in result.output
+    # A forecast takes the first that can be shown.
+    dry = run(folder, "--run", tmp_path / "d", "--scripted", "--dry-run")
+    assert "4 items" in dry.output
     reasons = {r["item"]: r["decision"]["reasons"] for r in rows(tmp_path / "r" / "posteriors.jsonl")}
     assert reasons["broken"][0] == "picture-unsupported"
     assert reasons["empty"][0] == "picture-empty"
