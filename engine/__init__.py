@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from engine.certification.sampling_design import design_of as design_of
     from engine.certification.sampling_design import mismatches as mismatches
     from engine.compilation.cache import compiled as compiled
+    from engine.compilation.cache import ship as ship
     from engine.compilation.compiler import compile_network as compile_network
     from engine.compilation.feasibility import feasible_interval as feasible_interval
     from engine.decision.basis import Basis as Basis

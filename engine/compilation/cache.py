@@ -4,6 +4,9 @@ A file holds one network: arrays as numpy's .npz without pickles, and a JSON tex
 says what they are parts of, behind a digest of both. Its name is a digest of all that the network depends on,
 the engine's own source included; what was changed or cannot be read is compiled anew. A folder of somebody
 else's, or that others may write to, is not used.
+
+Networks may ship with the program, too. Their names know no source, for they are made when the base is:
+FORMAT stands for how a network is stored and compiled, and tests hold them against networks compiled anew.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ import json
 import os
 import secrets
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from functools import cache
@@ -36,31 +39,57 @@ KINDS = {
     kind.__name__: kind
     for kind in (Clique, CompiledRule, Factor, FunctionNode, Grid, In, Network, StateNode, StateRun)
 }
+# Of networks that ship: raised where they are stored or compiled otherwise than before.
+FORMAT = 1
 MOST_FILES = 64
 MOST_BYTES = 64 << 20  # of a file; the shipped network takes less than one million
 DIGEST_BYTES = hashlib.sha256().digest_size
 
 
-def compiled(knowledge: Knowledge, folder: Path | None) -> Network:
+def compiled(knowledge: Knowledge, folder: Path | None, shipped: Path | None = None) -> Network:
     """Return the compiled base, from `folder` where it is stored, else compiled and stored there.
 
     A folder that cannot be written to keeps nothing, one that others may write to neither, nor does None.
+    shipped: a folder of networks that ship with the program (`ship`); whoever installed it answers for it.
 
     Raises:
         KnowledgeError: as `compile_network`.
     """
-    path = folder / f"{_key(knowledge)}.npz" if folder and _is_safe(folder) else None
+    if shipped is not None:
+        with suppress(Exception):
+            return _read(shipped / f"{_key(knowledge, FORMAT)}.npz")
+    path = folder / f"{_key(knowledge, engine_digest())}.npz" if folder and _is_safe(folder) else None
     if path is not None:
         # Half a file, a flipped bit, another program's: whatever it raises, it is as good as none.
         with suppress(Exception):
-            return _read(path)
+            network = _read(path)
+            os.utime(path)
+            return network
     from engine.compilation.compiler import compile_network
 
     network = compile_network(knowledge)
     if path is not None:
         with suppress(OSError):
             _write(path, network)
+            _forget_the_oldest(path.parent)
     return network
+
+
+def ship(bases: Iterable[Knowledge], folder: Path) -> None:
+    """Compile bases into a folder of networks that ship, in place of all that it has.
+
+    Raises:
+        KnowledgeError: as `compile_network`.
+        OSError: the folder cannot be written to.
+    """
+    from engine.compilation.compiler import compile_network
+
+    networks = {f"{_key(base, FORMAT)}.npz": compile_network(base) for base in bases}
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, network in networks.items():
+        _write(folder / name, network)
+    for old in set(folder.glob("*.npz")) - {folder / name for name in networks}:
+        old.unlink()
 
 
 def _is_safe(folder: Path) -> bool:
@@ -74,8 +103,8 @@ def _is_safe(folder: Path) -> bool:
     return False
 
 
-def _key(knowledge: Knowledge) -> str:
-    """Return a digest of what is compiled, in which order, and of how this engine compiles it.
+def _key(knowledge: Knowledge, way: str | int) -> str:
+    """Return a digest of what is compiled, in which order, and of the way in which it is.
 
     Observers, questions and policy of a base that was read do not count: the network is the same.
     """
@@ -83,7 +112,7 @@ def _key(knowledge: Knowledge) -> str:
     order = [(name, v.kind, v.states, v.edges) for name, v in knowledge.variables.items()]
     names = [list(part) for part in (knowledge.populations, knowledge.cells, knowledge.intervals)]
     names += [[declaration.name for declaration in part] for part in (knowledge.couplings, knowledge.rules)]
-    text = json.dumps([content, knowledge.root, knowledge.reference, order, names, engine_digest()])
+    text = json.dumps([content, knowledge.root, knowledge.reference, order, names, way])
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
@@ -112,7 +141,10 @@ def _write(path: Path, network: Network) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-    kept = sorted(path.parent.glob("*.npz"), key=lambda stored_path: stored_path.stat().st_mtime)
+
+
+def _forget_the_oldest(folder: Path) -> None:
+    kept = sorted(folder.glob("*.npz"), key=lambda stored_path: stored_path.stat().st_mtime)
     for old in kept[:-MOST_FILES]:
         old.unlink(missing_ok=True)
 
@@ -127,7 +159,6 @@ def _read(path: Path) -> Network:
         network = _value(json.loads(str(stored["structure"])), arrays)
     if not isinstance(network, Network):
         raise TypeError("not a network")
-    os.utime(path)
     return network
 
 

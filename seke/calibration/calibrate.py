@@ -27,7 +27,6 @@ from engine import (
     Learned,
     SekeError,
     certificates_yaml,
-    compiled,
     declared_of,
     did_you_mean,
     entries_of,
@@ -48,7 +47,7 @@ from seke.calibration.fit_record import models_of_runs, readings_of
 from seke.calibration.labelled_answers import LabelledAnswers, gold_table, without_gold_evidence
 from seke.calibration.mean_thresholds import thresholds_of
 from seke.calibration.promise import Promise
-from seke.files.shipped import cache_folder
+from seke.files.networks import network_of
 from seke.files.shipped import knowledge as read_knowledge
 from seke.inference.session import Session
 from seke.samples import single_samples
@@ -283,7 +282,7 @@ class _FitTask:
         """Fit the observers and, where asked for, tables, exponents and the population."""
         seen, options, progress = data.seen, self.options, self.progress
         known = seen.answers, seen.gold
-        network, splits = compiled(self.base, cache_folder()), None
+        network, splits = network_of(self.base), None
         prior = Inference(network, self.base, self.population)
         if options.types:
             prior, splits = split_types(prior, *known, progress, self.settings.seed)

@@ -26,7 +26,6 @@ from engine import (
     Inference,
     Knowledge,
     SekeError,
-    compiled,
     did_you_mean,
     draws_jointly,
     error_rates,
@@ -38,7 +37,7 @@ from engine import (
 )
 from seke.calibration.first_answers import NO_ANSWER, FirstAnswers
 from seke.calibration.labelled_answers import gold_table
-from seke.files.shipped import cache_folder
+from seke.files.networks import network_of
 from seke.files.shipped import knowledge as read_knowledge
 from seke.sampling.infer import source_list
 
@@ -198,7 +197,7 @@ class _PairMeasure:
     @cached_property
     def observations(self) -> Any:
         """Return the base's observation model, which is made where there is a pair to compare."""
-        return Inference(compiled(self.base, cache_folder()), self.base).observations
+        return Inference(network_of(self.base), self.base).observations
 
     def pairs(self) -> tuple[Record, ...]:
         """Return the records of all pairs: of draws, of readings, of observers.

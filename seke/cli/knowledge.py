@@ -219,8 +219,8 @@ def export(form: str, knowledge: str | None, population: str | None, output: Pat
     Example:
       seke knowledge export bif -o faces.bif
     """
-    from engine import SekeError, compiled, did_you_mean, exported
-    from seke.files.shipped import cache_folder
+    from engine import SekeError, did_you_mean, exported
+    from seke.files.networks import network_of
 
     with exit_on_errors():
         base = _base_beside(output, knowledge)
@@ -228,7 +228,7 @@ def export(form: str, knowledge: str | None, population: str | None, output: Pat
             raise SekeError(
                 f"no population is called {population!r}{did_you_mean(population, base.populations)}"
             )
-        network, title = compiled(base, cache_folder()), f"{base.name} {base.digest}"
+        network, title = network_of(base), f"{base.name} {base.digest}"
         _deliver(exported(network, title, form, population), output)  # type: ignore[arg-type]
 
 

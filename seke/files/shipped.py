@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from engine import Knowledge, read
@@ -67,13 +66,3 @@ def knowledge(path: Knowledge | str | Path | None = None, *, shipped: Path | Non
         return path
     bases, name = shipped_bases(shipped), shipped_name(path)
     return read(bases[name] if name in bases else Path(path or SHIPPED), bases, USUAL_VIEW)
-
-
-def cache_folder() -> Path | None:
-    """Return where compiled networks are kept: $SEKE_CACHE, or the user's cache; None where it is empty."""
-    chosen = os.environ.get("SEKE_CACHE")
-    if chosen is None:
-        from platformdirs import user_cache_path
-
-        return user_cache_path("seke")
-    return Path(chosen) if chosen else None

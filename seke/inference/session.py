@@ -19,7 +19,6 @@ from engine import (
     Network,
     SekeError,
     acceptable,
-    compiled,
     decide_items,
     decide_levels,
     diagnose,
@@ -28,7 +27,7 @@ from engine import (
     set_thresholds,
     thresholds_by_value,
 )
-from seke.files.shipped import cache_folder
+from seke.files.networks import network_of
 from seke.inference.coverage import GuaranteeScope
 from seke.inference.record import RecordLayout
 
@@ -95,7 +94,7 @@ class Session:
         if population is not None and population not in base.populations:
             hint = did_you_mean(population, base.populations)
             raise SekeError(f"no population is called {population!r}{hint}")
-        network = compiled(base, cache_folder())
+        network = network_of(base)
         inference = Inference(network, base, population, device=device, threads=threads)
         guarantee = base.guarantee
         refused = guarantee.refusals(base.digests, inference.population) if guarantee else ()

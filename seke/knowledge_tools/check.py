@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine import Inference, Knowledge, audit_network, compiled, reading_follows
+from engine import Inference, Knowledge, audit_network, reading_follows
 from seke.console.guarantee_text import certificate_facts, verdict
 from seke.console.plain_text import count, near
 from seke.console.rich_table import table_lines
-from seke.files.shipped import cache_folder
+from seke.files.networks import network_of
 from seke.files.shipped import knowledge as read_knowledge
 from seke.prompts import Questions
 
@@ -81,7 +81,7 @@ def check(knowledge: Knowledge | str | Path | None = None, seed: int = 0) -> Kno
     """
     base = read_knowledge(knowledge)
     Questions(base).check()
-    audit = audit_network(Inference(compiled(base, cache_folder()), base), seed)
+    audit = audit_network(Inference(network_of(base), base), seed)
     return KnowledgeCheck(_facts(base, audit), audit.warnings)
 
 

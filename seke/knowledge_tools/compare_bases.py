@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine import Answers, Inference, KnowledgeError, SekeError, compiled, declared_of
+from engine import Answers, Inference, KnowledgeError, SekeError, declared_of
 from seke.console.plain_text import count
 from seke.console.rich_table import table_lines
-from seke.files.shipped import SHIPPED, cache_folder, shipped_bases
+from seke.files.networks import network_of
+from seke.files.shipped import SHIPPED, shipped_bases
 from seke.files.shipped import knowledge as read_knowledge
 from seke.sampling.infer import batches
 
@@ -146,7 +147,7 @@ def _drawn(parts: Iterable[Answers]) -> tuple[Answers, int]:
 
 def _log_evidence(base: Knowledge, answers: Answers, population: str | None) -> Floats:
     """Return log P(answers) of each item under a base, nats, (N,)."""
-    inference = Inference(compiled(base, cache_folder()), base, population)
+    inference = Inference(network_of(base), base, population)
     return inference.log_evidence(answers)
 
 

@@ -11,13 +11,12 @@ from engine import (
     Inference,
     Knowledge,
     SekeError,
-    compiled,
     declared_of,
     examine_expectation,
     read_expectations,
 )
 from seke.console.plain_text import count, near
-from seke.files.shipped import cache_folder
+from seke.files.networks import network_of
 from seke.files.shipped import knowledge as read_knowledge
 
 if TYPE_CHECKING:
@@ -64,7 +63,7 @@ def knowledge_expectations(knowledge: Knowledge | str | Path | None = None) -> E
             f"{base.name}: no expectations; they are read from YAML files in the folder tests of the base's "
             "folder. To test the base on data, name a label table"
         )
-    inference = Inference(compiled(base, cache_folder()), base)
+    inference = Inference(network_of(base), base)
     facts = [
         {**_head(expectation), "holds": None, "reason": expectation.unfit, "demands": []}
         if expectation.unfit

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import networkx as nx
 import numpy as np
 
-from engine import Inference, Knowledge, compiled, declared_of, mutual_information
-from seke.files.shipped import cache_folder
+from engine import Inference, Knowledge, declared_of, mutual_information
+from seke.files.networks import network_of
 from seke.files.shipped import knowledge as read_knowledge
 from seke.graphics.style import STYLE, figure_bytes
 
@@ -47,7 +47,7 @@ def network_graph(knowledge: Knowledge | str | Path | None = None) -> nx.Graph:
     ratio, both with `bits`, the mutual information of its ends; `if` and `then` between rules and variables.
     """
     base = read_knowledge(knowledge)
-    bits = mutual_information(Inference(compiled(base, cache_folder()), base))
+    bits = mutual_information(Inference(network_of(base), base))
     graph = nx.Graph(name=base.name, digest=base.digest, root=base.root)
     for name in (base.root, *base.cells, *base.intervals):
         variable = base.variables[name]

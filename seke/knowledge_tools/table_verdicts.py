@@ -7,9 +7,9 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from engine import Inference, KnowledgeTest, SekeError, compiled, did_you_mean
+from engine import Inference, KnowledgeTest, SekeError, did_you_mean
 from seke.console.plain_text import near
-from seke.files.shipped import cache_folder
+from seke.files.networks import network_of
 from seke.files.shipped import knowledge as read_knowledge
 from seke.knowledge_tools.table_prediction import prediction_facts, table_score, worth_facts
 from seke.knowledge_tools.table_verdicts_text import lines
@@ -78,7 +78,7 @@ def knowledge_test(
         raise SekeError(f"no population is called {population!r}{did_you_mean(population, base.populations)}")
     paths = [tables] if not isinstance(tables, list | tuple) else tables
     read = read_tables([str(path) for path in paths], base, reading)
-    inference = Inference(compiled(base, cache_folder()), base)
+    inference = Inference(network_of(base), base)
     tests = tuple(KnowledgeTest(inference, read.items, population).tests())
     facts: Facts = {
         "knowledge": {"name": base.name, "digest": base.digest, "reference": base.reference},

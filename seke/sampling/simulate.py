@@ -13,13 +13,12 @@ from engine import (
     Misfit,
     SekeError,
     SimulatedObserver,
-    compiled,
     did_you_mean,
     draw_looks,
     prior_truth,
     values_of,
 )
-from seke.files.shipped import cache_folder
+from seke.files.networks import network_of
 from seke.files.shipped import knowledge as read_knowledge
 from seke.samples.vocabulary import vocabulary_of
 
@@ -93,7 +92,7 @@ def simulate(
     observer_names = list(dict.fromkeys(observers)) or [base.policy.ask]
     view_names = list(dict.fromkeys(views)) or [base.usual_view]
     simulator = _Simulator(base, observer_names, list(dict.fromkeys(question_names)), view_names, draws)
-    inference = Inference(compiled(base, cache_folder()), base, population)
+    inference = Inference(network_of(base), base, population)
     rng = np.random.default_rng(seed)
     for start in range(0, items, BATCH):
         names = [f"item-{number:06d}" for number in range(start, min(start + BATCH, items))]

@@ -25,14 +25,13 @@ from engine import (
     Gold,
     Inference,
     SimulatedObserver,
-    compiled,
     fit_observers,
     prior_truth,
 )
 from engine.learning.observer_fit import Target
 from engine.learning.parameters import ObserverParameters
 from engine.model.responses import Labels, Numbers
-from seke.files.shipped import cache_folder
+from seke.files.networks import network_of
 from seke.sampling.infer import batches
 
 PLANTS = Path(__file__).parents[2] / "examples" / "plants" / "knowledge"
@@ -110,7 +109,7 @@ def replicate(inference, items, questions, seed, method="svi", **settings):
 @pytest.fixture(scope="module")
 def plants():
     base = seke.knowledge(PLANTS)
-    return Inference(compiled(base, cache_folder()), base)
+    return Inference(network_of(base), base)
 
 
 @pytest.mark.parametrize(("items", "replicates"), [(500, 16), (5000, 4)])
@@ -183,7 +182,7 @@ def test_what_a_fit_costs(items, capsys):
     for values in gold.values():
         values[some] = np.nan
     del samples, truth, known, rows
-    inference = Inference(compiled(base, cache_folder()), base)
+    inference = Inference(network_of(base), base)
     started, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     fit = fit_observers(inference, answers, Gold(gold))
     seconds = time.perf_counter() - started

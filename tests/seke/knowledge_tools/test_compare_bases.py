@@ -10,9 +10,10 @@ import pytest
 from click.testing import CliRunner
 
 import seke
-from engine import Inference, SekeError, compiled
+from engine import Inference, SekeError
 from seke.cli.main import main
-from seke.files.shipped import cache_folder, knowledge, shipped_bases, shipped_name
+from seke.files.networks import network_of
+from seke.files.shipped import knowledge, shipped_bases, shipped_name
 from seke.knowledge_tools.compare_bases import MOST_ITEMS, Z, other_bases
 from seke.samples import answers_from
 
@@ -40,7 +41,7 @@ def test_gains_are_paired_differences_over_items():
     logs = {}
     for name in ("shipped", "posed"):
         base = knowledge(name)
-        inference = Inference(compiled(base, cache_folder()), base)
+        inference = Inference(network_of(base), base)
         logs[name] = np.concatenate([inference.log_evidence(part) for part in answers])
     gains = logs["posed"] - logs["shipped"]
     margin = Z * gains.std(ddof=1) / len(gains) ** 0.5

@@ -10,9 +10,9 @@ import pytest
 from click.testing import CliRunner
 
 import seke
-from engine import Inference, SekeError, compiled, prior_truth
+from engine import Inference, SekeError, prior_truth
 from seke.cli.main import main
-from seke.files.shipped import cache_folder
+from seke.files.networks import network_of
 from seke.inference.session import Session
 from seke.samples import single_samples
 from seke.sampling.answerers import RecordedSource, SimulatedSource
@@ -88,7 +88,7 @@ def test_the_certificate_says_how_items_were_asked(folder):
 
 def test_items_asked_as_the_policy_asks_are_covered_and_err_as_promised(folder, tmp_path):
     base = seke.knowledge(folder / "sure.yaml")
-    inference = Inference(compiled(base, cache_folder()), base)
+    inference = Inference(network_of(base), base)
     names = [f"new-{i}" for i in range(400)]
     truth = prior_truth(inference, len(names), np.random.default_rng(5))
     loop = Loop(Session.open(base))
