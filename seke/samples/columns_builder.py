@@ -68,7 +68,7 @@ def _unknown_observer(path: str, what: str, name: str, known: Iterable[str]) -> 
 
 
 def cure_of_unknown_observer(known: Iterable[str]) -> str:
-    """Return what to do where an observer is not declared, and which are; no other model's name is offered."""
+    """Return what to do where an observer is not declared; no other model's name is offered as meant."""
     declared = sorted(known)
     names = ", ".join(declared[:12]) + (", ..." if len(declared) > 12 else "")
     cure = "declare it under `observers` of an overlay"
