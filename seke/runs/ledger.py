@@ -201,6 +201,8 @@ class Ledger:
             self._db, self._write_db = (_connect(folder / NAME) for _ in range(2))
             self._db.executescript(TABLES)
             self._check_version()
+            # The tables and what a run is known by stand in the file itself: a lost log takes answers alone.
+            self._checkpoint()
             self._db.execute(UNKNOWN)
             newest = self._db.execute("SELECT max(number) FROM requests").fetchone()[0]
         except (sqlite3.Error, SekeError) as error:
@@ -219,6 +221,10 @@ class Ledger:
         self._reserve = DiskReserve(folder / RESERVE)
         self._writer = threading.Thread(target=self._write, name="ledger", daemon=True)
         self._writer.start()
+
+    def _checkpoint(self) -> None:
+        """Move what is in the log into the file."""
+        self._db.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def _check_version(self) -> None:
         facts = self.facts("version")
@@ -363,6 +369,7 @@ class Ledger:
         """Keep facts of the run."""
         rows = [(name, json.dumps(value)) for name, value in facts.items()]
         self._db.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", rows)
+        self._checkpoint()
 
     def pass_over_refusals(self) -> int:
         """Discard refused answers, so that they are asked for again; return how many."""

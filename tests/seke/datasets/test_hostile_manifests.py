@@ -1,4 +1,4 @@
-"""Manifests and tables of bytes that nobody meant: faults with their places, in every command that reads them."""
+"""Manifests and tables of bytes that nobody meant: faults with their places, in every command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs that are stopped, lose their log or run out of room: nothing is lost that was kept, or bought twice."""
+"""Runs that are stopped, lose their log or run out of room: what was kept is not bought twice."""
 
 from __future__ import annotations
 
