@@ -166,9 +166,11 @@ class Job:
             try:
                 results = RunResults(self.folder, self.items, self.annotator, ledger, self.facts)
                 return results.write(time.monotonic() - started, stopped)
-            except OSError as error:
-                problem = f"{stopped}; " * bool(stopped) + "the results cannot be written"
-                raise SekeError(f"{self.folder}: {problem} ({error.strerror})") from None
+            except (OSError, SekeError) as error:
+                what = error.strerror if isinstance(error, OSError) else error
+                problem = f"the results cannot be written ({what})"
+                # What stopped the run comes first: it says what to do.
+                raise SekeError(f"{stopped}\n{problem}" if stopped else f"{self.folder}: {problem}") from None
 
     def _open_earlier(self, folder: Path) -> Ledger:
         if not is_run(folder):

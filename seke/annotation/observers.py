@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from engine import SekeError, did_you_mean, people_asked
+from engine import SekeError, people_asked
 from seke.files.shipped import GENERIC_OBSERVER
+from seke.samples.columns_builder import cure_of_unknown_observer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -113,7 +114,7 @@ def asking(
 
 def _check_askable(base: Knowledge, name: str) -> None:
     if name not in base.observers:
-        raise SekeError(f"no observer is called {name!r}{did_you_mean(name, askable_of(base))}")
+        raise SekeError(f"no observer is called {name!r}; {cure_of_unknown_observer(askable_of(base))}")
     if not base.observers[name].askable:
         raise SekeError(
             f"observer {name!r} cannot be asked (`askable`); those that can: {', '.join(askable_of(base))}"

@@ -10,7 +10,6 @@ from seke.cli import options
 from seke.cli.bench_run import run
 from seke.cli.errors import exit_on_errors
 from seke.cli.output import print_message, print_result
-from seke.console.terminal import printable
 from seke.files.atomic import PAGE, PICTURE, check_target, write_file
 
 if TYPE_CHECKING:
@@ -105,7 +104,7 @@ def score(
         report = scored(predictions, gold, given.pop("knowledge"), **given)
         _warn(report.facts)
         paths = report.draw(pictures, ending) if pictures is not None else []
-        print_result(report.facts, printable(str(report)), as_json=as_json)
+        print_result(report.facts, str(report), as_json=as_json)
         if html is not None:
             write_file(report.html().encode(), html)
             print_message(html)

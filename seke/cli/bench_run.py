@@ -15,7 +15,6 @@ from seke.cli import options
 from seke.cli.errors import exit_on_errors
 from seke.cli.output import print_json, print_message
 from seke.cli.progress import RunProgress
-from seke.console.terminal import printable
 
 if TYPE_CHECKING:
     from seke.benchmarking.run import Benchmark, BenchmarkSummary
@@ -129,7 +128,7 @@ def _conclude(summary: BenchmarkSummary, images: tuple[str, ...], *, as_json: bo
             )
             print(f"  {level}: {counted}")
         print(f"  {asking.account_line(summary.totals)}")
-        print(printable(summary.predictions))
+        print(summary.predictions)
     if len(images) == 1 and Path(images[0]).is_file():
         command = shlex.join(["seke", "bench", "score", summary.predictions, images[0]])
         print_message(f"score it: {command}")

@@ -209,8 +209,9 @@ def _calibrate(samples: tuple[str, ...], output: Path, given: dict[str, Any]) ->
 
 def _models(named: tuple[str, ...], knowledge: str | None) -> dict[str, str]:
     """Return observer -> model; a name alone is for the observer that the policy asks."""
-    from engine import SekeError, did_you_mean
+    from engine import SekeError
     from seke.files.shipped import knowledge as read_knowledge
+    from seke.samples.columns_builder import cure_of_unknown_observer
 
     if not named:
         return {}
@@ -220,7 +221,7 @@ def _models(named: tuple[str, ...], knowledge: str | None) -> dict[str, str]:
         observer = observer or base.policy.ask
         if observer not in base.observers:
             raise SekeError(
-                f"--model: no observer is called {observer!r}{did_you_mean(observer, base.observers)}"
+                f"--model: no observer is called {observer!r}; {cure_of_unknown_observer(base.observers)}"
             )
         models[observer] = model
     return models

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
 from seke.cli.output import print_json, print_message
-from seke.console.terminal import drop_output
+from seke.console.terminal import drop_output, printable_output
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def exit_on_errors(*, as_json: bool = False) -> Iterator[None]:
-    """Print faults with the line that each is about, and end with status 2.
+    """Print faults with the line that each is about, and end with status 2; what is printed is printable.
 
     as_json: also print them as JSON on the standard output.
     """
@@ -26,7 +26,7 @@ def exit_on_errors(*, as_json: bool = False) -> Iterator[None]:
 
     forget_lines()
     try:
-        with _exit_when_terminated():
+        with printable_output(), _exit_when_terminated():
             yield
     except KnowledgeError as error:
         if as_json:

@@ -11,7 +11,6 @@ import click
 from seke.cli import options
 from seke.cli.errors import exit_on_errors
 from seke.cli.output import format_of, print_json, print_message
-from seke.console.terminal import printable
 from seke.files.atomic import PAGE, PICTURE, check_target, write_file
 
 if TYPE_CHECKING:
@@ -277,7 +276,7 @@ def explain(
         if as_json:
             print_json(facts_of_story(story))
         if as_text or not (as_json or html or png):
-            print(printable(render(story.facts)).rstrip())
+            print(render(story.facts).rstrip())
         for path in (output for output in (html, png) if output is not None):
             print_message(path)
 

@@ -10,7 +10,6 @@ import click
 from seke.cli import options
 from seke.cli.errors import exit_on_errors
 from seke.cli.output import print_json, print_message, print_warnings
-from seke.console.terminal import printable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -142,7 +141,7 @@ def _show(exported: Exported, *, as_json: bool) -> None:
         if exported.verified is not None and not exported.verified.faults:
             rows = ", ".join(f"{name} {count:,}" for name, count in exported.verified.rows.items())
             print(f"  read back by {', '.join(exported.verified.readers)}: {rows}")
-        print(printable(exported.folder))
+        print(exported.folder)
     print_warnings(exported.warnings)
     for line in exported.verified.faults if exported.verified is not None else ():
         print_message(line)

@@ -66,6 +66,11 @@ LONG_INPUT = 2_000_000
     help="Draw the base's numbers within their strengths (by --seed); limits apply to risk + its deviation.",
 )
 @click.option(
+    "--exact-csv",
+    is_flag=True,
+    help="In CSV, keep texts that spreadsheets execute (=, +, -, @) without an apostrophe before them.",
+)
+@click.option(
     "--explain",
     "explained",
     metavar="ITEM",
@@ -153,6 +158,7 @@ class _Request:
     labels_final: bool
     blind_to: str | None
     knowledge_uncertainty: bool
+    exact_csv: bool
 
     def session(self) -> Session:
         """Return the session of the compiled base."""
@@ -207,7 +213,7 @@ def _infer(samples: tuple[str, ...], request: _Request, output: Path | None, ver
     if output is None and sys.stdout is None:
         raise SekeError("<stdout>: is closed; write the records to a file with -o")
     table = output is None and not request.as_json and on_terminal()
-    with nullcontext() if table else Writer(output) as writer:
+    with nullcontext() if table else Writer(output, exact=request.exact_csv) as writer:
         session = request.session()
         blind = None
         if request.blind_to is not None:

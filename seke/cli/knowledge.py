@@ -14,7 +14,7 @@ import click
 from seke.cli import options
 from seke.cli.errors import exit_on_errors
 from seke.cli.knowledge_tests import test
-from seke.cli.output import format_of, print_json, print_message, print_result, print_text
+from seke.cli.output import format_of, print_file, print_json, print_message, print_result, print_text
 from seke.cli.progress import ProgressBar
 from seke.files.atomic import check_target, write_file
 
@@ -282,7 +282,7 @@ def migrate(overlay: Path, output: Path | None, in_place: bool, as_json: bool) -
         if as_json:
             print_json(dict(result.facts) | ({} if quiet else {"text": result.texts[overlay]}))
         elif not quiet:
-            print(result.texts[overlay], end="")
+            print_file(result.texts[overlay])
         for line in str(result).splitlines():
             print_message(line)
 

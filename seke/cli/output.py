@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seke.console.terminal import printable
+from seke.console.terminal import exact_output, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,12 +17,17 @@ if TYPE_CHECKING:
 
 def print_json(value: Any) -> None:
     """Print a value as one line of JSON."""
-    print(json.dumps(value, ensure_ascii=False))
+    print(printable(json.dumps(value, ensure_ascii=False)))
 
 
 def print_text(text: str) -> None:
     """Print a text and end its last line."""
     print(text, end="" if text.endswith("\n") else "\n")
+
+
+def print_file(text: str) -> None:
+    """Print the content of a file: on a terminal it is looked at, elsewhere it is the file."""
+    print(text, end="", file=sys.stdout if on_terminal() else exact_output())
 
 
 def print_result(facts: Any, text: object, *, as_json: bool) -> None:
@@ -51,9 +56,9 @@ def on_terminal() -> bool:
 
 def table_console() -> Console:
     """Return the console that tables are printed on."""
-    from rich.console import Console
+    from seke.console.printable_console import PrintableConsole
 
-    return Console(highlight=False)
+    return PrintableConsole()
 
 
 def format_of(output: Path) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from seke.console.terminal import printable
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -26,7 +28,7 @@ def text_table(
     from rich.table import Table
     from rich.text import Text
 
-    lines = [[cell if isinstance(cell, Text) else Text(cell) for cell in row] for row in rows]
+    lines = [[cell if isinstance(cell, Text) else Text(printable(cell)) for cell in row] for row in rows]
     table = Table(box=None, pad_edge=False, header_style="bold", show_header=bool(head))
     for place, title in enumerate(head or [""] * max(map(len, lines), default=0)):
         right = all(NUMBER.fullmatch(row[place].plain) for row in lines if place < len(row))

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from engine import Knowledge
 
-# Of what Pillow calls so, a JPEG with further pictures behind it, the first is taken: it is what cameras show.
+# What Pillow calls a JPEG with further pictures behind it: the first is taken, which cameras show.
 FIRST_OF_SEVERAL = "MPO"
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF")
 # What Pillow reads only with the plugin pillow-heif, where that is installed.

@@ -49,6 +49,8 @@ DECIMAL_COMMA = re.compile(r"[-+]?\d*,\d+([eE][-+]?\d+)?", re.A)
 # The numbers of rows, as pandas and R write them; a name that is blank is one in the first column.
 INDEX_COLUMN = re.compile(r"Unnamed: \d+|__index_level_\d+__")
 FIRST_INDEX = ("", "index", "level_0", "rownames")
+# Texts that spreadsheets execute, and such that an apostrophe keeps from that.
+FORMULA, KEPT_FORMULA = re.compile(r"'*[=+\-@\t\r]"), re.compile(r"'+[=+\-@\t\r]")
 # Texts of a cell of values that say nothing; pandas, R and spreadsheets write them. Not `None`, which may be
 # a class, nor `null`, which is a mark.
 MISSING = frozenset(("nan", "na", "n/a", "#n/a", "<na>"))
@@ -202,7 +204,7 @@ class RowFile(RowSource):
                 problem = f"column {extra + 1} has no name, and a row has something in it"
                 self.note(number, f"{problem}: {describe_met(cells[extra])}")
                 continue
-            selected = [cells[at].strip() if self._strip else cells[at] for at in self._columns]
+            selected = [as_written(cells[at].strip() if self._strip else cells[at]) for at in self._columns]
             yield number, {key: cell or None for key, cell in zip(names, selected, strict=True)}
 
     def _objects(self) -> Iterator[tuple[int, Cells]]:
@@ -339,6 +341,16 @@ def parse_json_line(line: bytes, place: str) -> Any:
         raise AnswerError(f"{place}: nested too deeply; a sample has at most three levels") from None
     except ValueError:  # Python converts no number of that many digits
         raise AnswerError(f"{place}: a number has too many digits") from None
+
+
+def without_formula(text: str) -> str:
+    """Return the text of a cell such that no spreadsheet executes it; `as_written` undoes that."""
+    return f"'{text}" if FORMULA.match(text) else text
+
+
+def as_written(cell: str) -> str:
+    """Return the text that `without_formula` was given."""
+    return cell[1:] if cell[:1] == "'" and KEPT_FORMULA.match(cell) else cell
 
 
 def is_blank(cell: Any) -> bool:

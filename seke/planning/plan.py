@@ -25,6 +25,7 @@ from seke.console.proportions import share
 from seke.files.shipped import knowledge as read_knowledge
 from seke.inference.session import Session
 from seke.planning.gold import calibrate_on_gold
+from seke.samples.columns_builder import cure_of_unknown_observer
 from seke.sampling.answerers import SimulatedSource
 from seke.sampling.ceiling import ceiling
 from seke.sampling.loop import Loop, run_to_completion
@@ -317,7 +318,8 @@ def _progress_of_all(progress: Callable[[int, int], None], whole: int) -> Callab
 
 def _check(kind: str, name: str, known: Any) -> None:
     if name not in known:
-        raise SekeError(f"no {kind} is called {name!r}{did_you_mean(name, known)}")
+        cure = f"; {cure_of_unknown_observer(known)}" if kind == "observer" else did_you_mean(name, known)
+        raise SekeError(f"no {kind} is called {name!r}{cure}")
 
 
 def _with_observers(base: Knowledge, observers: Sequence[str]) -> Knowledge:

@@ -55,7 +55,8 @@ def render(text: str, words: Mapping[str, Any]) -> str:
     Raises:
         jinja2.TemplateError: no template, or a name in it that is unknown.
         TemplateBoundError: it takes too long, or makes too much.
-        TypeError, ValueError, ArithmeticError, LookupError, RecursionError: what its expressions raise.
+        UnicodeEncodeError: its text cannot be sent.
+        Exception: what its expressions raise, such as TypeError or LookupError.
     """
     with _resource_bounds():
         template = _template(text)
@@ -66,7 +67,9 @@ def render(text: str, words: Mapping[str, Any]) -> str:
             if length > MOST_CHARACTERS:
                 _refuse("the prompt", length, MOST_CHARACTERS, "characters")
             pieces.append(piece)
-        return "".join(pieces)
+        rendered = "".join(pieces)
+        rendered.encode()
+        return rendered
 
 
 @cache

@@ -226,20 +226,16 @@ class Questions:
         return described | {"about": dict(variable.about)}
 
     def _render(self, question: Question, words: Record) -> str:
-        from jinja2 import TemplateError
-
         from seke.prompts import bounded_template
 
-        faults = (TemplateError, bounded_template.TemplateBoundError, SyntaxError)
         try:
             return bounded_template.render(question.prompt, words)
-        except (*faults, TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
-            raise KnowledgeError([_fault(question, error, words)]) from None
-        except RecursionError as error:
-            deep = RecursionError("it is nested too deeply, or calls itself without end")
-            raise KnowledgeError(
-                [_fault(question, deep.with_traceback(error.__traceback__), words)]
-            ) from None
+        except Exception as error:  # a template's expressions may raise anything
+            fault = error
+            if isinstance(error, RecursionError):
+                deep = "it is nested too deeply, or calls itself without end"
+                fault = RecursionError(deep).with_traceback(error.__traceback__)
+            raise KnowledgeError([_fault(question, fault, words)]) from None
 
 
 def _fault(question: Question, error: Exception, words: Record) -> Fault:
@@ -250,7 +246,7 @@ def _fault(question: Question, error: Exception, words: Record) -> Fault:
         if trace.tb_frame.f_code.co_filename == "<template>":
             line = trace.tb_lineno
         trace = trace.tb_next
-    text = " ".join(str(error).split())
+    text = " ".join(str(error).split()) or type(error).__name__
     missing = text.split("'")[1] if text.startswith("'") and "is undefined" in text else ""
     hint = did_you_mean(missing, words) if missing and " " not in missing else ""
     # The text begins below the line on which a block scalar is opened.

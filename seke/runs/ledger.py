@@ -20,8 +20,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from engine import SekeError
+from seke.runs.disk_reserve import DiskReserve, is_full
 from seke.sampling.loop import Request
-from seke.vision.errors import AccountError, OutOfMoneyError
+from seke.vision.errors import AccountError, FullDiskError, OutOfMoneyError
 from seke.vision.messages import Call, Choice, Picture, Prompt
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     Work = Callable[[sqlite3.Connection], Any]
     Read = Callable[[Call, Choice], Record]
 
-NAME = "ledger.sqlite"
+NAME, RESERVE = "ledger.sqlite", "ledger.reserve"
 VERSION = 1
 # Writes of one commit at most.
 COMMIT_BATCH = 500
@@ -200,6 +201,8 @@ class Ledger:
             self._db, self._write_db = (_connect(folder / NAME) for _ in range(2))
             self._db.executescript(TABLES)
             self._check_version()
+            # The tables and what a run is known by stand in the file itself: a lost log takes answers alone.
+            self._checkpoint()
             self._db.execute(UNKNOWN)
             newest = self._db.execute("SELECT max(number) FROM requests").fetchone()[0]
         except (sqlite3.Error, SekeError) as error:
@@ -215,8 +218,13 @@ class Ledger:
         self._batches = self._pending_batches()
         self._work: queue.SimpleQueue[tuple[Work, Callable[[Any, Any], None]] | None] = queue.SimpleQueue()
         self._unwritable: Exception | None = None
+        self._reserve = DiskReserve(folder / RESERVE)
         self._writer = threading.Thread(target=self._write, name="ledger", daemon=True)
         self._writer.start()
+
+    def _checkpoint(self) -> None:
+        """Move what is in the log into the file."""
+        self._db.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def _check_version(self) -> None:
         facts = self.facts("version")
@@ -246,6 +254,7 @@ class Ledger:
         """End the writer and let others have the run."""
         self._work.put(None)
         self._writer.join()
+        self._reserve.free()
         self._db.close()
         self._write_db.close()
         self._lock.release()
@@ -255,6 +264,7 @@ class Ledger:
     async def sent(self, call: Call, draws: tuple[int, ...], worst_price: float | None) -> int:
         """Note a request before it leaves; see `messages.Journal`."""
         worst = worst_price or 0.0
+        self._check_room()
         if self.max_cost is not None and worst_price is None:
             raise OutOfMoneyError("--max-cost needs prices: none is known for this request")
         while self.patient and self._calls and self._exceeds_max_cost(worst):
@@ -284,6 +294,15 @@ class Ledger:
 
         await self._submit(write)
         return number
+
+    def _check_room(self) -> None:
+        """Take room on the disk for answers that are on their way; without it no request leaves."""
+        try:
+            self._reserve.take()
+        except OSError as error:
+            raise AccountError(str(_ledger_error(error, self.folder))) from None
+        if self._reserve.given_up:
+            raise AccountError(_full_disk(self.folder))
 
     def _exceeds_max_cost(self, worst: float) -> bool:
         return self.max_cost is not None and self._spent + worst > self.max_cost
@@ -350,6 +369,7 @@ class Ledger:
         """Keep facts of the run."""
         rows = [(name, json.dumps(value)) for name, value in facts.items()]
         self._db.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", rows)
+        self._checkpoint()
 
     def pass_over_refusals(self) -> int:
         """Discard refused answers, so that they are asked for again; return how many."""
@@ -473,8 +493,12 @@ class Ledger:
                     break
                 pending.append(entry)
             try:
-                # A write that failed is not tried again: no further request may leave.
-                error = self._unwritable or self._commit([work for work, _ in pending])
+                # A write that failed is tried again only where there is room by now that was kept for it; no
+                # further request may leave.
+                works = [work for work, _ in pending]
+                error = self._unwritable or self._commit(works)
+                if isinstance(error, FullDiskError) and self._reserve.give_up():
+                    error = self._commit(works)
                 self._unwritable = error
             except Exception as fault:  # The caller gets the error, whatever it is; this thread goes on.
                 error = AccountError(f"{self.folder}: the ledger cannot be written ({fault!r:.200})")
@@ -493,7 +517,8 @@ class Ledger:
             self._kept.clear()
             if not isinstance(error, sqlite3.Error | OSError):
                 raise
-            return AccountError(str(_ledger_error(error, self.folder)))
+            kind = FullDiskError if is_full(error) else AccountError
+            return kind(str(_ledger_error(error, self.folder)))
         return None
 
 
@@ -566,13 +591,16 @@ class _Lock:
             raise SekeError(
                 f"{path.parent}: another process uses this run{process}; wait for it or end it"
             ) from None
-        self._file.truncate(0)
-        self._file.write(str(os.getpid()))
-        self._file.flush()
+        # Whose it is can be told only where the disk has room for it.
+        with suppress(OSError):
+            self._file.truncate(0)
+            self._file.write(str(os.getpid()))
+            self._file.flush()
 
     def release(self) -> None:
         """Let others have it."""
-        self._file.close()
+        with suppress(OSError):
+            self._file.close()
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -608,12 +636,16 @@ def plain_errors(folder: Path) -> Iterator[None]:
 def _ledger_error(error: Exception, folder: Path) -> SekeError:
     if isinstance(error, SekeError):
         return error
-    if "full" in str(error):
-        return SekeError(
-            f"{folder}: the disk is full. Stored answers are safe; open requests count as possibly paid. "
-            "Make room and start again"
-        )
+    if is_full(error):
+        return SekeError(_full_disk(folder))
     return SekeError(f"{folder / NAME}: cannot be used ({error})")
+
+
+def _full_disk(folder: Path) -> str:
+    return (
+        f"{folder}: the disk is full. Stored answers are safe; open requests count as possibly paid. "
+        "Make room and start again"
+    )
 
 
 def _key(line: ReadingKey) -> tuple[str, str, str, str, str]:

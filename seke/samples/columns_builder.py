@@ -64,12 +64,17 @@ def short_name(name: str) -> str:
 
 def _unknown_observer(path: str, what: str, name: str, known: Iterable[str]) -> str:
     """Return the message for an observer that is not declared: another model's numbers are not its own."""
+    return f"{path}: no such {what}: {short_name(name)!r}; {cure_of_unknown_observer(known)}"
+
+
+def cure_of_unknown_observer(known: Iterable[str]) -> str:
+    """Return what to do where an observer is not declared; no other model's name is offered as meant."""
     declared = sorted(known)
     names = ", ".join(declared[:12]) + (", ..." if len(declared) > 12 else "")
     cure = "declare it under `observers` of an overlay"
     if GENERIC_OBSERVER in declared:
-        cure += f", or give its answers as those of {GENERIC_OBSERVER!r}"
-    return f"{path}: no such {what}: {short_name(name)!r}; {cure}; declared are {names}"
+        cure += f", or let its answers be those of {GENERIC_OBSERVER!r}"
+    return f"{cure}; declared are {names}"
 
 
 class SheetBuilder:

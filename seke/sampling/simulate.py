@@ -20,6 +20,7 @@ from engine import (
 )
 from seke.files.networks import network_of
 from seke.files.shipped import knowledge as read_knowledge
+from seke.samples.columns_builder import cure_of_unknown_observer
 from seke.samples.vocabulary import vocabulary_of
 
 if TYPE_CHECKING:
@@ -103,7 +104,9 @@ def simulate(
 def _check_known(what: str, names: Sequence[str], known: Any) -> None:
     for name in names:
         if name not in known:
-            raise SekeError(f"no {what} is called {name!r}{did_you_mean(name, known)}")
+            observer = what == "observer"
+            cure = f"; {cure_of_unknown_observer(known)}" if observer else did_you_mean(name, known)
+            raise SekeError(f"no {what} is called {name!r}{cure}")
 
 
 class _Simulator:

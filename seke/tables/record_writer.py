@@ -4,7 +4,8 @@ A record is a nested mapping of text, numbers, truth values, nulls and lists; se
 `seke.inference.record`. JSON Lines hold it as it is. The other two have a fixed set of columns:
 
 CSV: nested mappings become columns named with dots (`expression.happiness`); lists and
-`decision.next` are JSON text.
+`decision.next` are JSON text. A text that a spreadsheet would take for a formula gets an
+apostrophe before it, which `seke.files.rows` takes off again.
 
 Parquet: nested mappings are structs, lists lists of text, numbers float64 (counts int64),
 except that JSON_COLUMNS are JSON text and that `value`, which
@@ -27,6 +28,7 @@ import msgspec
 
 from engine import SekeError
 from seke.files.atomic import replacing
+from seke.files.rows import without_formula
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -55,13 +57,15 @@ class _Format(Protocol):
 class Writer:
     """Writes batches of posterior records; use it as a context manager.
 
+    exact: whether texts of CSV stay as they are, though a spreadsheet might execute them.
+
     With a path the records are in the file once the block ends without an exception, and
     otherwise nothing is changed. Without one they are written as JSON Lines to `stream`
     (the standard output).
     """
 
-    def __init__(self, path: Path | None, *, stream: IO[Any] | None = None) -> None:
-        self._path = path
+    def __init__(self, path: Path | None, *, stream: IO[Any] | None = None, exact: bool = False) -> None:
+        self._path, self._exact = path, exact
         self._stream = sys.stdout if stream is None else stream
         self._ending = "" if path is None else _check_ending(path)
         self._open = ExitStack()
@@ -81,7 +85,7 @@ class Writer:
             # Neither name nor time in the header: equal records make equal files.
             zipped = gzip.GzipFile("", "wb", compresslevel=6, fileobj=sink, mtime=0)
             sink = self._open.enter_context(zipped)  # type: ignore[assignment]
-        self._format = _format(self._ending, sink)
+        self._format = _format(self._ending, sink, exact=self._exact)
         return self
 
     def write(self, batch: list[Record]) -> None:
@@ -148,9 +152,9 @@ def _unwritable(path: Path, error: OSError) -> SekeError:
     return SekeError(f"{path}: cannot be written: {error.strerror or error}")
 
 
-def _format(ending: str, sink: BinaryIO) -> _Format:
+def _format(ending: str, sink: BinaryIO, *, exact: bool) -> _Format:
     if ending.startswith(".csv"):
-        return _Table(sink)
+        return _Table(sink, exact=exact)
     return _Parquet(sink) if ending == ".parquet" else _JsonLines(sink)
 
 
@@ -201,7 +205,8 @@ def _json(value: Any) -> str | None:
 
 
 class _Table:
-    def __init__(self, sink: BinaryIO) -> None:
+    def __init__(self, sink: BinaryIO, *, exact: bool) -> None:
+        self._exact = exact
         self._text = io.TextIOWrapper(sink, encoding="utf-8", newline="", write_through=True)
         self._rows = csv.writer(self._text, lineterminator="\n")
         self._header: tuple[str, ...] | None = None
@@ -215,9 +220,12 @@ class _Table:
             if columns != self._header:
                 differing = ", ".join(sorted(set(columns) ^ set(self._header))) or "their order"
                 raise SekeError(f"item {record['item']!r}: other columns than before: {differing}")
-            self._rows.writerow(
-                _json(cell) if isinstance(cell, dict | list | bool) else cell for cell in cells
-            )
+            self._rows.writerow(map(self._cell, cells))
+
+    def _cell(self, cell: Any) -> Any:
+        if isinstance(cell, str):
+            return cell if self._exact else without_formula(cell)
+        return _json(cell) if isinstance(cell, dict | list | bool) else cell
 
     def close(self) -> None:
         self._text.flush()

@@ -3,6 +3,7 @@
 SekeError
 └── FatalError                 no further call can be answered: the run stops
     └── AccountError           the account cannot be kept, whoever is asked
+        ├── FullDiskError      it has no room any more
         └── OutOfMoneyError    what may be spent is spent
 UnansweredError                this call cannot be answered; its item goes on without it
 └── ObserverLostError          nor can any other call to its observer; the run goes on with the others
@@ -24,6 +25,10 @@ class FatalError(SekeError):
 
 class AccountError(FatalError):
     """The account of requests cannot be kept, so that nobody may be asked."""
+
+
+class FullDiskError(AccountError):
+    """The disk has no room for the account."""
 
 
 class OutOfMoneyError(AccountError):

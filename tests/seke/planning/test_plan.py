@@ -264,7 +264,7 @@ def test_a_picture_is_written_beside_the_rows(tmp_path):
     [
         (("--question", "jont"), "no question is called 'jont'; did you mean joint?"),
         (("--question", "verify"), "verify is about one variable"),
-        (("--observer", "gpt4o"), "no observer is called 'gpt4o'; did you mean gpt-4o?"),
+        (("--observer", "gpt4o"), "no observer is called 'gpt4o'; declare it under `observers`"),
         (("--observer", "human"), "human cannot be asked: it is not `askable`"),
         (("--population", "wild"), "no population is called 'wild'"),
         (("--truth-population", "unifrm"), "no population is called 'unifrm'; did you mean uniform?"),

@@ -463,6 +463,38 @@ def test_a_faulty_template_is_a_fault_at_its_place(tmp_path, prompt, message, li
         seke.check(path)
 
 
+RAISED = {
+    "{{ ('abc').index('z') }}": "substring not found",
+    "{{ [].pop() }}": "unsafe",
+    "{{ asks[0][0][0][0][9] }}": "no element 9",
+    "{{ '{a}'.format() }}": "'a'",
+    "{{ '{0.x}'.format(1) }}": "no attribute 'x'",
+    "{{ 'a'.encode('x') }}": "unknown encoding: x",
+    "{{ cycler().next() }}": "at least one item has to be provided",
+    "{{ 'x'|truncate(-1, leeway='a') }}": "expected length >= 3, got -1",
+    "{{ 1 is divisibleby 0 }}": "by zero",
+    "{{ 1 < 'a' }}": "not supported between",
+    "{{ (1e308 * 10) | int }}": "",
+    "{{ 'inf'|float|round(2, 'ceil') }}": "cannot convert float infinity",
+    "{{ '\\ud800' }}": "surrogates not allowed",
+    "{% include 'x' %}": "no loader for this environment",
+    "{% for k, v in [1] %}{% endfor %}": "cannot unpack",
+}
+
+
+@pytest.mark.parametrize("template", RAISED)
+def test_whatever_an_expression_raises_is_a_fault_at_its_line(tmp_path, template):
+    path = tmp_path / "o.yaml"
+    path.write_text(
+        "extends: shipped\nquestions:\n  expression:\n    prompt: |-\n      Look.\n      " + template + "\n"
+    )
+    with pytest.raises(KnowledgeError) as error:
+        Questions(seke.knowledge(path)).check()
+    assert str(error.value).startswith(f"{path}:")
+    assert "questions.expression.prompt: " in str(error.value)
+    assert RAISED[template] in str(error.value)
+
+
 DOUBLED = "{% set n = namespace(x=START) %}{% for i in range(60) %}{% set n.x = MORE %}{% endfor %}{{ n.x }}"
 
 

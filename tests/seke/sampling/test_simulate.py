@@ -98,7 +98,7 @@ def test_a_question_about_one_variable_is_asked_about_one():
     ("args", "words"),
     [
         (("--question", "jont"), "no question is called 'jont'; did you mean joint?"),
-        (("--observer", "gpt4o"), "no observer is called 'gpt4o'; did you mean gpt-4o?"),
+        (("--observer", "gpt4o"), "no observer is called 'gpt4o'; declare it under `observers`"),
         (("--population", "wild"), "no population is called 'wild'"),
         (
             ("--observer", "au-detector", "--question", "affect"),

@@ -10,8 +10,14 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
 
 from engine import SekeError
+from seke.cli.main import main
+from seke.files.rows import as_written, without_formula
+from seke.tables.record_reader import posterior_records
 from seke.tables.record_writer import Writer
 
 if TYPE_CHECKING:
@@ -252,3 +258,32 @@ def test_a_broken_pipe_is_left_to_the_caller() -> None:
 
     with pytest.raises(BrokenPipeError), Writer(None, stream=Broken()) as writer:
         writer.write(RECORDS)
+
+
+# Spreadsheets --------------------------------------------------------------------------------------
+
+FORMULAS = ("=1+1", "+x", "-x", "@SUM(A1)", "\tx", "\rx", "'=x", "''=x", "'x", "x=1", "5", "", "'")
+
+
+@given(st.text(max_size=6) | st.sampled_from(FORMULAS))
+def test_a_text_is_no_formula_and_read_as_it_was(text):
+    safe = without_formula(text)
+    assert safe[:1] not in ("=", "+", "-", "@", "\t", "\r")
+    assert as_written(safe) == text
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_names_that_a_spreadsheet_would_execute_are_kept_from_that(tmp_path, exact):
+    names = ["=cmd|' /C calc'!A0", "-1+1", "@x", "plain"]
+    samples = tmp_path / "s.jsonl"
+    key = {"observer": "gpt-4o", "question": "expression", "draw": 0, "expression": "fear"}
+    samples.write_text("".join(json.dumps({"item": name, **key}) + "\n" for name in names))
+    arguments = ["infer", str(samples), "-o", str(tmp_path / "p.csv"), *(["--exact-csv"] if exact else [])]
+    assert CliRunner().invoke(main, arguments).exit_code == 0
+    with (tmp_path / "p.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    before = "" if exact else "'"
+    assert [row["item"] for row in rows] == [*(before + name for name in names[:3]), "plain"]
+    # Numbers are numbers, also where a minus stands before them.
+    assert all(float(row["valence.mean"]) < 0 for row in rows)
+    assert [record["item"] for record in posterior_records(tmp_path / "p.csv")] == names

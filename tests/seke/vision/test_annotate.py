@@ -470,7 +470,10 @@ def test_who_a_model_is():
         ([EXAMPLE, "--run", "r", "--model", "m", "--max-cost", "1"], "--price-in and --price-out"),
         ([EXAMPLE, "--run", "r", "--scripted", "--strategy", "vote"], "no strategy is called 'vote'"),
         ([EXAMPLE, "--run", "r", "--scripted", "--observer", "human"], "cannot be asked"),
-        ([EXAMPLE, "--run", "r", "--scripted", "--observer", "gpt4o"], "did you mean gpt-4o"),
+        (
+            [EXAMPLE, "--run", "r", "--scripted", "--observer", "gpt4o"],
+            "or let its answers be those of 'generic-vlm'",
+        ),
         ([EXAMPLE / "nothing", "--run", "r", "--scripted"], "no such file or folder"),
         (["--run", "r", "--status"], "is no run"),
         ([EXAMPLE, "--run", "r", "--model", "m"], "there is no key"),
