@@ -32,6 +32,7 @@ def annotate(
     rpm: float | None = None,
     tpm: float | None = None,
     retry_refused: bool = False,
+    forget_unanswered: bool = False,
     branch_of: str | Path | None = None,
     also: Mapping[str, str | Model] | None = None,
     **given: Any,
@@ -51,6 +52,7 @@ def annotate(
         rpm: requests a minute at most.
         tpm: tokens a minute at most.
         retry_refused: ask again what was refused.
+        forget_unanswered: count requests without an answer as not paid, so that `max_cost` has room again.
         branch_of: the folder of another run, whose answers to the same prompts about the same pictures are
             used.
         also: further observers of the base that may be asked -> who answers as each: its name at the
@@ -78,7 +80,8 @@ def annotate(
     names = {observer: _name_of(answerer) for observer, answerer in further.items()}
     given |= {"also": names, "concurrency": concurrency, "prices": prices}
     job = Job.of(image_list, Path(folder), model, model_settings, **given)
-    return job.run(retry_refused=retry_refused, branch_of=None if branch_of is None else Path(branch_of))
+    origin = None if branch_of is None else Path(branch_of)
+    return job.run(retry_refused=retry_refused, forget_unanswered=forget_unanswered, branch_of=origin)
 
 
 def _further_model(

@@ -16,6 +16,7 @@ from seke.cli.comparison import print_comparison
 from seke.cli.errors import exit_on_errors
 from seke.cli.output import print_json, print_message
 from seke.cli.progress import RunProgress
+from seke.console.terminal import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -101,6 +102,7 @@ class _RecordingCommand(click.Command):
 )
 @options.compare_bases()
 @click.option("--retry-refused", is_flag=True, help="Ask again the questions that were refused.")
+@options.forget_unanswered()
 @click.option("--status", is_flag=True, help="Show the state of the run; send nothing.")
 @options.json()
 def annotate(images: tuple[str, ...], folder: Path, **given: Any) -> None:
@@ -121,6 +123,7 @@ def annotate(images: tuple[str, ...], folder: Path, **given: Any) -> None:
       seke annotate faces/ --run run --model gpt-4o --max-cost 20 --price-in 2 --price-out 8
       seke annotate faces.csv --run run --model qwen2.5-vl --base-url http://localhost:8000/v1
       seke annotate faces/ --run run --model gpt-4o --also generic-vlm=llava@http://localhost:8000/v1
+      seke annotate faces/ --run run --model gpt-5 --extra reasoning_effort='"low"' --max-tokens 4000
       seke annotate faces/ --run run --model gpt-4o --dry-run
       seke annotate faces/ --run run --model gpt-4o -k with_coder.yaml --answers coder.jsonl
       seke annotate faces/ --run plain --model gpt-4o --strategy agree:4/5
@@ -185,7 +188,11 @@ def _annotate(images: tuple[str, ...], folder: Path, given: dict[str, Any]) -> N
         asking.confirm(len(job.items), model, yes=given["yes"])
         with progress.over(len(job.items)):
             try:
-                summary = job.run(retry_refused=given["retry_refused"], branch_of=folder if branch else None)
+                summary = job.run(
+                    retry_refused=given["retry_refused"],
+                    forget_unanswered=given["forget_unanswered"],
+                    branch_of=folder if branch else None,
+                )
             except OtherSettingsError as error:
                 if branch is not None or not error.counts:
                     raise
@@ -323,15 +330,18 @@ def _gold_lines(gold: Mapping[str, Any] | None) -> Iterator[str]:
 def _status(folder: Path, *, as_json: bool) -> None:
     from dataclasses import asdict
 
+    from seke.runs.failures import failure_lines, failures_of
     from seke.runs.ledger import status_of, totals_by_observer
 
     facts, settled, totals = status_of(folder)
     several = totals_by_observer(folder) if facts.get("also") else []
+    failures = failures_of(folder)
     if as_json:
         by_observer = (
             {"observers": [asdict(observer_totals) for observer_totals in several]} if several else {}
         )
-        print_json({**facts, "settled": settled, "totals": asdict(totals), **by_observer})
+        about_requests = {"totals": asdict(totals), "failures": failures, **by_observer}
+        print_json({**facts, "settled": settled, **about_requests})
         return
     settings = (str(facts.get(name)) for name in ("observer", "knowledge", "strategy"))
     print(f"{folder}: {facts.get('model')} as {', '.join(settings)}")
@@ -341,6 +351,8 @@ def _status(folder: Path, *, as_json: bool) -> None:
     for people, count in facts.get("waiting", {}).items():
         print(f"  {count:,} wait{'s' * (count == 1)} for {people}")
     print(f"  {asking.account_line(totals)}")
+    for line in failure_lines(failures):
+        print(f"  {printable(line)}")
     for observer_totals in several:
         spent = (
             "no prices known"
@@ -374,6 +386,8 @@ def _price_status(facts: Mapping[str, Any]) -> list[str]:
 
 def _conclude(summary: RunSummary, job: Job, *, as_json: bool) -> bool:
     """Print what the run did; return whether it is not finished or its guarantee is refused."""
+    from seke.runs.failures import failure_lines
+
     if as_json:
         print_json(summary.as_facts())
     else:
@@ -394,6 +408,8 @@ def _conclude(summary: RunSummary, job: Job, *, as_json: bool) -> bool:
         shares = (f"{name.replace('_', ' ')} {share:.0%}" for name, share in summary.levels.items())
         print(f"  values accepted: {', '.join(shares)}")
         print(f"  {asking.account_line(summary.totals)}")
+        for line in failure_lines(summary.failures):
+            print(f"  {printable(line)}")
         print(f"{job.folder / 'posteriors.jsonl'}")
     # Promises name the items that they are refused for.
     refused = [f"the guarantee is refused: {reason}" for reason in summary.refused if not summary.promises]

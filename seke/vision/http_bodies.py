@@ -58,7 +58,7 @@ def quoted_beginning(body: bytes) -> str:
 
 
 def decoded_json(text: bytes) -> Any:
-    """Return what a JSON text stands for; bytes that are no UTF-8 are replaced.
+    """Return what a JSON text stands for; a mark of UTF-8 is passed over, bytes that are none are replaced.
 
     Raises:
         ValueError: no JSON, too deep, or of more than VALUE_LIMIT values.
@@ -66,7 +66,7 @@ def decoded_json(text: bytes) -> Any:
     if count_separators(text) > VALUE_LIMIT:
         raise ValueError(f"has more than {VALUE_LIMIT:,} values")
     try:
-        return json.loads(text.decode("utf-8", "replace"))
+        return json.loads(text.decode("utf-8-sig", "replace"))
     except RecursionError:
         raise ValueError("is nested too deeply") from None
 
