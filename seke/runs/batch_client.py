@@ -27,7 +27,7 @@ from seke.runs.batch_server import (
     body_lines,
 )
 from seke.vision.capabilities import Dialect
-from seke.vision.completions import reply_from
+from seke.vision.completions import noted, reply_from
 from seke.vision.errors import (
     AccountError,
     FatalError,
@@ -351,7 +351,7 @@ class Batches(BatchServer):
         result: Reply | Refusal | LostAnswer = (
             refusal_of(parsed.code, parsed.body)
             if parsed.refused
-            else reply_from(parsed.body, line.draws, self.prices) or unread(text)
+            else noted(reply_from(parsed.body, line.draws, self.prices), text) or unread(text)
         )
         try:
             line.answer(

@@ -18,14 +18,15 @@ if TYPE_CHECKING:
 MOST_REASONS = 10
 # HTTP status of answers, and of requests that no server answered: the message says all.
 SILENT = (0, 200)
+# Requests that failed, and those whose answers are empty.
 FAILED = """
-SELECT code, message, count(*) FROM requests WHERE state = 'failed'
+SELECT code, message, count(*) FROM requests WHERE state = 'failed' OR message IS NOT NULL
 GROUP BY code, message ORDER BY min(number)
 """
-# Answers that ended for their length are known by what the server says.
+# Other answers that ended for their length are known by what the server says.
 CUT_SHORT = """
 SELECT c.finish, r.answer_tokens, %s, count(*) FROM choices c JOIN requests r ON c.request = r.number
-WHERE c.status = 'unreadable' GROUP BY 1, 2, 3 ORDER BY min(r.number)
+WHERE c.status = 'unreadable' AND r.message IS NULL GROUP BY 1, 2, 3 ORDER BY min(r.number)
 """
 
 

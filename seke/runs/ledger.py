@@ -76,8 +76,8 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 ANSWERED = """
 UPDATE requests SET state = 'answered', ended = ?, model = ?, fingerprint = ?, identity = ?,
-prompt_tokens = ?, answer_tokens = ?, cached_tokens = ?, price = ?, seconds = ?, reasoning_tokens = ?
-WHERE number = ?
+prompt_tokens = ?, answer_tokens = ?, cached_tokens = ?, price = ?, seconds = ?, reasoning_tokens = ?,
+message = ? WHERE number = ?
 """
 FAILED = "UPDATE requests SET state = 'failed', ended = ?, code = ?, message = ?, paid = ? WHERE number = ?"
 RECORDS = "SELECT item, record FROM choices WHERE passed_over = 0 AND item IN (%s)"
@@ -327,8 +327,8 @@ class Ledger:
 
         server_facts = reply.model, reply.fingerprint, reply.identity
         tokens = reply.prompt_tokens, reply.completion_tokens, reply.cached_tokens
-        cost = reply.price, reply.seconds, reply.reasoning_tokens
-        ended = (time.time(), *server_facts, *tokens, *cost, number)
+        more = reply.price, reply.seconds, reply.reasoning_tokens, reply.note or None
+        ended = (time.time(), *server_facts, *tokens, *more, number)
 
         def write(db: sqlite3.Connection) -> None:
             db.executemany(CHOICE, rows)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from seke.vision.event_streams import decoded_body, joined_text
-from seke.vision.http_bodies import decoded_json
+from seke.vision.http_bodies import decoded_json, quoted_beginning
 from seke.vision.messages import Choice, Reply, ended_in_words
 from seke.vision.server_errors import Refusal, error_in
 
@@ -33,7 +33,7 @@ REFUSED = "refused"
 # How a choice ends that its server could not complete.
 FAILED = "error"
 # Where servers put a text when the declared place is empty: what a model thought, with or without its answer.
-THOUGHTS = ("reasoning_content", "reasoning", "thinking")
+THOUGHTS = ("reasoning_content", "reasoning", "reasoning_details", "thinking")
 # Begins a text that is a thought without its end; what it drafts is no answer.
 UNFINISHED = "<think>"
 
@@ -49,7 +49,7 @@ def reply_of(
         decoded = decoded_body(body)
     except ValueError:
         return None
-    return reply_from(decoded, draws, prices, seconds)
+    return noted(reply_from(decoded, draws, prices, seconds), body)
 
 
 def reply_from(
@@ -80,6 +80,14 @@ def reply_from(
     )
 
 
+def noted(result: Reply | Refusal | None, body: bytes) -> Reply | Refusal | None:
+    """Return what a body holds; a reply whose texts are all empty says so, and how its body begins."""
+    if not isinstance(result, Reply) or any(c.text.strip() or c.refused for c in result.choices):
+        return result
+    reason = result.choices[0].ended or "the answer is empty"
+    return replace(result, note=f"{reason}{quoted_beginning(body)}")
+
+
 def refused_reply(refusal: Refusal, draws: tuple[int, ...], seconds: float = 0.0) -> Reply:
     """Return the reply in which each draw is refused, at no cost unless tokens were reported."""
     words = _text(refusal.reason) or REFUSED
@@ -98,7 +106,7 @@ def token_counts(decoded: Any) -> tuple[int | None, int | None, int | None, int 
         for names in (("prompt_tokens", "input_tokens"), ("completion_tokens", "output_tokens"))
     )
     total = _count(usage.get("total_tokens"))
-    details = _mapping(usage.get("completion_tokens_details"))
+    details = _mapping(usage.get("completion_tokens_details") or usage.get("output_tokens_details"))
     reasoning = _first_count({**usage, **details}, ("reasoning_tokens",))
     cached = _count(_mapping(usage.get("prompt_tokens_details")).get("cached_tokens"))
     if answer is not None and reasoning is not None and reasoning > answer:
@@ -196,12 +204,12 @@ def _answer_text(message: Record) -> str:
 
 
 def _content(value: Any) -> str:
-    """Return a content as a text: an object as JSON, parts joined."""
-    if isinstance(value, str):
-        return value
-    of_parts = isinstance(value, list) and any("type" in _mapping(part) for part in value)
+    """Return a content as a text: a value as JSON, parts joined."""
+    if isinstance(value, str) or value is None:
+        return value or ""
     joined = joined_text(value) if isinstance(value, list) else ""
-    if joined or of_parts or not isinstance(value, dict | list) or not value:
+    of_parts = isinstance(value, list) and (not value or any("type" in _mapping(part) for part in value))
+    if joined or of_parts:
         return joined
     try:
         return json.dumps(value, ensure_ascii=False)
@@ -224,7 +232,9 @@ def _first_count(usage: Record, names: tuple[str, ...]) -> int | None:
 
 
 def _count(value: Any) -> int | None:
-    """Return a number of tokens, also one that is written as a float; None where it is none."""
+    """Return a number of tokens, also one that is written as a float or a text; None where it is none."""
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        value = float(value)
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < MOST_TOKENS:
         return None
     return math.ceil(value)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from seke.vision.http_bodies import decoded_json
+from seke.vision.http_bodies import VALUE_LIMIT, decoded_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     Record = dict[str, Any]
 
 END = b"[DONE]"
-END_LINE = re.compile(rb"^[ \t]*(data:)?[ \t]*\[DONE\][ \t]*\r?$", re.MULTILINE)
 BLANK = re.compile(rb"\r?\n[ \t]*\r?\n")
 # Lines of an event that are no data: its fields, and comments, with which servers keep a connection open.
 FIELD = re.compile(rb"(event|id|retry) *:|:")
@@ -32,18 +31,33 @@ def decoded_body(body: bytes) -> Any:
         ValueError: it is neither, or a stream that breaks off.
     """
     try:
-        return decoded_json(body)
+        return decoded_json(_without_mark(body))
     except ValueError:
+        if body.count(b"\n") > VALUE_LIMIT:
+            raise
         events = list(_events(body))
     if not events:
         raise ValueError("no JSON")
     if len(events) == 1 and not _deltas(events[0]):
         return events[0]
     merged = _merged(events)
-    ended = END_LINE.search(body) or any(choice["finish_reason"] for choice in merged["choices"])
+    ended = _data(body.rstrip().rpartition(b"\n")[2]) == END or any(
+        choice["finish_reason"] for choice in merged["choices"]
+    )
     if merged["choices"] and not ended and not merged.get("error"):
         raise ValueError("the event stream breaks off")
     return merged
+
+
+def _without_mark(body: bytes) -> bytes:
+    """Return a body without the mark of a stream's end."""
+    stripped = body.rstrip()
+    return stripped.removesuffix(END).rstrip().removesuffix(b"data:") if stripped.endswith(END) else body
+
+
+def _data(line: bytes) -> bytes:
+    """Return the data of a line of an event."""
+    return line.strip().removeprefix(b"data:").strip()
 
 
 def _events(body: bytes) -> Iterator[Any]:
@@ -54,7 +68,7 @@ def _events(body: bytes) -> Iterator[Any]:
     """
     for block in BLANK.split(body.removeprefix(b"\xef\xbb\xbf")):
         stripped = (line.strip() for line in block.splitlines())
-        lines = [line.removeprefix(b"data:").strip() for line in stripped if not FIELD.match(line)]
+        lines = [_data(line) for line in stripped if not FIELD.match(line)]
         lines = [line for line in lines if line and line != END]
         try:
             # An event may have several lines of data; servers send several events without a line between.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from seke.vision.http_bodies import BEGINS
+
 # Items in a row that fail for one reason before anything was answered, and at least so many after that.
 BEFORE_AN_ANSWER, AFTER_AN_ANSWER = 3, 12
 # What differs between two messages of one reason: numbers, and names with digits, such as those of requests.
@@ -14,8 +16,8 @@ COMPARED = 80
 
 
 def same_reason(message: str) -> str:
-    """Return what two messages for one reason have in common."""
-    return VARYING.sub("#", message)[:COMPARED].casefold()
+    """Return what two messages for one reason have in common: not the body that came."""
+    return VARYING.sub("#", message.partition(BEGINS)[0])[:COMPARED].casefold()
 
 
 @dataclass

@@ -28,8 +28,8 @@ ERROR_LIMIT = 64 << 10
 # Values in one JSON text. Each takes up to 100 bytes of memory and more as an object; the longest list of
 # models that is known has 30,000.
 VALUE_LIMIT = 100_000
-# Letters of a body that was no answer that are kept in its place.
-BEGINNING = 200
+# Letters of a body that was no answer that are kept in its place, and what stands before them.
+BEGINNING, BEGINS = 200, "; it begins "
 # Bytes that are unpacked at once.
 PIECE = 64 << 10
 # Bodies of more than so many bytes are read only so many at once: a hundred that grow to the limit side by
@@ -54,7 +54,7 @@ class BodyError(Exception):
 def quoted_beginning(body: bytes) -> str:
     """Return how a body begins, as the end of a sentence about it; nothing of an empty one."""
     text = " ".join(body[: 4 * BEGINNING].decode("utf-8", "replace").split())[:BEGINNING]
-    return f"; it begins {text!r}" if text else ""
+    return f"{BEGINS}{text!r}" if text else ""
 
 
 def decoded_json(text: bytes) -> Any:

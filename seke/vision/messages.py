@@ -11,7 +11,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from seke.vision.server_errors import FILTERED
+from seke.vision.server_errors import is_filtered
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -114,7 +114,7 @@ class Choice:
     @property
     def refused(self) -> bool:
         """Whether the model, or a filter of its server, refused to answer."""
-        return self.refusal is not None or FILTERED.search(self.finish) is not None
+        return self.refusal is not None or is_filtered(self.finish)
 
     @property
     def cut(self) -> bool:
@@ -128,7 +128,7 @@ class Reply:
 
     model, fingerprint: as the server names itself. tokens: of the whole request; cached of those of the
     prompt, reasoning of those of the answers. price: in USD; None where no price is known. seconds: from
-    sending to the last byte.
+    sending to the last byte. note: in words why it holds no answer, where it holds none.
     """
 
     choices: tuple[Choice, ...]
@@ -141,6 +141,7 @@ class Reply:
     price: float | None = None
     seconds: float = 0.0
     reasoning_tokens: int | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True)

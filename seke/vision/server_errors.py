@@ -42,28 +42,40 @@ STATUSES = {
     **dict.fromkeys(("deadline_exceeded", "timeout", "timeout_error", "gateway_timeout"), 504),
     **dict.fromkeys(("invalid_argument", "invalid_request_error", "bad_request"), 400),
 }
-# Words by which servers name their filters: in a code, in a finish_reason, in a message.
+# Words of errors with a status of 200 that name neither a status nor a kind.
+WORDS = (
+    (re.compile(r"too many requests|rate limit|\bqps\b", re.IGNORECASE), 429),
+    (
+        re.compile(r"overloaded|try again|unavailable|internal (server )?error|timed? ?out", re.IGNORECASE),
+        503,
+    ),
+    (re.compile(r"unauthori[sz]ed|(invalid|incorrect) api[ -]?key", re.IGNORECASE), 401),
+    (re.compile(r"insufficient (balance|quota|credit)", re.IGNORECASE), 402),
+)
+# Words by which servers name their filters: in a code, a finish_reason, a message; `_` is a space in all.
 FILTERED = re.compile(
-    r"content[ _-]?(filter|polic|management polic|moderat)|responsible ?ai|usage polic|violat\w* .{0,40}polic"
-    r"|safety[ _-](system|filter|reason|check)|^(image_)?safety$|prohibited[ _]?content|blocklist|\bspii\b"
-    r"|moderation|\bflagged\b|inappropriate|data_?inspection|^sensitive$|sensitive (content|information|word)"
+    r"content[ -]?(filter|polic|management polic|moderat)|responsible ?ai|usage polic"
+    r"|violat\w* .{0,40}(polic|guideline|terms)|\bnsfw\b|unsafe|explicit content|敏感|不安全|违规"
+    r"|safety[ -](system|filter|reason|check)|^(image )?safety$|prohibited ?content|blocklist|\bspii\b"
+    r"|moderation|\bflagged\b|inappropriate|data ?inspection|^sensitive$|sensitive (content|information|word)"
     r"|guardrail|toxic|harmful|prompt was blocked|recitation|^refus|\brefusal\b",
     re.IGNORECASE,
 )
 # Words for a picture that cannot be taken, and for pictures that are not taken at all.
 BAD_PICTURE = re.compile(
-    r"\b(invalid|corrupt\w*|malformed|broken|damaged|empty|unreadable|truncated)[ _]([\w-]+[ _]){0,2}"
-    r"(image|picture)|\bunsupported[ _]image\b"
+    r"\b(invalid|corrupt\w*|malformed|broken|damaged|empty|unreadable|truncated) ([\w-]+ ){0,2}"
+    r"(image|picture)|\bunsupported image\b"
     r"|(not|n't|unable to|fail\w* to|error) (process|decod|load|read|identify|pars|open)\w* .{0,30}"
     r"(image|picture)"
-    r"|\b(image|picture)\w*[ _]([\w'-]+[ _]){0,4}(invalid|corrupt|broken|damaged|too[ _](large|small|big)"
-    r"|exceed|dimensions|not valid|pars\w*[ _]error"
-    r"|(could|can) ?not be (process|decod|load|read|identif|pars|open))",
+    r"|\b(image|picture)\w* ([\w'-]+ ){0,4}(invalid|corrupt|broken|damaged|too (large|small|big)|exceed"
+    r"|dimensions|not valid|not meet|pars\w* error"
+    r"|(could|can) ?not be (process|decod|load|read|identif|pars|open))"
+    r"|aspect ratio|\bheight\S* .{0,30}width",
     re.IGNORECASE,
 )
 NO_PICTURES = re.compile(
-    r"(not|n't) (currently )?(support|accept|allow|take|have)|only (be )?(supported|accepted)|text[- ]only"
-    r"|mmproj|image_url (is|type)|content type|not an? (vision|multi)|unsupported image (input|type|content)",
+    r"(not|n't) (currently )?(support|accept|allow|take|have)|only (be )?(supported|accepted)|text[ -]only"
+    r"|mmproj|image url (is|type)|content type|not an? (vision|multi)|unsupported image (input|type|content)",
     re.IGNORECASE,
 )
 # Status of refusals of one request; a server error may say that it cannot read a picture.
@@ -116,12 +128,16 @@ class Refusal:
         """Whether it concerns this picture alone: a filter stopped it, or it cannot be read."""
         if self.code not in OF_A_REQUEST or self.spent:
             return False
-        texts = (*self.kind.split(), self.words)
-        if any(FILTERED.search(text) for text in texts):
+        texts = [text.replace("_", " ") for text in (*self.kind.split(), self.words)]
+        if any(map(is_filtered, texts)):
             return True
         # A key that may do nothing is no matter of a picture.
-        bad_picture = self.code != 403 and any(BAD_PICTURE.search(text) for text in texts)
-        return bad_picture and not NO_PICTURES.search(self.words)
+        return self.code != 403 and any(map(BAD_PICTURE.search, texts)) and not NO_PICTURES.search(texts[-1])
+
+
+def is_filtered(text: str) -> bool:
+    """Whether a server's word for an end, or for an error, is that of a filter or a refusal."""
+    return FILTERED.search(text.replace("_", " ")) is not None
 
 
 def refusal_of(
@@ -138,7 +154,8 @@ def refusal_of(
     )
     words = " ".join(text.split()) or "no reason given"
     named = (STATUSES.get(kind.lower()) or _status(kind) for kind in kinds)
-    status = code or next(filter(None, named), 0)
+    in_words = (status for pattern, status in WORDS if pattern.search(words[:LONGEST_MESSAGE]))
+    status = code or next(filter(None, named), None) or next(in_words, 0)
     return Refusal(status, words, " ".join(kinds)[:LONGEST_MESSAGE], retry_after(headers or {}))
 
 

@@ -216,7 +216,7 @@ def test_a_server_that_refuses_everything_is_an_end():
 
 @pytest.mark.parametrize(
     ("fault", "text", "finish"),
-    [("parts", '{"a": 1}', "stop"), ("no message", "", "malformed"), ("numbers", "", "")],
+    [("parts", '{"a": 1}', "stop"), ("no message", "", "malformed"), ("numbers", "12", "")],
 )
 def test_odd_answers_are_kept_as_they_are(fault, text, finish):
     choices, journal, _ = run(lambda *_: fault)

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
+import time
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from server import Raw
 from test_client import SCHEMA, call, run
 
+from seke.prompts.parser import read_choice
 from seke.prompts.response_schema import Form, Key
+from seke.vision.capabilities import Dialect
+from seke.vision.completions import reply_of
 from seke.vision.errors import FatalError, UnansweredError
+from seke.vision.event_streams import decoded_body
+from seke.vision.http_bodies import VALUE_LIMIT
 from seke.vision.messages import Settings
 from seke.vision.prices import Prices
+from seke.vision.server_errors import refusal_of
 
 TEXT = '{"a": 1}'
 USAGE = {"prompt_tokens": 1000, "completion_tokens": 50, "total_tokens": 1050}
@@ -137,6 +147,8 @@ ANSWERED = {
         raw(json.dumps(body(TEXT)).encode() + b"\n\ndata: [DONE]\n", kind=EVENTS),
         50,
     ),
+    "JSON and the mark at once": (raw(json.dumps(body(TEXT)).encode() + b"data: [DONE]"), 50),
+    "tokens as texts": (raw(body(TEXT, usage={"prompt_tokens": "1000", "completion_tokens": "50"})), 50),
     "JSON over lines and the mark": (raw(json.dumps(body(TEXT), indent=2).encode() + b"\ndata: [DONE]"), 50),
     "one event that is whole": (events(body(TEXT)), 50),
     "a mark of UTF-8": (raw(b"\xef\xbb\xbf" + json.dumps(body(TEXT)).encode()), 50),
@@ -170,6 +182,31 @@ def test_several_choices_of_a_stream_are_kept_apart():
     ]
     choices, _, _ = run(lambda *_: events(*chunks), lambda model, journal: model.ask(call(2), journal))
     assert [choice.text for choice in choices] == ["01", "98"]
+
+
+@given(st.text(max_size=30), st.lists(st.integers(0, 30), max_size=4), st.booleans(), st.booleans())
+def test_a_text_is_the_same_however_a_stream_cuts_it(text, places, mark, blank):
+    text = text.encode("utf-8", "replace").decode()
+    cuts = [0, *sorted(min(place, len(text)) for place in places), len(text)]
+    parts = [text[start:stop] for start, stop in itertools.pairwise(cuts)]
+    chunks = [chunk({"content": part}) for part in parts[:-1]] + [chunk({"content": parts[-1]}, "stop")]
+    sent = events(*chunks, {"choices": [], "usage": USAGE}, mark=mark, gap="\n\n" if blank else "\n")
+    reply = reply_of(sent.body, (0,))
+    assert (reply.choices[0].text, reply.completion_tokens) == (text, 50)
+
+
+@given(
+    st.lists(
+        st.sampled_from([b"data: ", b"{}", b"[DONE]", b"\n", b": x", b'{"choices": [{"delta": 5}]}', b"{"])
+    )
+)
+def test_no_stream_crashes(parts):
+    reply_of(b"".join(parts), (0, 1))
+
+
+def test_lines_without_end_are_no_stream():
+    with pytest.raises(ValueError, match="Extra data"):
+        decoded_body(b"1\n" * (VALUE_LIMIT + 2))
 
 
 def openai_error(message, code=None, **more):
@@ -216,6 +253,11 @@ REFUSED = {
     "Qwen": raw({"code": "DataInspectionFailed", "message": "Input data may be improper."}, 400),
     "GLM": raw(body("", "sensitive")),
     "a stream": events(chunk({"content": "I"}), chunk({}, "content_filter")),
+    "Qwen, a small picture": raw(
+        openai_error("The image length and width do not meet the restrictions"), 400
+    ),
+    "vLLM, a small picture": raw(openai_error("height:9 or width:200 must be larger than factor:28"), 400),
+    "xAI": raw({"code": "denied", "error": "Content violates usage guidelines."}, 403),
     "plain text": raw(b"Your request violates our usage policies.", 400, "text/plain"),
     "a list": raw(
         [{"error": {"code": 400, "message": "Unable to process input image.", "status": "INVALID_ARGUMENT"}}],
@@ -260,6 +302,7 @@ AGAIN = {
     "vLLM, with 200": raw(
         {"object": "error", "message": "engine is dead", "type": "InternalServerError", "code": 500}
     ),
+    "a word, with 200": raw({"error": "Too Many Requests"}),
     "a gateway's page": raw(b"<html><title>502 Bad Gateway</title></html>", 502, "text/html"),
 }
 
@@ -283,6 +326,7 @@ FATAL = {
         raw({"type": "error", "error": {"type": "authentication_error", "message": "invalid x-api-key"}}),
         "invalid x-api-key",
     ),
+    "a word, with 200": (raw({"error": "Invalid API key"}), "is not accepted"),
     "Mistral": (raw({"message": "Unauthorized", "request_id": "r1"}, 401), "Unauthorized"),
 }
 
@@ -353,8 +397,6 @@ def test_a_text_that_is_a_thought_without_an_end_is_kept_and_not_read():
     assert choices[0].text == f"<think>Perhaps {TEXT}? But"
     assert choices[0].ended == "ended at --max-tokens (600 of 600 spent on reasoning)"
     form = Form((Key("a", "number", ("a",), low=0.0, high=9.0),))
-    from seke.prompts.parser import read_choice
-
     assert read_choice(form, choices[0]) == {"status": "unreadable"}
 
 
@@ -401,6 +443,23 @@ def test_of_a_long_message_beginning_and_end_are_shown():
     assert failure.reason.startswith("400: It failed. litellm.BadRequestError")
     assert failure.reason.endswith("The field 'colour' is unknown.")
     assert len(journal.ends[0].message) < 320
+
+
+@pytest.mark.parametrize("word", ["image ", "image_", "invalid_", "not read ", "violates ", "a_", "'"])
+def test_words_of_any_length_are_looked_through_at_once(word):
+    started = time.monotonic()
+    refusal = refusal_of(400, {"error": {"message": word * 5_000}})
+    assert not refusal.of_picture
+    assert Dialect().adapt(refusal.words, 3, Settings("m")) is None
+    assert time.monotonic() - started < 2
+
+
+def test_an_empty_answer_is_kept_with_the_beginning_of_its_body():
+    somewhere = {"content": None, "audio": {"transcript": TEXT}}
+    _, journal, _ = run(lambda *_: raw(body(somewhere)))
+    assert journal.ends[0].note.startswith('the answer is empty; it begins \'{ "id": "x"')
+    _, journal, _ = run(lambda *_: raw(body(TEXT)))
+    assert journal.ends[0].note == ""
 
 
 def test_pictures_that_are_not_taken_at_all_are_no_matter_of_one_picture():
