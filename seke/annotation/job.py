@@ -19,7 +19,7 @@ from seke.annotation.observers import AskedObservers, asking
 from seke.annotation.people import note_given, read_given
 from seke.annotation.results import RunResults
 from seke.annotation.reuse import ReusedAnswers
-from seke.annotation.several import addresses_of, check_several, note_answered
+from seke.annotation.several import address_notes, addresses_of, check_several, note_answered
 from seke.annotation.stopping_rules import rule_of
 from seke.datasets.images import view_of
 from seke.datasets.manifest import items_of
@@ -212,6 +212,8 @@ class Job:
             if hasattr(inner, "__aenter__"):
                 await stack.enter_async_context(inner)
                 await inner.check()
+                for note in address_notes(inner):
+                    self.annotator.problems(note)
                 for observer, reason in getattr(inner, "lost", {}).items():
                     self.annotator.drop_observer(observer, reason)
             ledger = outer.enter_context(closing(self.open()))

@@ -198,6 +198,11 @@ def endpoints_of(model: Model) -> list[Endpoint]:
     return [client for client in models if isinstance(client, Endpoint)]
 
 
+def address_notes(model: Model) -> list[str]:
+    """Return in words what was left out of the addresses of servers, each once."""
+    return list(dict.fromkeys(client.note for client in endpoints_of(model) if client.note))
+
+
 def note_answered(model: Model, ledger: Ledger) -> None:
     """Let the clients of servers know whether their models ever answered in this run."""
     further = model.further if isinstance(model, SeveralModels) else {}

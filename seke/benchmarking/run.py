@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from engine import Knowledge, SekeError
-from seke.annotation.several import note_answered
+from seke.annotation.several import address_notes, note_answered
 from seke.benchmarking.direct_questions import OK, REFUSED, UNREADABLE, level_questions
 from seke.datasets.images import PictureError, picture_of, view_of
 from seke.datasets.manifest import items_of
@@ -129,6 +129,8 @@ class Benchmark:
             if hasattr(model, "__aenter__"):
                 await stack.enter_async_context(model)
                 await model.check()
+            for note in address_notes(model):
+                self.problems(note)
             with closing(self._open()) as ledger:
                 if forget_unanswered:
                     self.problems(ledger.forget_unanswered())

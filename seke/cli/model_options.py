@@ -178,9 +178,6 @@ def confirm(pictures: int, model: Model, *, yes: bool) -> None:
     from engine import SekeError
     from seke.annotation.several import endpoints_of
 
-    for client in endpoints_of(model):
-        if client.note:
-            print_message(client.note)
     places = dict.fromkeys(place for client in endpoints_of(model) if (place := _far_place(client)))
     if not places:
         return

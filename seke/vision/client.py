@@ -206,20 +206,22 @@ class Endpoint:
                             raise UnansweredError(str(error)) from None
                         raise
         except (RetryableError, UnansweredError) as error:
-            raise self._unanswered(call, str(error)) from None
+            again = isinstance(error, RetryableError)
+            raise self._unanswered(call, str(error), again=again) from None
         return reply.choices
 
-    def _unanswered(self, call: Call, reason: str) -> Exception:
-        """Note a request that failed in the end; return the error to raise, of its call or of the run."""
+    def _unanswered(self, call: Call, reason: str, *, again: bool) -> Exception:
+        """Note a request that failed in the end; return the error to raise, of its call or of the run.
+
+        again: whether it was tried again and again.
+        """
         if not self.failures.note_failure(call.request.item, reason):
             return UnansweredError(reason)
-        count = len(self.failures.items)
         problem = (
-            f"the server no longer answers: {count} items in a row failed for one reason"
-            if self.failures.answered
-            else f"refuses every request: the first {count} items failed for one reason"
+            "the server no longer answers" if again or self.failures.answered else "refuses every request"
         )
-        self._end = FatalError(f"{self.where}: {problem} ({reason})")
+        count = f"{len(self.failures.items)} items in a row failed for this reason"
+        self._end = FatalError(f"{self.where}: {problem} ({reason}); {count}")
         return self._end
 
     def retries(self) -> AsyncRetrying:
@@ -282,6 +284,7 @@ class Endpoint:
         if isinstance(result, Refusal):
             result = replace(result, words=self.without_key(result.words))
         if isinstance(result, Reply):
+            result = replace(result, note=self.without_key(result.note)) if result.note else result
             self.failures.note_answer()
             self.estimate.note(call, result)
             self._note_structure(result, dialect)

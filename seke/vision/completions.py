@@ -122,12 +122,14 @@ def no_answer(body: bytes) -> str:
     """Return in words what a body is that is neither an answer nor an error."""
     beginning = body[:1000].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if beginning.startswith((b"<!doctype", b"<html", b"<head", b"<body")):
-        return "a web page came in place of an answer; is the address (--base-url) right?"
+        return "a web page came in place of an answer (is --base-url right?)"
     try:
         decoded = decoded_body(body)
     except ValueError:
         return "the answer cannot be read"
-    return "the answer has no choices" if isinstance(decoded, dict) else "the answer is no completion"
+    if not isinstance(decoded, dict):
+        return "the answer is no completion"
+    return "the answer ended with an error" if decoded.get("choices") else "the answer has no choices"
 
 
 def has_tokens(body: bytes) -> bool:
@@ -177,8 +179,8 @@ def _choice(draw: int, raw_choice: Any, ended: str) -> Choice:
     if not isinstance(message, dict):
         return Choice(draw, "", finish if Choice(draw, "", finish).refused else MALFORMED)
     text = _answer_text(message)
-    if not text:
-        text = next(filter(None, (_content(message.get(name)) for name in THOUGHTS)), "")
+    if not text.strip():
+        text = next(filter(str.strip, (_content(message.get(name)) for name in THOUGHTS)), text)
         unfinished = text and Choice(draw, "", finish).cut
         text = f"{UNFINISHED}{text}" if unfinished else text
     refusal = message.get("refusal")

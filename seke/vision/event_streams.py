@@ -100,6 +100,10 @@ def _merged(events: list[Any]) -> Record:
                 _add_part(
                     by_index.setdefault(index if isinstance(index, int) else place, _empty_choice()), choice
                 )
+    if merged.get("error"):
+        # What came before it is no answer.
+        for choice in by_index.values():
+            choice["finish_reason"] = choice["finish_reason"] or "error"
     return {**merged, "choices": [_whole_choice(by_index[index]) for index in sorted(by_index)]}
 
 

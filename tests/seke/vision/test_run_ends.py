@@ -164,10 +164,12 @@ def test_a_server_that_answers_nothing_ends_the_run_which_goes_on_later(tmp_path
     assert summary["totals"]["perhaps"] == 0
     assert seke.report(tmp_path / "r").facts["failures"] == [reason]
     # Those that were never asked about come first, and one that fails again is no end.
-    first = sorted(row[0] for row in on_disk(tmp_path / "r", "SELECT item FROM requests"))
+    first = {row[0] for row in on_disk(tmp_path / "r", "SELECT item FROM requests")}
     _, server = annotate(good, folder, tmp_path / "r", "--concurrency", "1")
-    last = [row[0] for row in on_disk(tmp_path / "r", "SELECT item FROM requests ORDER BY number")][-3:]
-    assert sorted(last) == first
+    order = [row[0] for row in on_disk(tmp_path / "r", "SELECT item FROM requests ORDER BY number")]
+    # As many as may be open together come in any order.
+    assert not first & set(order[3:-8])
+    assert first < set(order[-8:])
     assert len(server.seen) == 20
 
 
@@ -186,7 +188,7 @@ def test_what_was_answered_before_counts_after_a_restart(tmp_path):
     assert len(server.seen) == 5 + AFTER_AN_ANSWER
     result, server = annotate(lambda *_: NOWHERE, folder, tmp_path / "r", *options, status=1)
     assert len(server.seen) == AFTER_AN_ANSWER
-    assert "no longer answers: 12 items in a row failed for one reason" in result.stderr
+    assert "12 items in a row failed for this reason" in result.stderr
 
 
 def test_as_many_as_are_open_may_fail_together(tmp_path):

@@ -296,6 +296,10 @@ AGAIN = {
     "Gemini": raw([{"error": {"code": 429, "message": "quota", "status": "RESOURCE_EXHAUSTED"}}], 429),
     "Gemini, with 200": raw([{"error": {"message": "try again", "status": "UNAVAILABLE"}}]),
     "Anthropic": raw({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}, 529),
+    "Anthropic, in a stream": raw(
+        events(chunk({"content": TEXT[:4]}), mark=False).body
+        + b'\n\nevent: error\ndata: {"type": "error", "error": {"type": "overloaded_error"}}\n'
+    ),
     "Anthropic, with 200": raw(
         {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
     ),
