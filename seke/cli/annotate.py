@@ -142,7 +142,6 @@ def annotate(images: tuple[str, ...], folder: Path, **given: Any) -> None:
 
 def _annotate(images: tuple[str, ...], folder: Path, given: dict[str, Any]) -> None:
     from engine import SekeError
-    from seke.annotation.branches import OtherSettingsError
     from seke.annotation.job import Job
     from seke.annotation.several import IN_BATCHES, further_models
     from seke.runs.run_folder import SAMPLES
@@ -187,21 +186,27 @@ def _annotate(images: tuple[str, ...], folder: Path, given: dict[str, Any]) -> N
     else:
         asking.confirm(len(job.items), model, yes=given["yes"])
         with progress.over(len(job.items)):
-            try:
-                summary = job.run(
-                    retry_refused=given["retry_refused"],
-                    forget_unanswered=given["forget_unanswered"],
-                    branch_of=folder if branch else None,
-                )
-            except OtherSettingsError as error:
-                if branch is not None or not error.counts:
-                    raise
-                raise SekeError(f"{error.what}; {_branch_command(folder)}") from None
+            summary = _run(job, folder, given)
         unsettled = _conclude(summary, job, as_json=given["as_json"])
         if given["compared"]:
             print_comparison([(branch or folder) / SAMPLES], given["knowledge"], given["population"])
         if unsettled:
             sys.exit(UNSETTLED)
+
+
+def _run(job: Job, folder: Path, given: Mapping[str, Any]) -> RunSummary:
+    """Run; of a run that was begun otherwise name the command that continues it as a branch."""
+    from engine import SekeError
+    from seke.annotation.branches import OtherSettingsError
+
+    names = ("retry_refused", "forget_unanswered")
+    options: dict[str, Any] = {name: given[name] for name in names}
+    try:
+        return job.run(branch_of=folder if given["branch"] else None, **options)
+    except OtherSettingsError as error:
+        if given["branch"] is not None or not error.counts:
+            raise
+        raise SekeError(f"{error.what}; {_branch_command(folder)}") from None
 
 
 def _is_branch(branch: Path, folder: Path) -> bool:

@@ -122,7 +122,7 @@ def model(
     from seke.vision.client import Endpoint
 
     names = ("base_url", "key_from", "rpm", "tpm", "deadline")
-    options = {"prices": prices, "concurrency": concurrency(given), "free": free}
+    options: dict[str, Any] = {"prices": prices, "concurrency": concurrency(given), "free": free}
     options |= {name: given[name] for name in names}
     if given["batch"]:
         return Batches(settings, tell=print_message, **options)

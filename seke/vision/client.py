@@ -253,6 +253,7 @@ class Endpoint:
                 raise SingleChoiceError
             number = await journal.sent(call, draws, self.estimate.worst(call, len(draws)))
             started = time.monotonic()
+            result: Reply | Refusal | LostAnswer
             try:
                 async with asyncio.timeout(self.deadline):
                     body = await self._post(call, draws, dialect)

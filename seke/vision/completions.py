@@ -74,10 +74,8 @@ def reply_from(
     if prices is not None and prompt is not None and answer is not None:
         price = prices.of(prompt, min(cached or 0, prompt), answer)
     model, fingerprint, identity = (_text(decoded.get(key)) for key in ("model", "system_fingerprint", "id"))
-    tokens = {"cached_tokens": cached, "reasoning_tokens": reasoning}
-    return Reply(
-        choices, model or "", fingerprint, identity, prompt, answer, price=price, seconds=seconds, **tokens
-    )
+    tokens = prompt, answer, cached
+    return Reply(choices, model or "", fingerprint, identity, *tokens, price, seconds, reasoning)
 
 
 def noted(result: Reply | Refusal | None, body: bytes) -> Reply | Refusal | None:

@@ -6,6 +6,7 @@ servers send one that nobody asked for, or end a body of JSON with its mark.
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -126,13 +127,14 @@ def _add_part(choice: Record, part: Record) -> None:
     for call in calls if isinstance(calls, list) else ():
         function = call.get("function") if isinstance(call, dict) else None
         if isinstance(function, dict) and call.get("index") in (None, 0):
-            parts["arguments"].append(function.get("arguments"))
+            arguments = function.get("arguments")
+            parts["arguments"].append(json.dumps(arguments) if isinstance(arguments, dict) else arguments)
 
 
 def _whole_choice(choice: Record) -> Record:
     """Return a choice with its parts joined."""
     parts = choice.pop("parts")
-    message = {name: joined_text(values) for name, values in parts.items() if values}
+    message: Record = {name: joined_text(values) for name, values in parts.items() if values}
     if "arguments" in message:
         message["tool_calls"] = [{"function": {"arguments": message.pop("arguments")}}]
     return {**choice, "message": message}

@@ -97,6 +97,10 @@ ANSWERED = {
         raw(body({"content": "", "tool_calls": [{"function": {"name": "a", "arguments": {"a": 1}}}]})),
         50,
     ),
+    "Ollama, a stream with a call of a tool": (
+        events(chunk({"tool_calls": [{"function": {"arguments": {"a": 1}}}]}), chunk({}, "tool_calls")),
+        None,
+    ),
     "Ollama, its stream": (events(chunk({"content": TEXT}), chunk({"content": ""}, "stop"), gap="\n"), None),
     "llama.cpp, a single chunk": (events(chunk({"content": TEXT}, "stop", usage=USAGE), mark=False), 50),
     "llama.cpp, whole": (raw(body(TEXT, timings={"predicted_ms": 1.5})), 50),
