@@ -308,7 +308,8 @@ def benchmark(
         images: pictures, folders, patterns and manifests; labels say which questions a picture is asked.
         folder: of the run; a run in the same folder continues.
         model: whoever answers (`seke.vision.messages.Model`), such as an `Endpoint`.
-        settings: how the model is asked; one greedy answer by default.
+        settings: how the model is asked; one greedy answer by default. An `Endpoint` with
+            `free=("temperature",)` leaves the temperature to a server that takes no other than its own.
         knowledge: the base whose variables are asked for; the shipped base by default.
         given: max_cost, concurrency, problems and progress, as `Benchmark` has them.
 

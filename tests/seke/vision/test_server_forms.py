@@ -281,6 +281,14 @@ def test_a_refusal_of_one_picture_is_an_answer_and_never_an_end(form):
     assert all(hasattr(end, "choices") for end in journal.ends)
 
 
+def test_a_server_error_about_a_picture_is_tried_again_first():
+    for faults, refused in ((2, False), (9, True)):
+        sent = REFUSED["vLLM, with 500"]
+        choices, journal, _ = run(lambda n, _, f=faults, s=sent: s if n < f else raw(body(TEXT)), attempts=4)
+        assert choices[0].refused == refused
+        assert len(journal.ends) == (4 if refused else 3)
+
+
 AGAIN = {
     "OpenAI": raw(openai_error("slow down", "rate_limit_exceeded"), 429),
     "OpenAI, with 200": raw(openai_error("slow down", "rate_limit_exceeded")),
