@@ -215,6 +215,8 @@ class Endpoint:
 
         again: whether it was tried again and again.
         """
+        if self._end is not None:
+            return self._end
         if not self.failures.note_failure(call.request.item, reason):
             return UnansweredError(reason)
         problem = (

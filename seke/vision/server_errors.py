@@ -75,7 +75,8 @@ BAD_PICTURE = re.compile(
 )
 NO_PICTURES = re.compile(
     r"(not|n't) (currently )?(support|accept|allow|take|have)|only (be )?(supported|accepted)|text[ -]only"
-    r"|mmproj|image url (is|type)|content type|not an? (vision|multi)|unsupported image (input|type|content)",
+    r"|mmproj|\bdetail\b|image url (is|type)|content type"
+    r"|not an? (vision|multi)|unsupported image (input|type|content)",
     re.IGNORECASE,
 )
 # Status of refusals of one request; a server error may say that it cannot read a picture.

@@ -432,6 +432,7 @@ TAUGHT = {
     "plain text": (b"error: unknown field seed", "seed"),
     "a quoted error within": (openai_error(json.dumps(openai_error("'seed' is not supported"))), "seed"),
     "with 200": (openai_error("Unrecognized request argument supplied: seed", 400), "seed"),
+    "detail, as a bad value": (openai_error("Invalid value for image_url.detail"), "detail"),
     "detail": (openai_error("messages.0.image_url.detail: Extra inputs are not permitted"), "detail"),
 }
 
