@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections import Counter, OrderedDict, defaultdict
+from collections import OrderedDict, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from seke.annotation.stopping_rules import label_of
 from seke.datasets.images import PictureError, picture_of, region_shown, view_of
 from seke.datasets.manifest import label_sample
 from seke.prompts import Context, Questions
+from seke.prompts.unread_answers import UnreadAnswers
 from seke.runs.ledger import ReadingRequests
 from seke.samples import answers_from
 from seke.sampling.loop import Request
@@ -55,8 +56,6 @@ JUDGE_DELAY = 0.1
 DOUBT = 0.25
 # Variables in doubt that a prompt may name.
 MOST_DOUBTS = 5
-# Answers of an observer to a question, all of them unreadable, after which it is not asked any more.
-UNREADABLE_LIMIT = 40
 
 
 @dataclass
@@ -94,7 +93,7 @@ class Annotator:
         self.people = people_asked(self.base)
         self._live: dict[str, LiveItem] = {}
         self._pictures: OrderedDict[tuple[str, str, str, bool], Picture] = OrderedDict()
-        self._statuses: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+        self._unread = UnreadAnswers()
 
     def read(self, call: Call, choice: Choice) -> Record:
         """Return the sample record of an answer, with the digests of its prompt and its picture."""
@@ -323,8 +322,15 @@ class Annotator:
                 return
             records = [self.read(call, choice) for choice in choices]
             live.records += records
+            self._name_cut_answers(name, records, choices)
             self._stop_if_unreadable(request, records, choices)
             self.progress(0, len(choices), ledger.committed)
+
+    def _name_cut_answers(self, name: str, records: list[Record], choices: Sequence[Choice]) -> None:
+        """Say of each answer that cannot be read since it ended for its length what that is spent on."""
+        for record, choice in zip(records, choices, strict=True):
+            if choice.ended and record.get("status") == "unreadable":
+                self.problems(f"{name}: {choice.ended}")
 
     def _pass_over(self, live: LiveItem, request: Request, *, repeated: bool) -> None:
         """Let an item go on or end after a request without an answer.
@@ -338,18 +344,13 @@ class Annotator:
 
     def _stop_if_unreadable(self, request: Request, records: list[Record], choices: Sequence[Choice]) -> None:
         """Stop early where none of an observer's answers to a question can be read."""
-        question = request.question
-        statuses = self._statuses[request.observer, question]
-        statuses.update(record.get("status", "ok") for record in records)
-        if set(statuses) == {"unreadable"} and statuses["unreadable"] >= UNREADABLE_LIMIT:
-            last = choices[-1]
-            detail = "they end at --max-tokens" if last.finish == "length" else f"such as {last.text[:80]!r}"
-            problem = f"none of the first {statuses['unreadable']} answers to question {question} can be read"
-            fault = FatalError(f"{problem} ({detail}); --show-prompts prints the questions")
-            if request.observer != self.base.policy.ask:
-                self.drop_observer(request.observer, str(fault))
-                return
-            self.stopped_by = self.stopped_by or fault
+        statuses = [record.get("status", "ok") for record in records]
+        last = choices[-1] if choices else None
+        reason = self._unread.note(request.observer, request.question, statuses, last)
+        if reason and request.observer != self.base.policy.ask:
+            self.drop_observer(request.observer, reason)
+        elif reason:
+            self.stopped_by = self.stopped_by or FatalError(reason)
             self.stopping.set()
 
     async def _call(self, live: LiveItem, request: Request, ledger: Ledger) -> Call:

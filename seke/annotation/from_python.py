@@ -32,6 +32,7 @@ def annotate(
     rpm: float | None = None,
     tpm: float | None = None,
     retry_refused: bool = False,
+    forget_unanswered: bool = False,
     branch_of: str | Path | None = None,
     also: Mapping[str, str | Model] | None = None,
     **given: Any,
@@ -51,8 +52,8 @@ def annotate(
         rpm: requests a minute at most.
         tpm: tokens a minute at most.
         retry_refused: ask again what was refused.
-        branch_of: the folder of another run, whose answers to the same prompts about the same pictures are
-            used.
+        forget_unanswered: count earlier requests without an answer as not paid.
+        branch_of: the folder of another run, whose answers to the same prompts about the same pictures count.
         also: further observers of the base that may be asked -> who answers as each: its name at the
             endpoint, MODEL or MODEL@BASE_URL, or a model. The key of an address of its own is taken from
             SEKE_KEY_ and the observer's name. Names have no prices; `max_cost` needs endpoints with prices.
@@ -62,23 +63,27 @@ def annotate(
     Raises:
         engine.KnowledgeError, engine.SekeError: bad input; nothing was sent.
     """
+    from seke.vision.client import Endpoint
+
     model_settings = settings or Settings(_name_of(model))
     options: dict[str, Any] = {"base_url": base_url, "concurrency": concurrency, "rpm": rpm, "tpm": tpm}
     if isinstance(model, str):
-        from seke.vision.client import Endpoint
-
         model = Endpoint(model_settings, prices=prices, **options)
-    further = {
-        observer: _further_model(observer, answerer, model_settings, options)
-        for observer, answerer in (also or {}).items()
-    }
+    further = _further_models(also or {}, model_settings, options)
     if further:
         model = SeveralModels(model, further)
+    given["also"] = {observer: _name_of(answerer) for observer, answerer in further.items()}
+    given |= {"concurrency": concurrency, "prices": prices}
     image_list = [images] if isinstance(images, str | Path) else images
-    names = {observer: _name_of(answerer) for observer, answerer in further.items()}
-    given |= {"also": names, "concurrency": concurrency, "prices": prices}
     job = Job.of(image_list, Path(folder), model, model_settings, **given)
-    return job.run(retry_refused=retry_refused, branch_of=None if branch_of is None else Path(branch_of))
+    origin = None if branch_of is None else Path(branch_of)
+    return job.run(retry_refused=retry_refused, forget_unanswered=forget_unanswered, branch_of=origin)
+
+
+def _further_models(
+    also: Mapping[str, str | Model], settings: Settings, options: Mapping[str, Any]
+) -> dict[str, Model]:
+    return {name: _further_model(name, answerer, settings, options) for name, answerer in also.items()}
 
 
 def _further_model(

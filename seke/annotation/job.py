@@ -6,7 +6,7 @@ import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, ExitStack, closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -19,7 +19,7 @@ from seke.annotation.observers import AskedObservers, asking
 from seke.annotation.people import note_given, read_given
 from seke.annotation.results import RunResults
 from seke.annotation.reuse import ReusedAnswers
-from seke.annotation.several import addresses_of, check_several
+from seke.annotation.several import address_notes, addresses_of, check_several, note_answered
 from seke.annotation.stopping_rules import rule_of
 from seke.datasets.images import view_of
 from seke.datasets.manifest import items_of
@@ -28,6 +28,7 @@ from seke.files.shipped import knowledge as read_knowledge
 from seke.inference.session import Session
 from seke.prompts import Questions
 from seke.runs.batch_client import Batches, fit_together
+from seke.runs.failures import nothing_answered
 from seke.runs.ledger import Ledger, plain_errors
 from seke.runs.run_folder import SAMPLES, SUMMARY
 from seke.vision.signals import interrupts
@@ -149,11 +150,14 @@ class Job:
         ledger.reopen()
         return ledger
 
-    def run(self, *, retry_refused: bool = False, branch_of: Path | None = None) -> RunSummary:
+    def run(
+        self, *, retry_refused: bool = False, forget_unanswered: bool = False, branch_of: Path | None = None
+    ) -> RunSummary:
         """Ask until all is settled or something stops it, write the results, and sum up.
 
-        branch_of: the folder of another run, whose answers to the same prompts about the same pictures are
-        used; a run that was begun as a branch stays one.
+        forget_unanswered: whether earlier requests without an answer count as not paid. branch_of: the folder
+        of another run, whose answers to the same prompts about the same pictures are used; a run that was
+        begun as a branch stays one.
         """
         started = time.monotonic()
         with plain_errors(self.folder), ExitStack() as stack:
@@ -162,7 +166,8 @@ class Job:
                 self.annotator.model = ReusedAnswers(
                     self.annotator.model, earlier, self._same_observers(earlier)
                 )
-            ledger, stopped = _run_coroutine(self._run(stack, branch_of, retry_refused=retry_refused))
+            given_up = {"retry_refused": retry_refused, "forget_unanswered": forget_unanswered}
+            ledger, stopped = _run_coroutine(self._run(stack, branch_of, **given_up))
             try:
                 results = RunResults(self.folder, self.items, self.annotator, ledger, self.facts)
                 return results.write(time.monotonic() - started, stopped)
@@ -194,7 +199,12 @@ class Job:
         return same | {name: name for name, model in self.facts["also"].items() if before.get(name) == model}
 
     async def _run(
-        self, outer: ExitStack, branch_of: Path | None, *, retry_refused: bool
+        self,
+        outer: ExitStack,
+        branch_of: Path | None,
+        *,
+        retry_refused: bool,
+        forget_unanswered: bool,
     ) -> tuple[Ledger, str]:
         """Run; return the ledger, which stays open for `outer`, and why it stopped early, or no text."""
         async with AsyncExitStack() as stack:
@@ -204,6 +214,8 @@ class Job:
             if hasattr(inner, "__aenter__"):
                 await stack.enter_async_context(inner)
                 await inner.check()
+                for note in address_notes(inner):
+                    self.annotator.problems(note)
                 for observer, reason in getattr(inner, "lost", {}).items():
                     self.annotator.drop_observer(observer, reason)
             ledger = outer.enter_context(closing(self.open()))
@@ -211,11 +223,14 @@ class Job:
                 note_origin(ledger, branch_of)
             if retry_refused:
                 ledger.pass_over_refusals()
+            if forget_unanswered:
+                self.annotator.problems(ledger.forget_unanswered())
             return ledger, await self._ask_all(inner, ledger)
 
     async def _ask_all(self, inner: Any, ledger: Ledger) -> str:
         """Ask until the end; return why it stopped early, or no text."""
         fit_together(inner, ledger)
+        note_answered(inner, ledger)
         with interrupts(self.annotator.stopping, self.annotator.problems):
             try:
                 if isinstance(inner, Batches):
@@ -227,22 +242,27 @@ class Job:
             except asyncio.CancelledError:
                 if not self.annotator.stopping.is_set():
                     raise
-        return "interrupted" if self.annotator.stopping.is_set() else ""
+        if self.annotator.stopping.is_set():
+            return "interrupted"
+        return nothing_answered(self.folder, ledger.totals().answers)
 
     def _parts(self, ledger: Ledger) -> Iterator[Sequence[Item]]:
         """Yield the items that are asked together: the pilot, if there is one, and then all others.
 
-        Between the two the prices of questions are measured, or read where they were measured already.
+        Between the two the prices of questions are measured, or read where they were measured already. Items
+        about which a request failed or was refused before come after the others.
         """
+        failed = ledger.failed_items()
+        items = sorted(self.items, key=lambda item: item.name in failed)
         names = pilot_of(ledger, [item.name for item in self.items]) if self.prices is not None else []
         self.annotator.pilot = frozenset(names)
-        piloted = [item for item in self.items if item.name in self.annotator.pilot]
+        piloted = [item for item in items if item.name in self.annotator.pilot]
         if piloted:
             yield piloted
         if names and self.prices is not None and not self.annotator.stopping.is_set():
             measured = stored_or_measured_prices(ledger, self.annotator.base, names, self.prices)
             self.annotator.by_measure = with_prices(self.annotator.session, measured)
-        yield [item for item in self.items if item.name not in self.annotator.pilot]
+        yield [item for item in items if item.name not in self.annotator.pilot]
 
 
 def _run_coroutine(work: Coroutine[Any, Any, Result]) -> Result:
@@ -260,7 +280,7 @@ def _facts_of(session: Session, settings: Settings, asked: AskedObservers, model
     base = session.knowledge
     return {
         "model": settings.model,
-        "settings": asdict(settings),
+        "settings": settings.as_facts(),
         "observer": asked.first,
         "also": dict(asked.also),
         "addresses": addresses_of(asked.first, model) if asked.also else {},

@@ -15,6 +15,7 @@ from seke.annotation.people import WAITING, awaited_observers, how_to_go_on
 from seke.annotation.run_summary import RunSummary, spread_of
 from seke.console.infer_summary import InferSummary, limits_in_words
 from seke.files.atomic import write_file
+from seke.runs.failures import failures_of
 from seke.runs.item_list import ITEMS
 from seke.runs.run_folder import POSTERIORS, RAW, SAMPLES, SUMMARY
 from seke.sampling.loop import force_close, wait_for_people
@@ -238,6 +239,7 @@ class RunResults:
             observers=dict(counts.observers.most_common()),
             waiting=dict(waiting),
             contradicted_labels=decisions.contradictions(),
+            failures=tuple(failures_of(self.folder)),
             facts={
                 **self.facts,
                 **self.ledger.facts("prices"),

@@ -22,7 +22,8 @@ class RunSummary:
     waiting: how many items wait for which people. contradicted_labels: of a variable with labels of the set,
     how many looks contradict these, and how many would, as declared (`infer_summary.Summary.contradictions`).
     levels: share of a level's values that are accepted. promises: what is guaranteed, in words; refused: why
-    it is not, where it was to be. stopped: why a run ended before its end.
+    it is not, where it was to be. stopped: why a run ended before its end. failures: the most frequent
+    reasons why requests brought no whole answer (`failures.failures_of`).
     """
 
     items: Mapping[str, int]
@@ -42,11 +43,12 @@ class RunSummary:
     observers: Mapping[str, int] = field(default_factory=dict)
     waiting: Mapping[str, int] = field(default_factory=dict)
     contradicted_labels: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    failures: tuple[Mapping[str, Any], ...] = ()
 
     def as_facts(self) -> dict[str, Any]:
-        """Return everything as one mapping; `waiting`, `contradicted_labels` where there are any."""
+        """Return everything as one mapping; what a run may have or not, where there is any."""
         facts = asdict(self)
-        for name in ("waiting", "contradicted_labels"):
+        for name in ("waiting", "contradicted_labels", "failures"):
             if not facts[name]:
                 del facts[name]
         return facts

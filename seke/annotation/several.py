@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from types import TracebackType
 
+    from seke.runs.ledger import Ledger
     from seke.vision.client import Endpoint
     from seke.vision.messages import Call, Choice, Journal, Model, Settings
 
@@ -195,6 +196,21 @@ def endpoints_of(model: Model) -> list[Endpoint]:
 
     models = [model.first, *model.further.values()] if isinstance(model, SeveralModels) else [model]
     return [client for client in models if isinstance(client, Endpoint)]
+
+
+def address_notes(model: Model) -> list[str]:
+    """Return in words what was left out of the addresses of servers, each once."""
+    return list(dict.fromkeys(client.note for client in endpoints_of(model) if client.note))
+
+
+def note_answered(model: Model, ledger: Ledger) -> None:
+    """Let the clients of servers know whether their models ever answered in this run."""
+    further = model.further if isinstance(model, SeveralModels) else {}
+    first = model.first if isinstance(model, SeveralModels) else model
+    for observer, count in ledger.answers_by().items():
+        failures = getattr(further.get(observer, first), "failures", None)
+        if failures is not None:
+            failures.answered |= count > 0
 
 
 def check_several(model: Model, also: Iterable[str], max_cost: float | None) -> None:

@@ -17,12 +17,15 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from engine import Knowledge, SekeError
+from seke.annotation.several import address_notes, note_answered
 from seke.benchmarking.direct_questions import OK, REFUSED, UNREADABLE, level_questions
 from seke.datasets.images import PictureError, picture_of, view_of
 from seke.datasets.manifest import items_of
 from seke.files.atomic import write_file
 from seke.files.shipped import knowledge as read_knowledge
+from seke.prompts.unread_answers import UnreadAnswers
 from seke.runs.batch_client import Batches, fit_together
+from seke.runs.failures import failures_of, nothing_answered
 from seke.runs.ledger import Ledger, plain_errors
 from seke.sampling.loop import Request
 from seke.tables.record_writer import Writer
@@ -52,7 +55,8 @@ SAME = ("benchmark", "model", "settings")
 class BenchmarkSummary:
     """The result of a run. answers: level -> outcome -> count; `unanswered`: no answer came.
 
-    stopped: why the run ended early, no text where it did not.
+    stopped: why the run ended early, no text where it did not. failures: the most frequent reasons
+    why requests brought no whole answer (`failures.failures_of`). notes: what else is to be known.
     """
 
     items: int
@@ -61,6 +65,8 @@ class BenchmarkSummary:
     predictions: str
     finished: bool
     stopped: str = ""
+    failures: tuple[Mapping[str, Any], ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass
@@ -85,6 +91,7 @@ class Benchmark:
     def __post_init__(self) -> None:
         self.questions = level_questions(self.base)
         self.view = view_of(self.base, self.base.usual_view)
+        self._unread = UnreadAnswers()
 
     def questions_for(self, item: Item) -> list[DirectQuestion]:
         """Return the questions about an item: those on its labels' levels, all where it has no labels."""
@@ -104,23 +111,29 @@ class Benchmark:
         request = Request(item.name, self.settings.model, question.level, None, self.view.name, 0, 1)
         return Call(request, question.prompt, picture_of(item.path, self.view, item.box))
 
-    def run(self) -> BenchmarkSummary:
+    def run(self, *, forget_unanswered: bool = False) -> BenchmarkSummary:
         """Ask the questions without an answer, write the predictions, and return the summary.
+
+        forget_unanswered: whether earlier requests without an answer count as not paid.
 
         Raises:
             engine.SekeError: the folder holds another run, or cannot be written.
         """
         with plain_errors(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-            return asyncio.run(self._go())
+            return asyncio.run(self._go(forget_unanswered=forget_unanswered))
 
-    async def _go(self) -> BenchmarkSummary:
+    async def _go(self, *, forget_unanswered: bool) -> BenchmarkSummary:
         async with AsyncExitStack() as stack:
             model: Any = self.model
             if hasattr(model, "__aenter__"):
                 await stack.enter_async_context(model)
                 await model.check()
+            for note in address_notes(model):
+                self.problems(note)
             with closing(self._open()) as ledger:
+                if forget_unanswered:
+                    self.problems(ledger.forget_unanswered())
                 stopped = await self._ask_all(model, ledger)
                 return self._write_files(ledger, stopped)
 
@@ -130,7 +143,7 @@ class Benchmark:
         facts = {
             "benchmark": {name: question.prompt.digest for name, question in self.questions.items()},
             "model": self.settings.model,
-            "settings": asdict(self.settings),
+            "settings": self.settings.as_facts(),
             "items": len(self.items),
         }
         recorded_facts = ledger.facts()
@@ -168,6 +181,7 @@ class Benchmark:
                     self.stopping.set()
 
         fit_together(model, ledger)
+        note_answered(model, ledger)
         with interrupts(self.stopping, self.problems):
             try:
                 if isinstance(model, Batches):
@@ -178,10 +192,14 @@ class Benchmark:
             except asyncio.CancelledError:
                 if not self.stopping.is_set():
                     raise
-        return fatal[0] if fatal else "interrupted" if self.stopping.is_set() else ""
+        if fatal or self.stopping.is_set():
+            return fatal[0] if fatal else "interrupted"
+        return nothing_answered(self.folder, ledger.totals().answers)
 
     def _open_questions(self, ledger: Ledger) -> Iterator[tuple[Item, DirectQuestion]]:
-        remaining_items = iter(self.items)
+        """Yield the questions without an answer; those about items that failed before come last."""
+        failed = ledger.failed_items()
+        remaining_items = iter(sorted(self.items, key=lambda item: item.name in failed))
         while batch := list(islice(remaining_items, ITEMS_PER_BATCH)):
             records_by_item = ledger.records([item.name for item in batch])
             for item in batch:
@@ -201,7 +219,16 @@ class Benchmark:
             reason = error.reason if isinstance(error, UnansweredError) else str(error)
             self.problems(f"{item.name}, {question.level}: {reason}")
             choices = ()
+        statuses = [question.read(choice).get("status", OK) for choice in choices]
+        for choice, status in zip(choices, statuses, strict=True):
+            if choice.ended and status == UNREADABLE:
+                self.problems(f"{item.name}, {question.level}: {choice.ended}")
         self.progress(1, len(choices), ledger.committed)
+        reason = self._unread.note(
+            self.settings.model, question.level, statuses, choices[-1] if choices else None
+        )
+        if reason:
+            raise FatalError(reason)
 
     def _write_files(self, ledger: Ledger, stopped: str) -> BenchmarkSummary:
         """Write predictions and answers, each file whole or not at all, and return the summary."""
@@ -225,10 +252,19 @@ class Benchmark:
             str(self.folder / PREDICTIONS),
             finished,
             stopped,
+            tuple(failures_of(self.folder)),
+            self._notes(),
         )
         data = msgspec.json.format(msgspec.json.encode(asdict(summary)), indent=2)
         write_file(data, self.folder / SUMMARY)
         return summary
+
+    def _notes(self) -> tuple[str, ...]:
+        """Return in words which settings the server did not take."""
+        dialect = getattr(self.model, "dialect", None)
+        if dialect is None or "temperature" not in dialect.omitted or self.settings.temperature == 1:
+            return ()
+        return (f"the server takes no temperature of {self.settings.temperature:g}: answers are at its own",)
 
     def _row(self, item: Item, records: list[Record], counts: Mapping[str, Counter[str]]) -> Record:
         row: Record = {"item": item.name}
@@ -272,7 +308,8 @@ def benchmark(
         images: pictures, folders, patterns and manifests; labels say which questions a picture is asked.
         folder: of the run; a run in the same folder continues.
         model: whoever answers (`seke.vision.messages.Model`), such as an `Endpoint`.
-        settings: how the model is asked; one greedy answer by default.
+        settings: how the model is asked; one greedy answer by default. An `Endpoint` with
+            `free=("temperature",)` leaves the temperature to a server that takes no other than its own.
         knowledge: the base whose variables are asked for; the shipped base by default.
         given: max_cost, concurrency, problems and progress, as `Benchmark` has them.
 

@@ -101,6 +101,7 @@ class _RecordingCommand(click.Command):
 )
 @options.compare_bases()
 @click.option("--retry-refused", is_flag=True, help="Ask again the questions that were refused.")
+@options.forget_unanswered()
 @click.option("--status", is_flag=True, help="Show the state of the run; send nothing.")
 @options.json()
 def annotate(images: tuple[str, ...], folder: Path, **given: Any) -> None:
@@ -121,6 +122,7 @@ def annotate(images: tuple[str, ...], folder: Path, **given: Any) -> None:
       seke annotate faces/ --run run --model gpt-4o --max-cost 20 --price-in 2 --price-out 8
       seke annotate faces.csv --run run --model qwen2.5-vl --base-url http://localhost:8000/v1
       seke annotate faces/ --run run --model gpt-4o --also generic-vlm=llava@http://localhost:8000/v1
+      seke annotate faces/ --run run --model gpt-5 --extra reasoning_effort='"low"' --max-tokens 4000
       seke annotate faces/ --run run --model gpt-4o --dry-run
       seke annotate faces/ --run run --model gpt-4o -k with_coder.yaml --answers coder.jsonl
       seke annotate faces/ --run plain --model gpt-4o --strategy agree:4/5
@@ -139,7 +141,6 @@ def annotate(images: tuple[str, ...], folder: Path, **given: Any) -> None:
 
 def _annotate(images: tuple[str, ...], folder: Path, given: dict[str, Any]) -> None:
     from engine import SekeError
-    from seke.annotation.branches import OtherSettingsError
     from seke.annotation.job import Job
     from seke.annotation.several import IN_BATCHES, further_models
     from seke.runs.run_folder import SAMPLES
@@ -184,17 +185,27 @@ def _annotate(images: tuple[str, ...], folder: Path, given: dict[str, Any]) -> N
     else:
         asking.confirm(len(job.items), model, yes=given["yes"])
         with progress.over(len(job.items)):
-            try:
-                summary = job.run(retry_refused=given["retry_refused"], branch_of=folder if branch else None)
-            except OtherSettingsError as error:
-                if branch is not None or not error.counts:
-                    raise
-                raise SekeError(f"{error.what}; {_branch_command(folder)}") from None
+            summary = _run(job, folder, given)
         unsettled = _conclude(summary, job, as_json=given["as_json"])
         if given["compared"]:
             print_comparison([(branch or folder) / SAMPLES], given["knowledge"], given["population"])
         if unsettled:
             sys.exit(UNSETTLED)
+
+
+def _run(job: Job, folder: Path, given: Mapping[str, Any]) -> RunSummary:
+    """Run; of a run that was begun otherwise name the command that continues it as a branch."""
+    from engine import SekeError
+    from seke.annotation.branches import OtherSettingsError
+
+    names = ("retry_refused", "forget_unanswered")
+    options: dict[str, Any] = {name: given[name] for name in names}
+    try:
+        return job.run(branch_of=folder if given["branch"] else None, **options)
+    except OtherSettingsError as error:
+        if given["branch"] is not None or not error.counts:
+            raise
+        raise SekeError(f"{error.what}; {_branch_command(folder)}") from None
 
 
 def _is_branch(branch: Path, folder: Path) -> bool:
@@ -323,15 +334,18 @@ def _gold_lines(gold: Mapping[str, Any] | None) -> Iterator[str]:
 def _status(folder: Path, *, as_json: bool) -> None:
     from dataclasses import asdict
 
+    from seke.runs.failures import failure_lines, failures_of
     from seke.runs.ledger import status_of, totals_by_observer
 
     facts, settled, totals = status_of(folder)
     several = totals_by_observer(folder) if facts.get("also") else []
+    failures = failures_of(folder)
     if as_json:
         by_observer = (
             {"observers": [asdict(observer_totals) for observer_totals in several]} if several else {}
         )
-        print_json({**facts, "settled": settled, "totals": asdict(totals), **by_observer})
+        about_requests = {"totals": asdict(totals), "failures": failures, **by_observer}
+        print_json({**facts, "settled": settled, **about_requests})
         return
     settings = (str(facts.get(name)) for name in ("observer", "knowledge", "strategy"))
     print(f"{folder}: {facts.get('model')} as {', '.join(settings)}")
@@ -341,6 +355,8 @@ def _status(folder: Path, *, as_json: bool) -> None:
     for people, count in facts.get("waiting", {}).items():
         print(f"  {count:,} wait{'s' * (count == 1)} for {people}")
     print(f"  {asking.account_line(totals)}")
+    for line in failure_lines(failures):
+        print(f"  {line}")
     for observer_totals in several:
         spent = (
             "no prices known"
@@ -374,6 +390,8 @@ def _price_status(facts: Mapping[str, Any]) -> list[str]:
 
 def _conclude(summary: RunSummary, job: Job, *, as_json: bool) -> bool:
     """Print what the run did; return whether it is not finished or its guarantee is refused."""
+    from seke.runs.failures import failure_lines
+
     if as_json:
         print_json(summary.as_facts())
     else:
@@ -394,6 +412,8 @@ def _conclude(summary: RunSummary, job: Job, *, as_json: bool) -> bool:
         shares = (f"{name.replace('_', ' ')} {share:.0%}" for name, share in summary.levels.items())
         print(f"  values accepted: {', '.join(shares)}")
         print(f"  {asking.account_line(summary.totals)}")
+        for line in failure_lines(summary.failures):
+            print(f"  {line}")
         print(f"{job.folder / 'posteriors.jsonl'}")
     # Promises name the items that they are refused for.
     refused = [f"the guarantee is refused: {reason}" for reason in summary.refused if not summary.promises]

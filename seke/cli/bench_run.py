@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from seke.cli import model_options as asking
 from seke.cli import options
@@ -36,6 +37,7 @@ UNFINISHED = 1
 @options.requests()
 @options.sampling(temperature=0.0)
 @options.without_model()
+@options.forget_unanswered()
 @options.json()
 def run(images: tuple[str, ...], folder: Path, **given: Any) -> None:
     """Ask a model the benchmark's questions, one answer to each, for seke bench score.
@@ -62,7 +64,7 @@ def run(images: tuple[str, ...], folder: Path, **given: Any) -> None:
         job = benchmark(
             images,
             folder,
-            asking.model(settings, prices, given),
+            asking.model(settings, prices, given, free=_free_settings()),
             settings=settings,
             knowledge=given["knowledge"],
             max_cost=given["max_cost"],
@@ -77,8 +79,14 @@ def run(images: tuple[str, ...], folder: Path, **given: Any) -> None:
         else:
             asking.confirm(len(job.items), job.model, yes=given["yes"])
             with progress.over(sum(len(job.questions_for(item)) for item in job.items)):
-                summary = job.run()
+                summary = job.run(forget_unanswered=given["forget_unanswered"])
             _conclude(summary, images, as_json=given["as_json"])
+
+
+def _free_settings() -> tuple[str, ...]:
+    """Return the settings that nobody asked for, so that a server need not take them."""
+    source = click.get_current_context().get_parameter_source("temperature")
+    return () if source is ParameterSource.COMMANDLINE else ("temperature",)
 
 
 def _show_prompts(job: Benchmark) -> None:
@@ -118,6 +126,8 @@ def _forecast(job: Benchmark, prices: Prices | None, *, as_json: bool) -> None:
 
 
 def _conclude(summary: BenchmarkSummary, images: tuple[str, ...], *, as_json: bool) -> None:
+    from seke.runs.failures import failure_lines
+
     if as_json:
         print_json(asdict(summary))
     else:
@@ -128,11 +138,15 @@ def _conclude(summary: BenchmarkSummary, images: tuple[str, ...], *, as_json: bo
             )
             print(f"  {level}: {counted}")
         print(f"  {asking.account_line(summary.totals)}")
+        for line in failure_lines(summary.failures):
+            print(f"  {line}")
         print(summary.predictions)
+    for note in summary.notes:
+        print_message(note)
     if len(images) == 1 and Path(images[0]).is_file():
         command = shlex.join(["seke", "bench", "score", summary.predictions, images[0]])
         print_message(f"score it: {command}")
     if summary.stopped:
         print_message(f"stopped before the end: {summary.stopped}; the same command goes on")
-    if not summary.finished:
+    if summary.stopped or not summary.finished:
         sys.exit(UNFINISHED)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +11,13 @@ import click
 
 from seke.cli.options import AT_ONCE, IN_A_BATCH
 from seke.cli.output import print_message
+
+# Fields of a request that cannot be passed on, and why.
+OWN_FIELDS = {
+    **{name: f"is set by --{name}" for name in ("model", "temperature", "seed")},
+    **dict.fromkeys(("max_tokens", "max_completion_tokens"), "is set by --max-tokens"),
+    **dict.fromkeys(("messages", "n", "response_format"), "is what the program asks itself"),
+}
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,7 +44,37 @@ def settings(given: dict[str, Any]) -> Settings:
     if not given["model"] and not stand_in:
         raise SekeError("name the model with --model (or try things out with --scripted)")
     names = ("temperature", "max_tokens", "detail", "seed")
-    return Settings(given["model"] or stand_in, **{name: given[name] for name in names})
+    options = {name: given[name] for name in names}
+    return Settings(given["model"] or stand_in, extra=extra_fields(given["extra"]), **options)
+
+
+def extra_fields(texts: Sequence[str]) -> dict[str, Any]:
+    """Return the further fields of requests that were given as KEY=JSON.
+
+    Raises:
+        engine.SekeError: another form; a field that has an option, or is the program's own.
+    """
+    from engine import SekeError
+
+    fields: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        name = name.strip()
+        if not name or not equals:
+            raise SekeError(f"--extra {text}: the form is KEY=JSON, such as enable_thinking=false")
+        if name in OWN_FIELDS:
+            raise SekeError(f"--extra {text}: {name} {OWN_FIELDS[name]}")
+        if name in fields:
+            raise SekeError(f"--extra {text}: {name} is given twice")
+        try:
+            fields[name] = json.loads(value)
+        except ValueError:
+            word = shlex.quote(f"{name}={json.dumps(value.strip())}")
+            raise SekeError(
+                f"--extra {text}: {value!r} is no JSON; a text stands in quotes (--extra {word}), true, "
+                "false and null in small letters"
+            ) from None
+    return fields
 
 
 def prices(given: dict[str, Any]) -> Prices | None:
@@ -64,8 +103,13 @@ def applicable_prices(prices: Prices | None, given: dict[str, Any]) -> Prices | 
     return prices.in_batch() if prices is not None and given["batch"] else prices
 
 
-def model(settings: Settings, prices: Prices | None, given: dict[str, Any]) -> Model:
-    """Return the model to ask: a server, a recording, or scripted answers."""
+def model(
+    settings: Settings, prices: Prices | None, given: dict[str, Any], *, free: Sequence[str] = ()
+) -> Model:
+    """Return the model to ask: a server, a recording, or scripted answers.
+
+    free: settings that a server need not take.
+    """
     if given["recorded"] or given["scripted"]:
         from seke.vision.fake import RecordedModel, ScriptedModel
 
@@ -78,7 +122,8 @@ def model(settings: Settings, prices: Prices | None, given: dict[str, Any]) -> M
     from seke.vision.client import Endpoint
 
     names = ("base_url", "key_from", "rpm", "tpm", "deadline")
-    options = {"prices": prices, "concurrency": concurrency(given), **{name: given[name] for name in names}}
+    options: dict[str, Any] = {"prices": prices, "concurrency": concurrency(given), "free": free}
+    options |= {name: given[name] for name in names}
     if given["batch"]:
         return Batches(settings, tell=print_message, **options)
     return Endpoint(settings, **options)
@@ -173,6 +218,8 @@ def account_line(totals: Totals) -> str:
         if count:
             counts.append(f"{count:,} {what}")
     tokens = f"{totals.prompt_tokens:,} + {totals.answer_tokens:,} tokens"
+    if totals.reasoning_tokens:
+        tokens += f" ({totals.reasoning_tokens:,} of reasoning)"
     cost = f"{totals.spent:.4f} USD" + (f", perhaps {totals.perhaps:.4f} more" if totals.perhaps else "")
     if totals.unpriced:
         cost = "no prices known" if not totals.spent else f"{cost}, {totals.unpriced:,} requests unpriced"

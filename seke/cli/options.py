@@ -258,7 +258,23 @@ def sampling(*, temperature: float) -> Option:
             help="Resolution at which the server reads pictures.",
         ),
         seed("the model's sampling"),
+        click.option(
+            "--extra",
+            multiple=True,
+            metavar="KEY=JSON",
+            help="A further field of each request, as the server takes it, such as enable_thinking=false or "
+            "reasoning_effort='\"low\"'; may be given again.",
+        ),
     )
+
+
+def forget_unanswered() -> Option:
+    """Return the option that releases what requests without an answer can have cost."""
+    text = (
+        "Count earlier requests that brought no answer as not paid, so that --max-cost has room again. Look "
+        "at the server's bill first."
+    )
+    return click.option("--forget-unanswered", is_flag=True, help=text)
 
 
 def without_model() -> Option:

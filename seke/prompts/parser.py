@@ -36,7 +36,6 @@ MARKS = {
 # Words for a mark that stand alone: of none of them a part is another one.
 BARE_MARKS = {"yes": True, "present": True, "no": False, "absent": False, "null": None}
 UNREAD = object()
-FILTERED = ("content_filter",)
 
 
 def read_choice(form: Form, choice: Choice) -> Record:
@@ -47,7 +46,7 @@ def read_choice(form: Form, choice: Choice) -> Record:
     range says that the answer's numbers are on another scale: none of them is read. A refusal, the server's
     or its filter's, is `refused`.
     """
-    if choice.refusal is not None or choice.finish in FILTERED:
+    if choice.refused:
         return {"status": "refused"}
     fields = _fields(form, choice.text)
     if fields is None:

@@ -91,10 +91,13 @@ def read_inputs(
         table = read_records_table(
             posterior_records(source_path / POSTERIORS), base, str(source_path / POSTERIORS)
         )
-        item_samples: ItemSamples | None = _read_samples(
-            table, [source_path / SAMPLES], base, course_of(source_path)
-        )
-        if not item_samples or not item_samples.ordered:
+        item_samples: ItemSamples | None = None
+        # A run that ended before its first answer has no samples, and says why.
+        if (source_path / SAMPLES).stat().st_size:
+            item_samples = _read_samples(table, [source_path / SAMPLES], base, course_of(source_path))
+        if item_samples is None:
+            missing.append("nothing was answered, so only the records are known")
+        elif not item_samples.ordered:
             missing.append(f"no {NAME}, so neither the order of answers nor prices are known")
     else:
         session = Session.open(base, population)

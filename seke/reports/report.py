@@ -28,6 +28,7 @@ from seke.reports.observer_section import observer_facts
 from seke.reports.overview_section import cost_of_items, cost_unit, overview_facts
 from seke.reports.records_table import NO_BASIS, ORIGINS
 from seke.reports.sample_contributions import SampleContributions, contributions_of
+from seke.runs.failures import failure_lines
 from seke.tables.label_table import LabelTable, read_labels
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 
 # Thumbnails in a page at most, by default; bounds the size of the file.
 THUMBNAILS = 1000
+# Letters of a reason why requests failed: a server's message, and how a body begins.
+MOST_FAILURE = 600
 # Codes in the page's columns: a value that is only inferred, and an open value, which has no basis.
 INFERRED, NOTHING = 254, 255
 # The largest difference of a recomputed probability from its record, which has six digits.
@@ -196,6 +199,9 @@ class _Content:
             "missing": list(inputs.missing),
             "run": inputs.summary.get("facts"),
             "stopped": inputs.summary.get("stopped", ""),
+            "failures": [
+                clean(line, MOST_FAILURE) for line in failure_lines(inputs.summary.get("failures", ()))
+            ],
             "base": _base(inputs, contributions),
             "overview": overview_facts(inputs, cost, gold, self.compared),
             "knowledge": knowledge_facts(inputs, contributions, gold),

@@ -27,12 +27,18 @@ from seke.runs.batch_server import (
     body_lines,
 )
 from seke.vision.capabilities import Dialect
-from seke.vision.client import RetryableError, SingleChoiceError
-from seke.vision.completions import reply_from
-from seke.vision.errors import FatalError, UnansweredError
+from seke.vision.completions import noted, reply_from
+from seke.vision.errors import (
+    AccountError,
+    FatalError,
+    RetryableError,
+    SingleChoiceError,
+    UnansweredError,
+)
 from seke.vision.http_bodies import ANSWER_LIMIT, BodyError
+from seke.vision.lost_answer import unread
 from seke.vision.messages import Failure, Journal
-from seke.vision.server_errors import LONGEST_MESSAGE, refusal_of
+from seke.vision.server_errors import LONGEST_MESSAGE, Refusal, refusal_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -40,6 +46,7 @@ if TYPE_CHECKING:
 
     from seke.runs.batch_objects import Batch
     from seke.runs.ledger import Ledger
+    from seke.vision.lost_answer import LostAnswer
     from seke.vision.messages import Call, Reply, Settings
     from seke.vision.prices import Prices
 
@@ -340,22 +347,20 @@ class Batches(BatchServer):
 
     async def _keep_result(self, memory: Memory, number: int, line: _Line, text: bytes) -> None:
         """Keep one result and answer its line."""
-        result = result_of(text)
-        if not result.refused:
-            reply = reply_from(result.body, line.draws, self.prices)
-            try:
-                line.answer(
-                    await self.record_reply(
-                        reply, text, line.call, line.dialect, number, memory, last=line.last
-                    )
-                )
-            except RetryableError as error:
-                line.answer(error)
-            return
-        refusal = refusal_of(result.code, result.body)
-        failure, raised = self.handle_refusal(refusal, line.dialect, len(line.draws), last=line.last)
-        await memory.failed(number, failure)
-        line.answer(raised)
+        parsed = result_of(text)
+        result: Reply | Refusal | LostAnswer = (
+            refusal_of(parsed.code, parsed.body)
+            if parsed.refused
+            else noted(reply_from(parsed.body, line.draws, self.prices), text) or unread(text)
+        )
+        try:
+            line.answer(
+                await self.record(result, line.call, line.draws, line.dialect, number, memory, last=line.last)
+            )
+        except AccountError:
+            raise
+        except (RetryableError, SingleChoiceError, UnansweredError, FatalError) as error:
+            line.answer(error)
 
     async def _fail_missing(self, memory: Memory, status: str, lines: dict[int, _Line]) -> None:
         """Note as failed the lines that a batch has no result of."""
@@ -364,7 +369,7 @@ class Batches(BatchServer):
         problem = f"its batch is {status} and has no result of it"
         for number, line in lines.items():
             await memory.failed(number, Failure(0, problem, paid=paid, retried=not line.last))
-            line.answer(RetryableError(problem, 0.0, paid=paid))
+            line.answer(RetryableError(problem, 0.0, in_vain=paid))
 
     async def _handle_refused_batch(
         self, memory: Memory, batch: Batch, lines: dict[int, _Line]

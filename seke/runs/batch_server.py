@@ -8,8 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from seke.runs.batch_objects import Batch, batch_of, batches_of, file_of
-from seke.vision.client import Endpoint, RetryableError
-from seke.vision.errors import FatalError, UnansweredError
+from seke.vision.client import Endpoint
+from seke.vision.errors import FatalError, RetryableError, UnansweredError
 from seke.vision.http_bodies import ANSWER_LIMIT, BodyError
 from seke.vision.server_errors import plain
 
@@ -129,7 +129,8 @@ class BatchServer(Endpoint):
                 except openai.NotFoundError:
                     raise
                 except (openai.OpenAIError, OSError, BodyError) as error:
-                    raise self.handle_error(error, None, 1, last=True)[1] from None
+                    result = self.error_result(error)
+                    raise self.handle_failure(result, None, 1, last=True)[1] from None
         raise AssertionError
 
 

@@ -50,7 +50,7 @@ CREATE TABLE IF NOT EXISTS requests (
     about TEXT NOT NULL, view TEXT NOT NULL, draws TEXT NOT NULL, upto INTEGER NOT NULL, prompt TEXT NOT NULL,
     picture TEXT NOT NULL, state TEXT NOT NULL, worst REAL, sent REAL NOT NULL, ended REAL, code INTEGER,
     message TEXT, paid INTEGER, model TEXT, fingerprint TEXT, identity TEXT, prompt_tokens INTEGER,
-    answer_tokens INTEGER, cached_tokens INTEGER, price REAL, seconds REAL
+    answer_tokens INTEGER, cached_tokens INTEGER, price REAL, seconds REAL, reasoning_tokens INTEGER
 );
 CREATE INDEX IF NOT EXISTS requests_of_items ON requests (item);
 CREATE TABLE IF NOT EXISTS choices (
@@ -77,7 +77,8 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 ANSWERED = """
 UPDATE requests SET state = 'answered', ended = ?, model = ?, fingerprint = ?, identity = ?,
-prompt_tokens = ?, answer_tokens = ?, cached_tokens = ?, price = ?, seconds = ? WHERE number = ?
+prompt_tokens = ?, answer_tokens = ?, cached_tokens = ?, price = ?, seconds = ?, reasoning_tokens = ?,
+message = ? WHERE number = ?
 """
 FAILED = "UPDATE requests SET state = 'failed', ended = ?, code = ?, message = ?, paid = ? WHERE number = ?"
 RECORDS = "SELECT item, record FROM choices WHERE passed_over = 0 AND item IN (%s)"
@@ -104,14 +105,26 @@ AND r.prompt = ? AND r.picture = ? ORDER BY draw
 OF_REQUESTS = """
 SELECT count(*), sum(state = 'failed'), sum(state = 'unknown'), sum(prompt_tokens), sum(answer_tokens),
 sum(price), sum(CASE WHEN state = 'unknown' OR paid OR (state = 'answered' AND price IS NULL) THEN worst END),
-sum(state = 'answered' AND price IS NULL) FROM requests
+sum(state = 'answered' AND price IS NULL), sum(%s) FROM requests
 """
+# Of ledgers from before they were noted there is no column of them.
+REASONED = "SELECT count(*) FROM pragma_table_info('requests') WHERE name = 'reasoning_tokens'"
 TOKENS = """
 SELECT question, json_extract(draws, '$[0]'), upto - json_extract(draws, '$[0]'),
 (SELECT count(*) FROM choices c WHERE c.request = r.number), prompt_tokens, ifnull(cached_tokens, 0),
 answer_tokens FROM requests r WHERE state = 'answered' AND prompt_tokens IS NOT NULL
 AND answer_tokens IS NOT NULL AND item IN (%s) AND observer = ?
 """
+# What may be paid without an answer holds what it can cost until it is released.
+UNANSWERED = "state = 'unknown' OR (state = 'failed' AND paid)"
+RELEASED = f"""
+UPDATE requests SET state = 'failed', paid = 0, code = ifnull(code, 0),
+message = ifnull(message, 'it was open when a process ended') WHERE {UNANSWERED}
+"""
+FAILED_ITEMS = """
+SELECT item FROM requests WHERE state = 'failed' UNION SELECT item FROM choices WHERE status = 'refused'
+"""
+ANSWERED_BY = "SELECT observer, count(*) FROM choices WHERE status != 'refused' GROUP BY observer"
 OF_CHOICES = "SELECT count(*), sum(status = 'refused'), sum(status = 'unreadable') FROM choices"
 BY_OBSERVER = """
 SELECT observer, (SELECT count(*) FROM choices c WHERE c.observer = r.observer), count(*),
@@ -168,6 +181,7 @@ class Totals:
     spent: float
     perhaps: float
     unpriced: int
+    reasoning_tokens: int = 0
 
 
 @dataclass(frozen=True)
@@ -200,6 +214,8 @@ class Ledger:
             # One to read and one to write, so that no reader sees what is not on disk.
             self._db, self._write_db = (_connect(folder / NAME) for _ in range(2))
             self._db.executescript(TABLES)
+            if not self._db.execute(REASONED).fetchone()[0]:
+                self._db.execute("ALTER TABLE requests ADD COLUMN reasoning_tokens INTEGER")
             self._check_version()
             # The tables and what a run is known by stand in the file itself: a lost log takes answers alone.
             self._checkpoint()
@@ -330,7 +346,8 @@ class Ledger:
 
         server_facts = reply.model, reply.fingerprint, reply.identity
         tokens = reply.prompt_tokens, reply.completion_tokens, reply.cached_tokens
-        ended = (time.time(), *server_facts, *tokens, reply.price, reply.seconds, number)
+        more = reply.price, reply.seconds, reply.reasoning_tokens, reply.note or None
+        ended = (time.time(), *server_facts, *tokens, *more, number)
 
         def write(db: sqlite3.Connection) -> None:
             db.executemany(CHOICE, rows)
@@ -378,6 +395,14 @@ class Ledger:
         self._db.execute(f"DELETE FROM settled WHERE item IN (SELECT item FROM choices WHERE {where})")
         self._db.execute(f"UPDATE choices SET passed_over = 1 WHERE {where}")
         return count
+
+    def forget_unanswered(self) -> str:
+        """Release what requests without an answer can have cost; return in words what that was."""
+        where = f"SELECT count(*), ifnull(sum(worst), 0) FROM requests WHERE {UNANSWERED}"
+        count, worst = self._db.execute(where).fetchone()
+        self._db.execute(RELEASED)
+        self._spent -= worst
+        return f"{count:,} requests without an answer count as not paid; {worst:.4f} USD are free again"
 
     def reopen(self) -> None:
         """Reopen items that were settled for a reason beyond their answers, which may have passed."""
@@ -438,6 +463,14 @@ class Ledger:
     def settled(self, items: Sequence[str]) -> int:
         """Return how many of these items are settled."""
         return sum(1 for _ in self._select("SELECT item FROM settled WHERE item IN (%s)", items))
+
+    def failed_items(self) -> set[str]:
+        """Return the items about which a request failed or was refused."""
+        return {item for (item,) in self._db.execute(FAILED_ITEMS)}
+
+    def answers_by(self) -> dict[str, int]:
+        """Return observer -> how many answers it gave that are no refusals."""
+        return dict(self._db.execute(ANSWERED_BY).fetchall())
 
     def raw(self) -> Iterator[Record]:
         """Yield all answers as they came, as `RecordedModel` reads them."""
@@ -523,12 +556,17 @@ class Ledger:
 
 
 def _totals(db: sqlite3.Connection) -> Totals:
-    requests, failed, unknown, prompt, answer, spent, perhaps, unpriced = (
-        total or 0 for total in db.execute(OF_REQUESTS).fetchone()
+    requests, failed, unknown, prompt, answer, spent, perhaps, unpriced, reasoning = (
+        total or 0 for total in db.execute(OF_REQUESTS % reasoning_column(db)).fetchone()
     )
     answers, refused, unreadable = (total or 0 for total in db.execute(OF_CHOICES).fetchone())
     counts = requests, failed, unknown, answers, refused, unreadable, prompt, answer
-    return Totals(*counts, float(spent), float(perhaps), unpriced)
+    return Totals(*counts, float(spent), float(perhaps), unpriced, reasoning)
+
+
+def reasoning_column(db: sqlite3.Connection) -> str:
+    """Return the column of the tokens that models reasoned with."""
+    return "reasoning_tokens" if db.execute(REASONED).fetchone()[0] else "NULL"
 
 
 def status_of(folder: Path) -> tuple[Record, int, Totals]:
@@ -539,7 +577,7 @@ def status_of(folder: Path) -> tuple[Record, int, Totals]:
     """
     if not (folder / NAME).is_file():
         raise SekeError(f"{folder}: is no run (it has no {NAME})")
-    with _read_only(folder) as db:
+    with read_only(folder) as db:
         facts = {name: json.loads(value) for name, value in db.execute("SELECT name, value FROM facts")}
         settled = db.execute("SELECT count(*) FROM settled").fetchone()[0]
         return facts, int(settled), _totals(db)
@@ -547,7 +585,7 @@ def status_of(folder: Path) -> tuple[Record, int, Totals]:
 
 def totals_by_observer(folder: Path) -> list[ObserverTotals]:
     """Return the requests to each observer of a run, also while a process is at it."""
-    with _read_only(folder) as db:
+    with read_only(folder) as db:
         return [ObserverTotals(*row) for row in db.execute(BY_OBSERVER)]
 
 
@@ -558,7 +596,7 @@ def order_of(folder: Path, item: str) -> list[ReadingKey]:
     """
     if not (folder / NAME).is_file():
         return []
-    with _read_only(folder) as db:
+    with read_only(folder) as db:
         return [_line(key) for key in db.execute(ORDER, (item,))]
 
 
@@ -570,7 +608,7 @@ def course_of(folder: Path) -> list[tuple[ReadingKey, float | None, float | None
     """
     if not (folder / NAME).is_file():
         return []
-    with _read_only(folder) as db:
+    with read_only(folder) as db:
         return [(_line(key), when, price) for *key, when, price in db.execute(EVERY)]
 
 
@@ -611,7 +649,7 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 @contextmanager
-def _read_only(folder: Path) -> Iterator[sqlite3.Connection]:
+def read_only(folder: Path) -> Iterator[sqlite3.Connection]:
     """Open the ledger of a run, also while a process is at it."""
     with (
         plain_errors(folder),

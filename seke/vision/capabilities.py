@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from seke.vision.messages import Call, Settings
 
 # How an answer's form is asked for: its schema with bounds, which keep servers that generate by it from
@@ -24,6 +26,13 @@ FORMAL = ("response_format", "json_schema", "schema")
 BOUND = re.compile(r"""\b(min|max)items\b|['"`](minimum|maximum)['"`]|\binvalid schema\b""")
 # How servers name the number of choices in a refusal: 'n', n > 1, "one completion choice", "candidates".
 SEVERAL = re.compile(r"""['"`]n['"`]|\bn\b *(=|>|must|should|is)|\bchoices?\b|\bcandidates?\b""")
+# Parameters that may be left out where they are at what a server takes without them.
+USUAL = {"temperature": 1.0, "top_p": 1.0, "detail": "auto"}
+# How servers say of a parameter, with or without quotes, that they do not take it.
+NOT_TAKEN = re.compile(
+    r"unsupported|not (currently )?support|unknown|unrecogni[sz]ed|unexpected|not (permitted|allowed)"
+    r"|forbidden|no such|not a valid|extra inputs|additional propert"
+)
 
 
 @dataclass(frozen=True)
@@ -38,10 +47,13 @@ class Dialect:
     several: bool = True
     omitted: frozenset[str] = frozenset()
 
-    def adapt(self, message: str, samples: int, settings: Settings) -> Dialect | None:
+    def adapt(
+        self, message: str, samples: int, settings: Settings, free: Collection[str] = ()
+    ) -> Dialect | None:
         """Return the dialect to try next after a request for `samples` answers was refused for its form.
 
-        None where the message names no parameter, or where the new request would ask for something else.
+        free: parameters that may be what the server likes. None where the message names no parameter, or
+        where the new request would ask for something else.
         """
         text = message.lower()
         if LIMITS[1] in text and self.limit == 0:
@@ -50,10 +62,10 @@ class Dialect:
             return replace(self, form=1)
         if any(word in text for word in FORMAL) and self.form + 1 < len(FORMATS):
             return self.simpler()
-        for name in ("seed", "temperature", "top_p"):
-            # Without them a server takes 1; a seed makes it repeatable where it can be.
-            wanted = name == "seed" or getattr(settings, name) == 1
-            if wanted and name not in self.omitted and re.search(rf"['\"`]{name}['\"`]", text):
+        for name in ("seed", *USUAL):
+            # A seed makes an answer repeatable where it can be.
+            usual = name in free or name == "seed" or getattr(settings, name) == USUAL[name]
+            if usual and name not in self.omitted and name not in settings.extra and names(text, name):
                 return replace(self, omitted=self.omitted | {name})
         if samples > 1 and SEVERAL.search(text):
             return replace(self, several=False)
@@ -72,7 +84,8 @@ class Dialect:
         """Return the request body that asks for `samples` answers."""
         picture = call.picture
         data = base64.b64encode(picture.data).decode("ascii")
-        url = {"url": f"data:{picture.media_type};base64,{data}", "detail": settings.detail}
+        url = {"url": f"data:{picture.media_type};base64,{data}"}
+        url |= {} if "detail" in self.omitted else {"detail": settings.detail}
         content = [{"type": "text", "text": call.prompt.text}, {"type": "image_url", "image_url": url}]
         body: dict[str, Any] = {
             "model": settings.model,
@@ -92,7 +105,17 @@ class Dialect:
             body["response_format"] = {"type": "json_schema", "json_schema": named}
         elif kind:
             body["response_format"] = {"type": kind}
-        return {name: value for name, value in body.items() if name not in self.omitted}
+        return {name: value for name, value in body.items() if name not in self.omitted} | dict(
+            settings.extra
+        )
+
+
+def names(text: str, parameter: str) -> bool:
+    """Whether a message in small letters names a parameter: in quotes, or as what is not taken."""
+    if re.search(rf"['\"`.]{parameter}\b", text):
+        return True
+    # As a word it means other things, too.
+    return parameter != "detail" and bool(NOT_TAKEN.search(text) and re.search(rf"\b{parameter}\b", text))
 
 
 def without_bounds(schema: Any) -> Any:

@@ -16,16 +16,21 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from engine import did_you_mean
+from seke.vision.address import ServerAddress
 from seke.vision.capabilities import FORMATS, Dialect
-from seke.vision.completions import is_json, reply_of
-from seke.vision.errors import FatalError, UnansweredError
+from seke.vision.completions import is_json, refused_reply, reply_of
+from seke.vision.errors import FatalError, RetryableError, SingleChoiceError, UnansweredError
+from seke.vision.event_streams import decoded_body
+from seke.vision.failure_run import FailureRun
 from seke.vision.http_bodies import ACCEPTED, BodyBounds, BodyError, quoted_beginning
+from seke.vision.lost_answer import LostAnswer, unread
 from seke.vision.messages import Choice, Failure, Reply
 from seke.vision.prices import Estimate
 from seke.vision.rate_limit import Pace
 from seke.vision.server_errors import LONGEST_MESSAGE, LONGEST_WAIT, Refusal, plain, refusal_of
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from types import TracebackType
 
     from tenacity import AsyncRetrying, RetryCallState
@@ -37,25 +42,15 @@ if TYPE_CHECKING:
 ATTEMPTS = 6
 # Seconds from sending a request to the last byte of its answer: a slow model on a slow machine needs minutes.
 DEADLINE = 180.0
-# Attempts of a request that may have been paid for without bringing an answer.
-MOST_PAID = 2
+# Attempts of a request that was answered by no answer, or may have been paid for without bringing one.
+MOST_IN_VAIN = 2
 # Letters of a model's name that are shown.
 LONGEST_NAME = 100
-# Refusals or failures before the first answer, or replies without structure, after which it is given up.
-MOST_FAILURES = 3
+# Replies without structure after which it is asked for in a simpler form.
+MOST_UNSTRUCTURED = 3
+# Status of refusals that may be for the form of a request.
+OF_A_FORM = (0, 400, 415, 422)
 LOCAL = ("localhost", "127.0.0.1", "::1", "[::1]")
-
-
-class RetryableError(Exception):
-    """The same request may be sent again, after `wait` seconds where the server names them."""
-
-    def __init__(self, message: str, wait: float | None = None, *, paid: bool = False) -> None:
-        super().__init__(message)
-        self.wait, self.paid = wait, paid
-
-
-class SingleChoiceError(Exception):
-    """The server gives one choice at a time: the draws may be asked for one by one."""
 
 
 class Endpoint:
@@ -73,10 +68,12 @@ class Endpoint:
         tpm: float | None = None,
         deadline: float = DEADLINE,
         attempts: int = ATTEMPTS,
+        free: Collection[str] = (),
     ) -> None:
         """key_from: the environment variable that holds the key; none is needed for this machine.
 
-        rpm, tpm: requests and tokens a minute. deadline: seconds from sending to the last byte.
+        base_url: parameters in it go with each request. rpm, tpm: requests and tokens a minute. deadline:
+        seconds from sending to the last byte. free: settings that a server need not take.
 
         Raises:
             FatalError: no key.
@@ -85,7 +82,8 @@ class Endpoint:
 
         # A key that was read from a file often ends with a line break.
         self._key = os.environ.get(key_from, "").strip()
-        local = base_url is not None and urlsplit(base_url).hostname in LOCAL
+        address = ServerAddress.of(base_url)
+        local = address.base_url is not None and urlsplit(address.base_url).hostname in LOCAL
         if not self._key and not local:
             raise FatalError(f"there is no key: put it in the environment variable {key_from}")
         if not (self._key.isascii() and self._key.isprintable()):
@@ -100,8 +98,15 @@ class Endpoint:
             event_hooks={"response": [BodyBounds().bound_body]},
         )
         self.client = openai.AsyncOpenAI(
-            api_key=self._key or "none", base_url=base_url, max_retries=0, timeout=deadline, http_client=http
+            api_key=self._key or "none",
+            base_url=address.base_url,
+            default_query=address.query,
+            default_headers=address.headers(self._key),
+            max_retries=0,
+            timeout=deadline,
+            http_client=http,
         )
+        self.note, self.free = address.note, free
         self.settings, self.prices, self.key_from = settings, prices, key_from
         self.estimate = Estimate(prices, settings)
         self.deadline, self.attempts = deadline, attempts
@@ -110,7 +115,7 @@ class Endpoint:
         self._end: FatalError | None = None
         self._structured_ok, self._unstructured = False, 0
         self.dialect = Dialect()
-        self._answered = self._refused = self._consecutive_failures = 0
+        self.failures = FailureRun(concurrency)
 
     @property
     def where(self) -> str:
@@ -187,28 +192,39 @@ class Endpoint:
 
     async def _request(self, call: Call, draws: tuple[int, ...], journal: Journal) -> tuple[Choice, ...]:
         """Ask for some draws; retry while that may help."""
-        paid = 0
+        in_vain = 0
         try:
             async for attempt in self.retries():
-                last = attempt.retry_state.attempt_number >= self.attempts or paid + 1 >= MOST_PAID
+                last = attempt.retry_state.attempt_number >= self.attempts or in_vain + 1 >= MOST_IN_VAIN
                 with attempt:
                     try:
                         reply = await self._attempt(call, draws, journal, last=last)
                     except RetryableError as error:
                         # What may have been paid for and was lost is not bought again and again.
-                        paid += error.paid
-                        if paid >= MOST_PAID:
+                        in_vain += error.in_vain
+                        if in_vain >= MOST_IN_VAIN:
                             raise UnansweredError(str(error)) from None
                         raise
-        except RetryableError as error:
-            self._consecutive_failures += 1
-            if (
-                self._consecutive_failures >= MOST_FAILURES and not self._answered
-            ) or self._consecutive_failures >= 4 * MOST_FAILURES:
-                raise FatalError(f"{self.where}: the server no longer answers ({error})") from None
-            raise UnansweredError(str(error)) from None
-        self._answered, self._consecutive_failures = self._answered + 1, 0
+        except (RetryableError, UnansweredError) as error:
+            again = isinstance(error, RetryableError)
+            raise self._unanswered(call, str(error), again=again) from None
         return reply.choices
+
+    def _unanswered(self, call: Call, reason: str, *, again: bool) -> Exception:
+        """Note a request that failed in the end; return the error to raise, of its call or of the run.
+
+        again: whether it was tried again and again.
+        """
+        if self._end is not None:
+            return self._end
+        if not self.failures.note_failure(call.request.item, reason):
+            return UnansweredError(reason)
+        problem = (
+            "the server no longer answers" if again or self.failures.answered else "refuses every request"
+        )
+        count = f"{len(self.failures.items)} items in a row failed for this reason"
+        self._end = FatalError(f"{self.where}: {problem} ({reason}); {count}")
+        return self._end
 
     def retries(self) -> AsyncRetrying:
         """Return the attempts; the next waits as long as the server says, else a growing random time."""
@@ -230,7 +246,7 @@ class Endpoint:
 
     async def _attempt(self, call: Call, draws: tuple[int, ...], journal: Journal, *, last: bool) -> Reply:
         """Send one request and keep account of it."""
-        async with self._free:
+        async with self._free, self.estimate.turn():
             await self._pace.admit(sum(self.estimate.tokens(call, len(draws))))
             if self._end is not None:
                 raise self._end
@@ -239,6 +255,7 @@ class Endpoint:
                 raise SingleChoiceError
             number = await journal.sent(call, draws, self.estimate.worst(call, len(draws)))
             started = time.monotonic()
+            result: Reply | Refusal | LostAnswer
             try:
                 async with asyncio.timeout(self.deadline):
                     body = await self._post(call, draws, dialect)
@@ -247,32 +264,42 @@ class Endpoint:
                 await asyncio.shield(journal.failed(number, lost))
                 raise
             except Exception as error:
-                failure, raised = self.handle_error(error, dialect, len(draws), last=last)
-                await journal.failed(number, failure)
-                raise raised from None
-            reply = reply_of(body, draws, self.prices, time.monotonic() - started)
-            return await self.record_reply(reply, body, call, dialect, number, journal, last=last)
+                result = self.error_result(error)
+            else:
+                result = reply_of(body, draws, self.prices, time.monotonic() - started) or unread(body)
+            return await self.record(result, call, draws, dialect, number, journal, last=last)
 
-    async def record_reply(
+    async def record(
         self,
-        reply: Reply | None,
-        body: bytes,
+        result: Reply | Refusal | LostAnswer,
         call: Call,
+        draws: tuple[int, ...],
         dialect: Dialect,
         number: int,
         journal: Journal,
         *,
         last: bool,
     ) -> Reply:
-        """Record a reply in the journal and return it; of an unreadable one (None) record how it begins."""
-        if reply is None:
-            message = self.without_key(f"the answer cannot be read{quoted_beginning(body)}")
-            await journal.failed(number, Failure(200, message, paid=True, retried=not last))
-            raise RetryableError(message, paid=True)
-        self.estimate.note_prompt(call, reply.prompt_tokens)
-        await journal.answered(number, reply)
-        self._note_structure(reply, dialect)
-        return reply
+        """Record in the journal what a request brought; return the reply, or raise its failure.
+
+        A picture that the server refuses is an answer: each draw of it is refused.
+        """
+        if isinstance(result, Refusal):
+            result = replace(result, words=self.without_key(result.words))
+        if isinstance(result, Reply):
+            result = replace(result, note=self.without_key(result.note)) if result.note else result
+            self.failures.note_answer()
+            self.estimate.note(call, result)
+            self._note_structure(result, dialect)
+        elif isinstance(result, Refusal) and result.of_picture and (last or not result.passing):
+            # A server's own error may pass, whatever it says of the picture.
+            result = refused_reply(result, draws)
+        else:
+            failure, raised = self.handle_failure(result, dialect, len(draws), last=last)
+            await journal.failed(number, failure)
+            raise raised
+        await journal.answered(number, result)
+        return result
 
     async def _post(self, call: Call, draws: tuple[int, ...], dialect: Dialect) -> bytes:
         """Send a request and return the body that came.
@@ -300,78 +327,88 @@ class Endpoint:
             return
         self._structured_ok = any(is_json(choice.text) for choice in complete)
         self._unstructured += not self._structured_ok
-        if self._unstructured >= MOST_FAILURES and dialect.form + 1 < len(FORMATS):
+        if self._unstructured >= MOST_UNSTRUCTURED and dialect.form + 1 < len(FORMATS):
             self.dialect, self._unstructured = self.dialect.simpler(), 0
 
     def body(self, call: Call, draws: tuple[int, ...], dialect: Dialect) -> dict[str, Any]:
         """Return the request body that asks for these draws."""
         return dialect.body(call, len(draws), self.settings, seed_of(self.settings, call, draws[0]))
 
-    def handle_error(
-        self, error: Exception, dialect: Dialect | None, samples: int, *, last: bool
+    def error_result(self, error: Exception) -> Refusal | LostAnswer:
+        """Return what an error of the client means: a refusal, or a lost answer."""
+        import openai
+
+        if isinstance(error, openai.APIStatusError):
+            return self.refusal(error)
+        fault = error if isinstance(error, BodyError) else error.__cause__
+        if isinstance(fault, BodyError):
+            return LostAnswer(200, str(fault), paid=True)
+        if isinstance(error, TimeoutError | openai.APITimeoutError):
+            return LostAnswer(0, f"no answer within {self.deadline:g} s", paid=True)
+        if isinstance(error, openai.APIConnectionError):
+            reached = type(error.__cause__).__name__ not in ("ConnectError", "ConnectTimeout", "PoolTimeout")
+            message = f"the connection broke ({plain(error.__cause__ or error)})"
+            return LostAnswer(0, message, paid=reached, in_vain=reached)
+        return LostAnswer(0, f"the answer broke off ({plain(error)})", paid=True)
+
+    def handle_failure(
+        self, result: Refusal | LostAnswer, dialect: Dialect | None, samples: int, *, last: bool
     ) -> tuple[Failure, Exception]:
         """Return the failure to record and the exception to raise.
 
         dialect: of the request for so many samples; None of any other request.
         """
-        import openai
-
-        if isinstance(error, openai.APIStatusError):
-            return self.handle_refusal(self.refusal(error), dialect, samples, last=last)
-        fault = error if isinstance(error, BodyError) else error.__cause__
-        if isinstance(fault, BodyError):
-            message = self.without_key(str(fault))
-            return Failure(200, message, paid=True, retried=not last), RetryableError(message, paid=True)
-        if isinstance(error, TimeoutError | openai.APITimeoutError):
-            message = f"no answer within {self.deadline:g} s"
-            return Failure(0, message, paid=True, retried=not last), RetryableError(message, paid=True)
-        if isinstance(error, openai.APIConnectionError):
-            reached = type(error.__cause__).__name__ not in ("ConnectError", "ConnectTimeout", "PoolTimeout")
-            message = f"the connection broke ({plain(error.__cause__ or error)})"
-            return Failure(0, message, paid=reached, retried=not last), RetryableError(message, paid=reached)
-        message = f"the answer broke off ({plain(error)})"
-        return Failure(0, message, paid=True, retried=not last), RetryableError(message, paid=True)
+        if isinstance(result, Refusal):
+            return self._handle_refusal(result, dialect, samples, last=last)
+        message = self.without_key(result.message)
+        failure = Failure(result.code, message, paid=result.paid, retried=not last)
+        return failure, RetryableError(message, in_vain=result.in_vain)
 
     def refusal(self, error: Any) -> Refusal:
         """Return the server's refusal out of an API error, without the key."""
-        refusal = refusal_of(error.status_code, error.body, error.message, error.response.headers)
+        content, code, headers = error.response.content, error.status_code, error.response.headers
+        try:
+            body: Any = decoded_body(content)
+        except ValueError:
+            body = content.decode("utf-8", "replace")
+        beginning = f"no reason given{quoted_beginning(content)}" if content else error.message
+        refusal = refusal_of(code, body, beginning, headers)
         if 300 <= refusal.code < 400:
-            address = error.response.headers.get("location", "another address")
-            refusal = replace(refusal, message=f"it has moved to {address[:LONGEST_MESSAGE]}")
-        return replace(refusal, message=self.without_key(refusal.message))
+            address = headers.get("location", "another address")
+            refusal = replace(refusal, words=f"it has moved to {address[:LONGEST_MESSAGE]}")
+        return replace(refusal, words=self.without_key(refusal.words))
 
     def without_key(self, message: str) -> str:
         """Return a server's text with the API key removed."""
         return message.replace(self._key, "(the key)") if self._key else message
 
-    def handle_refusal(
+    def _handle_refusal(
         self, refusal: Refusal, dialect: Dialect | None, samples: int, *, last: bool
     ) -> tuple[Failure, Exception]:
         """Return the failure to record for a refusal and the exception to raise."""
         code, message = refusal.code, refusal.message
         if refusal.fatal:
             self._end = self.fatal_error(refusal)
-            return Failure(code, message, paid=False, retried=False), self._end
+            return Failure(code, message, paid=refusal.paid, retried=False), self._end
         if refusal.passing:
             if code == 429:
                 self._pace.pause(refusal.wait)
-            failure = Failure(code, message, paid=False, retried=not last)
-            return failure, RetryableError(f"the server says {code}: {message}", refusal.wait)
+            failure = Failure(code, message, paid=refusal.paid, retried=not last)
+            return failure, RetryableError(
+                f"the server says {refusal.reason}", refusal.wait, in_vain=refusal.paid
+            )
         next_dialect = (
-            dialect.adapt(message, samples, self.settings) if dialect and code in (400, 422) else None
+            dialect.adapt(refusal.words, samples, self.settings, self.free)
+            if dialect and code in OF_A_FORM
+            else None
         )
         if dialect is not None and next_dialect is not None:
             # Others on their way were sent as this one was, and learn the same.
             self.dialect = self.dialect.combine(next_dialect)
             alone = samples > 1 and not next_dialect.several
             raised = SingleChoiceError(message) if alone else RetryableError(message, 0.0)
-            return Failure(code, message, paid=False, retried=alone or not last), raised
-        self._refused += 1
-        if self._refused >= MOST_FAILURES and not self._answered:
-            self._end = FatalError(f"{self.where}: refuses every request ({code}: {message})")
-            return Failure(code, message, paid=False, retried=False), self._end
-        reason = f"{code}: {message}" if code else message
-        return Failure(code, message, paid=False, retried=False), UnansweredError(reason)
+            return Failure(code, message, paid=refusal.paid, retried=alone or not last), raised
+        return Failure(code, message, paid=refusal.paid, retried=False), UnansweredError(refusal.reason)
 
     def fatal_error(self, refusal: Refusal) -> FatalError:
         """Return the error to raise where no request can succeed any more."""

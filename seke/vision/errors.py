@@ -7,6 +7,9 @@ SekeError
         └── OutOfMoneyError    what may be spent is spent
 UnansweredError                this call cannot be answered; its item goes on without it
 └── ObserverLostError          nor can any other call to its observer; the run goes on with the others
+Between a client and its server:
+RetryableError                 the same request may be sent again
+SingleChoiceError              the draws may be asked for one by one
 """
 
 from __future__ import annotations
@@ -48,3 +51,18 @@ class UnansweredError(Exception):
 
 class ObserverLostError(UnansweredError):
     """No further call to an observer other than the run's first can be answered."""
+
+
+class RetryableError(Exception):
+    """The same request may be sent again, after `wait` seconds where the server names them.
+
+    in_vain: whether it was answered by no answer, or may have been paid for; it is sent once more only.
+    """
+
+    def __init__(self, message: str, wait: float | None = None, *, in_vain: bool = False) -> None:
+        super().__init__(message)
+        self.wait, self.in_vain = wait, in_vain
+
+
+class SingleChoiceError(Exception):
+    """The server gives one choice at a time: the draws may be asked for one by one."""

@@ -28,8 +28,8 @@ ERROR_LIMIT = 64 << 10
 # Values in one JSON text. Each takes up to 100 bytes of memory and more as an object; the longest list of
 # models that is known has 30,000.
 VALUE_LIMIT = 100_000
-# Letters of a body that was no answer that are kept in its place.
-BEGINNING = 200
+# Letters of a body that was no answer that are kept in its place, and what stands before them.
+BEGINNING, BEGINS = 200, "; it begins "
 # Bytes that are unpacked at once.
 PIECE = 64 << 10
 # Bodies of more than so many bytes are read only so many at once: a hundred that grow to the limit side by
@@ -54,11 +54,11 @@ class BodyError(Exception):
 def quoted_beginning(body: bytes) -> str:
     """Return how a body begins, as the end of a sentence about it; nothing of an empty one."""
     text = " ".join(body[: 4 * BEGINNING].decode("utf-8", "replace").split())[:BEGINNING]
-    return f"; it begins {text!r}" if text else ""
+    return f"{BEGINS}{text!r}" if text else ""
 
 
 def decoded_json(text: bytes) -> Any:
-    """Return what a JSON text stands for; bytes that are no UTF-8 are replaced.
+    """Return what a JSON text stands for; a mark of UTF-8 is passed over, bytes that are none are replaced.
 
     Raises:
         ValueError: no JSON, too deep, or of more than VALUE_LIMIT values.
@@ -66,7 +66,7 @@ def decoded_json(text: bytes) -> Any:
     if count_separators(text) > VALUE_LIMIT:
         raise ValueError(f"has more than {VALUE_LIMIT:,} values")
     try:
-        return json.loads(text.decode("utf-8", "replace"))
+        return json.loads(text.decode("utf-8-sig", "replace"))
     except RecursionError:
         raise ValueError("is nested too deeply") from None
 

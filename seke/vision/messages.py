@@ -8,14 +8,26 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Protocol
+
+from seke.vision.server_errors import is_filtered
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
     from seke.sampling.loop import Request
+
+
+# How servers say that an answer ended for its length.
+CUT = ("length", "max_tokens", "max_output_tokens")
+
+
+def ended_in_words(answer_tokens: int | None, reasoning_tokens: int | None) -> str:
+    """Return in words that an answer ended for its length; tokens: of its request."""
+    share = f" ({reasoning_tokens:,} of {answer_tokens:,} spent on reasoning)" if reasoning_tokens else ""
+    return f"ended at --max-tokens{share}"
 
 
 @dataclass(frozen=True)
@@ -55,7 +67,8 @@ class Settings:
     """How a model is asked, the same in a whole run.
 
     seed: of the server's sampling; each draw's own is derived from it. max_tokens: of one answer. detail: how
-    finely the server looks at the picture (`low`, `high` or `auto`).
+    finely the server looks at the picture (`low`, `high` or `auto`). extra: further fields of a request, as
+    the server takes them.
     """
 
     model: str
@@ -64,6 +77,14 @@ class Settings:
     max_tokens: int = 600
     detail: str = "auto"
     seed: int = 0
+    extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    def as_facts(self) -> dict[str, Any]:
+        """Return everything as one mapping; `extra` where there are any."""
+        facts = asdict(self)
+        if not facts["extra"]:
+            del facts["extra"]
+        return facts
 
 
 @dataclass(frozen=True)
@@ -81,13 +102,24 @@ class Choice:
 
     draw: its number in the request's line, from 0. text: as received; empty where there is none. finish: why
     it ended, in the server's word (`stop`, `length`, `content_filter`, ...). refusal: the refusal, where the
-    server marks it as one.
+    server marks it as one. ended: in words, that it ended for its length.
     """
 
     draw: int
     text: str
     finish: str
     refusal: str | None = None
+    ended: str = ""
+
+    @property
+    def refused(self) -> bool:
+        """Whether the model, or a filter of its server, refused to answer."""
+        return self.refusal is not None or is_filtered(self.finish)
+
+    @property
+    def cut(self) -> bool:
+        """Whether it ended for its length."""
+        return self.finish.lower() in CUT
 
 
 @dataclass(frozen=True)
@@ -95,7 +127,8 @@ class Reply:
     """What one request on its way brought.
 
     model, fingerprint: as the server names itself. tokens: of the whole request; cached of those of the
-    prompt. price: in USD; None where no price is known. seconds: from sending to the last byte.
+    prompt, reasoning of those of the answers. price: in USD; None where no price is known. seconds: from
+    sending to the last byte. note: in words why it holds no answer, where it holds none.
     """
 
     choices: tuple[Choice, ...]
@@ -107,6 +140,8 @@ class Reply:
     cached_tokens: int | None = None
     price: float | None = None
     seconds: float = 0.0
+    reasoning_tokens: int | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True)

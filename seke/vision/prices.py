@@ -10,7 +10,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,17 +20,17 @@ from engine import SekeError, did_you_mean
 from seke.files.yaml_nodes import compose_yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
 
-    from seke.vision.messages import Call, Settings
+    from seke.vision.messages import Call, Reply, Settings
 
 MILLION = 1_000_000
 # Bounds of an estimate before the first reply: see `Estimate`.
 LETTERS_A_TOKEN = 2
 PICTURE_TOKENS = 3_000
-# Times the longest prompt so far.
-PROMPT_MARGIN = 1.2
+# Times the longest prompt, or answer, so far.
+MARGIN = 1.2
 REQUIRED, OPTIONAL = ("prompt", "answer"), ("cached", "batch")
 
 
@@ -116,28 +118,50 @@ class Estimate:
 
     Until replies tell how long prompts are, a token is taken to be two letters, and a picture 3,000 tokens,
     which is more than common models count; from then on the longest prompt that was met and a fifth more.
+    An answer has at most as many tokens as were allowed, and a fifth more than the longest that was met where
+    a server does not count what its model thinks among these.
     """
 
     def __init__(self, prices: Prices | None, settings: Settings) -> None:
         self.prices, self.settings = prices, settings
         self.longest: dict[str, int] = {}
+        self.answer = settings.max_tokens
+        self._probe: asyncio.Event | None = None
+        self._answered = False
 
-    def note_prompt(self, call: Call, prompt_tokens: int | None) -> None:
-        """Note how many tokens a prompt had."""
-        if prompt_tokens is not None:
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Let the first request go alone where prices are known: its answer says what the others can cost."""
+        while self._probe is not None:
+            await self._probe.wait()
+        if self.prices is None or self._answered:
+            yield
+            return
+        self._probe = asyncio.Event()
+        try:
+            yield
+        finally:
+            self._probe.set()
+            self._probe = None
+
+    def note(self, call: Call, reply: Reply) -> None:
+        """Note how many tokens a prompt and its answers had."""
+        self._answered = True
+        if reply.prompt_tokens is not None:
             question = call.request.question
-            self.longest[question] = max(self.longest.get(question, 0), prompt_tokens)
+            self.longest[question] = max(self.longest.get(question, 0), reply.prompt_tokens)
+        answer = math.ceil((reply.completion_tokens or 0) / max(len(reply.choices), 1))
+        if answer > self.settings.max_tokens:
+            self.answer = max(self.answer, math.ceil(answer * MARGIN))
 
     def tokens(self, call: Call, answers: int) -> tuple[int, int]:
         """Return the most tokens of prompt and answers."""
         longest = self.longest.get(call.request.question)
         letters = len(call.prompt.text) + len(str(call.prompt.schema))
         prompt = (
-            letters // LETTERS_A_TOKEN + PICTURE_TOKENS
-            if longest is None
-            else math.ceil(longest * PROMPT_MARGIN)
+            letters // LETTERS_A_TOKEN + PICTURE_TOKENS if longest is None else math.ceil(longest * MARGIN)
         )
-        return prompt, answers * self.settings.max_tokens
+        return prompt, answers * self.answer
 
     def worst(self, call: Call, answers: int) -> float | None:
         """Return the most that a request for so many answers can cost, USD; None where no price is known."""

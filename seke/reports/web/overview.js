@@ -8,6 +8,7 @@ function overviewSection(facts) {
   return [
     facts.missing.map((one) => make("p", {class: "note"}, one)),
     facts.stopped && make("p", {class: "note"}, `The run stopped before its end: ${facts.stopped}`),
+    facts.failures.map((one) => make("p", {class: "note"}, one)),
     make("div", {class: "figures"},
       figure(count(items), "items"),
       DECISIONS.map((decision, at) => figure(percent(overview.decisions[at] / items, 1),

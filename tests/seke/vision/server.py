@@ -42,6 +42,15 @@ class Reply:
     usage: dict | None = field(default_factory=lambda: {"prompt_tokens": 1000, "completion_tokens": 50})
 
 
+@dataclass
+class Raw:
+    """A body as it is sent, of any form."""
+
+    body: bytes
+    status: int = 200
+    kind: str = "application/json"
+
+
 def error(status, message="no", code=None, **headers):
     body = {"message": message, "code": code, "type": code}
     return Reply(status=status, error=body, headers={k.replace("_", "-"): v for k, v in headers.items()})
@@ -52,6 +61,7 @@ class Server:
         self.script, self.models, self.batch, self.ends = script, list(models), batch, ends
         self.files, self.batches, self.asked, self.polls = {}, {}, {}, 2
         self.names = itertools.count()
+        self.requests = []
         self.seen, self.keys, self.open, self.most, self.tasks = [], set(), 0, 0, set()
 
     async def __aenter__(self):
@@ -74,14 +84,15 @@ class Server:
                 headers = dict(line.lower().split(": ", 1) for line in lines[1:] if ": " in line)
                 body = await reader.readexactly(int(headers.get("content-length", 0)))
                 self.keys.add(headers.get("authorization", ""))
-                path = lines[0].split(" ")[1]
+                path, _, query = lines[0].split(" ")[1].partition("?")
+                self.requests.append((path, query, headers))
                 if path.endswith("/models"):
                     data = [{"id": name, "object": "model"} for name in self.models]
                     listed = {"object": "list", "data": data}
                     await self._send(writer, 200, json.dumps(listed).encode(), {})
                     continue
                 if "/files" in path or "/batches" in path:
-                    if not await self._batched(writer, lines[0].split(" ")[0], path.split("?")[0], body):
+                    if not await self._batched(writer, lines[0].split(" ")[0], path, body):
                         break
                     continue
                 self.open += 1
@@ -116,6 +127,9 @@ class Server:
             return False
         if isinstance(what, str):
             await self._send(writer, 200, odd(what), {})
+            return True
+        if isinstance(what, Raw):
+            await self._send(writer, what.status, what.body, {"content-type": what.kind})
             return True
         await asyncio.sleep(what.after)
         await self._send(writer, what.status, json.dumps(self._said(what, asked)).encode(), what.headers)
