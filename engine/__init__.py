@@ -171,6 +171,7 @@ if TYPE_CHECKING:
     from engine.model.knowledge import Knowledge as Knowledge
     from engine.model.knowledge import LabelInstrument as LabelInstrument
     from engine.model.knowledge import Observer as Observer
+    from engine.model.policy import Briefing as Briefing
     from engine.model.policy import First as First
     from engine.model.policy import Policy as Policy
     from engine.model.policy import Question as Question

@@ -46,6 +46,29 @@ class Question(Cited):
 
 
 @dataclass(frozen=True)
+class Lookalikes(Cited):
+    """Binary variables that are taken for one another, and in words how each looks."""
+
+    name: str = ""
+    of: tuple[str, ...] = ()
+    statement: str = ""
+
+
+@dataclass(frozen=True)
+class Briefing(Cited):
+    """What is told to all who are asked, whatever the question.
+
+    `intensity`: from which one a binary variable is true, on the scale of labels that have several; None
+    where that is not said. `counts`: the same in words. `confounders`: what looks like a change and is none.
+    """
+
+    intensity: int | None = None
+    counts: str = ""
+    confounders: Mapping[str, str] = field(default_factory=dict)
+    unlike: tuple[Lookalikes, ...] = ()
+
+
+@dataclass(frozen=True)
 class View(Cited):
     """One way of showing an item. `options`: by the keys of the YAML, for the application.
 

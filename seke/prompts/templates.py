@@ -10,6 +10,10 @@ A template (`prompt` of a question) is jinja2, and may use
                       (name and value of interval variables)
     codes             what may be named though it is no variable, and hides some: name, label, description and
                       hides (names of variables)
+    counts            in a sentence, from which change on a binary variable counts
+    confounders       what looks like a change and is none, in words
+    unlike            variables that are taken for one another: name, names and statement; of a question about
+                      one variable those with that one
     rules             name and statement of each rule, and how often it holds, in words (nearly always,
                       mostly, often, sometimes)
     asks              names of the levels and variables that this answer is to tell of
@@ -32,7 +36,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine import Fault, KnowledgeError, SekeError, did_you_mean
+from engine import Briefing, Fault, KnowledgeError, SekeError, did_you_mean
 from engine import Place as At
 from seke.prompts.parser import read_choice
 from seke.prompts.response_schema import form_of
@@ -174,8 +178,22 @@ class Questions:
             "shown": context.shown,
             "whole": bool(context.shown) and self.base.questions[request.question].whole,
             "about": self._entry(self.base.variables[request.about]) if request.about else None,
+            "unlike": self._lookalikes(asked),
             "answer": form.words(),
         }
+
+    def _lookalikes(self, asked: set[str]) -> list[Record]:
+        """Return what tells variables apart of which at least one is asked for."""
+        return [
+            {"name": alike.name, "names": [*alike.of], "statement": alike.statement}
+            for alike in self.briefing.unlike
+            if not asked.isdisjoint(alike.of)
+        ]
+
+    @cached_property
+    def briefing(self) -> Briefing:
+        """What is told to all who are asked."""
+        return self.base.briefing or Briefing()
 
     @cached_property
     def _knowledge_words(self) -> Record:
@@ -192,7 +210,8 @@ class Questions:
             if code.hides
         ]
         levels = {name: self._level(members) for name, members in base.levels.items()}
-        return {"knowledge": levels, "patterns": self._patterns(), "codes": codes, "rules": rules}
+        briefed = {"counts": self.briefing.counts, "confounders": [*self.briefing.confounders.values()]}
+        return {"knowledge": levels, "patterns": self._patterns(), "codes": codes, "rules": rules, **briefed}
 
     def _level(self, members: tuple[str, ...]) -> list[Record]:
         only = self.base.variables[members[0]]
@@ -213,7 +232,7 @@ class Questions:
             rare = [self._entry(base.variables[n]) for n in reversed(ranked) if cells[n][k] < RARE]
             means = base.moments[k].mean if base.moments else ()
             mean_values = [
-                {"name": n, "value": round(m, 1)} for n, m in zip(base.intervals, means, strict=False)
+                {"name": n, "value": round(m, 1) + 0.0} for n, m in zip(base.intervals, means, strict=False)
             ]
             patterns.append(
                 {"name": state, "label": state, "usual": usual, "rare": rare, "means": mean_values}

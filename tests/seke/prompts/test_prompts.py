@@ -53,7 +53,7 @@ WHOLE = {
 def test_a_prompt_says_the_knowledge_and_changes_with_it(questions, tmp_path):
     text = questions.prompt(request()).text
     assert "AU12 lip corner puller (zygomaticus major)" in text
-    assert "raised cheeks; AU12, AU25, AU6." in text
+    assert "raised cheeks; AU12, AU25, AU6; " in text
     rule = next(rule for rule in questions.base.rules if rule.confidence == 0.7)
     assert f"- often: {rule.statement}\n" in text
     assert "the picture decides:\n- nearly always: " in text
