@@ -75,7 +75,8 @@ def briefing(fields: Fields, node: Node | None) -> Briefing | None:
         lookalikes.append(Lookalikes(place=inner.place, name=name, **values))
     return Briefing(
         **entries.cited("intensity") if "intensity" in entries else {"place": node.place},
-        **entries.values("intensity counts confounders"),
+        **entries.values("intensity counts confounders prompt"),
+        prompt_place=(entries.get("prompt") or node).place,
         unlike=tuple(lookalikes),
     )
 

@@ -60,12 +60,15 @@ class Briefing(Cited):
 
     `intensity`: from which one a binary variable is true, on the scale of labels that have several; None
     where that is not said. `counts`: the same in words. `confounders`: what looks like a change and is none.
+    `prompt`: a template that is told before each question, the same for all of them.
     """
 
     intensity: int | None = None
     counts: str = ""
     confounders: Mapping[str, str] = field(default_factory=dict)
     unlike: tuple[Lookalikes, ...] = ()
+    prompt: str = ""
+    prompt_place: Place = field(compare=False, default=NOWHERE)
 
 
 @dataclass(frozen=True)

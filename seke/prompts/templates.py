@@ -24,7 +24,8 @@ A template (`prompt` of a question) is jinja2, and may use
     about             the variable that the question is about, where it is about one
     answer            the form of the answer as JSON
 
-so that whoever edits YAML edits prompts.
+so that whoever edits YAML edits prompts. The template of `briefing` may use the first six (of `unlike` all
+that there are): its text is the same in all prompts, and is told first.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ from seke.vision.messages import Prompt
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from engine import Knowledge, Question, Variable
+    from engine import Knowledge, Variable
     from seke.prompts.response_schema import Form
     from seke.vision.messages import Choice
 
@@ -105,8 +106,20 @@ class Questions:
             raise SekeError(
                 f"{question.place}: question {question.name} has no `prompt`, so no model can be asked"
             )
-        text = self._render(question, self._words(request, context, form)).strip()
-        return Prompt.of(text, form.schema())
+        words = self._words(request, context, form)
+        at = f"questions.{question.name}.prompt", question.prompt_place
+        return Prompt.of(_render(question.prompt, words, *at), form.schema(), self.system)
+
+    @cached_property
+    def system(self) -> str:
+        """What is told first in all prompts; empty where the base has no such text.
+
+        Raises:
+            engine.KnowledgeError: a template that cannot be rendered, at its place.
+        """
+        briefing = self.briefing
+        words = {**self._knowledge_words, "unlike": self._lookalikes(set(self.base.variables))}
+        return _render(briefing.prompt, words, "briefing.prompt", briefing.prompt_place)
 
     def read(self, request: Request, choice: Choice, context: Context | None = None) -> Record:
         """Return the sample record that an answer to a request makes."""
@@ -243,24 +256,29 @@ class Questions:
         described = {"name": variable.name, "label": variable.label, "description": variable.description}
         return described | {"about": dict(variable.about)}
 
-    def _render(self, question: Question, words: Record) -> str:
-        from jinja2 import TemplateError
 
-        from seke.prompts import bounded_template
+def _render(template: str, words: Record, path: str, place: At) -> str:
+    """Return the text of a template at a place of the YAML.
 
-        faults = (TemplateError, bounded_template.TemplateBoundError, SyntaxError)
-        try:
-            return bounded_template.render(question.prompt, words)
-        except (*faults, TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
-            raise KnowledgeError([_fault(question, error, words)]) from None
-        except RecursionError as error:
-            deep = RecursionError("it is nested too deeply, or calls itself without end")
-            raise KnowledgeError(
-                [_fault(question, deep.with_traceback(error.__traceback__), words)]
-            ) from None
+    Raises:
+        engine.KnowledgeError: it cannot be rendered.
+    """
+    from jinja2 import TemplateError
+
+    from seke.prompts import bounded_template
+
+    faults = (TemplateError, bounded_template.TemplateBoundError, SyntaxError)
+    try:
+        return bounded_template.render(template, words).strip()
+    except (*faults, TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
+        fault = error
+    except RecursionError as error:
+        deep = RecursionError("it is nested too deeply, or calls itself without end")
+        fault = deep.with_traceback(error.__traceback__)
+    raise KnowledgeError([_fault(template, fault, words, path, place)])
 
 
-def _fault(question: Question, error: Exception, words: Record) -> Fault:
+def _fault(template: str, error: Exception, words: Record, path: str, place: At) -> Fault:
     """Return what is wrong with a template, and where."""
     line = getattr(error, "lineno", None)
     trace = error.__traceback__
@@ -272,10 +290,9 @@ def _fault(question: Question, error: Exception, words: Record) -> Fault:
     missing = text.split("'")[1] if text.startswith("'") and "is undefined" in text else ""
     hint = did_you_mean(missing, words) if missing and " " not in missing else ""
     # The text begins below the line on which a block scalar is opened.
-    at = question.prompt_place
-    below = at.line + (line or 0) if "\n" in question.prompt else at.line
+    below = place.line + (line or 0) if "\n" in template else place.line
     where = f"line {line} of the template: " if line else ""
-    return Fault(At(at.file, below, at.column), f"questions.{question.name}.prompt", f"{where}{text}{hint}")
+    return Fault(At(place.file, below, place.column), path, f"{where}{text}{hint}")
 
 
 def _often(confidence: float) -> str:

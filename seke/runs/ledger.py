@@ -23,6 +23,7 @@ from engine import SekeError
 from seke.sampling.loop import Request
 from seke.vision.errors import AccountError, OutOfMoneyError
 from seke.vision.messages import Call, Choice, Picture, Prompt
+from seke.vision.shared_beginnings import SentPrompt, reusable_share
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -36,14 +37,16 @@ if TYPE_CHECKING:
     Read = Callable[[Call, Choice], Record]
 
 NAME = "ledger.sqlite"
-VERSION = 1
+VERSION = 2
 # Writes of one commit at most.
 COMMIT_BATCH = 500
 # Items of one statement; SQLite before 3.32 takes 999 parameters.
 STATEMENT_ITEMS = 500
 TABLES = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS prompts (digest TEXT PRIMARY KEY, text TEXT NOT NULL, form TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS prompts (
+    digest TEXT PRIMARY KEY, text TEXT NOT NULL, form TEXT NOT NULL, system TEXT NOT NULL DEFAULT ''
+);
 CREATE TABLE IF NOT EXISTS requests (
     number INTEGER PRIMARY KEY, item TEXT NOT NULL, observer TEXT NOT NULL, question TEXT NOT NULL,
     about TEXT NOT NULL, view TEXT NOT NULL, draws TEXT NOT NULL, upto INTEGER NOT NULL, prompt TEXT NOT NULL,
@@ -70,6 +73,8 @@ REQUEST = f"""
 INSERT INTO requests (number, {KEY}, draws, upto, prompt, picture, state, worst, sent)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'sent', ?, ?)
 """
+# The columns are named so that a connection that was opened before one was added looks again.
+PROMPT = "INSERT OR IGNORE INTO prompts (digest, text, form, system) VALUES (?, ?, ?, ?)"
 CHOICE = f"""
 INSERT INTO choices ({KEY}, draw, request, text, finish, refusal, record, status)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -103,7 +108,11 @@ AND r.prompt = ? AND r.picture = ? ORDER BY draw
 OF_REQUESTS = """
 SELECT count(*), sum(state = 'failed'), sum(state = 'unknown'), sum(prompt_tokens), sum(answer_tokens),
 sum(price), sum(CASE WHEN state = 'unknown' OR paid OR (state = 'answered' AND price IS NULL) THEN worst END),
-sum(state = 'answered' AND price IS NULL) FROM requests
+sum(state = 'answered' AND price IS NULL), sum(cached_tokens) FROM requests
+"""
+SENT_PROMPTS = """
+SELECT p.system, p.text, count(*), count(DISTINCT r.picture)
+FROM requests r JOIN prompts p ON p.digest = r.prompt WHERE r.state = 'answered' GROUP BY r.prompt
 """
 TOKENS = """
 SELECT question, json_extract(draws, '$[0]'), upto - json_extract(draws, '$[0]'),
@@ -153,7 +162,8 @@ class Totals:
     """The totals of a run. requests, by how they ended; answers, by status; prices in USD.
 
     unknown: on their way when a process was killed. spent: prices of what was answered, where known. perhaps:
-    the most that failed and unknown requests can have cost besides.
+    the most that failed and unknown requests can have cost besides. cached_tokens: of the prompts', as far as
+    servers report them. reusable: the share of the texts' letters with which an earlier request began.
     """
 
     requests: int
@@ -167,6 +177,8 @@ class Totals:
     spent: float
     perhaps: float
     unpriced: int
+    cached_tokens: int
+    reusable: float
 
 
 @dataclass(frozen=True)
@@ -219,11 +231,13 @@ class Ledger:
         self._writer.start()
 
     def _check_version(self) -> None:
-        facts = self.facts("version")
-        if not facts:
-            self._db.execute("INSERT INTO facts VALUES ('version', ?)", (str(VERSION),))
-        elif int(facts["version"]) > VERSION:
+        version = self.facts("version").get("version", VERSION)
+        if int(version) > VERSION:
             raise SekeError(f"{self.folder}: was written by a newer version of seke")
+        if int(version) < 2:
+            # Prompts of the first version had no system message.
+            self._db.execute("ALTER TABLE prompts ADD COLUMN system TEXT NOT NULL DEFAULT ''")
+        self._db.execute("INSERT OR REPLACE INTO facts VALUES ('version', ?)", (str(VERSION),))
 
     def _pending_batches(self) -> dict[str, tuple[str | None, dict[int, tuple[Call, tuple[int, ...]]]]]:
         """Return the batches that an earlier process left, and count their requests as sent."""
@@ -276,9 +290,8 @@ class Ledger:
         def write(db: sqlite3.Connection) -> None:
             if prompt.digest not in self._kept:
                 form = json.dumps(prompt.schema, ensure_ascii=False)
-                db.execute(
-                    "INSERT OR IGNORE INTO prompts VALUES (?, ?, ?)", (prompt.digest, prompt.text, form)
-                )
+                kept = prompt.digest, prompt.text, form, prompt.system
+                db.execute(PROMPT, kept)
                 self._kept.add(prompt.digest)
             db.execute(REQUEST, (*row, worst_price, time.time()))
 
@@ -397,8 +410,10 @@ class Ledger:
 
     def prompt(self, digest: str) -> Prompt | None:
         """Return a prompt by its digest; None where it was never sent."""
-        row = self._db.execute("SELECT text, form FROM prompts WHERE digest = ?", (digest,)).fetchone()
-        return Prompt(row[0], json.loads(row[1]), digest) if row else None
+        row = self._db.execute(
+            "SELECT text, form, system FROM prompts WHERE digest = ?", (digest,)
+        ).fetchone()
+        return Prompt(row[0], json.loads(row[1]), digest, row[2]) if row else None
 
     def choices(self, call: Call, draws: Iterable[int], observer: str | None = None) -> tuple[Choice, ...]:
         """Return the answers that there are to the same prompt about the same picture, of these draws.
@@ -498,12 +513,18 @@ class Ledger:
 
 
 def _totals(db: sqlite3.Connection) -> Totals:
-    requests, failed, unknown, prompt, answer, spent, perhaps, unpriced = (
+    requests, failed, unknown, prompt, answer, spent, perhaps, unpriced, cached = (
         total or 0 for total in db.execute(OF_REQUESTS).fetchone()
     )
     answers, refused, unreadable = (total or 0 for total in db.execute(OF_CHOICES).fetchone())
     counts = requests, failed, unknown, answers, refused, unreadable, prompt, answer
-    return Totals(*counts, float(spent), float(perhaps), unpriced)
+    stored = db.execute("SELECT value FROM facts WHERE name = 'settings'").fetchone()
+    picture_first = stored is not None and json.loads(stored[0]).get("picture") == "first"
+    # A ledger of the first version that is only read has no system messages.
+    has_system = any(row[1] == "system" for row in db.execute("PRAGMA table_info(prompts)"))
+    sent = db.execute(SENT_PROMPTS if has_system else SENT_PROMPTS.replace("p.system", "''"))
+    share = reusable_share((SentPrompt(*row) for row in sent), picture_first=picture_first)
+    return Totals(*counts, float(spent), float(perhaps), unpriced, cached, round(share, 4))
 
 
 def status_of(folder: Path) -> tuple[Record, int, Totals]:

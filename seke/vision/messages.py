@@ -36,18 +36,27 @@ class Picture:
 class Prompt:
     """What is said to the model beside the picture.
 
-    schema: JSON Schema of one answer, as structured output takes it. digest: SHA-256 of text and schema.
+    schema: JSON Schema of one answer, as structured output takes it. system: what is told first, the same in
+    all questions; a server can keep it. digest: SHA-256 of all of these.
     """
 
     text: str
     schema: Mapping[str, Any]
     digest: str
+    system: str = ""
 
     @classmethod
-    def of(cls, text: str, schema: Mapping[str, Any]) -> Prompt:
-        """Return the prompt of a text and a schema, with its digest."""
-        content = json.dumps([text, schema], ensure_ascii=False, sort_keys=True)
-        return cls(text, schema, hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest())
+    def of(cls, text: str, schema: Mapping[str, Any], system: str = "") -> Prompt:
+        """Return the prompt of these texts and a schema, with its digest."""
+        parts = [system, text, schema] if system else [text, schema]
+        content = json.dumps(parts, ensure_ascii=False, sort_keys=True)
+        digest = hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()
+        return cls(text, schema, digest, system)
+
+    @property
+    def letters(self) -> int:
+        """The letters of all that a request says, its form included."""
+        return len(self.system) + len(self.text) + len(str(self.schema))
 
 
 @dataclass(frozen=True)
@@ -55,7 +64,9 @@ class Settings:
     """How a model is asked, the same in a whole run.
 
     seed: of the server's sampling; each draw's own is derived from it. max_tokens: of one answer. detail: how
-    finely the server looks at the picture (`low`, `high` or `auto`).
+    finely the server looks at the picture (`low`, `high` or `auto`). picture: whether it stands before the
+    question (`first`) or after it (`last`). system: whether what is told in all questions is a message of the
+    system; else it begins the user's.
     """
 
     model: str
@@ -64,6 +75,8 @@ class Settings:
     max_tokens: int = 600
     detail: str = "auto"
     seed: int = 0
+    picture: str = "first"
+    system: bool = True
 
 
 @dataclass(frozen=True)
