@@ -99,8 +99,10 @@ def views(fields: Fields, node: Node | None) -> dict[str, View]:
             **fields.cited(inner),
             name=name,
             repeats=entries.value("repeats"),
-            options=entries.values("size margin grey") | {"regions": regions},
+            options=entries.values("size least detail margin grey mirror") | {"regions": regions},
         )
+        if by_name[name].options["least"] > by_name[name].options["size"]:
+            entries.fault("least", "is more than `size`, the most that its longest side has")
     return by_name
 
 

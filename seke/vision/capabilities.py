@@ -91,7 +91,7 @@ class Dialect:
         """Return what is told and shown; what all requests share comes first, so that a server keeps it."""
         picture, system = call.picture, call.prompt.system
         data = base64.b64encode(picture.data).decode("ascii")
-        url = {"url": f"data:{picture.media_type};base64,{data}", "detail": settings.detail}
+        url = {"url": f"data:{picture.media_type};base64,{data}", "detail": picture.detail or settings.detail}
         content = [{"type": "image_url", "image_url": url}, _text(call.prompt.text)]
         if settings.picture == "last":
             content.reverse()

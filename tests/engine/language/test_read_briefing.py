@@ -83,3 +83,13 @@ def test_what_is_told_is_part_of_each_question_and_of_nothing_else(
         assert digest != other.question_digests[question]
     assert {part for part, digest in base.digests.items() if digest != other.digests[part]} == {"prompts"}
     assert base.digest != other.digest
+
+
+def test_a_view_has_no_more_pixels_at_least_than_at_most(overlay_of: Callable[..., Knowledge]) -> None:
+    with pytest.raises(KnowledgeError, match="is more than `size`"):
+        overlay_of("views: {source: judgement, note: x, small: {size: 100, least: 101}}\n")
+    view = overlay_of(
+        "views: {source: judgement, note: x, small: {size: 100, least: 90, detail: low}}\n"
+    ).views
+    assert (view["small"].options["least"], view["small"].options["detail"]) == (90, "low")
+    assert not view["small"].options["mirror"]

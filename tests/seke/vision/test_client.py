@@ -106,6 +106,14 @@ def test_a_request_says_what_is_needed_and_no_more():
     assert (reply.model, reply.identity, reply.prompt_tokens) == ("made-up-1", "r1", 1000)
 
 
+def test_the_detail_of_a_picture_comes_before_that_of_the_run():
+    fine = replace(call(), picture=replace(call().picture, detail="high"))
+    for asked, detail in ((call(), "auto"), (fine, "high")):
+        _, _, server = run(lambda *_: GOOD, lambda model, j, asked=asked: model.ask(asked, j))
+        (picture, _) = server.seen[0]["messages"][-1]["content"]
+        assert picture["image_url"]["detail"] == detail
+
+
 def test_several_draws_come_in_one_request_where_the_server_has_that():
     choices, journal, server = run(lambda *_: GOOD, lambda model, j: model.ask(call(4, first=3), j))
     assert [choice.draw for choice in choices] == [3, 4, 5, 6]
