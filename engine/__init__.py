@@ -176,6 +176,8 @@ if TYPE_CHECKING:
     from engine.model.policy import Policy as Policy
     from engine.model.policy import Question as Question
     from engine.model.policy import View as View
+    from engine.model.policy import shown_view as shown_view
+    from engine.model.policy import view_in_form as view_in_form
     from engine.model.responses import Answers as Answers
     from engine.model.responses import Labels as Labels
     from engine.model.responses import Numbers as Numbers

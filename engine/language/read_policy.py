@@ -46,7 +46,8 @@ def questions(
             variables=tuple(dict.fromkeys(reported)),
             about_one=bool(about),
             prompt_place=(entries.get("prompt") or inner).place,
-            **entries.values("cost further enlarge whole prompt") | {"label": entries.value("label") or name},
+            **entries.values("cost further enlarge whole forms prompt")
+            | {"label": entries.value("label") or name},
         )
         if by_name[name].enlarge and not about:
             entries.fault("enlarge", "needs `about: one`: the part that the question is about is enlarged")

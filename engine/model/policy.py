@@ -13,6 +13,19 @@ if TYPE_CHECKING:
     from engine.errors import Place
     from engine.model.variable import Variable
 
+# Follows the name of a view in readings that were asked in the reversed form; names have no such sign.
+REVERSED = "@reversed"
+
+
+def view_in_form(view: str, form: int) -> str:
+    """Return the view of readings in a form of the question: 0 as declared, 1 reversed."""
+    return f"{view}{REVERSED}" if form else view
+
+
+def shown_view(view: str) -> str:
+    """Return the view that readings show, in whatever form they were asked."""
+    return view.removesuffix(REVERSED)
+
 
 @dataclass(frozen=True)
 class Question(Cited):
@@ -22,6 +35,8 @@ class Question(Cited):
     the prompt and what is shown, in the same unit; None: as much as the first.
     `about_one`: each asking is about one of the variables, so a closed-world list is no answer. `enlarge`:
     what is shown is the region of a view that this variable is about. `whole`: the whole stands beside it.
+    `forms`: in how many orders what can be named is listed, over which draws are split evenly; each is a
+    reading of its own, in a view of its own name (`view_in_form`).
     """
 
     name: str = ""
@@ -32,6 +47,7 @@ class Question(Cited):
     about_one: bool = False
     enlarge: bool = False
     whole: bool = False
+    forms: int = 1
     prompt: str = ""
     prompt_place: Place = field(compare=False, default=NOWHERE)
 

@@ -239,9 +239,8 @@ def _show_prompts(job: Job, settings: Settings) -> None:
         kinds = "".join(f", {kind}" for kind in ("grey", "mirror") if options[kind])
         detail = options["detail"] or settings.detail
         sides = f"{options['least']} to" if options["least"] else "at most"
-        print(
-            f"--- picture in view {view.name}: {sides} {options['size']} pixels a side, detail {detail}{kinds}"
-        )
+        sides += f" {options['size']} pixels a side"
+        print(f"--- picture in view {view.name}: {sides}, detail {detail}{kinds}")
     plain: list[tuple[str, Prompt]] = []
     system = ""
     for request in questions.all_requests(job.items[0].name):

@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from engine import SekeError, View, did_you_mean
+from engine import SekeError, View, did_you_mean, shown_view
 from seke.vision.messages import Picture
 
 if TYPE_CHECKING:
@@ -285,11 +285,12 @@ def _cut(image: Pixels, view: View, box: Box | None, region: str, path: Path) ->
 
 
 def view_of(base: Knowledge, name: str) -> View:
-    """Return a view of a base, the plain one where the base declares none.
+    """Return a view of a base, in whatever form it is asked about; the plain one where it declares none.
 
     Raises:
         engine.SekeError: a view that is not declared, of a base that declares some.
     """
+    name = shown_view(name)
     if not base.views:
         return View(name=name, options=PLAIN)
     if name not in base.views:

@@ -30,14 +30,14 @@ that there are): its text is the same in all prompts, and is told first.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine import Briefing, Fault, KnowledgeError, SekeError, did_you_mean
+from engine import Briefing, Fault, KnowledgeError, SekeError, did_you_mean, shown_view, view_in_form
 from engine import Place as At
 from seke.prompts.parser import read_choice
 from seke.prompts.response_schema import form_of
@@ -92,6 +92,7 @@ class Questions:
             engine.SekeError: a question without a template, or to an observer who reports nothing of it.
         """
         context = context or Context()
+        # The view says in which form it is asked.
         key = (*request.line[1:], *map(str, context.known.items()), context.doubt, context.shown)
         if key not in self._prompts:
             if len(self._prompts) >= CACHED_PROMPTS:
@@ -108,7 +109,8 @@ class Questions:
             )
         words = self._words(request, context, form)
         at = f"questions.{question.name}.prompt", question.prompt_place
-        return Prompt.of(_render(question.prompt, words, *at), form.schema(), self.system)
+        system = self.system_reversed if _is_reversed(request) else self.system
+        return Prompt.of(_render(question.prompt, words, *at), form.schema(), system)
 
     @cached_property
     def system(self) -> str:
@@ -117,8 +119,16 @@ class Questions:
         Raises:
             engine.KnowledgeError: a template that cannot be rendered, at its place.
         """
+        return self._make_system(self._knowledge_words)
+
+    @cached_property
+    def system_reversed(self) -> str:
+        """The same with what can be named in reversed order."""
+        return self._make_system(_reversed_words(self._knowledge_words))
+
+    def _make_system(self, knowledge_words: Record) -> str:
         briefing = self.briefing
-        words = {**self._knowledge_words, "unlike": self._lookalikes(set(self.base.variables))}
+        words = {**knowledge_words, "unlike": self._lookalikes(set(self.base.variables))}
         return _render(briefing.prompt, words, "briefing.prompt", briefing.prompt_place)
 
     def read(self, request: Request, choice: Choice, context: Context | None = None) -> Record:
@@ -132,7 +142,7 @@ class Questions:
         key = (request.observer, request.question, request.about, frozenset(context.known))
         if key not in self._forms:
             self._forms[key] = form_of(self.base, *key)
-        return self._forms[key]
+        return self._forms[key].reversed() if _is_reversed(request) else self._forms[key]
 
     def check(self) -> None:
         """Render every template that the policy may use, once.
@@ -161,9 +171,11 @@ class Questions:
             (", where earlier answers differ", Context(doubt=tuple(base.cells)[:1])),
         ]
         prompts: dict[str, tuple[str, Prompt]] = {}
-        for case, context in contexts:
-            prompt = self.prompt(request, context)
-            prompts.setdefault(prompt.digest, (case, prompt))
+        for form, order in enumerate(("", ", in reversed order")[: question.forms]):
+            in_form = replace(request, view=view_in_form(request.view, form))
+            for case, context in contexts:
+                prompt = self.prompt(in_form, context)
+                prompts.setdefault(prompt.digest, (case + order, prompt))
         return [*prompts.values()]
 
     def all_requests(self, item: str = "item") -> list[Request]:
@@ -183,8 +195,9 @@ class Questions:
     def _words(self, request: Request, context: Context, form: Form) -> Record:
         asked = {name for key in form.keys for name in key.members}
         levels = [name for name, members in self.base.levels.items() if asked & set(members)]
+        knowledge_words = self._knowledge_words
         return {
-            **self._knowledge_words,
+            **(_reversed_words(knowledge_words) if _is_reversed(request) else knowledge_words),
             "asks": [*levels, *(name for name in self.base.variables if name in asked)],
             "known": [{"name": name, "value": value} for name, value in context.known.items()],
             "doubt": [self._entry(self.base.variables[name]) for name in context.doubt],
@@ -293,6 +306,17 @@ def _fault(template: str, error: Exception, words: Record, path: str, place: At)
     below = place.line + (line or 0) if "\n" in template else place.line
     where = f"line {line} of the template: " if line else ""
     return Fault(At(place.file, below, place.column), path, f"{where}{text}{hint}")
+
+
+def _is_reversed(request: Request) -> bool:
+    """Say whether a request lists what can be named in reversed order."""
+    return request.view != shown_view(request.view)
+
+
+def _reversed_words(words: Record) -> Record:
+    """Return the words of the knowledge with what can be named in reversed order."""
+    levels = {name: entries[::-1] for name, entries in words["knowledge"].items()}
+    return {**words, "knowledge": levels, "patterns": words["patterns"][::-1], "codes": words["codes"][::-1]}
 
 
 def _often(confidence: float) -> str:

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 class Picture:
     """A picture as it is sent: encoded, upright, small enough, without metadata.
 
-    digest: SHA-256 of `data` and `detail`, in hexadecimal digits. width, height: in pixels. detail: how finely
-    a server looks at it; empty: as the settings say.
+    digest: SHA-256 of `data` and `detail`, in hexadecimal digits. width, height: in pixels. detail: how
+    finely a server looks at it; empty: as the settings say.
     """
 
     data: bytes = field(repr=False)

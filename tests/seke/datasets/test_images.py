@@ -87,7 +87,7 @@ def test_a_mirrored_view_has_left_and_right_changed(tmp_path):
     pixels = seen(picture_of(tmp_path / "a.png", mirror))
     assert near(pixels.getpixel((10, 30)), BLUE)
     assert near(pixels.getpixel((90, 30)), RED)
-    # What is cut out is the same part of the picture, and then mirrored; the face stands on the left as before.
+    # What is cut out is the same part of the picture, and then mirrored; the face still stands on the left.
     box = Box(30, 10, 40, 40)
     both = seen(picture_of(tmp_path / "a.png", mirror, box, "brows", whole=True))
     plain = seen(picture_of(tmp_path / "a.png", FACE, box, "brows", whole=True))
