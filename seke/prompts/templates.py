@@ -284,7 +284,7 @@ def _render(template: str, words: Record, path: str, place: At) -> str:
     try:
         return bounded_template.render(template, words).strip()
     except (*faults, TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
-        fault = error
+        fault: Exception = error
     except RecursionError as error:
         deep = RecursionError("it is nested too deeply, or calls itself without end")
         fault = deep.with_traceback(error.__traceback__)
