@@ -28,6 +28,7 @@ from engine.decision.limits import TIE
 from engine.decision.loss import stakes_of, unseen_and_final
 from engine.decision.people import is_person, price_of
 from engine.decision.predictive_samples import Belief, LikelihoodCache, PredictiveSampler, SampledLikelihoods
+from engine.model.policy import shown_view
 from engine.model.responses import Answers
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ class _Items:
         readings = readings[answers.reading_observer[readings] == observer]
         if question is not None:
             readings = readings[answers.reading_question[readings] == question]
-        return [answers.views[view] for view in answers.reading_view[readings]]
+        return [shown_view(answers.views[view]) for view in answers.reading_view[readings]]
 
 
 class LookAhead:

@@ -25,6 +25,7 @@ from engine.decision.loss import Stakes, loss_of, stakes_of, unseen_and_final
 from engine.decision.people import price_of
 from engine.decision.voi_approximate import LookAhead
 from engine.inference.simulation import draw_truth
+from engine.model.policy import shown_view
 from engine.model.responses import Answers
 from engine.observation.answer_patterns import answer_patterns
 from engine.observation.evidence import Evidence
@@ -148,7 +149,7 @@ class Preposterior:
         return tuple(sorted(options, key=lambda option: -option.rate))
 
     def _askings(self, item_answers: Answers) -> Iterator[Asking]:
-        views = [item_answers.views[v] for v in item_answers.reading_view]
+        views = [shown_view(item_answers.views[v]) for v in item_answers.reading_view]
         for observer in np.flatnonzero(self.look_ahead.observers(item_answers)[0]).tolist():
             instrument = self.observations.observers[observer]
             shown = [v for v, o in zip(views, item_answers.reading_observer, strict=True) if o == observer]

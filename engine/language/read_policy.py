@@ -1,13 +1,14 @@
-"""The sections about asking and deciding: `questions` and `policy`."""
+"""The sections about asking and deciding: `questions`, `briefing`, `views` and `policy`."""
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, TypeVar
 
 from engine.language.field_table import TABLES
 from engine.language.fields import NUMBER
 from engine.language.yaml_nodes import Scalar
-from engine.model.policy import First, Policy, Question, View
+from engine.model.policy import Briefing, First, Lookalikes, Policy, Question, View
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -45,13 +46,40 @@ def questions(
             variables=tuple(dict.fromkeys(reported)),
             about_one=bool(about),
             prompt_place=(entries.get("prompt") or inner).place,
-            **entries.values("cost further enlarge whole prompt") | {"label": entries.value("label") or name},
+            **entries.values("cost further enlarge whole forms prompt")
+            | {"label": entries.value("label") or name},
         )
         if by_name[name].enlarge and not about:
             entries.fault("enlarge", "needs `about: one`: the part that the question is about is enlarged")
         if by_name[name].whole and not by_name[name].enlarge:
             entries.fault("whole", "needs `enlarge: true`: the whole stands beside the part that is enlarged")
     return by_name
+
+
+def briefing(fields: Fields, node: Node | None) -> Briefing | None:
+    """Read the `briefing` section; two variables are told apart in one place."""
+    if node is None:
+        return None
+    entries = fields.table(node, "BRIEFING")
+    lookalikes: list[Lookalikes] = []
+    place_of: dict[frozenset[str], str] = {}
+    for name, inner in fields.named(entries.get("unlike")):
+        apart = fields.table(inner, "ALIKE")
+        values = apart.values("of statement")
+        if "of" in apart and len(values["of"]) < 2:
+            apart.fault("of", "must name at least two variables, such as [a, b]")
+        for pair in map(frozenset, itertools.combinations(values["of"], 2)):
+            if pair in place_of:
+                message = f"{' and '.join(sorted(pair))} are told apart in unlike.{place_of[pair]} already"
+                apart.fault("of", message)
+            place_of.setdefault(pair, name)
+        lookalikes.append(Lookalikes(place=inner.place, name=name, **values))
+    return Briefing(
+        **entries.cited("intensity") if "intensity" in entries else {"place": node.place},
+        **entries.values("intensity counts confounders prompt"),
+        prompt_place=(entries.get("prompt") or node).place,
+        unlike=tuple(lookalikes),
+    )
 
 
 def views(fields: Fields, node: Node | None) -> dict[str, View]:
@@ -72,8 +100,10 @@ def views(fields: Fields, node: Node | None) -> dict[str, View]:
             **fields.cited(inner),
             name=name,
             repeats=entries.value("repeats"),
-            options=entries.values("size margin grey") | {"regions": regions},
+            options=entries.values("size least detail margin grey mirror") | {"regions": regions},
         )
+        if by_name[name].options["least"] > by_name[name].options["size"]:
+            entries.fault("least", "is more than `size`, the most that its longest side has")
     return by_name
 
 

@@ -126,6 +126,7 @@ def _read_tree(fields: Fields, tree: Table, usual_view: str) -> Knowledge:
         questions=questions,
         policy=policy_reader.policy(fields, top.get("policy"), by_name, levels, observers, questions),
         digest="",
+        briefing=section("briefing", policy_reader.briefing),
         views=views,
         usual_view=next(iter(views), usual_view),
         dependence=shared,

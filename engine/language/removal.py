@@ -85,6 +85,7 @@ def _remove(base: Table, path: str) -> str | None:
 def _forget_variable(base: Table, name: str) -> None:
     """Drop a variable's cells, instruments, moments and mentions in lists."""
     _forget_moments(base, name)
+    _forget_lookalikes(base, name)
     emptied = []
     levels = base.get("levels")
     for level, node in levels.entries.items() if isinstance(levels, Table) else ():
@@ -96,6 +97,22 @@ def _forget_variable(base: Table, name: str) -> None:
         _forget_name(base, level)
     if not (isinstance(levels, Table) and name in levels):
         _forget_name(base, name)
+
+
+def _forget_lookalikes(base: Table, name: str) -> None:
+    """Drop what tells a variable apart from others: its words speak of that variable."""
+    for alike in _find(base, "briefing.unlike.*.of"):
+        if isinstance(alike, Items) and _drop_item(alike, name):
+            alike.items = []
+    for unlike in _find(base, "briefing.unlike"):
+        if isinstance(unlike, Table):
+            for key in [key for key in unlike.entries if _is_emptied(unlike.entries[key])]:
+                unlike.drop(key)
+
+
+def _is_emptied(lookalikes: Node) -> bool:
+    names = lookalikes.get("of") if isinstance(lookalikes, Table) else None
+    return isinstance(names, Items) and not names.items
 
 
 def _forget_name(base: Table, name: str) -> None:

@@ -7,6 +7,7 @@ gave it anew, what it replaced.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import math
 from dataclasses import dataclass, field, replace
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from engine.model.formula import Formula
     from engine.model.knowledge import Knowledge
 
-PROSE = ("label", "description", "statement", "cite", "url", "used", "confirmed", "prompt")
+PROSE = ("label", "description", "statement", "counts", "cite", "url", "used", "confirmed", "prompt")
 FORMULAS = ("if", "then")
 UNSAID = ("sources", "certificates", *CITATION)
 # Of a kind of observers: decides nothing as long as no observer of the kind may be asked.
@@ -153,7 +154,7 @@ def with_digests(base: Knowledge, tree: Table) -> Knowledge:
         digest=digest_of(tree),
         digests=digests_of(tree),
         observer_digests={name: _digest_of_node(node, ()) for name, node in _named(tree, "observers")},
-        question_digests={name: _digest_of_node(node, PRICES) for name, node in _named(tree, "questions")},
+        question_digests={name: _question_digest(tree, node) for name, node in _named(tree, "questions")},
     )
     return with_thresholds(base)
 
@@ -172,6 +173,14 @@ def _digest_of_node(node: Node, without: Collection[str]) -> str:
     return hashlib.sha256(_json(node).encode()).hexdigest()[:16]
 
 
+def _question_digest(tree: Table, question: Node) -> str:
+    """Return a digest of a question, its prices left out, and of what is told before it."""
+    digest, briefing = _digest_of_node(question, PRICES), tree.get("briefing")
+    if briefing is None:
+        return digest
+    return hashlib.sha256(f"{digest} {_digest_of_node(briefing, ())}".encode()).hexdigest()[:16]
+
+
 def digest_of(tree: Table) -> str:
     """Return a digest of the content of a base.
 
@@ -185,12 +194,11 @@ def digest_of(tree: Table) -> str:
 def digests_of(tree: Table) -> dict[str, str]:
     """Return a digest of each part of a base that a guarantee rests on (`guarantee.PARTS`)."""
     tree = _without_idle_people(tree)
-    apart = {"prompts": "questions", "observers": "observers", "policy": "policy"}
-    knowledge_keys = [
-        key for key in tree.entries if key not in (*apart.values(), *UNSAID, "name", "description")
-    ]
+    apart = {"prompts": ("questions", "briefing"), "observers": ("observers",), "policy": ("policy",)}
+    elsewhere = {*itertools.chain(*apart.values()), *UNSAID, "name", "description"}
+    knowledge_keys = [key for key in tree.entries if key not in elsewhere]
     return {"knowledge": _digest(tree, knowledge_keys)} | {
-        part: _digest(tree, [key]) for part, key in apart.items()
+        part: _digest(tree, keys) for part, keys in apart.items()
     }
 
 

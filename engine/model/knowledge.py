@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from engine.model.fit_record import FitRecord
     from engine.model.formula import Formula
     from engine.model.guarantee import Guarantee
-    from engine.model.policy import Policy, Question, View
+    from engine.model.policy import Briefing, Policy, Question, View
     from engine.model.variable import Variable
 
 
@@ -314,6 +314,7 @@ class Knowledge:
     observer_digests: Mapping[str, str] = field(compare=False, default_factory=dict)
     question_digests: Mapping[str, str] = field(compare=False, default_factory=dict)
     fits: tuple[FitRecord, ...] = ()
+    briefing: Briefing | None = None
     views: Mapping[str, View] = field(default_factory=dict)
     usual_view: str = USUAL_VIEW
     dependence: Dependence | None = None

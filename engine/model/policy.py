@@ -13,6 +13,19 @@ if TYPE_CHECKING:
     from engine.errors import Place
     from engine.model.variable import Variable
 
+# Follows the name of a view in readings that were asked in the reversed form; names have no such sign.
+REVERSED = "@reversed"
+
+
+def view_in_form(view: str, form: int) -> str:
+    """Return the view of readings in a form of the question: 0 as declared, 1 reversed."""
+    return f"{view}{REVERSED}" if form else view
+
+
+def shown_view(view: str) -> str:
+    """Return the view that readings show, in whatever form they were asked."""
+    return view.removesuffix(REVERSED)
+
 
 @dataclass(frozen=True)
 class Question(Cited):
@@ -22,6 +35,8 @@ class Question(Cited):
     the prompt and what is shown, in the same unit; None: as much as the first.
     `about_one`: each asking is about one of the variables, so a closed-world list is no answer. `enlarge`:
     what is shown is the region of a view that this variable is about. `whole`: the whole stands beside it.
+    `forms`: in how many orders what can be named is listed, over which draws are split evenly; each is a
+    reading of its own, in a view of its own name (`view_in_form`).
     """
 
     name: str = ""
@@ -32,6 +47,7 @@ class Question(Cited):
     about_one: bool = False
     enlarge: bool = False
     whole: bool = False
+    forms: int = 1
     prompt: str = ""
     prompt_place: Place = field(compare=False, default=NOWHERE)
 
@@ -43,6 +59,32 @@ class Question(Cited):
     def price(self, answers: int) -> float:
         """Return the price of one request for so many answers: cost + (answers - 1) further; 0 for none."""
         return self.cost + (answers - 1) * self.further_cost if answers else 0.0
+
+
+@dataclass(frozen=True)
+class Lookalikes(Cited):
+    """Binary variables that are taken for one another, and in words how each looks."""
+
+    name: str = ""
+    of: tuple[str, ...] = ()
+    statement: str = ""
+
+
+@dataclass(frozen=True)
+class Briefing(Cited):
+    """What is told to all who are asked, whatever the question.
+
+    `intensity`: from which one a binary variable is true, on the scale of labels that have several; None
+    where that is not said. `counts`: the same in words. `confounders`: what looks like a change and is none.
+    `prompt`: a template that is told before each question, the same for all of them.
+    """
+
+    intensity: int | None = None
+    counts: str = ""
+    confounders: Mapping[str, str] = field(default_factory=dict)
+    unlike: tuple[Lookalikes, ...] = ()
+    prompt: str = ""
+    prompt_place: Place = field(compare=False, default=NOWHERE)
 
 
 @dataclass(frozen=True)

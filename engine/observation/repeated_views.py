@@ -6,7 +6,8 @@ reading of its own, as in any other view. It is so or not of each such reading b
 n of them, of whose observer and question there is another one, has 2^n variants; their likelihoods are mixed
 with the probabilities of the variants. ρ = 1 is the usual view under another name, ρ = 0 a view like others.
 Two repeats of a view that was not shown itself are one reading with the probability ρ ρ', as they would be
-beside it: readings that were not made change nothing.
+beside it: readings that were not made change nothing. Readings in the reversed form of a question may be one
+with each other, and with none in the declared form.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine.errors import AnswerError
+from engine.model.policy import shown_view
 from engine.model.responses import COUNTS, Answers
 
 if TYPE_CHECKING:
@@ -57,13 +59,22 @@ def repeats_at_stake(answers: Answers, repeats: Mapping[str, float], usual: str)
 
     repeats: view -> ρ, of views that repeat the usual one.
     """
-    share = np.array([repeats.get(view, 0.0) for view in answers.views])[answers.reading_view]
-    near = (share > 0) | np.array([view == usual for view in answers.views], bool)[answers.reading_view]
+    share = _shares(answers, repeats)
+    shown = [shown_view(view) for view in answers.views]
+    near = (share > 0) | np.array([view == usual for view in shown], bool)[answers.reading_view]
+    form = np.array([view != name for view, name in zip(answers.views, shown, strict=True)], dtype=np.int64)
     key = np.stack([answers.reading_item, answers.reading_observer, answers.reading_question])
+    key = np.concatenate([key, form[answers.reading_view][None]])
     _, which, count = np.unique(key[:, near], axis=1, return_inverse=True, return_counts=True)
     several = np.zeros(len(share), dtype=bool)
     several[near] = count[which.reshape(-1)] > 1
     return np.flatnonzero(several & (share > 0))
+
+
+def _shares(answers: Answers, repeats: Mapping[str, float]) -> Floats:
+    """Return how likely each reading is that of the usual view once more, (R,)."""
+    share: Floats = np.array([repeats.get(shown_view(view), 0.0) for view in answers.views])
+    return share[answers.reading_view]
 
 
 def check_number_of_variants(answers: Answers, free: Ints, switched: Bools, most: int) -> None:
@@ -89,7 +100,7 @@ def check_number_of_variants(answers: Answers, free: Ints, switched: Bools, most
 def variants_of(answers: Answers, repeats: Mapping[str, float], usual: str, free: Ints) -> ReadingVariants:
     """Return the variants of items; free: (n,) the readings of `repeats_at_stake`."""
     items, readings = len(answers.items), len(answers.reading_item)
-    share = np.array([repeats.get(view, 0.0) for view in answers.views])[answers.reading_view]
+    share = _shares(answers, repeats)
     number = np.bincount(answers.reading_item[free], minlength=items)
     times = 2**number
     bit = np.full(readings, -1)
@@ -103,8 +114,10 @@ def variants_of(answers: Answers, repeats: Mapping[str, float], usual: str, free
     item: Ints = np.repeat(np.arange(items), times)
     log_shares = np.where(place >= 0, log_share, 0.0)
     log_weight: Floats = np.bincount(copied.reading_item, log_shares, len(item)).astype(np.float64)
-    views = answers.views if usual in answers.views else (*answers.views, usual)
-    view = np.where(joins, views.index(usual), copied.reading_view)
+    usual_of = [f"{usual}{view.removeprefix(shown_view(view))}" for view in answers.views]
+    views = tuple(dict.fromkeys((*answers.views, *usual_of)))
+    target = np.array([views.index(view) for view in usual_of], dtype=np.int64)
+    view = np.where(joins, target[copied.reading_view], copied.reading_view)
     renamed = replace(copied, views=views, reading_view=view)
     every = np.arange(len(item))
     _, place_of = renamed.gathering(every)

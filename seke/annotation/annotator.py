@@ -216,7 +216,7 @@ class Annotator:
             if request is None:
                 ends[name] = live.reason or ""
             else:
-                requests[name] = [request]
+                requests[name] = live.in_forms(request, self.base.questions[request.question].forms)
         if ends:
             await ledger.settle(ends)
         gone = [*ends, *(name for name in names if name in self.waiting)]

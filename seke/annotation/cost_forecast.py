@@ -285,8 +285,7 @@ def _tokens(
         call = Call(
             replace(request, item=first_item.name, view=view.name), questions.prompt(request), picture
         )
-        letters = len(call.prompt.text) + len(str(call.prompt.schema))
-        prompt = letters / PROMPT_LETTERS + picture.width * picture.height / PIXELS
+        prompt = call.prompt.letters / PROMPT_LETTERS + picture.width * picture.height / PIXELS
         texts = [model.answer(call, draw).text for draw in range(LENGTHS)]
         answer = sum(map(len, texts)) / LENGTHS / ANSWER_LETTERS
         expected[key] = prompt, min(answer, settings.max_tokens)

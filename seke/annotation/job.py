@@ -48,6 +48,8 @@ if TYPE_CHECKING:
 SAME = ("settings", "observer", "also", "population", "strategy", "budget", "labels_final", "digests")
 # Facts of runs that were begun before these facts were noted.
 BEFORE: Facts = {"labels_final": False, "also": {}}
+# Settings of runs that were begun before there was a choice.
+SETTINGS_BEFORE: Facts = {"picture": "last", "system": False}
 
 
 @dataclass(frozen=True)
@@ -130,6 +132,8 @@ class Job:
         self.folder.mkdir(parents=True, exist_ok=True)
         ledger = Ledger(self.folder, self.annotator.read, self.max_cost)
         begun = ledger.facts(*SAME)
+        if "settings" in begun:
+            begun["settings"] = SETTINGS_BEFORE | begun["settings"]
         differences = [
             _difference(name, begun.get(name, BEFORE.get(name)), self.facts[name]) for name in SAME if begun
         ]

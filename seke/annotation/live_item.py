@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from engine import view_in_form
 from seke.annotation.reuse import consecutive_runs
 from seke.sampling.loop import Request
 
@@ -41,6 +42,25 @@ class LiveItem:
             Request(*line, start, samples)
             for line, asked in self.lines.items()
             for start, samples in consecutive_runs(asked.missing)
+        ]
+
+    def in_forms(self, request: Request, forms: int) -> list[Request]:
+        """Return the requests for the draws of a request, split so that all forms come to have as many.
+
+        Of an odd draw the declared form has one more.
+        """
+        if forms == 1:
+            return [request]
+        lines = [(*request.line[:4], view_in_form(request.view, form)) for form in range(forms)]
+        drawn = [self.lines[line].draws if line in self.lines else 0 for line in lines]
+        shares = [0] * forms
+        for _ in range(request.samples):
+            form = min(range(forms), key=lambda form: drawn[form] + shares[form])
+            shares[form] += 1
+        return [
+            Request(*line, first, share)
+            for line, first, share in zip(lines, drawn, shares, strict=True)
+            if share
         ]
 
 

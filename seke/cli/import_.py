@@ -79,7 +79,8 @@ SET_OPTIONS = {
         type=click.IntRange(1, 5),
         default=2,
         show_default=True,
-        help="Intensity from which a unit counts as active.",
+        help="Intensity from which a unit counts as active; one that differs from what prompts tell "
+        "(briefing.intensity of the base) is noted.",
     ),
     "every": click.option(
         "--every",

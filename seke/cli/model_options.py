@@ -43,8 +43,8 @@ def settings(given: dict[str, Any]) -> Settings:
     stand_in = "recorded" if given["recorded"] else "scripted" if given["scripted"] else ""
     if not given["model"] and not stand_in:
         raise SekeError("name the model with --model (or try things out with --scripted)")
-    names = ("temperature", "max_tokens", "detail", "seed")
-    options = {name: given[name] for name in names}
+    names = ("temperature", "max_tokens", "detail", "seed", "picture", "system")
+    options = {name: given[name] for name in names if name in given}
     return Settings(given["model"] or stand_in, extra=extra_fields(given["extra"]), **options)
 
 
@@ -217,10 +217,12 @@ def account_line(totals: Totals) -> str:
     ):
         if count:
             counts.append(f"{count:,} {what}")
-    tokens = f"{totals.prompt_tokens:,} + {totals.answer_tokens:,} tokens"
+    cached = f" ({totals.cached_tokens:,} cached)" if totals.cached_tokens else ""
+    tokens = f"{totals.prompt_tokens:,}{cached} + {totals.answer_tokens:,} tokens"
     if totals.reasoning_tokens:
         tokens += f" ({totals.reasoning_tokens:,} of reasoning)"
     cost = f"{totals.spent:.4f} USD" + (f", perhaps {totals.perhaps:.4f} more" if totals.perhaps else "")
     if totals.unpriced:
         cost = "no prices known" if not totals.spent else f"{cost}, {totals.unpriced:,} requests unpriced"
-    return f"{', '.join(counts)}; {tokens}; {cost}"
+    alike = f"; {totals.reusable:.0%} of the texts began as earlier ones" if totals.reusable else ""
+    return f"{', '.join(counts)}; {tokens}{alike}; {cost}"

@@ -257,6 +257,13 @@ def sampling(*, temperature: float) -> Option:
             show_default=True,
             help="Resolution at which the server reads pictures.",
         ),
+        click.option(
+            "--picture",
+            type=click.Choice(["first", "last"]),
+            default="first",
+            show_default=True,
+            help="Picture before the question, so that a server keeps it for further questions, or after.",
+        ),
         seed("the model's sampling"),
         click.option(
             "--extra",

@@ -41,8 +41,20 @@ def layout(source: SourceFolder) -> SetContents:
             subjects.setdefault(path.parent.name, {})[int(match[1])] = path
     if not subjects:
         raise SekeError(f"{labels}: has no files SN001/SN001_au1.txt")
+    _note_threshold(source)
     names = source.known_variables(unit(number) for files in subjects.values() for number in files)
     return SetContents(names, _frames(source, pictures, subjects))
+
+
+def _note_threshold(source: SourceFolder) -> None:
+    """Note that units count from another intensity than models are told."""
+    threshold, briefing = source.options.threshold, source.base.briefing
+    if briefing is not None and briefing.intensity not in (None, threshold):
+        source.tally.notes.append(
+            f"units count from intensity {threshold} (--threshold), while prompts say from "
+            f"{briefing.intensity} (briefing.intensity): {briefing.counts} "
+            "Answers are measured against another meaning"
+        )
 
 
 def _frames(source: SourceFolder, pictures: Path, subjects: dict[str, dict[int, Path]]) -> Iterator[Frame]:

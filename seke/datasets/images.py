@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from engine import SekeError, View, did_you_mean
+from engine import SekeError, View, did_you_mean, shown_view
 from seke.vision.messages import Picture
 
 if TYPE_CHECKING:
@@ -140,27 +140,42 @@ def picture_of(
         upright = _upright(_open(path, stack), path)
         if view.options.get("grey"):
             upright = upright.convert("L")
-        pixels = _sized(_cut(upright, view, box, region, path), view, enlarged=bool(region))
+        pixels = _mirrored(_cut(upright, view, box, region, path), view)
+        pixels = _sized(pixels, view, enlarged=bool(region))
         if region and whole:
-            pixels = _side_by_side(_cut(upright, view, box, "", path), pixels)
+            pixels = _side_by_side(_mirrored(_cut(upright, view, box, "", path), view), pixels)
         pixels = pixels.convert("RGB")
         # An encoder writes what stands in `info` (comments, profiles) anew.
         pixels.info.clear()
         encoded = io.BytesIO()
         pixels.save(encoded, "JPEG", quality=QUALITY, subsampling=0)
-    data = encoded.getvalue()
-    return Picture(data, "image/jpeg", *pixels.size, hashlib.sha256(data).hexdigest())
+    data, detail = encoded.getvalue(), view.options.get("detail", "")
+    # The same pixels at another detail are another look.
+    digest = hashlib.sha256(data + detail.encode()).hexdigest()
+    return Picture(data, "image/jpeg", *pixels.size, digest, detail)
 
 
 def _sized(pixels: Pixels, view: View, *, enlarged: bool) -> Pixels:
-    """Return a picture with the view's longest side; a smaller one as it is, unless it is to be enlarged."""
+    """Return a picture whose longest side has at most the view's size and at least its `least` pixels.
+
+    enlarged: whether a smaller one gets the view's size.
+    """
     from PIL.Image import Resampling
 
-    scale = view.options["size"] / max(pixels.size)
-    if scale >= 1 and not enlarged:
+    size, longest = view.options["size"], max(pixels.size)
+    wanted = size if enlarged else min(max(longest, view.options.get("least", 0)), size)
+    scale = wanted / longest
+    if scale == 1:
         return pixels
-    size = (max(round(pixels.width * scale), 1), max(round(pixels.height * scale), 1))
-    return pixels.resize(size, Resampling.LANCZOS)
+    sides = (max(round(pixels.width * scale), 1), max(round(pixels.height * scale), 1))
+    return pixels.resize(sides, Resampling.LANCZOS)
+
+
+def _mirrored(pixels: Pixels, view: View) -> Pixels:
+    """Return a picture as its view has it, left and right in their places or changed."""
+    from PIL import ImageOps
+
+    return ImageOps.mirror(pixels) if view.options.get("mirror") else pixels
 
 
 def _side_by_side(face: Pixels, part: Pixels) -> Pixels:
@@ -311,11 +326,12 @@ def _cut(image: Pixels, view: View, box: Box | None, region: str, path: Path) ->
 
 
 def view_of(base: Knowledge, name: str) -> View:
-    """Return a view of a base, the plain one where the base declares none.
+    """Return a view of a base, in whatever form it is asked about; the plain one where it declares none.
 
     Raises:
         engine.SekeError: a view that is not declared, of a base that declares some.
     """
+    name = shown_view(name)
     if not base.views:
         return View(name=name, options=PLAIN)
     if name not in base.views:

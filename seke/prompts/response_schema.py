@@ -58,6 +58,10 @@ class Form:
         inner = {key.name: _schema(key) for key in self.keys if key.inside}
         return _object(outer | ({"reports": _object(inner)} if inner else {}))
 
+    def reversed(self) -> Form:
+        """Return the same form with the names in each key in reversed order."""
+        return Form(tuple(replace(key, allowed=key.allowed[::-1]) for key in self.keys))
+
     def words(self) -> str:
         """Return an example of the form, with dots where the model has to say something."""
         outer = [f'"{key.name}": {_words(key)}' for key in self.keys if not key.inside]

@@ -10,6 +10,10 @@ A template (`prompt` of a question) is jinja2, and may use
                       (name and value of interval variables)
     codes             what may be named though it is no variable, and hides some: name, label, description and
                       hides (names of variables)
+    counts            in a sentence, from which change on a binary variable counts
+    confounders       what looks like a change and is none, in words
+    unlike            variables that are taken for one another: name, names and statement; of a question about
+                      one variable those with that one
     rules             name and statement of each rule that holds often, and how often (nearly always,
                       mostly, often)
     asks              names of the levels and variables that this answer is to tell of
@@ -20,19 +24,20 @@ A template (`prompt` of a question) is jinja2, and may use
     about             the variable that the question is about, where it is about one
     answer            the form of the answer as JSON
 
-so that whoever edits YAML edits prompts.
+so that whoever edits YAML edits prompts. The template of `briefing` may use the first six (of `unlike` all
+that there are): its text is the same in all prompts, and is told first.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine import Fault, KnowledgeError, SekeError, did_you_mean
+from engine import Briefing, Fault, KnowledgeError, SekeError, did_you_mean, shown_view, view_in_form
 from engine import Place as At
 from seke.prompts.parser import read_choice
 from seke.prompts.response_schema import form_of
@@ -42,7 +47,7 @@ from seke.vision.messages import Prompt
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from engine import Knowledge, Question, Variable
+    from engine import Knowledge, Variable
     from seke.prompts.response_schema import Form
     from seke.vision.messages import Choice
 
@@ -88,6 +93,7 @@ class Questions:
             engine.SekeError: a question without a template, or to an observer who reports nothing of it.
         """
         context = context or Context()
+        # The view says in which form it is asked.
         key = (*request.line[1:], *map(str, context.known.items()), context.doubt, context.shown)
         if key not in self._prompts:
             if len(self._prompts) >= CACHED_PROMPTS:
@@ -102,8 +108,29 @@ class Questions:
             raise SekeError(
                 f"{question.place}: question {question.name} has no `prompt`, so no model can be asked"
             )
-        text = self._render(question, self._words(request, context, form)).strip()
-        return Prompt.of(text, form.schema())
+        words = self._words(request, context, form)
+        at = f"questions.{question.name}.prompt", question.prompt_place
+        system = self.system_reversed if _is_reversed(request) else self.system
+        return Prompt.of(_render(question.prompt, words, *at), form.schema(), system)
+
+    @cached_property
+    def system(self) -> str:
+        """What is told first in all prompts; empty where the base has no such text.
+
+        Raises:
+            engine.KnowledgeError: a template that cannot be rendered, at its place.
+        """
+        return self._make_system(self._knowledge_words)
+
+    @cached_property
+    def system_reversed(self) -> str:
+        """The same with what can be named in reversed order."""
+        return self._make_system(_reversed_words(self._knowledge_words))
+
+    def _make_system(self, knowledge_words: Record) -> str:
+        briefing = self.briefing
+        words = {**knowledge_words, "unlike": self._lookalikes(set(self.base.variables))}
+        return _render(briefing.prompt, words, "briefing.prompt", briefing.prompt_place)
 
     def read(self, request: Request, choice: Choice, context: Context | None = None) -> Record:
         """Return the sample record that an answer to a request makes."""
@@ -116,7 +143,7 @@ class Questions:
         key = (request.observer, request.question, request.about, frozenset(context.known))
         if key not in self._forms:
             self._forms[key] = form_of(self.base, *key)
-        return self._forms[key]
+        return self._forms[key].reversed() if _is_reversed(request) else self._forms[key]
 
     def check(self) -> None:
         """Render every template that the policy may use, once.
@@ -145,9 +172,11 @@ class Questions:
             (", where earlier answers differ", Context(doubt=tuple(base.cells)[:1])),
         ]
         prompts: dict[str, tuple[str, Prompt]] = {}
-        for case, context in contexts:
-            prompt = self.prompt(request, context)
-            prompts.setdefault(prompt.digest, (case, prompt))
+        for form, order in enumerate(("", ", in reversed order")[: question.forms]):
+            in_form = replace(request, view=view_in_form(request.view, form))
+            for case, context in contexts:
+                prompt = self.prompt(in_form, context)
+                prompts.setdefault(prompt.digest, (case + order, prompt))
         return [*prompts.values()]
 
     def all_requests(self, item: str = "item") -> list[Request]:
@@ -167,16 +196,31 @@ class Questions:
     def _words(self, request: Request, context: Context, form: Form) -> Record:
         asked = {name for key in form.keys for name in key.members}
         levels = [name for name, members in self.base.levels.items() if asked & set(members)]
+        knowledge_words = self._knowledge_words
         return {
-            **self._knowledge_words,
+            **(_reversed_words(knowledge_words) if _is_reversed(request) else knowledge_words),
             "asks": [*levels, *(name for name in self.base.variables if name in asked)],
             "known": [{"name": name, "value": value} for name, value in context.known.items()],
             "doubt": [self._entry(self.base.variables[name]) for name in context.doubt],
             "shown": context.shown,
             "whole": bool(context.shown) and self.base.questions[request.question].whole,
             "about": self._entry(self.base.variables[request.about]) if request.about else None,
+            "unlike": self._lookalikes(asked),
             "answer": form.words(),
         }
+
+    def _lookalikes(self, asked: set[str]) -> list[Record]:
+        """Return what tells variables apart of which at least one is asked for."""
+        return [
+            {"name": alike.name, "names": [*alike.of], "statement": alike.statement}
+            for alike in self.briefing.unlike
+            if not asked.isdisjoint(alike.of)
+        ]
+
+    @cached_property
+    def briefing(self) -> Briefing:
+        """What is told to all who are asked."""
+        return self.base.briefing or Briefing()
 
     @cached_property
     def _knowledge_words(self) -> Record:
@@ -193,7 +237,8 @@ class Questions:
             if code.hides
         ]
         levels = {name: self._level(members) for name, members in base.levels.items()}
-        return {"knowledge": levels, "patterns": self._patterns(), "codes": codes, "rules": rules}
+        briefed = {"counts": self.briefing.counts, "confounders": [*self.briefing.confounders.values()]}
+        return {"knowledge": levels, "patterns": self._patterns(), "codes": codes, "rules": rules, **briefed}
 
     def _level(self, members: tuple[str, ...]) -> list[Record]:
         only = self.base.variables[members[0]]
@@ -214,7 +259,7 @@ class Questions:
             rare = [self._entry(base.variables[n]) for n in reversed(ranked) if cells[n][k] < RARE]
             means = base.moments[k].mean if base.moments else ()
             mean_values = [
-                {"name": n, "value": round(m, 1)} for n, m in zip(base.intervals, means, strict=False)
+                {"name": n, "value": round(m, 1) + 0.0} for n, m in zip(base.intervals, means, strict=False)
             ]
             patterns.append(
                 {"name": state, "label": state, "usual": usual, "rare": rare, "means": mean_values}
@@ -225,20 +270,26 @@ class Questions:
         described = {"name": variable.name, "label": variable.label, "description": variable.description}
         return described | {"about": dict(variable.about)}
 
-    def _render(self, question: Question, words: Record) -> str:
-        from seke.prompts import bounded_template
 
-        try:
-            return bounded_template.render(question.prompt, words)
-        except Exception as error:  # a template's expressions may raise anything
-            fault = error
-            if isinstance(error, RecursionError):
-                deep = "it is nested too deeply, or calls itself without end"
-                fault = RecursionError(deep).with_traceback(error.__traceback__)
-            raise KnowledgeError([_fault(question, fault, words)]) from None
+def _render(template: str, words: Record, path: str, place: At) -> str:
+    """Return the text of a template at a place of the YAML.
+
+    Raises:
+        engine.KnowledgeError: it cannot be rendered.
+    """
+    from seke.prompts import bounded_template
+
+    try:
+        return bounded_template.render(template, words).strip()
+    except Exception as error:  # a template's expressions may raise anything
+        fault = error
+        if isinstance(error, RecursionError):
+            deep = "it is nested too deeply, or calls itself without end"
+            fault = RecursionError(deep).with_traceback(error.__traceback__)
+        raise KnowledgeError([_fault(template, fault, words, path, place)]) from None
 
 
-def _fault(question: Question, error: Exception, words: Record) -> Fault:
+def _fault(template: str, error: Exception, words: Record, path: str, place: At) -> Fault:
     """Return what is wrong with a template, and where."""
     line = getattr(error, "lineno", None)
     trace = error.__traceback__
@@ -250,10 +301,20 @@ def _fault(question: Question, error: Exception, words: Record) -> Fault:
     missing = text.split("'")[1] if text.startswith("'") and "is undefined" in text else ""
     hint = did_you_mean(missing, words) if missing and " " not in missing else ""
     # The text begins below the line on which a block scalar is opened.
-    at = question.prompt_place
-    below = at.line + (line or 0) if "\n" in question.prompt else at.line
+    below = place.line + (line or 0) if "\n" in template else place.line
     where = f"line {line} of the template: " if line else ""
-    return Fault(At(at.file, below, at.column), f"questions.{question.name}.prompt", f"{where}{text}{hint}")
+    return Fault(At(place.file, below, place.column), path, f"{where}{text}{hint}")
+
+
+def _is_reversed(request: Request) -> bool:
+    """Say whether a request lists what can be named in reversed order."""
+    return request.view != shown_view(request.view)
+
+
+def _reversed_words(words: Record) -> Record:
+    """Return the words of the knowledge with what can be named in reversed order."""
+    levels = {name: entries[::-1] for name, entries in words["knowledge"].items()}
+    return {**words, "knowledge": levels, "patterns": words["patterns"][::-1], "codes": words["codes"][::-1]}
 
 
 def _often(confidence: float) -> str:

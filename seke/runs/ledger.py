@@ -24,6 +24,7 @@ from seke.runs.disk_reserve import DiskReserve, is_full
 from seke.sampling.loop import Request
 from seke.vision.errors import AccountError, FullDiskError, OutOfMoneyError
 from seke.vision.messages import Call, Choice, Picture, Prompt
+from seke.vision.shared_beginnings import SentPrompt, reusable_share
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -37,14 +38,16 @@ if TYPE_CHECKING:
     Read = Callable[[Call, Choice], Record]
 
 NAME, RESERVE = "ledger.sqlite", "ledger.reserve"
-VERSION = 1
+VERSION = 2
 # Writes of one commit at most.
 COMMIT_BATCH = 500
 # Items of one statement; SQLite before 3.32 takes 999 parameters.
 STATEMENT_ITEMS = 500
 TABLES = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS prompts (digest TEXT PRIMARY KEY, text TEXT NOT NULL, form TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS prompts (
+    digest TEXT PRIMARY KEY, text TEXT NOT NULL, form TEXT NOT NULL, system TEXT NOT NULL DEFAULT ''
+);
 CREATE TABLE IF NOT EXISTS requests (
     number INTEGER PRIMARY KEY, item TEXT NOT NULL, observer TEXT NOT NULL, question TEXT NOT NULL,
     about TEXT NOT NULL, view TEXT NOT NULL, draws TEXT NOT NULL, upto INTEGER NOT NULL, prompt TEXT NOT NULL,
@@ -71,6 +74,8 @@ REQUEST = f"""
 INSERT INTO requests (number, {KEY}, draws, upto, prompt, picture, state, worst, sent)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'sent', ?, ?)
 """
+# The columns are named so that a connection that was opened before one was added looks again.
+PROMPT = "INSERT OR IGNORE INTO prompts (digest, text, form, system) VALUES (?, ?, ?, ?)"
 CHOICE = f"""
 INSERT INTO choices ({KEY}, draw, request, text, finish, refusal, record, status)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -105,10 +110,12 @@ AND r.prompt = ? AND r.picture = ? ORDER BY draw
 OF_REQUESTS = """
 SELECT count(*), sum(state = 'failed'), sum(state = 'unknown'), sum(prompt_tokens), sum(answer_tokens),
 sum(price), sum(CASE WHEN state = 'unknown' OR paid OR (state = 'answered' AND price IS NULL) THEN worst END),
-sum(state = 'answered' AND price IS NULL), sum(%s) FROM requests
+sum(state = 'answered' AND price IS NULL), sum(cached_tokens), sum(%s) FROM requests
 """
-# Of ledgers from before they were noted there is no column of them.
-REASONED = "SELECT count(*) FROM pragma_table_info('requests') WHERE name = 'reasoning_tokens'"
+SENT_PROMPTS = """
+SELECT %s, p.text, count(*), count(DISTINCT r.picture)
+FROM requests r JOIN prompts p ON p.digest = r.prompt WHERE r.state = 'answered' GROUP BY r.prompt
+"""
 TOKENS = """
 SELECT question, json_extract(draws, '$[0]'), upto - json_extract(draws, '$[0]'),
 (SELECT count(*) FROM choices c WHERE c.request = r.number), prompt_tokens, ifnull(cached_tokens, 0),
@@ -167,7 +174,8 @@ class Totals:
     """The totals of a run. requests, by how they ended; answers, by status; prices in USD.
 
     unknown: on their way when a process was killed. spent: prices of what was answered, where known. perhaps:
-    the most that failed and unknown requests can have cost besides.
+    the most that failed and unknown requests can have cost besides. cached_tokens: of the prompts', as far as
+    servers report them. reusable: the share of the texts' letters with which an earlier request began.
     """
 
     requests: int
@@ -181,7 +189,9 @@ class Totals:
     spent: float
     perhaps: float
     unpriced: int
-    reasoning_tokens: int = 0
+    cached_tokens: int
+    reusable: float
+    reasoning_tokens: int
 
 
 @dataclass(frozen=True)
@@ -214,8 +224,6 @@ class Ledger:
             # One to read and one to write, so that no reader sees what is not on disk.
             self._db, self._write_db = (_connect(folder / NAME) for _ in range(2))
             self._db.executescript(TABLES)
-            if not self._db.execute(REASONED).fetchone()[0]:
-                self._db.execute("ALTER TABLE requests ADD COLUMN reasoning_tokens INTEGER")
             self._check_version()
             # The tables and what a run is known by stand in the file itself: a lost log takes answers alone.
             self._checkpoint()
@@ -243,11 +251,14 @@ class Ledger:
         self._db.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def _check_version(self) -> None:
-        facts = self.facts("version")
-        if not facts:
-            self._db.execute("INSERT INTO facts VALUES ('version', ?)", (str(VERSION),))
-        elif int(facts["version"]) > VERSION:
+        version = self.facts("version").get("version", VERSION)
+        if int(version) > VERSION:
             raise SekeError(f"{self.folder}: was written by a newer version of seke")
+        if int(version) < 2:
+            # The first version knew neither system messages nor what a model reasoned with.
+            self._db.execute("ALTER TABLE prompts ADD COLUMN system TEXT NOT NULL DEFAULT ''")
+            self._db.execute("ALTER TABLE requests ADD COLUMN reasoning_tokens INTEGER")
+        self._db.execute("INSERT OR REPLACE INTO facts VALUES ('version', ?)", (str(VERSION),))
 
     def _pending_batches(self) -> dict[str, tuple[str | None, dict[int, tuple[Call, tuple[int, ...]]]]]:
         """Return the batches that an earlier process left, and count their requests as sent."""
@@ -302,9 +313,8 @@ class Ledger:
         def write(db: sqlite3.Connection) -> None:
             if prompt.digest not in self._kept:
                 form = json.dumps(prompt.schema, ensure_ascii=False)
-                db.execute(
-                    "INSERT OR IGNORE INTO prompts VALUES (?, ?, ?)", (prompt.digest, prompt.text, form)
-                )
+                kept = prompt.digest, prompt.text, form, prompt.system
+                db.execute(PROMPT, kept)
                 self._kept.add(prompt.digest)
             db.execute(REQUEST, (*row, worst_price, time.time()))
 
@@ -442,8 +452,10 @@ class Ledger:
 
     def prompt(self, digest: str) -> Prompt | None:
         """Return a prompt by its digest; None where it was never sent."""
-        row = self._db.execute("SELECT text, form FROM prompts WHERE digest = ?", (digest,)).fetchone()
-        return Prompt(row[0], json.loads(row[1]), digest) if row else None
+        row = self._db.execute(
+            "SELECT text, form, system FROM prompts WHERE digest = ?", (digest,)
+        ).fetchone()
+        return Prompt(row[0], json.loads(row[1]), digest, row[2]) if row else None
 
     def choices(self, call: Call, draws: Iterable[int], observer: str | None = None) -> tuple[Choice, ...]:
         """Return the answers that there are to the same prompt about the same picture, of these draws.
@@ -556,17 +568,27 @@ class Ledger:
 
 
 def _totals(db: sqlite3.Connection) -> Totals:
-    requests, failed, unknown, prompt, answer, spent, perhaps, unpriced, reasoning = (
+    # A ledger of the first version that is only read has no such columns.
+    system = "p.system" if _has_column(db, "prompts", "system") else "''"
+    requests, failed, unknown, prompt, answer, spent, perhaps, unpriced, cached, reasoned = (
         total or 0 for total in db.execute(OF_REQUESTS % reasoning_column(db)).fetchone()
     )
     answers, refused, unreadable = (total or 0 for total in db.execute(OF_CHOICES).fetchone())
     counts = requests, failed, unknown, answers, refused, unreadable, prompt, answer
-    return Totals(*counts, float(spent), float(perhaps), unpriced, reasoning)
+    stored = db.execute("SELECT value FROM facts WHERE name = 'settings'").fetchone()
+    picture_first = stored is not None and json.loads(stored[0]).get("picture") == "first"
+    sent = (SentPrompt(*row) for row in db.execute(SENT_PROMPTS % system))
+    share = round(reusable_share(sent, picture_first=picture_first), 4)
+    return Totals(*counts, float(spent), float(perhaps), unpriced, cached, share, reasoned)
 
 
 def reasoning_column(db: sqlite3.Connection) -> str:
     """Return the column of the tokens that models reasoned with."""
-    return "reasoning_tokens" if db.execute(REASONED).fetchone()[0] else "NULL"
+    return "reasoning_tokens" if _has_column(db, "requests", "reasoning_tokens") else "NULL"
+
+
+def _has_column(db: sqlite3.Connection, table: str, column: str) -> bool:
+    return any(row[1] == column for row in db.execute(f"PRAGMA table_info({table})"))
 
 
 def status_of(folder: Path) -> tuple[Record, int, Totals]:

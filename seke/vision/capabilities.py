@@ -24,6 +24,13 @@ LIMITS = ("max_tokens", "max_completion_tokens")
 FORMAL = ("response_format", "json_schema", "schema")
 # How a server names a bound that it does not take: as a word of JSON Schema, not as a maximum of anything.
 BOUND = re.compile(r"""\b(min|max)items\b|['"`](minimum|maximum)['"`]|\binvalid schema\b""")
+# How servers refuse a message of the system, as issues of vLLM, llama.cpp and OpenAI's clients quote them:
+# "System role not supported", "roles must alternate user/assistant", "got system",
+# "'messages[0].role' does not support 'system'".
+SYSTEM = re.compile(
+    r"""\bsystem (role|prompt|message)s?\b|['"`]system['"`]|\bgot system\b|\broles must alternate\b"""
+    r"""|\bdeveloper instruction\b|messages\[0\]\.role"""
+)
 # How servers name the number of choices in a refusal: 'n', n > 1, "one completion choice", "candidates".
 SEVERAL = re.compile(r"""['"`]n['"`]|\bn\b *(=|>|must|should|is)|\bchoices?\b|\bcandidates?\b""")
 # Parameters that may be left out where they are at what a server takes without them.
@@ -40,12 +47,14 @@ class Dialect:
     """form, limit: places in FORMATS and LIMITS, which a server goes through from the first.
 
     several: whether several choices are asked for in one request. omitted: parameters that are left out.
+    system: whether messages of the system are sent.
     """
 
     form: int = 0
     limit: int = 0
     several: bool = True
     omitted: frozenset[str] = frozenset()
+    system: bool = True
 
     def adapt(
         self, message: str, samples: int, settings: Settings, free: Collection[str] = ()
@@ -56,10 +65,14 @@ class Dialect:
         where the new request would ask for something else.
         """
         text = message.lower()
-        if LIMITS[1] in text and self.limit == 0:
-            return replace(self, limit=1)
-        if self.form == 0 and BOUND.search(text):
-            return replace(self, form=1)
+        steps: tuple[tuple[Any, dict[str, Any]], ...] = (
+            (LIMITS[1] in text and self.limit == 0, {"limit": 1}),
+            (self.system and settings.system and SYSTEM.search(text), {"system": False}),
+            (self.form == 0 and BOUND.search(text), {"form": 1}),
+        )
+        for is_meant, step in steps:
+            if is_meant:
+                return replace(self, **step)
         if any(word in text for word in FORMAL) and self.form + 1 < len(FORMATS):
             return self.simpler()
         for name in ("seed", *USUAL):
@@ -78,18 +91,34 @@ class Dialect:
     def combine(self, dialect: Dialect) -> Dialect:
         """Return the dialect of a server that showed the limits of both."""
         form, limit = max(self.form, dialect.form), max(self.limit, dialect.limit)
-        return Dialect(form, limit, self.several and dialect.several, self.omitted | dialect.omitted)
+        return Dialect(
+            form,
+            limit,
+            self.several and dialect.several,
+            self.omitted | dialect.omitted,
+            self.system and dialect.system,
+        )
+
+    def messages(self, call: Call, settings: Settings) -> list[dict[str, Any]]:
+        """Return what is told and shown; what all requests share comes first, so that a server keeps it."""
+        picture, system = call.picture, call.prompt.system
+        data = base64.b64encode(picture.data).decode("ascii")
+        url = {"url": f"data:{picture.media_type};base64,{data}"}
+        url |= {} if "detail" in self.omitted else {"detail": picture.detail or settings.detail}
+        content = [{"type": "image_url", "image_url": url}, _text(call.prompt.text)]
+        if settings.picture == "last":
+            content.reverse()
+        apart = bool(system) and settings.system and self.system
+        if system and not apart:
+            content.insert(0, _text(system))
+        user = {"role": "user", "content": content}
+        return [{"role": "system", "content": system}, user] if apart else [user]
 
     def body(self, call: Call, samples: int, settings: Settings, seed: int) -> dict[str, Any]:
         """Return the request body that asks for `samples` answers."""
-        picture = call.picture
-        data = base64.b64encode(picture.data).decode("ascii")
-        url = {"url": f"data:{picture.media_type};base64,{data}"}
-        url |= {} if "detail" in self.omitted else {"detail": settings.detail}
-        content = [{"type": "text", "text": call.prompt.text}, {"type": "image_url", "image_url": url}]
         body: dict[str, Any] = {
             "model": settings.model,
-            "messages": [{"role": "user", "content": content}],
+            "messages": self.messages(call, settings),
             "temperature": settings.temperature,
             "top_p": settings.top_p,
             "seed": seed,
@@ -116,6 +145,10 @@ def names(text: str, parameter: str) -> bool:
         return True
     # As a word it means other things, too.
     return parameter != "detail" and bool(NOT_TAKEN.search(text) and re.search(rf"\b{parameter}\b", text))
+
+
+def _text(text: str) -> dict[str, Any]:
+    return {"type": "text", "text": text}
 
 
 def without_bounds(schema: Any) -> Any:

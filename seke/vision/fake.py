@@ -126,7 +126,15 @@ class ScriptedModel:
         choices = tuple(self.answer(call, draw) for draw in draws)
         letters = sum(len(choice.text) for choice in choices)
         reply = Reply(
-            choices, MODEL, None, None, len(call.prompt.text) // 4, letters // 4, 0, 0.0, self.seconds
+            choices,
+            MODEL,
+            None,
+            None,
+            (len(call.prompt.system) + len(call.prompt.text)) // 4,
+            letters // 4,
+            0,
+            0.0,
+            self.seconds,
         )
         await journal.answered(number, reply)
         return choices

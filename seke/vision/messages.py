@@ -34,7 +34,8 @@ def ended_in_words(answer_tokens: int | None, reasoning_tokens: int | None) -> s
 class Picture:
     """A picture as it is sent: encoded, upright, small enough, without metadata.
 
-    digest: SHA-256 of `data`, in hexadecimal digits. width, height: in pixels.
+    digest: SHA-256 of `data` and `detail`, in hexadecimal digits. width, height: in pixels. detail: how
+    finely a server looks at it; empty: as the settings say.
     """
 
     data: bytes = field(repr=False)
@@ -42,24 +43,34 @@ class Picture:
     width: int
     height: int
     digest: str
+    detail: str = ""
 
 
 @dataclass(frozen=True)
 class Prompt:
     """What is said to the model beside the picture.
 
-    schema: JSON Schema of one answer, as structured output takes it. digest: SHA-256 of text and schema.
+    schema: JSON Schema of one answer, as structured output takes it. system: what is told first, the same in
+    all questions; a server can keep it. digest: SHA-256 of all of these.
     """
 
     text: str
     schema: Mapping[str, Any]
     digest: str
+    system: str = ""
 
     @classmethod
-    def of(cls, text: str, schema: Mapping[str, Any]) -> Prompt:
-        """Return the prompt of a text and a schema, with its digest."""
-        content = json.dumps([text, schema], ensure_ascii=False, sort_keys=True)
-        return cls(text, schema, hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest())
+    def of(cls, text: str, schema: Mapping[str, Any], system: str = "") -> Prompt:
+        """Return the prompt of these texts and a schema, with its digest."""
+        parts = [system, text, schema] if system else [text, schema]
+        content = json.dumps(parts, ensure_ascii=False, sort_keys=True)
+        digest = hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()
+        return cls(text, schema, digest, system)
+
+    @property
+    def letters(self) -> int:
+        """The letters of all that a request says, its form included."""
+        return len(self.system) + len(self.text) + len(str(self.schema))
 
 
 @dataclass(frozen=True)
@@ -67,8 +78,9 @@ class Settings:
     """How a model is asked, the same in a whole run.
 
     seed: of the server's sampling; each draw's own is derived from it. max_tokens: of one answer. detail: how
-    finely the server looks at the picture (`low`, `high` or `auto`). extra: further fields of a request, as
-    the server takes them.
+    finely the server looks at the picture (`low`, `high` or `auto`). picture: whether it stands before the
+    question (`first`) or after it (`last`). system: whether what is told in all questions is a message of the
+    system; else it begins the user's. extra: further fields of a request, as the server takes them.
     """
 
     model: str
@@ -77,6 +89,8 @@ class Settings:
     max_tokens: int = 600
     detail: str = "auto"
     seed: int = 0
+    picture: str = "first"
+    system: bool = True
     extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def as_facts(self) -> dict[str, Any]:

@@ -157,9 +157,10 @@ class Estimate:
     def tokens(self, call: Call, answers: int) -> tuple[int, int]:
         """Return the most tokens of prompt and answers."""
         longest = self.longest.get(call.request.question)
-        letters = len(call.prompt.text) + len(str(call.prompt.schema))
         prompt = (
-            letters // LETTERS_A_TOKEN + PICTURE_TOKENS if longest is None else math.ceil(longest * MARGIN)
+            call.prompt.letters // LETTERS_A_TOKEN + PICTURE_TOKENS
+            if longest is None
+            else math.ceil(longest * MARGIN)
         )
         return prompt, answers * self.answer
 

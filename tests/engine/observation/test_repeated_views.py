@@ -179,3 +179,21 @@ def test_too_many_repeats_are_refused_by_name():
     readings = [Reading(observer, question, view, ({base.root: 0},)) for view in ("face", *names)]
     with pytest.raises(AnswerError, match=r"item 'item-0' has 11 readings .* take `repeats` from them"):
         Inference(compile_network(base), base).posterior(answers_of(base, [readings]))
+
+
+@given(seed=st.integers(0, 10**6))
+@few
+def test_a_repeated_view_in_the_reversed_form_repeats_that_form(seed):
+    """By a whole repeat: with the reversed usual view it is one reading, with the declared one it is two."""
+    base = base_with(SHAPES[1], mirror=1.0)
+    network = compile_network(base)
+    readings = [items[0] for items in items_of(base, seed) if items]
+
+    def posterior(views):
+        items = [[replace(reading, view=view) for view in views] for reading in readings]
+        return Inference(network, base).posterior(answers_of(base, items)).log_evidence
+
+    apart = posterior(("face", "turned"))
+    np.testing.assert_allclose(posterior(("face@reversed", "mirror@reversed")), posterior(("face", "mirror")))
+    np.testing.assert_allclose(posterior(("face", "mirror@reversed")), apart)
+    np.testing.assert_allclose(posterior(("face@reversed", "face")), apart)

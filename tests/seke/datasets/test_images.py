@@ -68,6 +68,49 @@ def test_a_picture_is_made_small_but_not_large(tmp_path):
     assert picture_of(tmp_path / "b.png", FACE).width == 50
 
 
+SIZES = [((48, 24), (120, 60)), ((150, 75), (150, 75)), ((400, 200), (200, 100))]
+
+
+@pytest.mark.parametrize(("size", "sent"), SIZES)
+def test_a_small_picture_is_enlarged_to_the_least_size(tmp_path, size, sent):
+    halves(size).save(tmp_path / "a.png")
+    view = View(name="face", options={**FACE.options, "least": 120})
+    picture = picture_of(tmp_path / "a.png", view)
+    assert (picture.width, picture.height) == sent
+    # As are faces in their boxes; parts have the whole size.
+    box = Box(10, 5, 24, 16)
+    cut = picture_of(tmp_path / "a.png", View(name="face", options={**view.options, "margin": 0.0}), box)
+    assert (cut.width, cut.height) == (120, 80)
+
+
+def test_a_mirrored_view_has_left_and_right_changed(tmp_path):
+    halves().save(tmp_path / "a.png")
+    mirror = View(name="mirror", options={**FACE.options, "mirror": True})
+    pixels = seen(picture_of(tmp_path / "a.png", mirror))
+    assert near(pixels.getpixel((10, 30)), BLUE)
+    assert near(pixels.getpixel((90, 30)), RED)
+    # What is cut out is the same part of the picture, and then mirrored; the face still stands on the left.
+    box = Box(30, 10, 40, 40)
+    both = seen(picture_of(tmp_path / "a.png", mirror, box, "brows", whole=True))
+    plain = seen(picture_of(tmp_path / "a.png", FACE, box, "brows", whole=True))
+    assert both.size == plain.size
+    assert near(both.getpixel((5, 50)), BLUE)
+    assert near(plain.getpixel((5, 50)), RED)
+    assert near(both.getpixel((both.width - 5, 50)), RED)
+    assert near(plain.getpixel((both.width - 5, 50)), BLUE)
+
+
+def test_the_detail_of_a_view_is_part_of_its_pictures(tmp_path):
+    halves().save(tmp_path / "a.png")
+    pictures = [
+        picture_of(tmp_path / "a.png", View(name="face", options={**FACE.options, "detail": detail}))
+        for detail in ("", "low", "high")
+    ]
+    assert [picture.detail for picture in pictures] == ["", "low", "high"]
+    assert len({picture.data for picture in pictures}) == 1
+    assert len({picture.digest for picture in pictures}) == 3
+
+
 def test_a_box_is_cut_out_with_its_margin_within_the_picture(tmp_path):
     halves((100, 60)).save(tmp_path / "a.png")
     picture = picture_of(tmp_path / "a.png", FACE, Box(60, 20, 20, 20))

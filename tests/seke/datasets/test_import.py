@@ -246,6 +246,14 @@ def test_disfa_units_count_from_a_threshold_on(read, threshold, active):
     assert set(summary.labelled) == {"AU1", "AU26"}
 
 
+@pytest.mark.parametrize(("threshold", "count"), [(1, 1), (2, 0), (3, 1)])
+def test_a_threshold_that_prompts_do_not_tell_is_noted(read, threshold, count):
+    _, summary = read("disfa", threshold=threshold)
+    notes = [note for note in summary.notes if "prompts say from 2 (briefing.intensity)" in note]
+    assert len(notes) == count
+    assert all(f"from intensity {threshold} (--threshold)" in note for note in notes)
+
+
 def test_disfa_frames_that_count_from_0_are_shifted_and_that_is_told(read):
     by_item, summary = read("disfa", lambda folder: disfa(folder, first=0))
     assert [row["AU1"] for row in by_item.values()] == ["0", "0", "1"]

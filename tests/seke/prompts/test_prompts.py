@@ -52,8 +52,8 @@ WHOLE = {
 
 def test_a_prompt_says_the_knowledge_and_changes_with_it(questions, tmp_path):
     text = questions.prompt(request()).text
-    assert "AU12 lip corner puller (zygomaticus major)" in text
-    assert "raised cheeks; AU12, AU25, AU6." in text
+    assert "AU12 lip corner puller (zygomaticus major)" in questions.prompt(request()).system
+    assert "- happiness: AU12, AU25, AU6; " in text
     rule = next(rule for rule in questions.base.rules if rule.confidence == 0.7)
     assert f"- often: {rule.statement}\n" in text
     assert "the picture decides:\n- nearly always: " in text
@@ -63,7 +63,7 @@ def test_a_prompt_says_the_knowledge_and_changes_with_it(questions, tmp_path):
     )
     other = Questions(seke.knowledge(tmp_path / "o.yaml"))
     changed = other.prompt(request())
-    assert "raised cheeks; AU26, " in changed.text
+    assert "- happiness: AU26, " in changed.text
     assert changed.digest != questions.prompt(request()).digest
     assert questions.prompt(request()).digest == Questions(seke.knowledge()).prompt(request()).digest
 
@@ -123,7 +123,7 @@ def test_every_number_and_list_of_a_schema_is_bounded(questions):
 def test_no_example_names_a_member_and_every_name_is_explained(questions):
     for asked in questions.all_requests():
         prompt = questions.prompt(asked)
-        text, _, example = prompt.text.rpartition("\n")
+        text, _, example = f"{prompt.system}\n{prompt.text}".rpartition("\n")
         for schema in schemas(prompt.schema):
             for name in schema.get("enum", ()):
                 assert name not in example

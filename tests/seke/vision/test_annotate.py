@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,7 @@ from seke.annotation.observers import observer_of
 from seke.annotation.stopping_rules import label_of, rule_of
 from seke.cli.annotate import _gold_lines
 from seke.cli.main import main
-from seke.runs.ledger import Ledger, ReadingRequests, status_of
+from seke.runs.ledger import VERSION, Ledger, ReadingRequests, status_of
 from seke.sampling.loop import Request
 from seke.vision.errors import FatalError, OutOfMoneyError, UnansweredError
 from seke.vision.fake import RecordedModel, ScriptedModel
@@ -80,6 +81,22 @@ def ledger(tmp_path):
     made = Ledger(tmp_path, read)
     yield made
     made.close()
+
+
+def test_a_ledger_of_the_first_version_is_read_and_goes_on(tmp_path):
+    old = Ledger(tmp_path, read)
+    asyncio.run(old.sent(call(), (0,), None))
+    old.close()
+    with closing(sqlite3.connect(tmp_path / "ledger.sqlite")) as db:
+        db.executescript("ALTER TABLE prompts DROP COLUMN system; UPDATE facts SET value = '1';")
+    assert status_of(tmp_path)[2].requests == 1
+    again = Ledger(tmp_path, read)
+    assert again.prompt("p1") == Prompt("Look.", {}, "p1")
+    told = Prompt("Look.", {}, "p2", "You see.")
+    asyncio.run(again.sent(replace(call("b"), prompt=told), (0,), None))
+    assert again.prompt("p2") == told
+    assert again.facts("version") == {"version": VERSION}
+    again.close()
 
 
 def on_disk(folder, statement):
@@ -166,7 +183,7 @@ def test_another_process_is_told_who_is_there(ledger, tmp_path):
     with pytest.raises(SekeError, match=rf"uses this run \(process {os.getpid()}\)"):
         Ledger(tmp_path, read)
     facts, settled, totals = status_of(tmp_path)
-    assert (facts, settled, totals.requests) == ({"version": 1}, 0, 0)
+    assert (facts, settled, totals.requests) == ({"version": VERSION}, 0, 0)
 
 
 def test_a_full_disk_stops_cleanly(ledger, tmp_path):
@@ -501,6 +518,11 @@ def test_pictures_go_nowhere_unless_it_is_allowed(tmp_path, monkeypatch):
 def test_prompts_and_forecasts_send_nothing(tmp_path):
     shown = run(EXAMPLE, "--run", tmp_path / "r", "--model", "gpt-4o", "--show-prompts").output
     assert "--- verify to gpt-4o, here about AU1" in shown
+    assert shown.count("--- told first, in all questions that follow\nYou describe what faces") == 1
+    assert (
+        "--- letters with which requests begin alike, the picture before the question\njoint to gpt-4o: "
+        in shown
+    )
     given = ["--run", tmp_path / "r", "--model", "gpt-4o", "--max-samples", "2", "--dry-run", "--json"]
     forecast = json.loads(run(EXAMPLE, *given, "--price-in", "2", "--price-out", "8").stdout)
     assert forecast["items"] == 6

@@ -231,7 +231,7 @@ def test_a_server_is_asked_once_a_question_and_only_for_names(faces, tmp_path):
     summary, seen = over(lambda *_: Reply([GOOD]), faces, tmp_path / "run", max_cost=1.0)
     assert (summary.finished, len(seen)) == (True, 9)
     assert {(body["temperature"], body.get("n", 1)) for body in seen} == {(0.0, 1)}
-    texts = {body["messages"][-1]["content"][0]["text"] for body in seen}
+    texts = {body["messages"][-1]["content"][1]["text"] for body in seen}
     assert texts == {question.prompt.text for question in level_questions(BASE).values()}
     schema = seen[0]["response_format"]["json_schema"]["schema"]
     assert schema["additionalProperties"] is False

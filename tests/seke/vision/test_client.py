@@ -58,7 +58,9 @@ class Account:
 
 def call(samples=1, first=0, item="face-1"):
     request = Request(item, "gpt-4o", "joint", None, "face", first, samples)
-    return Call(request, Prompt("Look.", SCHEMA, "d1"), Picture(b"jpeg", "image/jpeg", 10, 10, "d2"))
+    return Call(
+        request, Prompt("Look.", SCHEMA, "d1", "You see."), Picture(b"jpeg", "image/jpeg", 10, 10, "d2")
+    )
 
 
 def run(script, do=None, **options):
@@ -93,7 +95,9 @@ def test_a_request_says_what_is_needed_and_no_more():
     choices, journal, server = run(lambda *_: GOOD)
     assert [choice.text for choice in choices] == ['{"a": 1}']
     (body,) = server.seen
-    text, picture = body["messages"][0]["content"]
+    system, user = body["messages"]
+    assert system == {"role": "system", "content": "You see."}
+    picture, text = user["content"]
     assert text == {"type": "text", "text": "Look."}
     assert picture["image_url"]["url"] == "data:image/jpeg;base64,anBlZw=="
     assert body["response_format"]["json_schema"]["schema"] == SCHEMA
@@ -101,6 +105,14 @@ def test_a_request_says_what_is_needed_and_no_more():
     assert "n" not in body
     reply = journal.ends[0]
     assert (reply.model, reply.identity, reply.prompt_tokens) == ("made-up-1", "r1", 1000)
+
+
+def test_the_detail_of_a_picture_comes_before_that_of_the_run():
+    fine = replace(call(), picture=replace(call().picture, detail="high"))
+    for asked, detail in ((call(), "auto"), (fine, "high")):
+        _, _, server = run(lambda *_: GOOD, lambda model, j, asked=asked: model.ask(asked, j))
+        (picture, _) = server.seen[0]["messages"][-1]["content"]
+        assert picture["image_url"]["detail"] == detail
 
 
 def test_several_draws_come_in_one_request_where_the_server_has_that():
@@ -297,6 +309,27 @@ def test_another_name_for_the_limit_is_learned():
     assert "max_tokens" not in server.seen[-1]
 
 
+NO_SYSTEM = (
+    "System role not supported",
+    "Unsupported value: 'messages[0].role' does not support 'system' with this model.",
+    "Conversation roles must alternate user/assistant/user/assistant/...",
+    "Only user, assistant and tool roles are supported, got system",
+)
+
+
+@pytest.mark.parametrize("message", NO_SYSTEM)
+def test_a_server_without_messages_of_the_system_is_told_all_by_the_user(message):
+    def script(_, asked):
+        return error(400, message) if asked["messages"][0]["role"] == "system" else GOOD
+
+    choices, _, server = run(script)
+    assert len(choices) == 1
+    (asked,) = server.seen[1:]
+    (user,) = asked["messages"]
+    assert [part.get("text", "picture") for part in user["content"]] == ["You see.", "picture", "Look."]
+    assert "response_format" in asked
+
+
 def only_plain(asked):
     kind = asked.get("response_format", {}).get("type")
     return kind and f"response_format {kind} is not supported"
@@ -307,6 +340,7 @@ REFUSALS = {
     "another limit": lambda asked: "max_tokens" in asked and "Use 'max_completion_tokens' instead",
     "one choice": lambda asked: "n" in asked and "Only one completion choice is allowed",
     "no n": lambda asked: "n" in asked and "'n' : number must be at most 1",
+    "no system message": lambda asked: asked["messages"][0]["role"] == "system" and NO_SYSTEM[0],
     "no seed": lambda asked: "seed" in asked and "Unsupported parameter: 'seed'",
     "no top_p": lambda asked: "top_p" in asked and "Unsupported parameter: 'top_p'",
     "nothing": lambda asked: (
@@ -617,7 +651,7 @@ def test_prices_by_hand():
     prices = Prices(prompt=2.0, answer=8.0, cached=1.0)
     assert prices.of(1_000_000, 400_000, 500_000) == pytest.approx(0.6 * 2 + 0.4 * 1 + 0.5 * 8)
     estimate = Estimate(prices, SETTINGS)
-    letters = len("Look.") + len(str(SCHEMA))
+    letters = len("You see.Look.") + len(str(SCHEMA))
     assert estimate.worst(call(), 2) == pytest.approx(((letters // 2 + 3000) * 2 + 200 * 8) / 1e6)
     estimate.note(call(), ModelReply((), "m", prompt_tokens=1000))
     assert estimate.worst(call(), 1) == pytest.approx((1200 * 2 + 100 * 8) / 1e6)
