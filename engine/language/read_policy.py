@@ -45,12 +45,15 @@ def questions(
             variables=tuple(dict.fromkeys(reported)),
             about_one=bool(about),
             prompt_place=(entries.get("prompt") or inner).place,
-            **entries.values("cost further enlarge whole prompt") | {"label": entries.value("label") or name},
+            **entries.values("cost further enlarge whole check prompt")
+            | {"label": entries.value("label") or name},
         )
         if by_name[name].enlarge and not about:
             entries.fault("enlarge", "needs `about: one`: the part that the question is about is enlarged")
         if by_name[name].whole and not by_name[name].enlarge:
             entries.fault("whole", "needs `enlarge: true`: the whole stands beside the part that is enlarged")
+        if by_name[name].check and not about:
+            entries.fault("check", "needs `about: one`: what a contradiction names is asked about alone")
     return by_name
 
 
@@ -116,6 +119,7 @@ def policy(
         ask=ask,
         others=entries.value("others"),
         views=tuple(dict.fromkeys(entries.value("views"))),
+        checks_first=entries.value("contradictions") == "check",
         first=_first(fields, entries.get("first"), asked, observers.get(ask), budget),
     )
 

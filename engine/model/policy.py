@@ -22,6 +22,7 @@ class Question(Cited):
     the prompt and what is shown, in the same unit; None: as much as the first.
     `about_one`: each asking is about one of the variables, so a closed-world list is no answer. `enlarge`:
     what is shown is the region of a view that this variable is about. `whole`: the whole stands beside it.
+    `check`: it is asked only about a variable that a contradiction names.
     """
 
     name: str = ""
@@ -32,6 +33,7 @@ class Question(Cited):
     about_one: bool = False
     enlarge: bool = False
     whole: bool = False
+    check: bool = False
     prompt: str = ""
     prompt_place: Place = field(compare=False, default=NOWHERE)
 
@@ -85,7 +87,9 @@ class Policy(Cited):
     counts answers per item from askable observers; `conflict`: nothing is accepted where readings that
     contradict one another so much are less probable than this.
     `ask`: the observer to ask where no askable one has answered yet; `others`: those that may be asked
-    besides; `views`: those that may be asked for beside the ones that an item has. `first`: the question
+    besides; `views`: those that may be asked for beside the ones that an item has. `checks_first`: whether
+    a question about a variable that a contradiction names comes before all others, once, where it is worth
+    its price. `first`: the question
     about an item without answers; None: the question that reports the most, for as many answers as
     gain most for their price.
     """
@@ -112,6 +116,7 @@ class Policy(Cited):
     ask: str = ""
     others: tuple[str, ...] = ()
     views: tuple[str, ...] = ()
+    checks_first: bool = False
     first: First | None = None
 
     def highest_risks(self, variable: Variable) -> tuple[float, ...]:

@@ -200,9 +200,10 @@ class Annotator:
             for unavailable, part in self._group_by_unavailable(answered):
                 answers, judged = await self._judge_live(session.without(unavailable), part)
                 doubts = self._doubtful_variables(answers, judged.posterior)
-                for name, option, doubt in zip(part, judged.decisions.next, doubts, strict=True):
-                    following[name] = option
-                    self._live[name].doubt = doubt
+                for row, name in enumerate(part):
+                    following[name] = option = judged.decisions.next[row]
+                    self._live[name].doubt = doubts[row]
+                    self._live[name].states = self._states_in_question(judged.posterior, row, option)
                 ended = [name for name in part if following[name] is None and unavailable]
                 await self._note_unavailable(session, ended, unavailable)
         requests: dict[str, list[Request]] = {}
@@ -284,11 +285,22 @@ class Annotator:
         chosen = differing & (ranks < MOST_DOUBTS)
         return [tuple(name for name, here in zip(names, column, strict=True) if here) for column in chosen.T]
 
+    def _states_in_question(self, posterior: Posterior, row: int, option: Option | None) -> tuple[str, ...]:
+        """Return the two likeliest states of a categorical variable that is asked about alone, in order."""
+        about = option.about if option is not None else None
+        if about is None or self.base.variables[about].kind != "categorical":
+            return ()
+        likeliest = np.argsort(-posterior.marginals[about][row], kind="stable")[:2]
+        return tuple(self.base.variables[about].states[state] for state in sorted(likeliest.tolist()))
+
     def _context(self, request: Request, item: Item | None = None) -> Context:
         """Return what the prompt of a request may say; item: whose picture goes with it, if any."""
         live = self._live.get(request.item)
         shown = "" if item is None else self._region(item, request.line)
-        return Context(self.labels.get(request.item, {}), live.doubt if live is not None else (), shown)
+        known = self.labels.get(request.item, {})
+        if live is None:
+            return Context(known, (), shown)
+        return Context(known, live.doubt, shown, live.states if request.about else ())
 
     async def _ask(self, name: str, requests: list[Request], ledger: Ledger) -> None:
         """Ask about an item and keep the answers; an error ends the item or the run."""

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 class LiveItem:
     """An item that is being asked about. reason: why it is to be closed, None while it is not.
 
-    silent: observers other than the first that gave no answer about it, and are not asked again.
+    silent: observers other than the first that gave no answer about it, and are not asked again. states: of a
+    categorical variable that is asked about alone, the two likeliest, in their declared order.
     """
 
     item: Item
@@ -34,6 +35,7 @@ class LiveItem:
     doubt: tuple[str, ...] = ()
     reason: str | None = None
     silent: frozenset[str] = frozenset()
+    states: tuple[str, ...] = ()
 
     def missing_requests(self) -> list[Request]:
         """Return the requests for draws that an earlier process asked for and did not receive."""

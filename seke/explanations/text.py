@@ -271,8 +271,37 @@ def _conflict(facts: Facts) -> list[str]:
         words["violated"].format(**{**violation, "place": _place(violation["place"])})
         for violation in conflict["violations"]
     ]
+    lines += [
+        words["standing"].format(contradiction=c["contradiction"], about=", ".join(c["about"]))
+        for c in conflict["contradictions"]
+    ]
     wrapped = [line for text in lines or [words["none"]] for line in _wrap(text, "  ", " " * 9)]
     return [words["title"], *wrapped]
+
+
+def _checks(facts: Facts) -> list[str]:
+    """Return what questions about one variable alone changed."""
+    words, rows = _words()["checks"], []
+    for check in facts["conflict"]["checks"]:
+        without, with_it = check["without"], check["with"]
+        phrases = [
+            words["stands" if text in with_it["contradictions"] else "solved"].format(contradictions=text)
+            for text in without["contradictions"]
+        ]
+        sides = [
+            words["side"].format(**{**side, "value": _value(side["value"])}) for side in (without, with_it)
+        ]
+        rows.append((*sides, check["about"], "; ".join(phrases) or words["without"]))
+    if not rows:
+        return [words["title"], "  " + words["none"]]
+    return [words["title"], *_table(words["head"], rows)]
+
+
+def _value(value: Any) -> str:
+    """Return a decided value as text."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:+.2f}" if isinstance(value, float) else str(value)
 
 
 def _next(facts: Facts) -> list[str]:
@@ -351,6 +380,7 @@ PARTS: Mapping[str, Callable[[Facts], list[str]]] = {
     "variables": _variables,
     "rules": _rules,
     "conflict": _conflict,
+    "checks": _checks,
     "next": _next,
     "numbers": _numbers,
 }

@@ -18,6 +18,9 @@ A template (`prompt` of a question) is jinja2, and may use
     shown             the part that the picture was cut to; empty where it shows the whole
     whole             whether the whole stands beside that part
     about             the variable that the question is about, where it is about one
+    sides             what is offered of that variable, each with name, label and description: of a binary one
+                      false (as its `about.rest` says) and true, of a categorical one the states in question,
+                      of an interval one the points of its scale; only names, no value is given away
     answer            the form of the answer as JSON
 
 so that whoever edits YAML edits prompts.
@@ -64,11 +67,14 @@ class Context:
 
     known: variable -> value that is known already, a state's name, true or false, or a number. doubt:
     variables about which earlier answers contradict each other. shown: the part that the picture is cut to.
+    states: those in question of a categorical variable that is asked about alone, in its order; all where it
+    is empty.
     """
 
     known: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
     doubt: tuple[str, ...] = ()
     shown: str = ""
+    states: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -87,7 +93,13 @@ class Questions:
             engine.SekeError: a question without a template, or to an observer who reports nothing of it.
         """
         context = context or Context()
-        key = (*request.line[1:], *map(str, context.known.items()), context.doubt, context.shown)
+        key = (
+            *request.line[1:],
+            *map(str, context.known.items()),
+            context.doubt,
+            context.shown,
+            context.states,
+        )
         if key not in self._prompts:
             if len(self._prompts) >= CACHED_PROMPTS:
                 self._prompts.clear()
@@ -137,11 +149,14 @@ class Questions:
     def variants(self, request: Request) -> list[tuple[str, Prompt]]:
         """Return each prompt that a request may have, and in words when it has it; the plain one first."""
         base, question = self.base, self.base.questions[request.question]
-        region = base.variables[request.about].about.get("region", "") if request.about else ""
+        variable = base.variables[request.about] if request.about else None
+        region = variable.about.get("region", "") if variable else ""
+        states = variable.states[:2] if variable and variable.kind == "categorical" else ()
         contexts = [
             ("", Context()),
             (", of a part of the picture", Context(shown=str(region) if question.enlarge else "")),
             (", where earlier answers differ", Context(doubt=tuple(base.cells)[:1])),
+            (f", where {' and '.join(states)} are in question", Context(states=states)),
         ]
         prompts: dict[str, tuple[str, Prompt]] = {}
         for case, context in contexts:
@@ -174,6 +189,7 @@ class Questions:
             "shown": context.shown,
             "whole": bool(context.shown) and self.base.questions[request.question].whole,
             "about": self._entry(self.base.variables[request.about]) if request.about else None,
+            "sides": _sides(self.base.variables[request.about], context.states) if request.about else [],
             "answer": form.words(),
         }
 
@@ -239,6 +255,17 @@ class Questions:
             raise KnowledgeError(
                 [_fault(question, deep.with_traceback(error.__traceback__), words)]
             ) from None
+
+
+def _sides(variable: Variable, states: tuple[str, ...]) -> list[Record]:
+    """Return what is offered of a variable, in its declared order; states: those of a categorical one."""
+    if variable.kind == "interval":
+        return [{"name": n, "label": n, "description": text} for n, text in variable.about.items()]
+    texts = variable.descriptions
+    if variable.kind == "binary":
+        texts = {"false": variable.about.get("rest", ""), "true": variable.description}
+    offered = states or variable.states
+    return [{"name": state, "label": state, "description": texts.get(state, "")} for state in offered]
 
 
 def _fault(question: Question, error: Exception, words: Record) -> Fault:
