@@ -49,7 +49,7 @@ def contradictions_of(
     diagnostics: Diagnostics,
     disputed: Sequence[Mapping[str, str]],
 ) -> ByItem:
-    """Return the contradictions of each item.
+    """Return the contradictions of each item that can be checked: of what somebody looked at before.
 
     disputed: of each item variable -> observer whose label is disputed, see `disputed_labels`.
     """
@@ -58,11 +58,13 @@ def contradictions_of(
         _disputed(inference.knowledge, answers, posterior, disputed),
         _conflicting_readings(inference, answers, diagnostics),
         _conflicting_answers(inference, answers),
-        _violated_rules(inference.knowledge, answers, posterior),
+        _violated_rules(inference.knowledge, posterior),
     )
+    seen = answers.keeping(looking(inference.knowledge, answers))
+    looked = {name: _items_reporting(seen, name) for name in _levelled(inference.knowledge)}
     for item, contradiction in (pair for part in parts for pair in part):
-        if contradiction.variables:
-            by_item[item].append(contradiction)
+        if names := tuple(name for name in contradiction.variables if looked[name][item]):
+            by_item[item].append(replace(contradiction, variables=names))
     return tuple(map(tuple, by_item))
 
 
@@ -164,24 +166,18 @@ def _conflicting_answers(inference: Inference, answers: Answers) -> Iterator[tup
         yield item, Contradiction("answers", base.root, places[row], float(np.exp(-surprise[alarm][row])))
 
 
-def _violated_rules(
-    base: Knowledge, answers: Answers, posterior: Posterior
-) -> Iterator[tuple[int, Contradiction]]:
-    """Yield the rules that are violated with a higher probability than they allow, the likeliest first.
-
-    What is to be checked about a rule are those of its variables that the item has answers about.
-    """
+def _violated_rules(base: Knowledge, posterior: Posterior) -> Iterator[tuple[int, Contradiction]]:
+    """Yield the rules that are violated with a higher probability than they allow, the likeliest first."""
     rules, levelled = {rule.name: rule for rule in base.rules}, _levelled(base)
     compiled = [rules[name] for name in posterior.rules]
     allowed = np.array([1 - rule.confidence for rule in compiled])
     violated = posterior.violations > allowed + TIE
-    reported = {name: _items_reporting(answers, name) for name in levelled}
     for item in np.flatnonzero(violated.any(1)).tolist():
         for place in np.argsort(-posterior.violations[item], kind="stable").tolist():
             if violated[item, place]:
                 rule, probability = compiled[place], float(posterior.violations[item, place])
                 members = rule.condition.variables() | rule.then.variables()
-                names = tuple(name for name in levelled if name in members and reported[name][item])
+                names = tuple(name for name in levelled if name in members)
                 yield item, Contradiction("rule", rule.name, names, probability)
 
 

@@ -329,7 +329,9 @@ class LookAhead:
         if not question.check:
             other = np.array([name not in self.binary for name in names], dtype=bool)
             chosen = chosen | other | self._most_informative(belief, names)
-        gains = self._gains_about_one(belief, before, likelihoods, chosen)
+        # An answer that merely repeats what its prompt stated gains nothing.
+        looked = 1 - self.observations.echo[readings.observer, number]
+        gains = looked * self._gains_about_one(belief, before, likelihoods, chosen)
         for name, (gain, error) in zip(names, gains, strict=True):
             yield QuestionCandidate(readings.observer, question, name, fresh, price, gain, error)
 

@@ -146,7 +146,9 @@ class Preposterior:
             ):
                 price = price_of(self.base, observer.name, question.name, batch)
                 names = (observer.name, question.name, asking.about, asking.view)
-                options.append(Option(*names, batch, price, gain, error))
+                # An answer that merely repeats what its prompt stated gains nothing.
+                looked = 1 - float(self.observations.echo[asking.observer, asking.question])
+                options.append(Option(*names, batch, price, looked * gain, looked * error))
         return tuple(sorted(options, key=lambda option: -option.rate))
 
     def _askings(self, item_answers: Answers) -> Iterator[Asking]:

@@ -45,7 +45,7 @@ def questions(
             variables=tuple(dict.fromkeys(reported)),
             about_one=bool(about),
             prompt_place=(entries.get("prompt") or inner).place,
-            **entries.values("cost further enlarge whole check prompt")
+            **entries.values("cost further enlarge whole check recall prompt")
             | {"label": entries.value("label") or name},
         )
         if by_name[name].enlarge and not about:
@@ -54,6 +54,8 @@ def questions(
             entries.fault("whole", "needs `enlarge: true`: the whole stands beside the part that is enlarged")
         if by_name[name].check and not about:
             entries.fault("check", "needs `about: one`: what a contradiction names is asked about alone")
+        if by_name[name].recall and not about:
+            entries.fault("recall", "needs `about: one`: what was answered about one variable is stated")
     return by_name
 
 

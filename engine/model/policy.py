@@ -22,7 +22,8 @@ class Question(Cited):
     the prompt and what is shown, in the same unit; None: as much as the first.
     `about_one`: each asking is about one of the variables, so a closed-world list is no answer. `enlarge`:
     what is shown is the region of a view that this variable is about. `whole`: the whole stands beside it.
-    `check`: it is asked only about a variable that a contradiction names.
+    `check`: it is asked only about a variable that a contradiction names. `recall`: its prompt states what
+    the observer answered about that variable before, and what contradicts it.
     """
 
     name: str = ""
@@ -34,6 +35,7 @@ class Question(Cited):
     enlarge: bool = False
     whole: bool = False
     check: bool = False
+    recall: bool = False
     prompt: str = ""
     prompt_place: Place = field(compare=False, default=NOWHERE)
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from engine import Answers, Knowledge, people_asked
 from seke.annotation.live_item import LiveItem, renumber_draws
+from seke.annotation.recalled_answers import against_in_words, earlier_answer
 from seke.annotation.stopping_rules import label_of
 from seke.datasets.images import PictureError, picture_of, region_shown, view_of
 from seke.datasets.manifest import label_sample
@@ -204,6 +205,7 @@ class Annotator:
                     following[name] = option = judged.decisions.next[row]
                     self._live[name].doubt = doubts[row]
                     self._live[name].states = self._states_in_question(judged.posterior, row, option)
+                    self._live[name].against = against_in_words(self.base, option.check if option else "")
                 ended = [name for name in part if following[name] is None and unavailable]
                 await self._note_unavailable(session, ended, unavailable)
         requests: dict[str, list[Request]] = {}
@@ -300,7 +302,13 @@ class Annotator:
         known = self.labels.get(request.item, {})
         if live is None:
             return Context(known, (), shown)
-        return Context(known, live.doubt, shown, live.states if request.about else ())
+        if request.about is None or not self.base.questions[request.question].recall:
+            return Context(known, live.doubt, shown, live.states if request.about else ())
+        if request.line not in live.stated:
+            answers = self.answers({request.item: live.records})
+            earlier = earlier_answer(self.base, answers, request.observer, request.about)
+            live.stated[request.line] = earlier
+        return Context(known, live.doubt, shown, (), live.stated[request.line], live.against)
 
     async def _ask(self, name: str, requests: list[Request], ledger: Ledger) -> None:
         """Ask about an item and keep the answers; an error ends the item or the run."""

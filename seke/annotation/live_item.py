@@ -25,7 +25,8 @@ class LiveItem:
     """An item that is being asked about. reason: why it is to be closed, None while it is not.
 
     silent: observers other than the first that gave no answer about it, and are not asked again. states: of a
-    categorical variable that is asked about alone, the two likeliest, in their declared order.
+    categorical variable that is asked about alone, the two likeliest, in their declared order. stated: of a
+    line what its prompt states that the observer answered before; against: what contradicts that, in words.
     """
 
     item: Item
@@ -36,6 +37,15 @@ class LiveItem:
     reason: str | None = None
     silent: frozenset[str] = frozenset()
     states: tuple[str, ...] = ()
+    stated: dict[ReadingKey, str | bool | float | None] = field(default_factory=dict)
+    against: str = ""
+
+    def __post_init__(self) -> None:
+        """Take what prompts stated from the records of an earlier process."""
+        for record in self.records:
+            for about, value in (record.get("given") or {}).items():
+                key = tuple(record[name] for name in ("item", "observer", "question"))
+                self.stated[(*key, about, record.get("view", ""))] = value
 
     def missing_requests(self) -> list[Request]:
         """Return the requests for draws that an earlier process asked for and did not receive."""

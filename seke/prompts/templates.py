@@ -21,6 +21,8 @@ A template (`prompt` of a question) is jinja2, and may use
     sides             what is offered of that variable, each with name, label and description: of a binary one
                       false (as its `about.rest` says) and true, of a categorical one the states in question,
                       of an interval one the points of its scale; only names, no value is given away
+    earlier           of a question that recalls: what the observer answered about that variable before
+    against           of such a question: what contradicts that, in words
     answer            the form of the answer as JSON
 
 so that whoever edits YAML edits prompts.
@@ -68,13 +70,15 @@ class Context:
     known: variable -> value that is known already, a state's name, true or false, or a number. doubt:
     variables about which earlier answers contradict each other. shown: the part that the picture is cut to.
     states: those in question of a categorical variable that is asked about alone, in its order; all where it
-    is empty.
+    is empty. earlier, against: what a question that recalls states, see above.
     """
 
     known: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
     doubt: tuple[str, ...] = ()
     shown: str = ""
     states: tuple[str, ...] = ()
+    earlier: str | bool | float | None = None
+    against: str = ""
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,8 @@ class Questions:
             context.doubt,
             context.shown,
             context.states,
+            repr(context.earlier),
+            context.against,
         )
         if key not in self._prompts:
             if len(self._prompts) >= CACHED_PROMPTS:
@@ -120,7 +126,9 @@ class Questions:
         """Return the sample record that an answer to a request makes."""
         levels = read_choice(self.form(request, context or Context()), choice)
         key = {"item": request.item, "observer": request.observer, "question": request.question}
-        return {**key, "view": request.view, "draw": choice.draw, **levels}
+        stated = context.earlier if context is not None else None
+        given = {} if stated is None else {"given": {request.about: stated}}
+        return {**key, "view": request.view, "draw": choice.draw, **given, **levels}
 
     def form(self, request: Request, context: Context) -> Form:
         """Return the form of an answer to a request."""
@@ -158,6 +166,9 @@ class Questions:
             (", where earlier answers differ", Context(doubt=tuple(base.cells)[:1])),
             (f", where {' and '.join(states)} are in question", Context(states=states)),
         ]
+        if question.recall:
+            earlier = variable.states[-1] if variable and variable.kind != "interval" else 0.0
+            contexts.append((", where an earlier answer is stated", Context(earlier=earlier)))
         prompts: dict[str, tuple[str, Prompt]] = {}
         for case, context in contexts:
             prompt = self.prompt(request, context)
@@ -190,6 +201,8 @@ class Questions:
             "whole": bool(context.shown) and self.base.questions[request.question].whole,
             "about": self._entry(self.base.variables[request.about]) if request.about else None,
             "sides": _sides(self.base.variables[request.about], context.states) if request.about else [],
+            "earlier": None if context.earlier is None else _stated(context.earlier),
+            "against": context.against,
             "answer": form.words(),
         }
 
@@ -266,6 +279,11 @@ def _sides(variable: Variable, states: tuple[str, ...]) -> list[Record]:
         texts = {"false": variable.about.get("rest", ""), "true": variable.description}
     offered = states or variable.states
     return [{"name": state, "label": state, "description": texts.get(state, "")} for state in offered]
+
+
+def _stated(value: str | bool | float) -> str:
+    """Return an earlier answer as a prompt states it."""
+    return str(value).lower() if isinstance(value, bool) else f"{value}"
 
 
 def _fault(question: Question, error: Exception, words: Record) -> Fault:

@@ -14,6 +14,7 @@ import numpy as np
 from seke.files.rows import describe_met
 from seke.samples.columns import (
     CODE,
+    GIVEN,
     HIDDEN,
     LABEL,
     LIST,
@@ -62,6 +63,7 @@ def bind(chunk: Chunk, vocabulary: Vocabulary, prefix: str, faults: Faults) -> S
             (variable,) = field.members.values()
             _PASSES[field.kind](builder, field.name, variable, rows, values)
     _reports(builder)
+    _given(builder)
     entries = builder.entries()
     status = builder.statuses(entries)
     builder.note_faults(faults, prefix, chunk)
@@ -292,6 +294,31 @@ def _reports(builder: SheetBuilder) -> None:
             continue
         _refuse_twice(builder, path, index, rows)
         _report(builder, path, index, rows, values)
+
+
+def _given(builder: SheetBuilder) -> None:
+    """Add what prompts stated: the value of a variable that the record's observer answers about."""
+    vocabulary = builder.vocabulary
+    column = [record.given for record in builder.records]
+    for row in filled_rows(column).tolist():
+        for name, value in column[row].items():
+            at, index, path = np.array([row]), vocabulary.indices.get(name), f"given.{name}"
+            if index is None:
+                builder.note_all(at, unknown_name("given", "variable", name, vocabulary.indices))
+                continue
+            kind = vocabulary.kinds[index]
+            if type(value) is not {"categorical": str, "binary": bool, "interval": float}[kind]:
+                allowed = ALLOWED["given"]
+                builder.note_all(at, f"{path}: {describe_met(value)} of {kind} {name}; allowed is {allowed}")
+            elif kind == "interval":
+                limits = float(vocabulary.low[index]), float(vocabulary.high[index])
+                _check_range(builder, at, np.array([value]), limits, lambda _, path=path: path)
+                builder.add(at, index, GIVEN, 0, value)
+            elif kind == "binary":
+                builder.add(at, index, GIVEN, 0, float(value))
+            else:
+                answers = builder.answers(index, at, [value], lambda _, path=path: path)
+                builder.add(at, index, GIVEN, 0, answers.astype(np.float64))
 
 
 def _report(builder: SheetBuilder, path: str, variable: int, rows: Ints, values: list[Any]) -> None:
