@@ -13,7 +13,7 @@ from engine import AnswerError, KnowledgeError
 from seke.vision.errors import FatalError
 from seke.vision.messages import Choice, Reply
 
-OVERLAY = Path(__file__).parents[3] / "examples" / "self-check" / "self_check.yaml"
+OVERLAY = Path(__file__).parents[3] / "examples" / "checks" / "self_check.yaml"
 DISGUST = ["AU9", "AU10", "AU17"]
 # A wrinkled nose that is called happy and pleasant.
 JOINT = {
