@@ -274,7 +274,7 @@ def decide_items(
             decisions.append("requery")
             look = [look_in_words(knowledge, following)] if following.observer in people else []
             check = [f"check: {following.about} ({following.check})"] if following.check else []
-            reasons.append((*look, *check, *_open_levels(knowledge, levels, i)))
+            reasons.append((*(look or check), *_open_levels(knowledge, levels, i)))
         elif whole[i]:
             decisions.append("accept")
             reasons.append(())

@@ -276,11 +276,11 @@ def _conflict(facts: Facts) -> list[str]:
         for c in conflict["contradictions"]
     ]
     wrapped = [line for text in lines or [words["none"]] for line in _wrap(text, "  ", " " * 9)]
-    return [words["title"], *wrapped]
+    return [words["title"], *wrapped, *_checks(facts)]
 
 
 def _checks(facts: Facts) -> list[str]:
-    """Return what questions about one variable alone changed."""
+    """Return what questions about one variable alone changed; nothing where none was answered."""
     words, rows = _words()["checks"], []
     for check in facts["conflict"]["checks"]:
         without, with_it = check["without"], check["with"]
@@ -292,9 +292,7 @@ def _checks(facts: Facts) -> list[str]:
             words["side"].format(**{**side, "value": _value(side["value"])}) for side in (without, with_it)
         ]
         rows.append((*sides, check["about"], "; ".join(phrases) or words["without"]))
-    if not rows:
-        return [words["title"], "  " + words["none"]]
-    return [words["title"], *_table(words["head"], rows)]
+    return ["  " + words["title"], *_table(words["head"], rows)] if rows else []
 
 
 def _value(value: Any) -> str:
@@ -380,7 +378,6 @@ PARTS: Mapping[str, Callable[[Facts], list[str]]] = {
     "variables": _variables,
     "rules": _rules,
     "conflict": _conflict,
-    "checks": _checks,
     "next": _next,
     "numbers": _numbers,
 }
