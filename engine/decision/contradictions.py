@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from engine.decision.origin import labels_of, looking, reports_of
 from engine.inference.conflict import LEAST_BITS
 from engine.inference.contradiction import CheckEffect, Contradiction
 from engine.inference.diagnostics import diagnose
+from engine.model.responses import COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -184,10 +185,10 @@ def _violated_rules(base: Knowledge, posterior: Posterior) -> Iterator[tuple[int
 def _about(answers: Answers, names: Collection[str]) -> Answers:
     """Return the answers about some variables, in the readings that have any."""
 
-    def chosen(columns: Mapping[str, object]) -> Mapping[str, object]:
+    def chosen(columns: Mapping[str, Any]) -> Mapping[str, Any]:
         return {name: column for name, column in columns.items() if name in names}
 
-    columns = {which: chosen(getattr(answers, which)) for which in ("labels", "numbers", "rankings")}
+    columns: dict[str, Any] = {which: chosen(getattr(answers, which)) for which in COLUMNS}
     part = replace(answers, **columns)
     has_any = np.zeros(len(answers.reading_item), dtype=bool)
     for name in (*part.labels, *part.numbers):

@@ -122,6 +122,8 @@ class Answers:
                 for v in {**columns, **moved}
             }
 
+        counts = {name: np.concatenate([getattr(self, name), getattr(other, name)]) for name in COUNTS}
+        joined: dict[str, Any] = {name: join_all(name) for name in COLUMNS} | counts
         whole = replace(
             self,
             items=(*self.items, *other.items),
@@ -130,8 +132,7 @@ class Answers:
             reading_observer=np.concatenate([self.reading_observer, other.reading_observer]),
             reading_question=np.concatenate([self.reading_question, other.reading_question]),
             reading_view=np.concatenate([self.reading_view, at[other.reading_view]]),
-            **{name: join_all(name) for name in COLUMNS},
-            **{name: np.concatenate([getattr(self, name), getattr(other, name)]) for name in COUNTS},
+            **joined,
         )
         return whole.gathered(self.items, np.concatenate([np.arange(len(self.items)), theirs]))
 
@@ -193,6 +194,7 @@ class Answers:
             return np.concatenate(list(arrays))
 
         places = [np.array([views.index(v) for v in part.views], dtype=np.int64) for part in parts]
+        stacked = {name: columns(name) for name in COLUMNS} | {name: whole(name) for name in COUNTS}
         return cls(
             items=tuple(item for part in parts for item in part.items),
             views=views,
@@ -202,8 +204,7 @@ class Answers:
             reading_view=np.concatenate(
                 [p[part.reading_view] for p, part in zip(places, parts, strict=True)]
             ),
-            **{name: columns(name) for name in COLUMNS},
-            **{name: whole(name) for name in COUNTS},
+            **stacked,
         )
 
     def part(self, start: int, stop: int) -> Answers:

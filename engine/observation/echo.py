@@ -33,7 +33,9 @@ def echoed_labels(kernel: LabelKernel, counts: Floats, told: Ints, echo: Floats)
 
     counts: (R, answers) of each answer. told: (R,) the answer that the prompt stated. echo: (R,) r.
     """
-    expanded, weights, starts = [], [], []
+    expanded: list[Floats] = []
+    weights: list[float] = []
+    starts: list[int] = []
     for row, stated, r in zip(counts, told.tolist(), echo.tolist(), strict=True):
         starts.append(len(expanded))
         repeats, others = int(row[stated]), float(row.sum() - row[stated])

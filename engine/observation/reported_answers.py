@@ -70,7 +70,9 @@ def reported_answers(
     table, told = kernel.log_likelihood(patterns), _told(answers, name, echo)
     if told is not None and (echoing := told.echo[answered] > 0).any():
         rows = answered[echoing]
-        logs = echoed_labels(kernel, counts[rows], told.value[rows].astype(np.int64), told.echo[rows])
+        logs = echoed_labels(
+            kernel, counts[rows].astype(np.float64), told.value[rows].astype(np.int64), told.echo[rows]
+        )
         pattern = pattern.copy()
         pattern[echoing] = len(table) + np.arange(len(rows))
         table = namespace(table).concatenate([table, logs])

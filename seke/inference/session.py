@@ -271,15 +271,15 @@ class Session:
         drawn = self._drawn(answers)
         levels = decide_levels(base, answers, posterior, diagnostics.conflict, drawn)
         disputed = disputed_labels(self.inference, answers)
-        diagnostics, named = self._look_for_contradictions(answers, posterior, diagnostics, disputed)
+        diagnostics, contradicted = self._look_for_contradictions(answers, posterior, diagnostics, disputed)
         scope = None
         if self.guarantee is None:
             every = np.ones(len(answers.items), dtype=bool)
-            following = self._following(answers, posterior, levels, may_ask, every, named)
+            following = self._following(answers, posterior, levels, may_ask, every, contradicted)
         else:
             scope = GuaranteeScope.of(base, self.guarantee, answers, self.off_policy)
             by_limits, by_certificates = (
-                session._following(answers, posterior, levels, may_ask, which, named)
+                session._following(answers, posterior, levels, may_ask, which, contradicted)
                 for session, which in ((self, ~scope.inside), (self.certified, scope.inside))
             )
             following = tuple(

@@ -306,19 +306,23 @@ def _given(builder: SheetBuilder) -> None:
             if index is None:
                 builder.note_all(at, unknown_name("given", "variable", name, vocabulary.indices))
                 continue
-            kind = vocabulary.kinds[index]
-            if type(value) is not {"categorical": str, "binary": bool, "interval": float}[kind]:
-                allowed = ALLOWED["given"]
-                builder.note_all(at, f"{path}: {describe_met(value)} of {kind} {name}; allowed is {allowed}")
-            elif kind == "interval":
-                limits = float(vocabulary.low[index]), float(vocabulary.high[index])
-                _check_range(builder, at, np.array([value]), limits, lambda _, path=path: path)
-                builder.add(at, index, GIVEN, 0, value)
-            elif kind == "binary":
-                builder.add(at, index, GIVEN, 0, float(value))
-            else:
-                answers = builder.answers(index, at, [value], lambda _, path=path: path)
-                builder.add(at, index, GIVEN, 0, answers.astype(np.float64))
+            _add_given(builder, at, index, path, value)
+
+
+def _add_given(builder: SheetBuilder, row: Ints, variable: int, path: str, value: Any) -> None:
+    """Add what the prompt of one record stated of a variable."""
+    vocabulary = builder.vocabulary
+    kind = vocabulary.kinds[variable]
+    if type(value) is not {"categorical": str, "binary": bool, "interval": float}[kind]:
+        met, allowed = f"{describe_met(value)} of a variable that is {kind}", ALLOWED["given"]
+        builder.note_all(row, f"{path}: {met}; allowed is {allowed}")
+        return
+    if kind == "categorical":
+        value = builder.answers(variable, row, [str(value)], lambda _: path)[0]
+    elif kind == "interval":
+        limits = float(vocabulary.low[variable]), float(vocabulary.high[variable])
+        _check_range(builder, row, np.array([value]), limits, lambda _: path)
+    builder.add(row, variable, GIVEN, 0, float(value))
 
 
 def _report(builder: SheetBuilder, path: str, variable: int, rows: Ints, values: list[Any]) -> None:

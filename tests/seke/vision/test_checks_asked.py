@@ -140,10 +140,10 @@ def test_an_answer_that_stays_with_what_was_stated_counts_for_less():
 @pytest.mark.parametrize(
     ("given", "fault"),
     [
-        ({"expression": 0.5}, "given.expression: met 0.5 .* of categorical expression; allowed is a mapping"),
+        ({"expression": 0.5}, "given.expression: met 0.5 .* that is categorical; allowed is a mapping"),
         ({"expression": "joy"}, "given.expression: no such answer.*'joy'"),
         ({"valence": 3.0}, "given.valence: 3 is out of range; allowed is -1 to 1"),
-        ({"AU12": "yes"}, "given.AU12: met 'yes' .* of binary AU12"),
+        ({"AU12": "yes"}, "given.AU12: met 'yes' .* that is binary"),
         ({"mood": "good"}, "given: no such variable: 'mood'"),
         (
             ["happiness"],
