@@ -57,6 +57,8 @@ if TYPE_CHECKING:
     from engine.decision.basis import Basis as Basis
     from engine.decision.basis import bases_of as bases_of
     from engine.decision.basis import draws_of as draws_of
+    from engine.decision.contradictions import checks_of as checks_of
+    from engine.decision.contradictions import contradictions_of as contradictions_of
     from engine.decision.decision import Decisions as Decisions
     from engine.decision.decision import Option as Option
     from engine.decision.decision import acceptable as acceptable
@@ -93,6 +95,8 @@ if TYPE_CHECKING:
     from engine.errors import Place as Place
     from engine.errors import SekeError as SekeError
     from engine.errors import did_you_mean as did_you_mean
+    from engine.inference.contradiction import CheckEffect as CheckEffect
+    from engine.inference.contradiction import Contradiction as Contradiction
     from engine.inference.diagnostics import Diagnostics as Diagnostics
     from engine.inference.diagnostics import diagnose as diagnose
     from engine.inference.joint import joint_marginal as joint_marginal

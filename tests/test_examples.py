@@ -21,6 +21,7 @@ FACES = EXAMPLES / "faces" / "samples.jsonl"
 RUNS = {
     "faces": (FACES, None),
     "sprinkler": (EXAMPLES / "sprinkler" / "samples.jsonl", EXAMPLES / "sprinkler" / "knowledge"),
+    "checks": (EXAMPLES / "checks" / "samples.jsonl", None),
     "crowd": (EXAMPLES / "crowd" / "samples.csv", EXAMPLES / "crowd" / "knowledge"),
     "plants": (EXAMPLES / "plants" / "samples.jsonl", EXAMPLES / "plants" / "knowledge"),
 }

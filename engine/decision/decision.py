@@ -48,7 +48,7 @@ class Option:
 
     `about` names the one variable where the question is about one. `cost` is the price of all samples;
     `gain`, in the same unit, the expected fall of the loss (`decision.loss`), and `error` its standard
-    error (0 where it is exact).
+    error (0 where it is exact). `check`: the contradiction for which it is asked first, in words, or "".
     """
 
     observer: str
@@ -59,6 +59,7 @@ class Option:
     cost: float
     gain: float
     error: float = 0.0
+    check: str = ""
 
     @property
     def rate(self) -> float:
@@ -272,7 +273,8 @@ def decide_items(
         elif following is not None:
             decisions.append("requery")
             look = [look_in_words(knowledge, following)] if following.observer in people else []
-            reasons.append((*look, *_open_levels(knowledge, levels, i)))
+            check = [f"check: {following.about} ({following.check})"] if following.check else []
+            reasons.append((*(look or check), *_open_levels(knowledge, levels, i)))
         elif whole[i]:
             decisions.append("accept")
             reasons.append(())

@@ -16,29 +16,26 @@ does not depend on the items beside it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from engine.decision.asked_items import AskedItems, QuestionCandidate, binary_informativeness
 from engine.decision.decision import Option, highest_risk
 from engine.decision.expected_gain import ExpectedGain
 from engine.decision.limits import TIE
-from engine.decision.loss import stakes_of, unseen_and_final
+from engine.decision.loss import stakes_of
 from engine.decision.people import is_person, price_of
 from engine.decision.predictive_samples import Belief, LikelihoodCache, PredictiveSampler, SampledLikelihoods
-from engine.model.policy import shown_view
 from engine.model.responses import Answers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
-    from engine.backend.types import Bools, Floats, Ints
+    from engine.backend.types import Bools, Floats
     from engine.decision.level import LevelDecision
     from engine.inference.posterior import Inference, Posterior
-    from engine.model.knowledge import Knowledge
-    from engine.model.policy import Question
 
     # Item, observer, question, what it is about and view -> whether that may be asked.
     MayAsk = Callable[[tuple[str, str, str, str | None, str]], bool]
@@ -47,76 +44,6 @@ if TYPE_CHECKING:
 MOST_ITEMS = 1024
 # Variables of an item for which a question about one variable is evaluated.
 MOST_INFORMATIVE = 2
-# How much a variable's own variance counts beside what it says of the root: a judgement.
-UNSURE_WEIGHT = 0.1
-
-
-@dataclass(frozen=True)
-class _Candidate:
-    """A question to an observer about n items: what it is about, whether in a view not shown yet, its gains.
-
-    price: (batches,) of a request for each batch. gain, error: (n, batches), the expected fall of the loss
-    and its standard error.
-    """
-
-    observer: int
-    question: Question
-    about: str | None
-    fresh: bool
-    price: Floats
-    gain: Floats
-    error: Floats
-
-
-@dataclass(frozen=True)
-class _Items:
-    """The answers, marginals and budgets of n items.
-
-    answers: about them alone. marginals: variable -> (n, states). followed: (R,) see `Posterior.followed`.
-    unseen, final: variable -> (n,) see `unseen_and_final`. remaining: (n,) answers that the budget allows.
-    """
-
-    answers: Answers
-    marginals: Mapping[str, Floats]
-    followed: Floats
-    unseen: Mapping[str, Bools]
-    final: Mapping[str, Bools]
-    remaining: Ints
-
-    @classmethod
-    def of(cls, base: Knowledge, answers: Answers, posterior: Posterior) -> _Items:
-        """Return the state of all items of some answers."""
-        unseen, final = unseen_and_final(base, answers, posterior.followed)
-        remaining = base.policy.budget - answers.asked
-        return cls(answers, posterior.marginals, posterior.followed, unseen, final, remaining)
-
-    def part(self, rows: Ints) -> _Items:
-        """Return the state of some of the items; their places increase."""
-        chosen = np.zeros(len(self.answers.items), dtype=bool)
-        chosen[rows] = True
-        if chosen.all():
-            return self
-        marginals = {name: column[rows] for name, column in self.marginals.items()}
-        unseen, final = (
-            {name: column[rows] for name, column in columns.items()} for columns in (self.unseen, self.final)
-        )
-        followed = self.followed[chosen[self.answers.reading_item]]
-        return _Items(self.answers.only(chosen), marginals, followed, unseen, final, self.remaining[rows])
-
-    @cached_property
-    def readings(self) -> list[Ints]:
-        """The readings of each item."""
-        order = np.argsort(self.answers.reading_item, kind="stable")
-        counts = np.bincount(self.answers.reading_item, minlength=len(self.remaining))
-        return np.split(order, np.cumsum(counts)[:-1])
-
-    def views(self, row: int, observer: int, question: int | None = None) -> list[str]:
-        """Return the views in which an observer was asked about an item: one question, or any."""
-        answers, readings = self.answers, self.readings[row]
-        readings = readings[answers.reading_observer[readings] == observer]
-        if question is not None:
-            readings = readings[answers.reading_question[readings] == question]
-        return [shown_view(answers.views[view]) for view in answers.reading_view[readings]]
 
 
 class LookAhead:
@@ -145,15 +72,18 @@ class LookAhead:
         posterior: Posterior,
         chosen: Bools,
         may_ask: MayAsk | None = None,
+        named: tuple[Mapping[str, str], ...] = (),
     ) -> tuple[Option | None, ...]:
         """Return for each chosen item (N,) the best question that is worth its price, else None.
 
-        may_ask: says what may be asked at all; everything where it is left out.
+        may_ask: says what may be asked at all; everything where it is left out. named: for each item variable
+        -> the contradiction that names it, in words. The best question about such a variable alone, to which
+        the item has no answers yet, comes before all others where it is worth its price.
         """
         options: list[Option | None] = [None] * len(answers.items)
         asked, which = np.unique(self.observers(answers), axis=0, return_inverse=True)
         which = which.reshape(-1)
-        known = _Items.of(self.base, answers, posterior)
+        known = AskedItems.of(self.base, answers, posterior, named)
         for number, row in enumerate(asked):
             items = np.flatnonzero(chosen & (which == number))
             for start in range(0, len(items) if row.any() else 0, MOST_ITEMS):
@@ -173,7 +103,7 @@ class LookAhead:
 
     def options(self, answers: Answers, posterior: Posterior, item: int) -> tuple[Option, ...]:
         """Return all that could be asked about one item within the budget, the best gain per cost first."""
-        known = _Items.of(self.base, answers, posterior).part(np.array([item]))
+        known = AskedItems.of(self.base, answers, posterior, ()).part(np.array([item]))
         options = [
             self._option(known, candidate, 0, int(batch))
             for candidate in self._candidates(known, self.observers(answers)[item])
@@ -233,7 +163,7 @@ class LookAhead:
         return allowed
 
     def _best_options(
-        self, known: _Items, observers: Bools, may_ask: MayAsk | None
+        self, known: AskedItems, observers: Bools, may_ask: MayAsk | None
     ) -> Iterator[Option | None]:
         candidates = list(self._candidates(known, observers))
         if not candidates:
@@ -247,13 +177,20 @@ class LookAhead:
                 [self._ask_key(known, row, candidate) for candidate in candidates] for row in range(len(rate))
             ]
             rate *= np.array([[may_ask(ask_key) for ask_key in of_item] for of_item in ask_keys])[..., None]
+        check = known.checks(candidates, list(self.base.questions))
+        checks_rate = rate * np.array([[bool(text) for text in texts] for texts in check])[..., None]
+        checked = (checks_rate > 1).any((1, 2))
+        rate[checked] = checks_rate[checked]
         best = rate.reshape(len(rate), -1).argmax(1)
         worth_it = rate.reshape(len(rate), -1)[np.arange(len(rate)), best] > 1
         for row, place in enumerate(best.tolist()):
             which, batch = divmod(place, len(self.batches))
-            yield self._option(known, candidates[which], row, batch) if worth_it[row] else None
+            text = check[row][which] if checked[row] else ""
+            yield self._option(known, candidates[which], row, batch, text) if worth_it[row] else None
 
-    def _option(self, known: _Items, candidate: _Candidate, row: int, batch: int) -> Option:
+    def _option(
+        self, known: AskedItems, candidate: QuestionCandidate, row: int, batch: int, check: str = ""
+    ) -> Option:
         samples = int(self.batches[batch])
         return Option(
             self.observations.observers[candidate.observer].name,
@@ -264,17 +201,18 @@ class LookAhead:
             float(candidate.price[batch]),
             float(candidate.gain[row, batch]),
             float(candidate.error[row, batch]),
+            check,
         )
 
     def _ask_key(
-        self, known: _Items, row: int, candidate: _Candidate
+        self, known: AskedItems, row: int, candidate: QuestionCandidate
     ) -> tuple[str, str, str, str | None, str]:
         """Return item, observer, question, what it is about and view of a candidate."""
         observer = self.observations.observers[candidate.observer].name
         item, view = known.answers.items[row], self._view(known, row, candidate)
         return item, observer, candidate.question.name, candidate.about, view
 
-    def _view(self, known: _Items, row: int, candidate: _Candidate) -> str:
+    def _view(self, known: AskedItems, row: int, candidate: QuestionCandidate) -> str:
         """Return the view to show: of the readings that there are already, or one that the policy offers."""
         number = list(self.base.questions).index(candidate.question.name)
         seen = known.views(row, candidate.observer, number)
@@ -282,7 +220,7 @@ class LookAhead:
             return next((view for view in self.base.policy.views if view not in seen), "")
         return next(iter(seen or known.views(row, candidate.observer)), self.base.usual_view)
 
-    def _belief(self, known: _Items) -> Belief:
+    def _belief(self, known: AskedItems) -> Belief:
         """Return beliefs with each variable's exact marginal and the network's dependence on the root."""
         root = known.marginals[self.base.root]
         active, given = [], {}
@@ -312,7 +250,7 @@ class LookAhead:
             np.array(unseen, dtype=bool).reshape(shape),
         )
 
-    def _candidates(self, known: _Items, observers: Bools) -> Iterator[_Candidate]:
+    def _candidates(self, known: AskedItems, observers: Bools) -> Iterator[QuestionCandidate]:
         belief = self._belief(known)
         before = self.expected.before(belief)
         # What others answered is collected once for all observers and questions.
@@ -332,18 +270,21 @@ class LookAhead:
                 collected,
             )
             for number, question in enumerate(self.base.questions.values()):
-                continued = list(self._question_candidates(belief, before, readings, number, question))
+                named = known.are_named(question.variables)
+                if question.check and not named.any():
+                    continue
+                continued = list(self._question_candidates(belief, before, readings, number, named))
                 yield from continued
                 open_views, repeats = self._open_views(known, observer, number)
                 if open_views.any():
-                    begun = self._question_candidates(belief, before, readings, number, question, fresh=True)
+                    begun = self._question_candidates(belief, before, readings, number, named, fresh=True)
                     for again, candidate in zip(continued, begun, strict=True):
                         shares = (repeats, open_views - repeats)
                         gain = shares[0] * again.gain + shares[1] * candidate.gain
                         error = shares[0] * again.error + shares[1] * candidate.error
                         yield replace(candidate, gain=gain, error=error)
 
-    def _open_views(self, known: _Items, observer: int, question: int) -> tuple[Floats, Floats]:
+    def _open_views(self, known: AskedItems, observer: int, question: int) -> tuple[Floats, Floats]:
         """Return for each item whether the policy offers a view that it was not asked about in yet, (n, 1).
 
         Also the probability that a reading in it is that of the usual view once more, (n, 1).
@@ -362,11 +303,15 @@ class LookAhead:
         before: Floats,
         readings: PredictiveSampler,
         number: int,
-        question: Question,
+        named: Bools,
         *,
         fresh: bool = False,
-    ) -> Iterator[_Candidate]:
-        """Yield the candidates of one question to one observer: the whole question, or one a variable."""
+    ) -> Iterator[QuestionCandidate]:
+        """Yield the candidates of one question to one observer: the whole question, or one a variable.
+
+        named: (n, variables of the question) which of them a contradiction names.
+        """
+        question = list(self.base.questions.values())[number]
         observer = self.observations.observers[readings.observer]
         names = [v for v in question.variables if v in observer.labels or v in observer.numbers]
         price = np.array([price_of(self.base, observer.name, question.name, int(n)) for n in self.batches])
@@ -378,10 +323,29 @@ class LookAhead:
                 if halo.any():
                     followed = self._gain_of_label(belief, before, likelihoods)
                     gain, error = (1 - halo) * gain + halo * followed[0], np.maximum(error, followed[1])
-                yield _Candidate(readings.observer, question, None, fresh, price, gain, error)
+                yield QuestionCandidate(readings.observer, question, None, fresh, price, gain, error)
             return
+        chosen = named[:, [question.variables.index(name) for name in names]]
+        if not question.check:
+            other = np.array([name not in self.binary for name in names], dtype=bool)
+            chosen = chosen | other | self._most_informative(belief, names)
+        # An answer that merely repeats what its prompt stated gains nothing.
+        looked = 1 - self.observations.echo[readings.observer, number]
+        gains = looked * self._gains_about_one(belief, before, likelihoods, chosen)
+        for name, (gain, error) in zip(names, gains, strict=True):
+            yield QuestionCandidate(readings.observer, question, name, fresh, price, gain, error)
+
+    def _gains_about_one(
+        self, belief: Belief, before: Floats, likelihoods: Mapping[str, SampledLikelihoods], chosen: Bools
+    ) -> Floats:
+        """Return gain and error of answers about each variable alone, (variables, 2, n, batches).
+
+        likelihoods: of each variable. chosen: (n, variables) of which they are computed; else 0.
+        """
+        names = list(likelihoods)
         gains = np.zeros((len(names), 2, len(before), len(self.batches)))
-        rows, columns = np.nonzero(self._most_informative(belief, names))
+        binary = np.array([name in self.binary for name in names], dtype=bool)
+        rows, columns = np.nonzero(chosen & binary)
         if rows.size:
             order = np.argsort(columns, kind="stable")
             rows, columns = rows[order], columns[order]
@@ -392,8 +356,11 @@ class LookAhead:
             gains[columns, :, rows] = np.stack(
                 self.expected.gain_about_one(belief.part(rows), before[rows], places[columns], about), axis=1
             )
-        for name, (gain, error) in zip(names, gains, strict=True):
-            yield _Candidate(readings.observer, question, name, fresh, price, gain, error)
+        for column in np.flatnonzero(~binary & chosen.any(0)).tolist():
+            rows = np.flatnonzero(chosen[:, column])
+            about_name = {names[column]: likelihoods[names[column]].part(rows)}
+            gains[column][:, rows] = self.expected.gain(belief.part(rows), before[rows], about_name)
+        return gains
 
     def _gain_of_label(
         self, belief: Belief, before: Floats, likelihoods: Mapping[str, SampledLikelihoods]
@@ -413,17 +380,3 @@ class LookAhead:
                 score[:, column] = informativeness[:, belief.binary.index(name)]
         rank = (-score).argsort(axis=1, kind="stable").argsort(axis=1, kind="stable")
         return np.asarray((rank < MOST_INFORMATIVE) & (score >= 0))
-
-
-def binary_informativeness(root: Floats, active: Floats) -> Floats:
-    """Return how informative an answer about each binary variable may be, by item, (n, J).
-
-    That is the expected sum of squares of P(root | variable), at least that of P(root), and UNSURE_WEIGHT
-    times the variance of the variable itself. root: (n, K). active: (n, K, J) P(true | root).
-    """
-    joint = root[:, :, None] * active
-    p = joint.sum(1)
-    about_root = (joint**2).sum(1) / np.maximum(p, 1e-12)
-    absent = root[:, :, None] - joint
-    about_root += (absent**2).sum(1) / np.maximum(1 - p, 1e-12)
-    return np.asarray(about_root + UNSURE_WEIGHT * p * (1 - p))

@@ -32,7 +32,7 @@ from engine.observation.evidence import Evidence
 from engine.observation.kernels import LabelKernel, NumberKernel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -122,11 +122,11 @@ class Preposterior:
         self.base = self.look_ahead.base
         self.seed, self.paths = seed, paths
 
-    def options(self, answers: Answers, item: int) -> tuple[Option, ...]:
+    def options(self, answers: Answers, item: int, named: Collection[str] = ()) -> tuple[Option, ...]:
         """Return all options for an item within its budget, by question, observer, view and batch, sorted.
 
         An observer may be asked in the first MOST_VIEWS views that it was shown, and in those that the policy
-        offers.
+        offers. named: the variables that a contradiction names; questions that check are about these alone.
         """
         item_answers = answers.part(item, item + 1)
         now = self.inference.posterior(item_answers)
@@ -140,12 +140,16 @@ class Preposterior:
         for asking in self._askings(item_answers):
             observer = self.observations.observers[asking.observer]
             question = list(self.base.questions.values())[asking.question]
+            if question.check and asking.about not in named:
+                continue
             for batch, (gain, error) in zip(
                 batches, self._gains(item_answers, now, asking, batches, stakes, before, drawn), strict=True
             ):
                 price = price_of(self.base, observer.name, question.name, batch)
                 names = (observer.name, question.name, asking.about, asking.view)
-                options.append(Option(*names, batch, price, gain, error))
+                # An answer that merely repeats what its prompt stated gains nothing.
+                looked = 1 - float(self.observations.echo[asking.observer, asking.question])
+                options.append(Option(*names, batch, price, looked * gain, looked * error))
         return tuple(sorted(options, key=lambda option: -option.rate))
 
     def _askings(self, item_answers: Answers) -> Iterator[Asking]:
@@ -237,8 +241,9 @@ class Preposterior:
         errors: dict[str, Floats] = {}
         for asking in self._askings(nothing):
             observer = self.observations.observers[asking.observer].name
-            if observer == self.base.policy.ask and asking.view == self.base.usual_view:
-                question = list(self.base.questions)[asking.question]
+            asked = list(self.base.questions.values())[asking.question]
+            if (observer, asking.view) == (self.base.policy.ask, self.base.usual_view) and not asked.check:
+                question = asked.name
                 error = self._error(nothing, now, asking, drawn)
                 errors[question] = np.minimum(errors[question], error) if question in errors else error
         return errors

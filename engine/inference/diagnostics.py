@@ -10,7 +10,8 @@ import numpy as np
 from engine.inference.conflict import conflict_of
 
 if TYPE_CHECKING:
-    from engine.backend.types import Floats
+    from engine.backend.types import Floats, Ints
+    from engine.inference.contradiction import CheckEffect, Contradiction
     from engine.inference.posterior import Inference, Posterior
     from engine.model.responses import Answers
 
@@ -26,7 +27,9 @@ class Diagnostics:
     conflict_bits: log2 Π_k P(e_k) / P(e) over the item's readings k (Jensen's measure of conflict):
     above 0 where the readings are less probable together than apart.
     conflict: probability of a reading that contradicts all others so much, see `conflict`; 1 where there are
-    fewer than two readings. at_odds: N observers, whose reading that is; "" where there is none.
+    fewer than two readings. at_odds: N observers, whose reading that is; "" where there is none. reading:
+    (N,) the index of that reading, -1 where there is none. contradictions, checks: of each item, where they
+    were looked for (`decision.contradictions`); else ().
     """
 
     entropy_bits: Floats
@@ -34,6 +37,9 @@ class Diagnostics:
     conflict_bits: Floats
     conflict: Floats
     at_odds: tuple[str, ...]
+    reading: Ints
+    contradictions: tuple[tuple[Contradiction, ...], ...] = ()
+    checks: tuple[tuple[CheckEffect, ...], ...] = ()
 
 
 def diagnose(inference: Inference, answers: Answers, posterior: Posterior) -> Diagnostics:
@@ -53,7 +59,7 @@ def diagnose(inference: Inference, answers: Answers, posterior: Posterior) -> Di
             epistemic += np.maximum(entropy(p @ mix) - p @ entropy(mix), 0)
     conflict = conflict_of(inference, answers, posterior.log_evidence)
     at_odds = tuple(names[answers.reading_observer[r]] if r >= 0 else "" for r in conflict.reading.tolist())
-    return Diagnostics(entropies, epistemic, conflict.bits, conflict.probability, at_odds)
+    return Diagnostics(entropies, epistemic, conflict.bits, conflict.probability, at_odds, conflict.reading)
 
 
 def entropy(p: Floats) -> Floats:

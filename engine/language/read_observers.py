@@ -113,6 +113,7 @@ def _observer(
         **entries.values("description askable origin cost exponent carry"),
         label=entries.value("label") or name,
         halo=_halo(fields, entries.get("halo"), asked, reported),
+        echo=_echo(fields, entries.get("echo"), asked),
         stereotype=_stereotype(fields, entries.get("stereotype"), variables, reported),
         labels=labels,
         numbers=numbers,
@@ -132,6 +133,17 @@ def _halo(
         if probability > 0:
             halos[question] = Halo(**entries.cited("probability"), given=given, probability=probability)
     return halos
+
+
+def _echo(fields: Fields, node: Node | None, asked: Mapping[str, Question]) -> dict[str, float]:
+    """Read how often an answer merely repeats an earlier one, by question that states it."""
+    echo, share = {}, TABLES["OBSERVER"].fields["echo"].inner[0]
+    for question, inner in fields.known(node, asked, "question"):
+        fields.cited(inner)
+        if not asked[question].recall:
+            fields.fault(inner, f"{question} states no earlier answer; allowed are questions with `recall`")
+        echo[question] = float(fields.read(inner, share))
+    return echo
 
 
 def _check_counts(entries: Entries, rows: tuple[str, ...]) -> None:

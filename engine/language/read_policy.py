@@ -46,13 +46,17 @@ def questions(
             variables=tuple(dict.fromkeys(reported)),
             about_one=bool(about),
             prompt_place=(entries.get("prompt") or inner).place,
-            **entries.values("cost further enlarge whole forms prompt")
+            **entries.values("cost further enlarge whole forms check recall prompt")
             | {"label": entries.value("label") or name},
         )
         if by_name[name].enlarge and not about:
             entries.fault("enlarge", "needs `about: one`: the part that the question is about is enlarged")
         if by_name[name].whole and not by_name[name].enlarge:
             entries.fault("whole", "needs `enlarge: true`: the whole stands beside the part that is enlarged")
+        if by_name[name].check and not about:
+            entries.fault("check", "needs `about: one`: what a contradiction names is asked about alone")
+        if by_name[name].recall and not about:
+            entries.fault("recall", "needs `about: one`: what was answered about one variable is stated")
     return by_name
 
 
@@ -146,6 +150,7 @@ def policy(
         ask=ask,
         others=entries.value("others"),
         views=tuple(dict.fromkeys(entries.value("views"))),
+        checks_first=entries.value("contradictions") == "check",
         first=_first(fields, entries.get("first"), asked, observers.get(ask), budget),
     )
 

@@ -37,6 +37,8 @@ class Question(Cited):
     what is shown is the region of a view that this variable is about. `whole`: the whole stands beside it.
     `forms`: in how many orders what can be named is listed, over which draws are split evenly; each is a
     reading of its own, in a view of its own name (`view_in_form`).
+    `check`: it is asked only about a variable that a contradiction names. `recall`: its prompt states what
+    the observer answered about that variable before, and what contradicts it.
     """
 
     name: str = ""
@@ -48,6 +50,8 @@ class Question(Cited):
     enlarge: bool = False
     whole: bool = False
     forms: int = 1
+    check: bool = False
+    recall: bool = False
     prompt: str = ""
     prompt_place: Place = field(compare=False, default=NOWHERE)
 
@@ -127,7 +131,9 @@ class Policy(Cited):
     counts answers per item from askable observers; `conflict`: nothing is accepted where readings that
     contradict one another so much are less probable than this.
     `ask`: the observer to ask where no askable one has answered yet; `others`: those that may be asked
-    besides; `views`: those that may be asked for beside the ones that an item has. `first`: the question
+    besides; `views`: those that may be asked for beside the ones that an item has. `checks_first`: whether
+    a question about a variable that a contradiction names comes before all others, once, where it is worth
+    its price. `first`: the question
     about an item without answers; None: the question that reports the most, for as many answers as
     gain most for their price.
     """
@@ -154,6 +160,7 @@ class Policy(Cited):
     ask: str = ""
     others: tuple[str, ...] = ()
     views: tuple[str, ...] = ()
+    checks_first: bool = False
     first: First | None = None
 
     def highest_risks(self, variable: Variable) -> tuple[float, ...]:

@@ -7,7 +7,7 @@ its draws. The reader of samples fills these columns; the engine never sees a re
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from engine.backend.types import Bools, Floats, Ints
 
 
+# The columns of answers, by variable.
+COLUMNS = ("labels", "numbers", "rankings", "given")
 COUNTS = ("samples", "refused", "unreadable", "hidden", "asked")
 
 
@@ -65,7 +67,8 @@ class Answers:
     samples, refused, unreadable, hidden: (N,) counts of records, of refused and unreadable
     ones, and of single variables reported as not visible. asked: (N,) answers from
     askable observers, whatever their status. A reading all of whose answers were refused or unreadable
-    does not appear.
+    does not appear. given: variable -> what the prompts of readings stated of it: an index into the
+    instrument's answers, or a number.
     """
 
     items: tuple[str, ...]
@@ -82,6 +85,7 @@ class Answers:
     unreadable: Ints
     hidden: Ints
     asked: Ints
+    given: Mapping[str, Numbers] = field(default_factory=dict)
 
     @classmethod
     def nothing(cls) -> Answers:
@@ -118,6 +122,8 @@ class Answers:
                 for v in {**columns, **moved}
             }
 
+        counts = {name: np.concatenate([getattr(self, name), getattr(other, name)]) for name in COUNTS}
+        joined: dict[str, Any] = {name: join_all(name) for name in COLUMNS} | counts
         whole = replace(
             self,
             items=(*self.items, *other.items),
@@ -126,10 +132,7 @@ class Answers:
             reading_observer=np.concatenate([self.reading_observer, other.reading_observer]),
             reading_question=np.concatenate([self.reading_question, other.reading_question]),
             reading_view=np.concatenate([self.reading_view, at[other.reading_view]]),
-            labels=join_all("labels"),
-            numbers=join_all("numbers"),
-            rankings=join_all("rankings"),
-            **{name: np.concatenate([getattr(self, name), getattr(other, name)]) for name in COUNTS},
+            **joined,
         )
         return whole.gathered(self.items, np.concatenate([np.arange(len(self.items)), theirs]))
 
@@ -140,8 +143,8 @@ class Answers:
         """
         kept, place_of = self.gathering(place)
 
-        def with_new_places(columns: Mapping[str, Any]) -> dict[str, Any]:
-            return {v: replace(column, reading=place_of[column.reading]) for v, column in columns.items()}
+        def with_new_place(_: str, column: Any) -> Any:
+            return replace(column, reading=place_of[column.reading])
 
         def summed(column: Ints) -> Ints:
             return np.bincount(place, weights=column, minlength=len(items)).astype(np.int64)
@@ -153,9 +156,7 @@ class Answers:
             reading_observer=self.reading_observer[kept],
             reading_question=self.reading_question[kept],
             reading_view=self.reading_view[kept],
-            labels=with_new_places(self.labels),
-            numbers=with_new_places(self.numbers),
-            rankings=with_new_places(self.rankings),
+            **self._changed_columns(with_new_place),
             **self._counts(summed),
         )
 
@@ -193,6 +194,7 @@ class Answers:
             return np.concatenate(list(arrays))
 
         places = [np.array([views.index(v) for v in part.views], dtype=np.int64) for part in parts]
+        stacked = {name: columns(name) for name in COLUMNS} | {name: whole(name) for name in COUNTS}
         return cls(
             items=tuple(item for part in parts for item in part.items),
             views=views,
@@ -202,10 +204,7 @@ class Answers:
             reading_view=np.concatenate(
                 [p[part.reading_view] for p, part in zip(places, parts, strict=True)]
             ),
-            labels=columns("labels"),
-            numbers=columns("numbers"),
-            rankings=columns("rankings"),
-            **{name: whole(name) for name in COUNTS},
+            **stacked,
         )
 
     def part(self, start: int, stop: int) -> Answers:
@@ -288,7 +287,7 @@ class Answers:
         copies = np.bincount(reading, minlength=len(self.reading_item))
         starts = np.cumsum(copies) - copies
 
-        def copy_column(column: Any) -> Any:
+        def copy_column(_: str, column: Any) -> Any:
             times = copies[column.reading]
             row = np.repeat(np.arange(len(column.reading)), times)
             number = np.arange(len(row)) - np.repeat(np.cumsum(times) - times, times)
@@ -303,9 +302,7 @@ class Answers:
             reading_observer=self.reading_observer[reading],
             reading_question=self.reading_question[reading],
             reading_view=self.reading_view[reading],
-            labels={name: copy_column(column) for name, column in self.labels.items()},
-            numbers={name: copy_column(column) for name, column in self.numbers.items()},
-            rankings={name: copy_column(column) for name, column in self.rankings.items()},
+            **self._changed_columns(copy_column),
             **self._counts(lambda _: none),
         )
 
@@ -334,9 +331,7 @@ class Answers:
             reading_observer=self.reading_observer[reading],
             reading_question=self.reading_question[reading],
             reading_view=self.reading_view[reading],
-            labels={name: copy_rows(name, column) for name, column in self.labels.items()},
-            numbers={name: copy_rows(name, column) for name, column in self.numbers.items()},
-            rankings={name: copy_rows(name, column) for name, column in self.rankings.items()},
+            **self._changed_columns(copy_rows),
             **self._counts(lambda column: np.repeat(column, count)),
         )
 
@@ -345,7 +340,7 @@ class Answers:
         items, readings = len(self.items), len(self.reading_item)
         copy = np.repeat(np.arange(times), readings)
 
-        def tile_column(column: Any) -> Any:
+        def tile_column(_: str, column: Any) -> Any:
             shift = np.repeat(np.arange(times), len(column.reading)) * readings
             values = {
                 field.name: np.concatenate([getattr(column, field.name)] * times)
@@ -361,9 +356,7 @@ class Answers:
             reading_observer=np.tile(self.reading_observer, times),
             reading_question=np.tile(self.reading_question, times),
             reading_view=np.tile(self.reading_view, times),
-            labels={name: tile_column(column) for name, column in self.labels.items()},
-            numbers={name: tile_column(column) for name, column in self.numbers.items()},
-            rankings={name: tile_column(column) for name, column in self.rankings.items()},
+            **self._changed_columns(tile_column),
             **self._counts(lambda column: np.tile(column, times)),
         )
 
@@ -408,26 +401,22 @@ class Answers:
         """Return the counts of answers after `change`."""
         return {name: change(getattr(self, name)) for name in COUNTS}
 
+    def _changed_columns(self, change: Callable[[str, Any], Any]) -> dict[str, Any]:
+        """Return COLUMNS after `change`, which takes the variable and its column."""
+        return {
+            which: {name: change(name, column) for name, column in getattr(self, which).items()}
+            for which in COLUMNS
+        }
+
     def _of_readings(self, place: Ints) -> Answers:
         """Return the same columns with only the readings that have a new place."""
-        labels = {}
-        for name, column in self.labels.items():
+
+        def keep_rows(_: str, column: Any) -> Any:
             kept = place[column.reading] >= 0
-            labels[name] = Labels(
-                place[column.reading[kept]],
-                column.answer[kept],
-                column.weight[kept],
-                column.spread[kept],
-            )
-        numbers = {}
-        for name, number in self.numbers.items():
-            kept = place[number.reading] >= 0
-            numbers[name] = Numbers(place[number.reading[kept]], number.value[kept])
-        rankings = {}
-        for name, ranking in self.rankings.items():
-            kept = place[ranking.reading] >= 0
-            rankings[name] = Rankings(place[ranking.reading[kept]], ranking.places[kept])
-        return replace(self, labels=labels, numbers=numbers, rankings=rankings)
+            values = {f.name: getattr(column, f.name)[kept] for f in fields(column)}
+            return replace(column, **values | {"reading": place[values["reading"]]})
+
+        return replace(self, **self._changed_columns(keep_rows))
 
 
 def _join_columns(first: Any, second: Any) -> Any:

@@ -145,7 +145,7 @@ class ObservationModel(ObserverKernels):
         for (key_observer, name), kernel in self.kernels.items():
             if key_observer != observer:
                 continue
-            reported = reported_answers(answers, observer, name, kernel)
+            reported = reported_answers(answers, observer, name, kernel, self.echo[observer])
             used = np.isin(reported.reading, readings)
             if not used.any():
                 continue
@@ -165,7 +165,7 @@ class ObservationModel(ObserverKernels):
         it were in no bundle. Each likelihood is scaled to a peak of one.
         """
         kernel = self.kernels[observer, name]
-        reported = reported_answers(answers, observer, name, kernel)
+        reported = reported_answers(answers, observer, name, kernel, self.echo[observer])
         likelihood = dict(zip(reported.reading.tolist(), reported.table[reported.pattern], strict=True))
         followed = np.zeros((len(answers.reading_item), len(self.network.root_states) + 1))
         if name == self.network.root:
@@ -173,7 +173,7 @@ class ObservationModel(ObserverKernels):
             for (key_observer, variable), imagined in self.imagined.items():
                 if key_observer == observer:
                     variable_report = reported_answers(
-                        answers, observer, variable, self.kernels[observer, variable]
+                        answers, observer, variable, self.kernels[observer, variable], self.echo[observer]
                     )
                     if len(variable_report.reading):
                         self._add_followed(followed, switched, imagined, variable_report)
@@ -188,7 +188,7 @@ class ObservationModel(ObserverKernels):
         self, answers: Answers, observer: int, name: str, kernel: LabelKernel
     ) -> tuple[Ints, Floats]:
         """Return an observer's readings about a variable, (r,), and log P(answers | type) of each, (r, M)."""
-        reported = reported_answers(answers, observer, name, kernel)
+        reported = reported_answers(answers, observer, name, kernel, self.echo[observer])
         return reported.reading, np.asarray(reported.table[reported.pattern])
 
     def switched(self, answers: Answers) -> Bools:
@@ -248,7 +248,7 @@ class ObservationModel(ObserverKernels):
         for (observer, name), kernel in self.kernels.items():
             if name == self.network.root or observer not in present:
                 continue
-            reported = reported_answers(answers, observer, name, kernel)
+            reported = reported_answers(answers, observer, name, kernel, self.echo[observer])
             if not len(reported.reading):
                 continue
             imagined = self.imagined[observer, name]
@@ -321,7 +321,7 @@ class ObservationModel(ObserverKernels):
         followed: (readings, K + 1) and together: (bundles, K + 1) log P(other answers | the label followed).
         """
         kernel, states = self.kernels[observer, self.network.root], self.seen_state[observer]
-        reported = reported_answers(answers, observer, self.network.root, kernel)
+        reported = reported_answers(answers, observer, self.network.root, kernel, self.echo[observer])
         local = positions_of(reported.reading, len(answers.reading_item))[pairs.reading]
         by_observer = answers.reading_observer[pairs.reading] == observer
         alone = by_observer & (pairs.bundle < 0)

@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 class ObserverKernels:
     """The kernels of a network's observers, and what their labels imply for other variables.
 
-    carry, exponent: (observers,). halo: (observers, questions) probability of the switch. imagined:
+    carry, exponent: (observers,). halo: (observers, questions) probability of the switch. echo: (observers,
+    questions) how often an answer merely repeats what its prompt stated (`observation.echo`). imagined:
     (observer, variable) -> (K + 1, M), the distribution of the type that a label brings with it: given each
     root state, and overall for a label that is no root state.
     """
@@ -73,6 +74,9 @@ class ObserverKernels:
             ]
         ).reshape(len(self.observers), -1)
         self.haloed = self.halo > 0
+        self.echo = np.array(
+            [[o.echo.get(q, 0.0) for q in knowledge.questions] for o in self.observers]
+        ).reshape(len(self.observers), -1)
         # Whose switches carry over, whatever a fit makes of `carry`.
         self.carries: Bools = np.asarray(np.array([o.carry for o in self.observers]) > 0)
         self.repeats = {view.name: view.repeats for view in knowledge.views.values() if view.repeats}

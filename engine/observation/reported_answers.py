@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.backend.arrays import taken_sums
+from engine.backend.arrays import namespace, taken_sums
+from engine.observation.echo import echoed_labels, echoed_numbers
 from engine.observation.kernels import LabelKernel, NumberKernel
 
 if TYPE_CHECKING:
@@ -35,9 +36,12 @@ NOTHING = ReportedAnswers(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int6
 
 
 def reported_answers(
-    answers: Answers, observer: int, name: str, kernel: LabelKernel | NumberKernel
+    answers: Answers, observer: int, name: str, kernel: LabelKernel | NumberKernel, echo: Floats
 ) -> ReportedAnswers:
-    """Return what an observer's readings report about a variable."""
+    """Return what an observer's readings report about a variable.
+
+    echo: (questions,) how often an answer merely repeats what its prompt stated (`observation.echo`).
+    """
     readings = len(answers.reading_item)
     by_observer = answers.reading_observer == observer
     if isinstance(kernel, NumberKernel):
@@ -47,6 +51,10 @@ def reported_answers(
         used = by_observer[numbers.reading]
         reading, value = numbers.reading[used], numbers.value[used]
         # Models emit few distinct numbers, so each is looked at once.
+        told = _told(answers, name, echo)
+        if told is not None and told.echo[reading].any():
+            logs = echoed_numbers(kernel, value, told.value[reading], told.echo[reading])
+            return _sum_draws(reading, np.arange(len(value)), logs, readings)
         values, which = np.unique(value, return_inverse=True)
         return _sum_draws(reading, which, kernel.log_likelihood(values), readings)
     labels = answers.labels.get(name)
@@ -59,7 +67,35 @@ def reported_answers(
     counts = np.bincount(cell, weights=weight, minlength=readings * size).reshape(-1, size)
     answered = np.flatnonzero(np.bincount(labels.reading[used], minlength=readings))
     patterns, pattern = distinct_rows(counts[answered].astype(np.float64))
-    return ReportedAnswers(answered, pattern, kernel.log_likelihood(patterns))
+    table, told = kernel.log_likelihood(patterns), _told(answers, name, echo)
+    if told is not None and (echoing := told.echo[answered] > 0).any():
+        rows = answered[echoing]
+        logs = echoed_labels(
+            kernel, counts[rows].astype(np.float64), told.value[rows].astype(np.int64), told.echo[rows]
+        )
+        pattern = pattern.copy()
+        pattern[echoing] = len(table) + np.arange(len(rows))
+        table = namespace(table).concatenate([table, logs])
+    return ReportedAnswers(answered, pattern, table)
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What the prompts of readings stated, (R,), and how often an answer merely repeats it, (R,)."""
+
+    value: Floats
+    echo: Floats
+
+
+def _told(answers: Answers, name: str, echo: Floats) -> _Told | None:
+    """Return what was stated of a variable; None where nothing was. The echo is 0 where it was not."""
+    given = answers.given.get(name)
+    if given is None or not echo.any():
+        return None
+    value, probability = np.zeros((2, len(answers.reading_item)))
+    value[given.reading] = given.value
+    probability[given.reading] = echo[answers.reading_question[given.reading]]
+    return _Told(value, probability)
 
 
 def reported_by_bundle(

@@ -63,7 +63,7 @@ async def main() -> None:
         for item in MEANT:
             for question in base.questions.values():
                 first = 0
-                for about in base.cells if question.about_one else (None,):
+                for about in question.variables if question.about_one else (None,):
                     samples = VERIFIED if about else DRAWS
                     request = Request(item, OBSERVER, question.name, about, "face", first, samples)
                     # Draws of one question are numbered on, whatever they are about.

@@ -17,6 +17,7 @@ import numpy as np
 
 from engine import Answers, Knowledge, people_asked
 from seke.annotation.live_item import LiveItem, renumber_draws
+from seke.annotation.recalled_answers import against_in_words, earlier_answer
 from seke.annotation.stopping_rules import label_of
 from seke.datasets.images import PictureError, picture_of, region_shown, view_of
 from seke.datasets.manifest import label_sample
@@ -199,9 +200,11 @@ class Annotator:
             for unavailable, part in self._group_by_unavailable(answered):
                 answers, judged = await self._judge_live(session.without(unavailable), part)
                 doubts = self._doubtful_variables(answers, judged.posterior)
-                for name, option, doubt in zip(part, judged.decisions.next, doubts, strict=True):
-                    following[name] = option
-                    self._live[name].doubt = doubt
+                for row, name in enumerate(part):
+                    following[name] = option = judged.decisions.next[row]
+                    self._live[name].doubt = doubts[row]
+                    self._live[name].states = self._states_in_question(judged.posterior, row, option)
+                    self._live[name].against = against_in_words(self.base, option.check if option else "")
                 ended = [name for name in part if following[name] is None and unavailable]
                 await self._note_unavailable(session, ended, unavailable)
         requests: dict[str, list[Request]] = {}
@@ -283,11 +286,28 @@ class Annotator:
         chosen = differing & (ranks < MOST_DOUBTS)
         return [tuple(name for name, here in zip(names, column, strict=True) if here) for column in chosen.T]
 
+    def _states_in_question(self, posterior: Posterior, row: int, option: Option | None) -> tuple[str, ...]:
+        """Return the two likeliest states of a categorical variable that is asked about alone, in order."""
+        about = option.about if option is not None else None
+        if about is None or self.base.variables[about].kind != "categorical":
+            return ()
+        likeliest = np.argsort(-posterior.marginals[about][row], kind="stable")[:2]
+        return tuple(self.base.variables[about].states[state] for state in sorted(likeliest.tolist()))
+
     def _context(self, request: Request, item: Item | None = None) -> Context:
         """Return what the prompt of a request may say; item: whose picture goes with it, if any."""
         live = self._live.get(request.item)
         shown = "" if item is None else self._region(item, request.line)
-        return Context(self.labels.get(request.item, {}), live.doubt if live is not None else (), shown)
+        known = self.labels.get(request.item, {})
+        if live is None:
+            return Context(known, (), shown)
+        if request.about is None or not self.base.questions[request.question].recall:
+            return Context(known, live.doubt, shown, live.states if request.about else ())
+        if request.line not in live.stated:
+            answers = self.answers({request.item: live.records})
+            earlier = earlier_answer(self.base, answers, request.observer, request.about)
+            live.stated[request.line] = earlier
+        return Context(known, live.doubt, shown, (), live.stated[request.line], live.against)
 
     async def _ask(self, name: str, requests: list[Request], ledger: Ledger) -> None:
         """Ask about an item and keep the answers; an error ends the item or the run."""

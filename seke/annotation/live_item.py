@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
 class LiveItem:
     """An item that is being asked about. reason: why it is to be closed, None while it is not.
 
-    silent: observers other than the first that gave no answer about it, and are not asked again.
+    silent: observers other than the first that gave no answer about it, and are not asked again. states: of a
+    categorical variable that is asked about alone, the two likeliest, in their declared order. stated: of a
+    line what its prompt states that the observer answered before; against: what contradicts that, in words.
     """
 
     item: Item
@@ -35,6 +38,16 @@ class LiveItem:
     doubt: tuple[str, ...] = ()
     reason: str | None = None
     silent: frozenset[str] = frozenset()
+    states: tuple[str, ...] = ()
+    stated: dict[ReadingKey, str | bool | float | None] = field(default_factory=dict)
+    against: str = ""
+
+    def __post_init__(self) -> None:
+        """Take what prompts stated from the records of an earlier process."""
+        for record in self.records:
+            for about, value in (record.get("given") or {}).items():
+                key = tuple(record[name] for name in ("item", "observer", "question"))
+                self.stated[(*key, about, record.get("view", ""))] = value
 
     def missing_requests(self) -> list[Request]:
         """Return the requests for draws that an earlier process asked for and did not receive."""
@@ -47,15 +60,16 @@ class LiveItem:
     def in_forms(self, request: Request, forms: int) -> list[Request]:
         """Return the requests for the draws of a request, split so that all forms come to have as many.
 
-        Of an odd draw the declared form has one more.
+        An odd draw is of the declared form for one half of the items, of the reversed one for the other.
         """
         if forms == 1:
             return [request]
         lines = [(*request.line[:4], view_in_form(request.view, form)) for form in range(forms)]
         drawn = [self.lines[line].draws if line in self.lines else 0 for line in lines]
         shares = [0] * forms
+        first = zlib.crc32(f"{request.item}/{request.about}".encode()) % forms
         for _ in range(request.samples):
-            form = min(range(forms), key=lambda form: drawn[form] + shares[form])
+            form = min(range(forms), key=lambda form: (drawn[form] + shares[form], (form - first) % forms))
             shares[form] += 1
         return [
             Request(*line, first, share)

@@ -60,6 +60,9 @@ class InferSummary:
         # Variance of whether values are wrong, and the part of it that comes from the base's numbers, where
         # these were drawn; by column.
         self.doubt: Counter[str] = Counter()
+        # Questions about one variable that a contradiction named, those that solved it, those that changed
+        # the value.
+        self.checks: Counter[str] = Counter()
         self.of_knowledge: Counter[str] = Counter()
         self.rows: list[Record] = []
 
@@ -74,6 +77,7 @@ class InferSummary:
             if decision["item"] == "reject":
                 self.reasons[decision["reasons"][0].partition(":")[0]] += 1
             self._count_levels(record)
+            self._count_checks(record)
             self.samples += record["diagnostics"]["samples"]
             promised = decision.get("guarantee", {"holds": True})
             if not promised["holds"]:
@@ -102,6 +106,13 @@ class InferSummary:
             }
             for name, looks in self.looks.items()
         }
+
+    def _count_checks(self, record: Record) -> None:
+        for check in record["diagnostics"].get("checks") or ():
+            without, with_it = check["without"], check["with"]
+            if without["contradictions"]:
+                solved = not set(without["contradictions"]) & set(with_it["contradictions"])
+                self.checks.update(checked=1, solved=solved, changed=without["value"] != with_it["value"])
 
     def _count_levels(self, record: Record) -> None:
         levels = record["decision"]["levels"].values()
@@ -152,6 +163,11 @@ class InferSummary:
             )
             lines.append(
                 f"of the doubt about values, so much comes from the numbers of the base: {', '.join(shares)}"
+            )
+        if self.checks["checked"]:
+            lines.append(
+                f"checks of contradictions: {self.checks['checked']:,}, of which {self.checks['solved']:,} "
+                f"solved theirs and {self.checks['changed']:,} changed the value"
             )
         lines += list(self._alarms())
         for observer, count in self.waiting.most_common():
@@ -306,7 +322,8 @@ def _row_reason(record: Record, *, marked: bool) -> str:
     if following:
         about = f" about {following['about']}" if following["about"] else ""
         samples = following["samples"]
-        return f"ask {following['question']}{about}" + (f" x{samples}" if samples > 1 else "")
+        because = f" ({following['check']})" if following.get("check") else ""
+        return f"ask {following['question']}{about}" + (f" x{samples}" if samples > 1 else "") + because
     if decision["item"] == "reject":
         return ", ".join(reason for reason in decision["reasons"] if not reason.startswith("open"))
     levels = decision["levels"].items()

@@ -5,7 +5,7 @@ Bits are of the log-odds of the label against all other states of the root (for 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -244,6 +244,8 @@ def _conflict(session: Session, record: Facts, weights: Weights, at_odds: str) -
             {**violation, "place": places[violation["rule"]]}
             for violation in record["diagnostics"]["violations"]
         ],
+        "contradictions": record["diagnostics"]["contradictions"],
+        "checks": record["diagnostics"]["checks"],
     }
 
 
@@ -257,12 +259,13 @@ def _next(session: Session, answers: Answers, seed: int) -> Facts:
     if judged.scope is not None and judged.scope.inside.all():
         asking = asking.certified
     base, exact = asking.knowledge, Preposterior(asking.inference, seed)
-    options, quick = exact.options(answers, 0), judged.decisions.next[0]
-    keys = ("observer", "question", "about", "view", "samples")
-    chosen = next(
-        (o for o in options if quick and all(getattr(o, k) == getattr(quick, k) for k in keys)), None
-    )
+    named = {name for c in judged.diagnostics.contradictions[:1] for part in c for name in part.variables}
+    options, quick = exact.options(answers, 0, named), judged.decisions.next[0]
+    chosen = next((o for o in options if quick and _place_of(o) == _place_of(quick)), None)
+    if chosen is not None and quick is not None:
+        chosen = replace(chosen, check=quick.check)
     best = chosen or next(iter(options), None)
+    place = _place_of(best) if best else None
     shown: dict[tuple[Any, ...], Option] = {}
     for option in options:
         shown.setdefault((option.observer, option.question, option.about, option.view), option)
@@ -272,7 +275,7 @@ def _next(session: Session, answers: Answers, seed: int) -> Facts:
         "asked": _option(best) if best else None,
         "quick_gain": quick.gain if quick else None,
         "outcomes": [_outcome(session, o) for o in exact.outcomes(answers, 0, best)] if best else [],
-        "options": [_option(o) for o in shown.values() if o is not best][:MOST_OPTIONS],
+        "options": [_option(o) for o in shown.values() if _place_of(o) != place][:MOST_OPTIONS],
     }
 
 
@@ -280,6 +283,8 @@ def _next_reason(
     asking: Session, answers: Answers, judged: Judged, options: tuple[Option, ...], chosen: Option | None
 ) -> str:
     """Return the key of the sentence that says why a question is asked, or none is."""
+    if chosen is not None and chosen.check and chosen.rate > 1:
+        return "check"
     if chosen is not None:
         return "ask" if chosen.rate > 1 else "doubtful"
     if asking.look_ahead.settled(judged.decisions.levels, 1)[0]:
@@ -289,6 +294,11 @@ def _next_reason(
     if not options:
         return "none"
     return "overlooked" if options[0].rate > 1 else "nothing"
+
+
+def _place_of(option: Option) -> tuple[str, str, str | None, str, int]:
+    """Return who is asked what, and how often, whatever that gains."""
+    return option.observer, option.question, option.about, option.view, option.samples
 
 
 def _option(option: Option) -> Facts:

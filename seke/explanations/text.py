@@ -271,8 +271,35 @@ def _conflict(facts: Facts) -> list[str]:
         words["violated"].format(**{**violation, "place": _place(violation["place"])})
         for violation in conflict["violations"]
     ]
+    lines += [
+        words["standing"].format(contradiction=c["contradiction"], about=", ".join(c["about"]))
+        for c in conflict["contradictions"]
+    ]
     wrapped = [line for text in lines or [words["none"]] for line in _wrap(text, "  ", " " * 9)]
-    return [words["title"], *wrapped]
+    return [words["title"], *wrapped, *_checks(facts)]
+
+
+def _checks(facts: Facts) -> list[str]:
+    """Return what questions about one variable alone changed; nothing where none was answered."""
+    words, rows = _words()["checks"], []
+    for check in facts["conflict"]["checks"]:
+        without, with_it = check["without"], check["with"]
+        phrases = [
+            words["stands" if text in with_it["contradictions"] else "solved"].format(contradictions=text)
+            for text in without["contradictions"]
+        ]
+        sides = [
+            words["side"].format(**{**side, "value": _value(side["value"])}) for side in (without, with_it)
+        ]
+        rows.append((*sides, check["about"], "; ".join(phrases) or words["without"]))
+    return ["  " + words["title"], *_table(words["head"], rows)] if rows else []
+
+
+def _value(value: Any) -> str:
+    """Return a decided value as text."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:+.2f}" if isinstance(value, float) else str(value)
 
 
 def _next(facts: Facts) -> list[str]:

@@ -16,7 +16,19 @@ from seke.files.shipped import LEVELS
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from engine import Answers, Bools, Decisions, Diagnostics, Floats, Knowledge, Option, Posterior, Variable
+    from engine import (
+        Answers,
+        Bools,
+        CheckEffect,
+        Contradiction,
+        Decisions,
+        Diagnostics,
+        Floats,
+        Knowledge,
+        Option,
+        Posterior,
+        Variable,
+    )
     from seke.inference.coverage import GuaranteeScope
 
     Record = dict[str, Any]
@@ -183,7 +195,7 @@ class RecordLayout:
     ) -> Iterator[Record]:
         names = ["samples", "refused", "unreadable", "entropy_bits", "epistemic_bits", "conflict_bits"]
         names += ["conflict", "log_evidence_nats", "violations", "lacking_evidence", "overruled"]
-        names += ["labelled"]
+        names += ["labelled", "contradictions", "checks"]
         numbers = (
             diagnostics.entropy_bits,
             diagnostics.epistemic_bits,
@@ -191,6 +203,7 @@ class RecordLayout:
             diagnostics.conflict,
             posterior.log_evidence,
         )
+        nothing: list[list[Record]] = [[] for _ in answers.items]
         return _rows(
             names,
             answers.samples.tolist(),
@@ -199,7 +212,20 @@ class RecordLayout:
             *(np.round(column + 0.0, DIGITS).tolist() for column in numbers),
             _violations(posterior),
             *named,
+            [list(map(_contradiction, standing)) for standing in diagnostics.contradictions] or nothing,
+            [[self._check(check) for check in checks] for checks in diagnostics.checks] or nothing,
         )
+
+    def _check(self, check: CheckEffect) -> Record:
+        """Return what is decided about a variable without the answers about it alone, and with them."""
+        variable = self.base.variables[check.variable]
+        without, with_it = _values(variable, np.array([check.value_without, check.value]))
+        risks = np.round([check.risk_without, check.risk], DIGITS).tolist()
+        return {
+            "about": check.variable,
+            "without": {"value": without, "risk": risks[0], "contradictions": list(check.without)},
+            "with": {"value": with_it, "risk": risks[1], "contradictions": list(check.standing)},
+        }
 
 
 def posteriors_of(record: Mapping[str, Any], base: Knowledge) -> dict[str, Any]:
@@ -268,6 +294,14 @@ def _violations(posterior: Posterior) -> list[list[Record]]:
     return by_item
 
 
+def _contradiction(contradiction: Contradiction) -> Record:
+    return {
+        "contradiction": contradiction.text,
+        "about": list(contradiction.variables),
+        "probability": round(contradiction.probability, DIGITS),
+    }
+
+
 def _next(following: Option | None) -> Mapping[str, Any] | None:
     if following is None:
         return None
@@ -278,4 +312,5 @@ def _next(following: Option | None) -> Mapping[str, Any] | None:
         "view": following.view,
         "samples": following.samples,
         "gain": round(following.gain, DIGITS),
+        "check": following.check or None,
     }

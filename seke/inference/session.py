@@ -19,6 +19,8 @@ from engine import (
     Network,
     SekeError,
     acceptable,
+    checks_of,
+    contradictions_of,
     decide_items,
     decide_levels,
     diagnose,
@@ -218,17 +220,43 @@ class Session:
         levels: Mapping[str, LevelDecision],
         may_ask: Callable[[ReadingKey], bool] | None,
         which: Bools,
+        named: tuple[Mapping[str, str], ...],
     ) -> tuple[Option | None, ...]:
-        """Return what to ask next about each item (N,); None for nothing, or if it is not among `which`."""
+        """Return what to ask next about each item (N,); None for nothing, or if it is not among `which`.
+
+        named: see `LookAhead.next`.
+        """
         readings = np.bincount(answers.reading_item, minlength=len(answers.items))
         settled = self.look_ahead.settled(levels, len(readings))
         ask = which & ~settled & (readings > 0) & (answers.asked < self.knowledge.policy.budget)
-        following = self.look_ahead.next(answers, posterior, ask, may_ask)
+        following = self.look_ahead.next(answers, posterior, ask, may_ask, named)
         unasked = which & (answers.samples == 0)
         return tuple(
             self.first if is_unasked else option
             for is_unasked, option in zip(unasked, following, strict=True)
         )
+
+    def _look_for_contradictions(
+        self,
+        answers: Answers,
+        posterior: Posterior,
+        diagnostics: Diagnostics,
+        disputed: tuple[Mapping[str, str], ...],
+    ) -> tuple[Diagnostics, tuple[Mapping[str, str], ...]]:
+        """Return the diagnostics with contradictions and checks, and what may be checked about each item.
+
+        They are looked for where the policy checks first. The second is variable -> the contradiction that
+        names it, in words; of several the first.
+        """
+        if not self.knowledge.policy.checks_first:
+            return diagnostics, ()
+        standing = contradictions_of(self.inference, answers, posterior, diagnostics, disputed)
+        checks = checks_of(self.inference, answers, posterior, standing)
+        named = tuple(
+            {name: c.text for c in reversed(contradictions) for name in c.variables}
+            for contradictions in standing
+        )
+        return replace(diagnostics, contradictions=standing, checks=checks), named
 
     def judge(self, answers: Answers, may_ask: Callable[[ReadingKey], bool] | None = None) -> Judged:
         """Infer the posterior; decide what is accepted and what is asked next.
@@ -241,14 +269,16 @@ class Session:
         diagnostics = diagnose(self.inference, answers, posterior)
         drawn = self._drawn(answers)
         levels = decide_levels(base, answers, posterior, diagnostics.conflict, drawn)
+        disputed = disputed_labels(self.inference, answers)
+        diagnostics, contradicted = self._look_for_contradictions(answers, posterior, diagnostics, disputed)
         scope = None
         if self.guarantee is None:
             every = np.ones(len(answers.items), dtype=bool)
-            following = self._following(answers, posterior, levels, may_ask, every)
+            following = self._following(answers, posterior, levels, may_ask, every, contradicted)
         else:
             scope = GuaranteeScope.of(base, self.guarantee, answers, self.off_policy)
             by_limits, by_certificates = (
-                session._following(answers, posterior, levels, may_ask, which)
+                session._following(answers, posterior, levels, may_ask, which, contradicted)
                 for session, which in ((self, ~scope.inside), (self.certified, scope.inside))
             )
             following = tuple(
@@ -259,7 +289,6 @@ class Session:
             covered = decide_levels(certified_base, answers, posterior, diagnostics.conflict, drawn)
             allowed = acceptable(base, answers, diagnostics.conflict)
             levels = scope.decide_levels(levels, covered, allowed, following)
-        disputed = disputed_labels(self.inference, answers)
         # Who contradicts the others of an item beyond what is declared of it; a label that is disputed does.
         alarm = (diagnostics.conflict < base.policy.conflict).tolist()
         at_odds = tuple(

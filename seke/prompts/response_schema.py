@@ -91,7 +91,8 @@ def form_of(base: Knowledge, observer: str, question: str, about: str | None, kn
         members = tuple(name for name in variables if name in level.members and name not in placed)
         if members:
             placed |= set(members)
-            keys.append(_key(base, reporter, level.name, level.kind, members, mixed))
+            key = _key(base, reporter, level.name, level.kind, members, mixed)
+            keys.append(replace(key, kind="label") if about and key.kind == "ranking" else key)
     for name in (name for name in variables if name not in placed):
         kind = base.variables[name].kind
         inner_key = _key(base, reporter, name, "mark" if kind == "binary" else kind, (name,), mixed)

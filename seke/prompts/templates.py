@@ -22,6 +22,11 @@ A template (`prompt` of a question) is jinja2, and may use
     shown             the part that the picture was cut to; empty where it shows the whole
     whole             whether the whole stands beside that part
     about             the variable that the question is about, where it is about one
+    sides             what is offered of that variable, each with name, label and description: of a binary one
+                      false (as its `about.rest` says) and true, of a categorical one the states in question,
+                      of an interval one the points of its scale; only names, no value is given away
+    earlier           of a question that recalls: what the observer answered about that variable before
+    against           of such a question: what contradicts that, in words
     answer            the form of the answer as JSON
 
 so that whoever edits YAML edits prompts. The template of `briefing` may use the first six (of `unlike` all
@@ -70,11 +75,16 @@ class Context:
 
     known: variable -> value that is known already, a state's name, true or false, or a number. doubt:
     variables about which earlier answers contradict each other. shown: the part that the picture is cut to.
+    states: those in question of a categorical variable that is asked about alone, in its order; all where it
+    is empty. earlier, against: what a question that recalls states, see above.
     """
 
     known: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
     doubt: tuple[str, ...] = ()
     shown: str = ""
+    states: tuple[str, ...] = ()
+    earlier: str | bool | float | None = None
+    against: str = ""
 
 
 @dataclass(frozen=True)
@@ -94,7 +104,15 @@ class Questions:
         """
         context = context or Context()
         # The view says in which form it is asked.
-        key = (*request.line[1:], *map(str, context.known.items()), context.doubt, context.shown)
+        key = (
+            *request.line[1:],
+            *map(str, context.known.items()),
+            context.doubt,
+            context.shown,
+            context.states,
+            repr(context.earlier),
+            context.against,
+        )
         if key not in self._prompts:
             if len(self._prompts) >= CACHED_PROMPTS:
                 self._prompts.clear()
@@ -110,7 +128,8 @@ class Questions:
             )
         words = self._words(request, context, form)
         at = f"questions.{question.name}.prompt", question.prompt_place
-        system = self.system_reversed if _is_reversed(request) else self.system
+        # Of a question about one variable its own text lists what can be named; what all share stays as it is.
+        system = self.system_reversed if _is_reversed(request) and not request.about else self.system
         return Prompt.of(_render(question.prompt, words, *at), form.schema(), system)
 
     @cached_property
@@ -136,7 +155,9 @@ class Questions:
         """Return the sample record that an answer to a request makes."""
         levels = read_choice(self.form(request, context or Context()), choice)
         key = {"item": request.item, "observer": request.observer, "question": request.question}
-        return {**key, "view": request.view, "draw": choice.draw, **levels}
+        stated = context.earlier if context is not None else None
+        given = {} if stated is None else {"given": {request.about: stated}}
+        return {**key, "view": request.view, "draw": choice.draw, **given, **levels}
 
     def form(self, request: Request, context: Context) -> Form:
         """Return the form of an answer to a request."""
@@ -165,12 +186,18 @@ class Questions:
     def variants(self, request: Request) -> list[tuple[str, Prompt]]:
         """Return each prompt that a request may have, and in words when it has it; the plain one first."""
         base, question = self.base, self.base.questions[request.question]
-        region = base.variables[request.about].about.get("region", "") if request.about else ""
+        variable = base.variables[request.about] if request.about else None
+        region = variable.about.get("region", "") if variable else ""
+        states = variable.states[:2] if variable and variable.kind == "categorical" else ()
         contexts = [
             ("", Context()),
             (", of a part of the picture", Context(shown=str(region) if question.enlarge else "")),
             (", where earlier answers differ", Context(doubt=tuple(base.cells)[:1])),
+            (f", where {' and '.join(states)} are in question", Context(states=states)),
         ]
+        if question.recall:
+            earlier = variable.states[-1] if variable and variable.kind != "interval" else 0.0
+            contexts.append((", where an earlier answer is stated", Context(earlier=earlier)))
         prompts: dict[str, tuple[str, Prompt]] = {}
         for form, order in enumerate(("", ", in reversed order")[: question.forms]):
             in_form = replace(request, view=view_in_form(request.view, form))
@@ -196,9 +223,10 @@ class Questions:
     def _words(self, request: Request, context: Context, form: Form) -> Record:
         asked = {name for key in form.keys for name in key.members}
         levels = [name for name, members in self.base.levels.items() if asked & set(members)]
-        knowledge_words = self._knowledge_words
+        sides = _sides(self.base.variables[request.about], context.states) if request.about else []
+        named = {**self._knowledge_words, "sides": sides}
         return {
-            **(_reversed_words(knowledge_words) if _is_reversed(request) else knowledge_words),
+            **(_reversed_words(named) if _is_reversed(request) else named),
             "asks": [*levels, *(name for name in self.base.variables if name in asked)],
             "known": [{"name": name, "value": value} for name, value in context.known.items()],
             "doubt": [self._entry(self.base.variables[name]) for name in context.doubt],
@@ -206,6 +234,8 @@ class Questions:
             "whole": bool(context.shown) and self.base.questions[request.question].whole,
             "about": self._entry(self.base.variables[request.about]) if request.about else None,
             "unlike": self._lookalikes(asked),
+            "earlier": None if context.earlier is None else _stated(context.earlier),
+            "against": context.against,
             "answer": form.words(),
         }
 
@@ -289,6 +319,22 @@ def _render(template: str, words: Record, path: str, place: At) -> str:
         raise KnowledgeError([_fault(template, fault, words, path, place)]) from None
 
 
+def _sides(variable: Variable, states: tuple[str, ...]) -> list[Record]:
+    """Return what is offered of a variable, in its declared order; states: those of a categorical one."""
+    if variable.kind == "interval":
+        return [{"name": n, "label": n, "description": text} for n, text in variable.about.items()]
+    texts = variable.descriptions
+    if variable.kind == "binary":
+        texts = {"false": variable.about.get("rest", ""), "true": variable.description}
+    offered = states or variable.states
+    return [{"name": state, "label": state, "description": texts.get(state, "")} for state in offered]
+
+
+def _stated(value: str | bool | float) -> str:
+    """Return an earlier answer as a prompt states it."""
+    return str(value).lower() if isinstance(value, bool) else f"{value}"
+
+
 def _fault(template: str, error: Exception, words: Record, path: str, place: At) -> Fault:
     """Return what is wrong with a template, and where."""
     line = getattr(error, "lineno", None)
@@ -312,9 +358,10 @@ def _is_reversed(request: Request) -> bool:
 
 
 def _reversed_words(words: Record) -> Record:
-    """Return the words of the knowledge with what can be named in reversed order."""
+    """Return the words of a prompt with what can be named in reversed order."""
     levels = {name: entries[::-1] for name, entries in words["knowledge"].items()}
-    return {**words, "knowledge": levels, "patterns": words["patterns"][::-1], "codes": words["codes"][::-1]}
+    lists = {name: words[name][::-1] for name in ("patterns", "codes", "sides") if name in words}
+    return {**words, "knowledge": levels, **lists}
 
 
 def _often(confidence: float) -> str:

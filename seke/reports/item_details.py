@@ -11,6 +11,8 @@ from seke.reports.encoding import thousandths
 from seke.reports.sample_contributions import STATUSES
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from seke.reports.inputs import ReportInputs
     from seke.reports.records_table import RecordTable
     from seke.reports.sample_contributions import SampleContributions
@@ -48,10 +50,25 @@ def _decision_detail(table: RecordTable, row: int) -> Detail:
         detail["next"] = {key: _short(value) for key, value in dict(table.next[row] or {}).items()}
     if table.violations[row]:
         detail["violations"] = [[clean(name), round(p, 4)] for name, p in table.violations[row]]
+    if table.contradictions[row]:
+        detail["contradictions"] = [
+            [clean(c["contradiction"]), [clean(name) for name in c["about"]]]
+            for c in table.contradictions[row]
+        ]
+    if table.checks[row]:
+        detail["checks"] = [
+            [clean(check["about"]), *(_side(check[side]) for side in ("without", "with"))]
+            for check in table.checks[row]
+        ]
     promise = table.guarantee[row]
     if promise is not None:
         detail["guarantee"] = {key: _short(value) for key, value in promise.items()}
     return detail
+
+
+def _side(side: Mapping[str, Any]) -> list[Any]:
+    """Return a value, its risk and the contradictions that name its variable, without a check or with it."""
+    return [_short(side["value"]), round(side["risk"], 4), [clean(text) for text in side["contradictions"]]]
 
 
 def _short(value: Any) -> Any:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 ORIGINS = (*Origin.words(), UNKNOWN)
 COUNTS = ("samples", "refused", "unreadable")
 BITS = ("entropy_bits", "epistemic_bits", "conflict_bits")
+CHECKED = ("contradictions", "checks")
 MOMENTS = ("mean", "sd", "q05", "q95")
 # Basis of a value that is not accepted.
 NO_BASIS = -1
@@ -37,7 +38,8 @@ SLACK = 1e-4
 class RecordTable:
     """N items in the order of their records.
 
-    decision: (N,) indices of DECISIONS. reasons, next, violations, guarantee: as the records have them. root:
+    decision: (N,) indices of DECISIONS. reasons, next, violations, contradictions, checks, guarantee: as the
+    records have them. root:
     (N, K) probabilities. binary: (N, B) P(true) of `binaries`. intervals: variable -> (N, 4), MOMENTS.
     correlation: (N,) of both intervals, NaN where there is none. levels: the variables of (N, L) columns
     accepted, inferred, certified (None where no guarantee is in force) and risk, of risk_sd and risk_mean
@@ -56,6 +58,8 @@ class RecordTable:
     reasons: tuple[tuple[str, ...], ...]
     next: tuple[Record | None, ...]
     violations: tuple[tuple[tuple[str, float], ...], ...]
+    contradictions: tuple[tuple[Mapping[str, Any], ...], ...]
+    checks: tuple[tuple[Mapping[str, Any], ...], ...]
     guarantee: tuple[Record | None, ...]
     root: Floats
     binaries: tuple[str, ...]
@@ -180,10 +184,8 @@ class _RecordColumns:
         self.binaries = binary_names(base)
         self.levels = tuple(name for members in base.levels.values() for name in members)
         self.states = base.variables[base.root].states
-        self.lists: dict[str, list[Any]] = {
-            name: []
-            for name in ("reasons", "next", "violations", "guarantee", "lacking", "overruled", "labelled")
-        }
+        named = ("reasons", "next", "violations", "guarantee", "lacking", "overruled", "labelled", *CHECKED)
+        self.lists: dict[str, list[Any]] = {name: [] for name in named}
         columns = ("root", "binary", "intervals", "correlation", "risk", *DRAWN, "bits", "conflict")
         self.floats = {name: array("d") for name in columns}
         self.ints = {
@@ -226,6 +228,8 @@ class _RecordColumns:
             for violation in diagnostics["violations"]
         )
         self.lists["violations"].append(violations)
+        for name in CHECKED:
+            self.lists[name].append(tuple(diagnostics.get(name) or ()))
         self.lists["guarantee"].append(decision.get("guarantee"))
         fields = {"lacking": "lacking_evidence", "overruled": "overruled", "labelled": "labelled"}
         for key, field in fields.items():

@@ -14,6 +14,7 @@ import numpy as np
 from seke.files.rows import describe_met
 from seke.samples.columns import (
     CODE,
+    GIVEN,
     HIDDEN,
     LABEL,
     LIST,
@@ -63,6 +64,7 @@ def bind(chunk: Chunk, vocabulary: Vocabulary, prefix: str, faults: Faults) -> S
             (variable,) = field.members.values()
             _PASSES[field.kind](builder, field.name, variable, rows, values)
     _reports(builder)
+    _given(builder)
     entries = builder.entries()
     status = builder.statuses(entries)
     builder.note_faults(faults, prefix, chunk)
@@ -329,6 +331,35 @@ def _reports(builder: SheetBuilder) -> None:
             continue
         _refuse_twice(builder, path, index, rows)
         _report(builder, path, index, rows, values)
+
+
+def _given(builder: SheetBuilder) -> None:
+    """Add what prompts stated: the value of a variable that the record's observer answers about."""
+    vocabulary = builder.vocabulary
+    column = [record.given for record in builder.records]
+    for row in filled_rows(column).tolist():
+        for name, value in column[row].items():
+            at, index, path = np.array([row]), vocabulary.indices.get(name), f"given.{name}"
+            if index is None:
+                builder.note_all(at, unknown_name("given", "variable", name, vocabulary.indices))
+                continue
+            _add_given(builder, at, index, path, value)
+
+
+def _add_given(builder: SheetBuilder, row: Ints, variable: int, path: str, value: Any) -> None:
+    """Add what the prompt of one record stated of a variable."""
+    vocabulary = builder.vocabulary
+    kind = vocabulary.kinds[variable]
+    if type(value) is not {"categorical": str, "binary": bool, "interval": float}[kind]:
+        met, allowed = f"{describe_met(value)} of a variable that is {kind}", ALLOWED["given"]
+        builder.note_all(row, f"{path}: {met}; allowed is {allowed}")
+        return
+    if kind == "categorical":
+        value = builder.answers(variable, row, [str(value)], lambda _: path)[0]
+    elif kind == "interval":
+        limits = float(vocabulary.low[variable]), float(vocabulary.high[variable])
+        _check_range(builder, row, np.array([value]), limits, lambda _: path)
+    builder.add(row, variable, GIVEN, 0, float(value))
 
 
 def _report(builder: SheetBuilder, path: str, variable: int, rows: Ints, values: list[Any]) -> None:

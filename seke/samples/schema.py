@@ -43,9 +43,11 @@ ALLOWED = {
     "name": "a name (a text)",
     "probability": "a number from 0 to 1",
     "sight": "true, false, null or a probability",
+    "given": "a mapping from variable to the value that the prompt stated: a name, true, false or a number",
+    "stated": "a name, true, false or a number",
     "value": "a name, a list of names, a mapping to probabilities, true, false, null or a number",
 }
-_OPTIONAL = ("categorical", "interval", "binary", "reports")
+_OPTIONAL = ("categorical", "interval", "binary", "reports", "given")
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,7 @@ def record_type(vocabulary: Vocabulary, *, narrow: bool = False) -> type[msgspec
         ("view", text, vocabulary.usual_view),
         ("status", _name_type(STATUSES), "ok"),
         ("reports", dict[str, report] | None, None),
+        ("given", dict[str, str | bool | float] | None, None),
         ("extra", msgspec.Raw, msgspec.Raw(b"null")),
     ]
     level_fields = [
@@ -293,6 +296,12 @@ def _reports(path: str, value: object) -> str | None:
     return None
 
 
+def _given(path: str, value: object) -> str | None:
+    if not isinstance(value, dict):
+        return _shape_fault(path, value, "given")
+    return _within(path, value, lambda inner: isinstance(inner, str | bool | int | float), "stated")
+
+
 _SHAPES: Mapping[str, Callable[[str, object], str | None]] = {
     "item": _text,
     "observer": _text,
@@ -303,4 +312,5 @@ _SHAPES: Mapping[str, Callable[[str, object], str | None]] = {
     "categorical": _categorical,
     "binary": _binary,
     "reports": _reports,
+    "given": _given,
 }

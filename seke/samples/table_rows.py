@@ -84,7 +84,7 @@ def _known_columns(vocabulary: Vocabulary) -> dict[str, _TableColumn]:
     """Return all columns that a table may have."""
     known = {key: _TableColumn(key, "text") for key in (*REQUIRED, "view", "status")}
     known |= {"draw": _TableColumn("draw", "draw")}
-    known |= {key: _TableColumn(key, "json") for key in ("reports", "extra")}
+    known |= {key: _TableColumn(key, "json") for key in ("reports", "given", "extra")}
     known |= {field.name: _TableColumn(field.name, field.kind) for field in vocabulary.fields}
     for field in vocabulary.fields:
         if field.kind == "binary":

@@ -9,6 +9,7 @@ import numpy as np
 from engine import AnswerError, Answers, Labels, Numbers, Rankings
 from seke.samples.columns import (
     CODE,
+    GIVEN,
     HIDDEN,
     LABEL,
     LIST,
@@ -138,7 +139,20 @@ def answers_of(sheet: Sheet, vocabulary: Vocabulary) -> Answers:
         unreadable=_count_by_item(item, rows["status"] == STATUSES.index("unreadable"), count),
         hidden=hidden,
         asked=_count_by_item(item, vocabulary.askable[rows["observer"]], count),
+        given=_given(entries, vocabulary, reading),
     )
+
+
+def _given(entries: NDArray[np.void], vocabulary: Vocabulary, reading: Ints) -> dict[str, Numbers]:
+    """Return variable -> what the prompts of its readings stated; of one that stated several the first."""
+    stated = entries[entries["form"] == GIVEN]
+    at = reading[stated["row"]]
+    given = {}
+    for variable in np.unique(stated["variable"][at >= 0]).tolist():
+        chosen = (stated["variable"] == variable) & (at >= 0)
+        readings, first = np.unique(at[chosen], return_index=True)
+        given[vocabulary.names[variable]] = Numbers(readings, stated["value"][chosen][first])
+    return given
 
 
 def _count_by_item(item: Ints, chosen: Bools, count: int) -> Ints:

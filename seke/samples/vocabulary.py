@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["categorical", "interval", "binary"]
 REQUIRED = ("item", "observer", "question", "draw")
-FIXED = (*REQUIRED, "view", "status", "reports", "extra")
+FIXED = (*REQUIRED, "view", "status", "reports", "given", "extra")
 STATUSES = ("ok", "refused", "unreadable")
 
 

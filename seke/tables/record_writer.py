@@ -38,7 +38,13 @@ if TYPE_CHECKING:
     Record = dict[str, Any]
 
 ENDINGS = (".jsonl", ".jsonl.gz", ".csv", ".csv.gz", ".parquet")
-JSON_COLUMNS = ("decision.next", "diagnostics.violations", "diagnostics.labelled")
+JSON_COLUMNS = (
+    "decision.next",
+    "diagnostics.violations",
+    "diagnostics.labelled",
+    "diagnostics.contradictions",
+    "diagnostics.checks",
+)
 # Texts that the first record may lack: no value that is open rests on anything.
 _NULLABLE_TEXTS = ("basis",)
 # Rows of one group of a parquet file.

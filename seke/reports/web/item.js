@@ -179,7 +179,18 @@ function conflictOf(facts, table, row, detail) {
   make("ul", {class: "plain"}, violations.map(([name, p]) => {
     const rule = rules.get(name);
     return make("li", {}, make("b", {}, `${name} ${plain(p)}`), rule && make("span", {}, ` ${rule.statement}`), rule && make("div", {class: "place"}, `${rule.place}, ${rule.source}`));
-  })), !violations.length && make("p", {class: "muted"}, "No rule is violated with a probability of .1 or more.")];
+  })), !violations.length && make("p", {class: "muted"}, "No rule is violated with a probability of .1 or more."),
+  (detail.contradictions ?? []).map(([contradiction, about]) => make("p", {}, make("b", {}, contradiction), `: to be looked at again are ${about.join(", ")}`)),
+  checksOf(detail)];
+}
+
+function checksOf(detail) {
+  if (!detail.checks) return null;
+  const side = ([value, risk]) => `${typeof value === "number" ? signed(value) : value} (risk ${percent(risk, 1)})`;
+  const rows = detail.checks.map(([about, without, together]) => [about, side(without), side(together),
+    without[2].map((text) => `${text}: ${together[2].includes(text) ? "still there" : "solved"}`).join("; ") || "none named it"]);
+  return make("section", {}, make("h3", {}, "Questions about one thing alone, and what they changed"),
+    tableOf("checks", ["about", "without", "with", "contradictions"], rows, "checks"));
 }
 
 function nextOf(facts, table, row, detail) {
@@ -188,7 +199,8 @@ function nextOf(facts, table, row, detail) {
   const open = base.order.filter((name) => !acceptedOf(base, table, row, name));
   const risk = (name) => table.risk[row * base.order.length + base.order.indexOf(name)] / FINE;
   return [next ? make("p", {}, "Ask ", make("b", {}, next.question), next.about && ` about ${next.about}`, ` of ${next.observer ?? "an observer"}, view ${next.view ?? "face"}, ${next.samples === 1 ? "1 answer" : `${next.samples} answers`}. `,
-    `It is expected to lower the risk of the open values by ${short(next.gain)} more than it costs; no other question does better for its price.`)
+    next.check && `It comes first, as it checks a contradiction (${next.check}). `,
+    `It is expected to lower the risk of the open values by ${short(next.gain)} more than it costs${next.check ? "." : "; no other question does better for its price."}`)
     : make("p", {}, "No further question is worth its price."),
   make("p", {class: "muted"}, `Still open: ${plain(at(0))} bits of entropy in the required variables. One further ideal reading could settle ${plain(at(1))} of them.`),
   open.length > 0 && make("p", {class: "muted"}, `Not accepted: ${open.map((name) => `${name} (risk ${percent(risk(name), 1)})`).join(", ")}.`)];

@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from engine import Inference, LookAhead, Preposterior, compile_network
-from engine.decision.voi_approximate import binary_informativeness
+from engine.decision.asked_items import binary_informativeness
 from seke.files.shipped import knowledge
 from seke.samples import answers_from, read_batches
 

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine import Inference, LookAhead, SimulatedObserver, compile_network, prior_truth
+from engine.decision.asked_items import AskedItems
 from engine.decision.predictive_samples import LikelihoodCache, PredictiveSampler
-from engine.decision.voi_approximate import _Items
 from engine.inference.simulation import Misfit
 from engine.model.knowledge import Halo
 from engine.observation.switches import further_switch, settings_of
@@ -242,7 +242,7 @@ def follow_probabilities(base, readings, question):
         for p, on, bundle in zip(share, *observations.switches(answers), strict=True)
     )
     ahead, posterior = LookAhead(inference), inference.posterior(answers)
-    belief = ahead._belief(_Items.of(ahead.base, answers, posterior))
+    belief = ahead._belief(AskedItems.of(ahead.base, answers, posterior, ()))
     given = ahead.base, observations, answers, 0, belief, posterior.followed, 0, LikelihoodCache(), None
     quick = PredictiveSampler(*given).follow_probability(questions.index(question), fresh=True)
     return exact, float(quick[0])

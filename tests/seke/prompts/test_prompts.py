@@ -144,7 +144,8 @@ def test_every_prompt_that_a_request_may_have_is_told_once(questions):
     reasons = {
         asked.question: [why for why, _ in questions.variants(asked)] for asked in questions.all_requests()
     }
-    assert reasons["verify"] == ["", ", of a part of the picture"]
+    declared = ["", ", of a part of the picture"]
+    assert reasons["verify"] == [*declared, *(f"{reason}, in reversed order" for reason in declared)]
     assert reasons["action_units"] == ["", ", where earlier answers differ"]
     assert reasons["joint"] == reasons["expression"] == reasons["affect"] == [""]
 

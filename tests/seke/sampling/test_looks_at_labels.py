@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -174,7 +175,10 @@ def test_a_run_counts_the_looks_at_its_labels(tmp_path):
     manifest.write_text("\n".join(["path,item,expression", *lines]) + "\n")
     truths = {name: {"expression": "happiness"} for name in names}
     model = ScriptedModel(truths=truths, error=0.0)
-    summary = seke.annotate(manifest, tmp_path / "run", model, observer="gpt-4o")
+    # The units that are made up contradict one another: what is asked first stays what says most.
+    base = seke.knowledge()
+    base = replace(base, policy=replace(base.policy, checks_first=False))
+    summary = seke.annotate(manifest, tmp_path / "run", model, knowledge=base, observer="gpt-4o")
     counts = summary.as_facts()["contradicted_labels"]["expression"]
     assert (counts["looks"], counts["contradict"]) == (4, 2)
     assert counts["reliability"] == 0.8

@@ -279,12 +279,14 @@ def made_up(asked):
     chance = random.Random(asked.get("seed"))
     ranking = chance.sample(["happiness", "surprise", "neutral", "sadness", "anger"], 3)
     levels = {name: chance.choice([-0.5, 0.0, 0.5]) for name in ("valence", "arousal")}
-    form = asked["response_format"]["json_schema"]["schema"]["properties"].get("action_units", {})
-    marked = form.get("properties")
+    properties = asked["response_format"]["json_schema"]["schema"]["properties"]
+    marked = properties.get("action_units", {}).get("properties")
+    alone = properties.get("expression", {}).get("type") == "string"
     names = marked or ("AU1", "AU4", "AU6", "AU12", "AU25")
     units = {name: chance.random() < 0.5 for name in names}
     reported_units = units if marked else [name for name, seen in units.items() if seen]
-    return json.dumps({"expression": ranking, **levels, "action_units": reported_units})
+    expression = ranking[0] if alone else ranking
+    return json.dumps({"expression": expression, **levels, "action_units": reported_units})
 
 
 async def forever(port, seconds):

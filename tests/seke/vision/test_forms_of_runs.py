@@ -49,7 +49,7 @@ def test_draws_are_split_evenly_over_forms_each_a_reading_of_its_own(faces, tmp_
     items = {record["item"] for record in samples}
     assert len(items) == 3
     for item in items:
-        assert counts[item, "face"] - counts[item, "face@reversed"] in (0, 1)
+        assert counts[item, "face"] - counts[item, "face@reversed"] in (-1, 0, 1)
     digests = {view: {r["extra"]["prompt"] for r in samples if r["view"] == view} for _, view in counts}
     assert all(len(of_view) == 1 for of_view in digests.values())
     assert len(set.union(*digests.values())) == len(digests)
@@ -81,3 +81,13 @@ def test_further_draws_go_to_the_form_that_has_fewer():
     assert split(0, 0, 5) == [("face", 0, 3), ("face@reversed", 0, 2)]
     assert split(3, 2, 4) == [("face", 3, 2), ("face@reversed", 2, 2)]
     assert split(4, 0, 2) == [("face@reversed", 0, 2)]
+
+
+def test_single_draws_are_half_of_them_in_the_reversed_form():
+    views = Counter()
+    for i in range(400):
+        request = Request(f"item {i}", "gpt-4o", "verify", "AU4", "face", 0, 1)
+        views.update(request.view for request in LiveItem(None, [], {}).in_forms(request, 2))
+    assert views.keys() == {"face", "face@reversed"}
+    # Four standard deviations of a fair coin.
+    assert abs(views["face"] - 200) < 40

@@ -48,8 +48,12 @@ def look(record, draw):
         "affect": ("valence", "arousal"),
         "action_units": ("action_units",),
     }
-    if following["about"]:
-        return {**key, "observer": "human", "action_units": {following["about"]: False}}
+    if about := following["about"]:
+        return {
+            **key,
+            "observer": "human",
+            **({about: values[about]} if about in values else {"action_units": {about: False}}),
+        }
     return {**key, "observer": "human", **{name: values[name] for name in reports[following["question"]]}}
 
 

@@ -1,0 +1,61 @@
+"""Answers whose prompt stated the observer's own earlier answer: with some probability they merely repeat it.
+
+An answer y to a question that stated e is e again with the echo r, whatever the item looks like, and else
+what the reading brings out: P(y | type m) = r [y = e] + (1 - r) P(y | m). Of a reading with n labels, k of
+them e, any j of these k may have been looked for,
+
+    P(labels | m) = Σ_j (k over j) r^(k - j) (1 - r)^(n - k + j) P(counts with j times e | m),
+
+with P(counts | m) of `kernels`. So a change of mind counts as any answer does, and staying with what was said
+for hardly anything. With r = 1 labels that repeat e say nothing; with r = 0 the formula is that of `kernels`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from engine.backend.arrays import asarray_like, namespace, taken_sums
+from engine.observation.kernels import LEAST
+
+if TYPE_CHECKING:
+    from engine.backend.types import Array, Floats, Ints
+    from engine.observation.kernels import LabelKernel, NumberKernel
+
+# Two numbers are the same answer where they differ by less than this share of the observer's grid.
+SAME = 1e-6
+
+
+def echoed_labels(kernel: LabelKernel, counts: Floats, told: Ints, echo: Floats) -> Array:
+    """Return log P(labels | type) of readings, (R, M).
+
+    counts: (R, answers) of each answer. told: (R,) the answer that the prompt stated. echo: (R,) r.
+    """
+    expanded: list[Floats] = []
+    weights: list[float] = []
+    starts: list[int] = []
+    for row, stated, r in zip(counts, told.tolist(), echo.tolist(), strict=True):
+        starts.append(len(expanded))
+        repeats, others = int(row[stated]), float(row.sum() - row[stated])
+        for looked in range(repeats + 1):
+            looked_counts = row.copy()
+            looked_counts[stated] = looked
+            expanded.append(looked_counts)
+            ways = math.comb(repeats, looked)
+            weights.append(ways * r ** (repeats - looked) * (1 - r) ** (others + looked))
+    logs = kernel.log_likelihood(np.array(expanded, dtype=np.float64).reshape(-1, counts.shape[1]))
+    xp = namespace(logs)
+    terms = xp.exp(logs) * asarray_like(np.array(weights)[:, None], logs)
+    total = taken_sums(terms, np.arange(len(expanded)), np.array(starts, dtype=np.int64))
+    return xp.log(xp.clip(total, LEAST, None))
+
+
+def echoed_numbers(kernel: NumberKernel, values: Floats, told: Floats, echo: Floats) -> Array:
+    """Return log P(number | node) of single answers (S,), of which the prompt stated told (S,), (S, M)."""
+    same = np.abs(values - told) < SAME * kernel.instrument.grid
+    logs = kernel.log_likelihood(values)
+    xp = namespace(logs)
+    repeated, looked = (asarray_like(share[:, None], logs) for share in (echo * same, 1 - echo))
+    return xp.log(xp.clip(repeated + looked * xp.exp(logs), LEAST, None))
