@@ -132,6 +132,7 @@ SHIPPED_NAMES = {
     "cli.export": "expression affect action_units",
     # Columns of a label table of source sets of faces.
     "datasets.affectnet": "expression valence arousal",
+    "datasets.class_folders": "expression",
     "datasets.common": "expression valence arousal",
     # Fields of a record.
     "knowledge_tools.diff": "action_units quadrant",
