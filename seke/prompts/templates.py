@@ -128,7 +128,7 @@ class Questions:
             )
         words = self._words(request, context, form)
         at = f"questions.{question.name}.prompt", question.prompt_place
-        # Of a question about one variable its own text lists what can be named; what all share stays as it is.
+        # A question about one variable lists in its own text what can be named; what all share stays.
         system = self.system_reversed if _is_reversed(request) and not request.about else self.system
         return Prompt.of(_render(question.prompt, words, *at), form.schema(), system)
 
