@@ -10,6 +10,7 @@ from engine.model.guarantee import Asked, Design
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from engine.backend.types import Ints
     from engine.model.knowledge import Knowledge
     from engine.model.responses import Answers
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 def design_of(base: Knowledge, batches: Iterable[Answers], *, adaptive: bool = False) -> Design:
     """Return the design of the answers: observers, questions, views, and how often each item was asked.
 
-    The least answers are those of items without refused or unreadable ones, where there are any.
+    The least answers are those of items all of whose answers report something, where there are any.
 
     Raises:
         ValueError: no items.
@@ -28,7 +29,7 @@ def design_of(base: Knowledge, batches: Iterable[Answers], *, adaptive: bool = F
         draws = draws_of(base, answers).tolist()
         for item, key, count in zip(answers.reading_item.tolist(), _names(base, answers), draws, strict=True):
             items[item][key] = count
-        whole = (answers.refused + answers.unreadable) == 0
+        whole = _unread(answers) == 0
         rows += zip(items, answers.samples.tolist(), whole.tolist(), strict=True)
     if not rows:
         raise ValueError("a design is of at least one item")
@@ -64,10 +65,15 @@ def mismatches(design: Design, base: Knowledge, answers: Answers) -> list[str]:
             )
         else:
             matched[item].add(reading)
-    unread = answers.refused + answers.unreadable
+    unread = _unread(answers)
     for item, total in enumerate(answers.samples.tolist()):
         messages[item] = messages[item] or _lack(design, matched[item], total, int(unread[item]))
     return messages
+
+
+def _unread(answers: Answers) -> Ints:
+    """Return how many answers about each item report nothing, (N,)."""
+    return answers.refused + answers.unreadable + answers.not_judged
 
 
 def _lack(design: Design, matched: set[Asked], total: int, unread: int) -> str:

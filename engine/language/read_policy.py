@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 from engine.language.field_table import TABLES
 from engine.language.fields import NUMBER
 from engine.language.yaml_nodes import Scalar
-from engine.model.policy import First, Policy, Question, View
+from engine.model.policy import First, Policy, Question, Sight, View
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -44,6 +44,7 @@ def questions(
             name=name,
             variables=tuple(dict.fromkeys(reported)),
             about_one=bool(about),
+            sight=_sight(fields, entries.get("sight")),
             prompt_place=(entries.get("prompt") or inner).place,
             **entries.values("cost further enlarge whole prompt") | {"label": entries.value("label") or name},
         )
@@ -52,6 +53,17 @@ def questions(
         if by_name[name].whole and not by_name[name].enlarge:
             entries.fault("whole", "needs `enlarge: true`: the whole stands beside the part that is enlarged")
     return by_name
+
+
+def _sight(fields: Fields, node: Node | None) -> Sight | None:
+    """Read what an answer says first of how well it sees; None where nothing is declared."""
+    if node is None:
+        return None
+    entries = fields.table(node, "SIGHT")
+    words = entries.value("words")
+    if "words" in entries and len(words) < 2:
+        entries.fault("words", "needs two words at least: that it can be judged, and, last, that it cannot")
+    return Sight(entries.value("key"), words) if entries.value("key") and len(words) > 1 else None
 
 
 def views(fields: Fields, node: Node | None) -> dict[str, View]:

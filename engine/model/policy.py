@@ -15,6 +15,22 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Sight:
+    """How well what is asked about can be seen: the first key of an answer, and word -> what it means.
+
+    The words stand best first; with the last one the answer says that nothing can be judged.
+    """
+
+    key: str
+    words: Mapping[str, str]
+
+    @property
+    def nothing(self) -> str:
+        """The word that says that nothing can be judged."""
+        return tuple(self.words)[-1]
+
+
+@dataclass(frozen=True)
 class Question(Cited):
     """One way of asking: the variables it reports, what an answer costs, its prompt template.
 
@@ -22,6 +38,7 @@ class Question(Cited):
     the prompt and what is shown, in the same unit; None: as much as the first.
     `about_one`: each asking is about one of the variables, so a closed-world list is no answer. `enlarge`:
     what is shown is the region of a view that this variable is about. `whole`: the whole stands beside it.
+    `sight`: what an answer says first; None where it need not.
     """
 
     name: str = ""
@@ -32,6 +49,7 @@ class Question(Cited):
     about_one: bool = False
     enlarge: bool = False
     whole: bool = False
+    sight: Sight | None = None
     prompt: str = ""
     prompt_place: Place = field(compare=False, default=NOWHERE)
 

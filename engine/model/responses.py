@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from engine.backend.types import Bools, Floats, Ints
 
 
-COUNTS = ("samples", "refused", "unreadable", "hidden", "asked")
+COUNTS = ("samples", "refused", "unreadable", "not_judged", "hidden", "asked")
 
 
 @dataclass(frozen=True)
@@ -62,10 +62,10 @@ class Answers:
 
     items: the N items' names. reading_*: (R,) for each reading the index of its item, of
     its observer and question (order of the knowledge base), and of its view in `views`.
-    samples, refused, unreadable, hidden: (N,) counts of records, of refused and unreadable
-    ones, and of single variables reported as not visible. asked: (N,) answers from
-    askable observers, whatever their status. A reading all of whose answers were refused or unreadable
-    does not appear.
+    samples, refused, unreadable, not_judged, hidden: (N,) counts of records, of refused and unreadable
+    ones, of those whose observer looked and could not tell, and of single variables reported as not visible.
+    asked: (N,) answers from askable observers, whatever their status. A reading all of whose answers
+    report nothing does not appear.
     """
 
     items: tuple[str, ...]
@@ -80,6 +80,7 @@ class Answers:
     samples: Ints
     refused: Ints
     unreadable: Ints
+    not_judged: Ints
     hidden: Ints
     asked: Ints
 
@@ -92,7 +93,7 @@ class Answers:
     def unasked(cls, items: Sequence[str]) -> Answers:
         """Return items about which nothing was asked."""
         none, zero = np.zeros(0, dtype=np.int64), np.zeros(len(items), dtype=np.int64)
-        return cls(tuple(items), (), none, none, none, none, {}, {}, {}, zero, zero, zero, zero, zero)
+        return cls(tuple(items), (), none, none, none, none, {}, {}, {}, *[zero] * len(COUNTS))
 
     def joined(self, other: Answers) -> Answers:
         """Return these answers and further ones about some of the same items, which are known by name.

@@ -17,6 +17,7 @@ import numpy as np
 
 from engine import Answers, Knowledge, people_asked
 from seke.annotation.live_item import LiveItem, renumber_draws
+from seke.annotation.not_judged import blurred_problem
 from seke.annotation.stopping_rules import label_of
 from seke.datasets.images import PictureError, picture_of, region_shown, view_of
 from seke.datasets.manifest import label_sample
@@ -337,7 +338,7 @@ class Annotator:
             live.reason = UNANSWERED
 
     def _stop_if_unreadable(self, request: Request, records: list[Record], choices: Sequence[Choice]) -> None:
-        """Stop early where none of an observer's answers to a question can be read."""
+        """Stop early where none of an observer's answers to a question can be read, or they judge nothing."""
         question = request.question
         statuses = self._statuses[request.observer, question]
         statuses.update(record.get("status", "ok") for record in records)
@@ -345,12 +346,17 @@ class Annotator:
             last = choices[-1]
             detail = "they end at --max-tokens" if last.finish == "length" else f"such as {last.text[:80]!r}"
             problem = f"none of the first {statuses['unreadable']} answers to question {question} can be read"
-            fault = FatalError(f"{problem} ({detail}); --show-prompts prints the questions")
-            if request.observer != self.base.policy.ask:
-                self.drop_observer(request.observer, str(fault))
-                return
-            self.stopped_by = self.stopped_by or fault
-            self.stopping.set()
+            self._stop_asking(request.observer, f"{problem} ({detail}); --show-prompts prints the questions")
+        elif blurred := blurred_problem(self.base.questions[question], statuses):
+            self._stop_asking(request.observer, blurred)
+
+    def _stop_asking(self, observer: str, problem: str) -> None:
+        """End the run, or, of a further observer, ask it nothing more."""
+        if observer != self.base.policy.ask:
+            self.drop_observer(observer, problem)
+            return
+        self.stopped_by = self.stopped_by or FatalError(problem)
+        self.stopping.set()
 
     async def _call(self, live: LiveItem, request: Request, ledger: Ledger) -> Call:
         """Return a request with its prompt and picture, which stay those of the reading's first request.

@@ -50,7 +50,7 @@ def annotate(
         concurrency: requests on their way at once.
         rpm: requests a minute at most.
         tpm: tokens a minute at most.
-        retry_refused: ask again what was refused.
+        retry_refused: ask again what was refused or not judged.
         branch_of: the folder of another run, whose answers to the same prompts about the same pictures are
             used.
         also: further observers of the base that may be asked -> who answers as each: its name at the

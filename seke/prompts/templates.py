@@ -18,6 +18,8 @@ A template (`prompt` of a question) is jinja2, and may use
     shown             the part that the picture was cut to; empty where it shows the whole
     whole             whether the whole stands beside that part
     about             the variable that the question is about, where it is about one
+    sight             what an answer says first of how well it sees, where the question declares it: its key
+                      and words, each with name and description, the last one for what cannot be judged
     answer            the form of the answer as JSON
 
 so that whoever edits YAML edits prompts.
@@ -174,6 +176,7 @@ class Questions:
             "shown": context.shown,
             "whole": bool(context.shown) and self.base.questions[request.question].whole,
             "about": self._entry(self.base.variables[request.about]) if request.about else None,
+            "sight": _sight_words(self.base.questions[request.question]),
             "answer": form.words(),
         }
 
@@ -257,6 +260,14 @@ def _fault(question: Question, error: Exception, words: Record) -> Fault:
     below = at.line + (line or 0) if "\n" in question.prompt else at.line
     where = f"line {line} of the template: " if line else ""
     return Fault(At(at.file, below, at.column), f"questions.{question.name}.prompt", f"{where}{text}{hint}")
+
+
+def _sight_words(question: Question) -> Record | None:
+    """Return key and words of what an answer says first; None where the question declares nothing."""
+    if question.sight is None:
+        return None
+    words = [{"name": name, "description": text} for name, text in question.sight.words.items()]
+    return {"key": question.sight.key, "words": words}
 
 
 def _often(confidence: float) -> str:

@@ -111,7 +111,9 @@ SELECT question, json_extract(draws, '$[0]'), upto - json_extract(draws, '$[0]')
 answer_tokens FROM requests r WHERE state = 'answered' AND prompt_tokens IS NOT NULL
 AND answer_tokens IS NOT NULL AND item IN (%s) AND observer = ?
 """
-OF_CHOICES = "SELECT count(*), sum(status = 'refused'), sum(status = 'unreadable') FROM choices"
+OF_CHOICES = """
+SELECT count(*), sum(status = 'refused'), sum(status = 'unreadable'), sum(status = 'not_judged') FROM choices
+"""
 BY_OBSERVER = """
 SELECT observer, (SELECT count(*) FROM choices c WHERE c.observer = r.observer), count(*),
 sum(state = 'answered' AND price IS NULL), ifnull(sum(price), 0) FROM requests r GROUP BY observer
@@ -162,6 +164,7 @@ class Totals:
     answers: int
     refused: int
     unreadable: int
+    not_judged: int
     prompt_tokens: int
     answer_tokens: int
     spent: float
@@ -352,8 +355,11 @@ class Ledger:
         self._db.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", rows)
 
     def pass_over_refusals(self) -> int:
-        """Discard refused answers, so that they are asked for again; return how many."""
-        where = "status = 'refused' AND passed_over = 0"
+        """Discard refused answers, and those that judged nothing, so that they are asked for again.
+
+        Return how many.
+        """
+        where = "status IN ('refused', 'not_judged') AND passed_over = 0"
         count = int(self._db.execute(f"SELECT count(*) FROM choices WHERE {where}").fetchone()[0])
         self._db.execute(f"DELETE FROM settled WHERE item IN (SELECT item FROM choices WHERE {where})")
         self._db.execute(f"UPDATE choices SET passed_over = 1 WHERE {where}")
@@ -501,8 +507,8 @@ def _totals(db: sqlite3.Connection) -> Totals:
     requests, failed, unknown, prompt, answer, spent, perhaps, unpriced = (
         total or 0 for total in db.execute(OF_REQUESTS).fetchone()
     )
-    answers, refused, unreadable = (total or 0 for total in db.execute(OF_CHOICES).fetchone())
-    counts = requests, failed, unknown, answers, refused, unreadable, prompt, answer
+    by_status = (total or 0 for total in db.execute(OF_CHOICES).fetchone())
+    counts = requests, failed, unknown, *by_status, prompt, answer
     return Totals(*counts, float(spent), float(perhaps), unpriced)
 
 

@@ -136,6 +136,7 @@ def answers_of(sheet: Sheet, vocabulary: Vocabulary) -> Answers:
         samples=np.bincount(item, minlength=count),
         refused=_count_by_item(item, rows["status"] == STATUSES.index("refused"), count),
         unreadable=_count_by_item(item, rows["status"] == STATUSES.index("unreadable"), count),
+        not_judged=_count_by_item(item, rows["status"] == STATUSES.index("not_judged"), count),
         hidden=hidden,
         asked=_count_by_item(item, vocabulary.askable[rows["observer"]], count),
     )

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Kind = Literal["categorical", "interval", "binary"]
 REQUIRED = ("item", "observer", "question", "draw")
 FIXED = (*REQUIRED, "view", "status", "reports", "extra")
-STATUSES = ("ok", "refused", "unreadable")
+STATUSES = ("ok", "refused", "unreadable", "not_judged")
 
 
 @dataclass(frozen=True)

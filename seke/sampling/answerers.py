@@ -117,6 +117,7 @@ class SimulatedSource:
             samples=count,
             refused=none,
             unreadable=none,
+            not_judged=none,
             hidden=none,
             asked=count * askable,
         )

@@ -140,6 +140,7 @@ def joint_answers(base, items, draws=1, seed=0):
         samples=none + draws,
         refused=none,
         unreadable=none,
+        not_judged=none,
         hidden=none,
         asked=none + draws,
     )

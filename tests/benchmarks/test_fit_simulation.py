@@ -77,6 +77,7 @@ def asked(inference, questions, observer, truth, rng, observations):
         samples=zero + DRAWS * len(questions),
         refused=zero,
         unreadable=zero,
+        not_judged=zero,
         hidden=zero,
         asked=zero,
     )

@@ -716,6 +716,7 @@ def answers_of(
         none,
         none,
         none,
+        none,
         np.bincount(item, weights=askable, minlength=len(items)).astype(np.int64),
     )
 

@@ -196,6 +196,7 @@ def simulated():
         samples=none + 2 * draws,
         refused=none,
         unreadable=none,
+        not_judged=none,
         hidden=none,
         asked=none + 2 * draws,
     )

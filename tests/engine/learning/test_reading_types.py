@@ -64,7 +64,7 @@ def simulated(base, types, seed, items=500, draws=6):
     drawn = SimulatedObserver(inference.observations, "fitter", truth, rng).reading("walk", draws)["wear"]
     reading, ones = np.repeat(np.arange(items), draws), np.ones(items * draws)
     none, every = np.zeros(items, dtype=np.int64), np.arange(items)
-    counts = dict.fromkeys(("refused", "unreadable", "hidden"), none)
+    counts = dict.fromkeys(("refused", "unreadable", "not_judged", "hidden"), none)
     labels = {"wear": Labels(reading, drawn.reshape(-1), ones, ones < 0)}
     place = list(base.questions).index("walk")
     answers = Answers(

@@ -93,6 +93,7 @@ def answers_of(inference, answered, question="look"):
         samples=zero + 1,
         refused=zero,
         unreadable=zero,
+        not_judged=zero,
         hidden=zero,
         asked=zero + 1,
     )

@@ -517,7 +517,7 @@ JSON_FAULTS = {
     ),
     "unknown status": (
         line(status="filtered"),
-        "2: status: met 'filtered' (a text); allowed are ok, refused, unreadable",
+        "2: status: met 'filtered' (a text); allowed are ok, refused, unreadable, not_judged",
     ),
     "wrong type of a label": (
         line(expression=3),
@@ -577,7 +577,7 @@ JSON_FAULTS = {
     ),
     "a long value": (
         line(status="x" * 500),
-        f"2: status: met '{'x' * 27}...{'x' * 28}' (a text); allowed are ok, refused, unreadable",
+        f"2: status: met '{'x' * 27}...{'x' * 28}' (a text); allowed are ok, refused, unreadable, not_judged",
     ),
 }
 
