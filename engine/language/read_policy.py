@@ -33,9 +33,10 @@ def questions(
     by_name = {}
     for name, inner in fields.named(node):
         entries = fields.table(inner, "QUESTION")
-        reported: list[str] = []
-        for what in entries.value("reports"):
-            reported += levels.get(what, (what,))
+        reported, stated = (
+            [name for what in entries.value(key) for name in levels.get(what, (what,))]
+            for key in ("reports", "tells")
+        )
         if "reports" in entries and not fields.items_of(entries["reports"]):
             entries.fault("reports", "must name at least one level or variable")
         about = entries.value("about")
@@ -44,6 +45,7 @@ def questions(
             name=name,
             variables=tuple(dict.fromkeys(reported)),
             about_one=bool(about),
+            tells=tuple(dict.fromkeys(stated)),
             sight=_sight(fields, entries.get("sight")),
             prompt_place=(entries.get("prompt") or inner).place,
             **entries.values("cost further enlarge whole prompt") | {"label": entries.value("label") or name},

@@ -38,7 +38,8 @@ class Question(Cited):
     the prompt and what is shown, in the same unit; None: as much as the first.
     `about_one`: each asking is about one of the variables, so a closed-world list is no answer. `enlarge`:
     what is shown is the region of a view that this variable is about. `whole`: the whole stands beside it.
-    `sight`: what an answer says first; None where it need not.
+    `sight`: what an answer says first; None where it need not. `tells`: the variables whose known values its
+    prompt states.
     """
 
     name: str = ""
@@ -50,6 +51,7 @@ class Question(Cited):
     enlarge: bool = False
     whole: bool = False
     sight: Sight | None = None
+    tells: tuple[str, ...] = ()
     prompt: str = ""
     prompt_place: Place = field(compare=False, default=NOWHERE)
 
