@@ -180,10 +180,12 @@ if TYPE_CHECKING:
     from engine.model.policy import First as First
     from engine.model.policy import Policy as Policy
     from engine.model.policy import Question as Question
+    from engine.model.policy import Sight as Sight
     from engine.model.policy import View as View
     from engine.model.policy import shown_view as shown_view
     from engine.model.policy import view_in_form as view_in_form
     from engine.model.responses import Answers as Answers
+    from engine.model.responses import Given as Given
     from engine.model.responses import Labels as Labels
     from engine.model.responses import Numbers as Numbers
     from engine.model.responses import Rankings as Rankings

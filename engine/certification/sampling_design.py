@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine.decision.basis import draws_of
+from engine.decision.basis import draws_of, reading_keys
 from engine.model.guarantee import Asked, Design
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from engine.backend.types import Ints
     from engine.model.knowledge import Knowledge
     from engine.model.responses import Answers
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 def design_of(base: Knowledge, batches: Iterable[Answers], *, adaptive: bool = False) -> Design:
     """Return the design of the answers: observers, questions, views, and how often each item was asked.
 
-    The least answers are those of items without refused or unreadable ones, where there are any.
+    The least answers are those of items all of whose answers report something, where there are any.
 
     Raises:
         ValueError: no items.
@@ -26,9 +27,11 @@ def design_of(base: Knowledge, batches: Iterable[Answers], *, adaptive: bool = F
     for answers in batches:
         items: list[dict[tuple[str, str, str], int]] = [{} for _ in answers.items]
         draws = draws_of(base, answers).tolist()
-        for item, key, count in zip(answers.reading_item.tolist(), _names(base, answers), draws, strict=True):
+        for item, key, count in zip(
+            answers.reading_item.tolist(), reading_keys(base, answers), draws, strict=True
+        ):
             items[item][key] = count
-        whole = (answers.refused + answers.unreadable) == 0
+        whole = _unread(answers) == 0
         rows += zip(items, answers.samples.tolist(), whole.tolist(), strict=True)
     if not rows:
         raise ValueError("a design is of at least one item")
@@ -51,7 +54,7 @@ def mismatches(design: Design, base: Knowledge, answers: Answers) -> list[str]:
     messages = [""] * len(answers.items)
     known = {(r.observer, r.question, r.view): r for r in design.readings}
     matched: list[set[Asked]] = [set() for _ in messages]
-    names = _names(base, answers)
+    names = reading_keys(base, answers)
     for item, key, draws in zip(
         answers.reading_item.tolist(), names, draws_of(base, answers).tolist(), strict=True
     ):
@@ -64,10 +67,15 @@ def mismatches(design: Design, base: Knowledge, answers: Answers) -> list[str]:
             )
         else:
             matched[item].add(reading)
-    unread = answers.refused + answers.unreadable
+    unread = _unread(answers)
     for item, total in enumerate(answers.samples.tolist()):
         messages[item] = messages[item] or _lack(design, matched[item], total, int(unread[item]))
     return messages
+
+
+def _unread(answers: Answers) -> Ints:
+    """Return how many answers about each item report nothing, (N,)."""
+    return answers.refused + answers.unreadable + answers.not_judged
 
 
 def _lack(design: Design, matched: set[Asked], total: int, unread: int) -> str:
@@ -83,10 +91,3 @@ def _lack(design: Design, matched: set[Asked], total: int, unread: int) -> str:
 
 def _times(count: int) -> str:
     return f"{count} answer" + "s" * (count != 1)
-
-
-def _names(base: Knowledge, answers: Answers) -> list[tuple[str, str, str]]:
-    """Return observer, question and view of each reading."""
-    observers, questions = tuple(base.observers), tuple(base.questions)
-    places = zip(answers.reading_observer, answers.reading_question, answers.reading_view, strict=True)
-    return [(observers[o], questions[q], answers.views[v]) for o, q, v in places]

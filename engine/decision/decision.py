@@ -299,6 +299,8 @@ def _unread_reason(answers: Answers, item: int) -> str:
     """Return why an item has no readable answer; where nothing was asked there was no budget for it."""
     if answers.refused[item]:
         return "refused"
+    if answers.not_judged[item]:
+        return "not_judged"
     return "unreadable" if answers.asked[item] or answers.samples[item] else "budget"
 
 

@@ -148,7 +148,7 @@ class Preposterior:
                 price = price_of(self.base, observer.name, question.name, batch)
                 names = (observer.name, question.name, asking.about, asking.view)
                 # An answer that merely repeats what its prompt stated gains nothing.
-                looked = 1 - float(self.observations.echo[asking.observer, asking.question])
+                looked = 1 - float(self.observations.echo[asking.observer].probability[asking.question])
                 options.append(Option(*names, batch, price, looked * gain, looked * error))
         return tuple(sorted(options, key=lambda option: -option.rate))
 
@@ -160,9 +160,8 @@ class Preposterior:
             continued_views = list(dict.fromkeys(shown or [self.base.usual_view]))[:MOST_VIEWS]
             offered = dict.fromkeys([*continued_views, *self.base.policy.views])
             for number, question in enumerate(self.base.questions.values()):
-                names = tuple(
-                    v for v in question.variables if v in {**instrument.labels, **instrument.numbers}
-                )
+                reported = () if question.tells else question.variables
+                names = tuple(v for v in reported if v in {**instrument.labels, **instrument.numbers})
                 for view in offered if names else ():
                     for name in names if question.about_one else (None,):
                         reported = (name,) if name else names

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 from engine.language.field_table import TABLES
 from engine.language.fields import NUMBER
 from engine.language.yaml_nodes import Scalar
-from engine.model.policy import Briefing, First, Lookalikes, Policy, Question, View
+from engine.model.policy import Briefing, First, Lookalikes, Policy, Question, Sight, View
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -34,9 +34,10 @@ def questions(
     by_name = {}
     for name, inner in fields.named(node):
         entries = fields.table(inner, "QUESTION")
-        reported: list[str] = []
-        for what in entries.value("reports"):
-            reported += levels.get(what, (what,))
+        reported, stated = (
+            [name for what in entries.value(key) for name in levels.get(what, (what,))]
+            for key in ("reports", "tells")
+        )
         if "reports" in entries and not fields.items_of(entries["reports"]):
             entries.fault("reports", "must name at least one level or variable")
         about = entries.value("about")
@@ -45,6 +46,8 @@ def questions(
             name=name,
             variables=tuple(dict.fromkeys(reported)),
             about_one=bool(about),
+            tells=tuple(dict.fromkeys(stated)),
+            sight=_sight(fields, entries.get("sight")),
             prompt_place=(entries.get("prompt") or inner).place,
             **entries.values("cost further enlarge whole forms check recall prompt")
             | {"label": entries.value("label") or name},
@@ -84,6 +87,17 @@ def briefing(fields: Fields, node: Node | None) -> Briefing | None:
         prompt_place=(entries.get("prompt") or node).place,
         unlike=tuple(lookalikes),
     )
+
+
+def _sight(fields: Fields, node: Node | None) -> Sight | None:
+    """Read what an answer says first of how well it sees; None where nothing is declared."""
+    if node is None:
+        return None
+    entries = fields.table(node, "SIGHT")
+    words = entries.value("words")
+    if "words" in entries and len(words) < 2:
+        entries.fault("words", "needs two words at least: that it can be judged, and, last, that it cannot")
+    return Sight(entries.value("key"), words) if entries.value("key") and len(words) > 1 else None
 
 
 def views(fields: Fields, node: Node | None) -> dict[str, View]:

@@ -234,8 +234,9 @@ class Observer(Cited):
     it settles on what all see in an item, 0 where its errors are its own. `people`: whether its kind is of
     people, who take their time to answer.
     `cost`: what its answers cost, as a multiple of the question's cost. `stereotype`: state -> binary
-    variable -> P(true) that its label brings with it under halo, where the network says otherwise. `echo`:
-    question -> how often an answer to it merely repeats what its prompt stated of the same variable.
+    variable -> P(true) that its label brings with it under halo, where the network says otherwise.
+    `halo_of_given`: question -> how often an answer follows what its prompt stated, where it stated anything.
+    `echo`: question -> how often an answer merely repeats what its prompt stated of the same variable.
     """
 
     name: str = ""
@@ -252,6 +253,7 @@ class Observer(Cited):
     exponent: float = 1.0
     carry: float = 0.0
     halo: Mapping[str, Halo] = field(default_factory=dict)
+    halo_of_given: Mapping[str, Halo] = field(default_factory=dict)
     echo: Mapping[str, float] = field(default_factory=dict)
     stereotype: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     labels: Mapping[str, LabelInstrument] = field(default_factory=dict)

@@ -28,6 +28,22 @@ def shown_view(view: str) -> str:
 
 
 @dataclass(frozen=True)
+class Sight:
+    """How well what is asked about can be seen: the first key of an answer, and word -> what it means.
+
+    The words stand best first; with the last one the answer says that nothing can be judged.
+    """
+
+    key: str
+    words: Mapping[str, str]
+
+    @property
+    def nothing(self) -> str:
+        """The word that says that nothing can be judged."""
+        return tuple(self.words)[-1]
+
+
+@dataclass(frozen=True)
 class Question(Cited):
     """One way of asking: the variables it reports, what an answer costs, its prompt template.
 
@@ -39,6 +55,8 @@ class Question(Cited):
     reading of its own, in a view of its own name (`view_in_form`).
     `check`: it is asked only about a variable that a contradiction names. `recall`: its prompt states what
     the observer answered about that variable before, and what contradicts it.
+    `sight`: what an answer says first; None where it need not. `tells`: the variables whose known values its
+    prompt states.
     """
 
     name: str = ""
@@ -52,6 +70,8 @@ class Question(Cited):
     forms: int = 1
     check: bool = False
     recall: bool = False
+    sight: Sight | None = None
+    tells: tuple[str, ...] = ()
     prompt: str = ""
     prompt_place: Place = field(compare=False, default=NOWHERE)
 

@@ -13,6 +13,7 @@ for hardly anything. With r = 1 labels that repeat e say nothing; with r = 0 the
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,11 +22,25 @@ from engine.backend.arrays import asarray_like, namespace, taken_sums
 from engine.observation.kernels import LEAST
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from engine.backend.types import Array, Floats, Ints
     from engine.observation.kernels import LabelKernel, NumberKernel
 
 # Two numbers are the same answer where they differ by less than this share of the observer's grid.
 SAME = 1e-6
+
+
+@dataclass(frozen=True)
+class Echo:
+    """How often an observer's answers merely repeat what their prompts stated.
+
+    probability: (questions,). answer_of: variable with labels -> (states,), which answer each state is, -1
+    where it is none.
+    """
+
+    probability: Floats
+    answer_of: Mapping[str, Ints]
 
 
 def echoed_labels(kernel: LabelKernel, counts: Floats, told: Ints, echo: Floats) -> Array:

@@ -11,6 +11,7 @@ from engine.backend.arrays import asarray_like, namespace
 from engine.model.confusion import own_answers
 from engine.model.knowledge import NumberInstrument
 from engine.observation.dependence import SharedLook, settled_follows, shared_look
+from engine.observation.echo import Echo
 from engine.observation.family import Member, families_of, family_follows, with_families
 from engine.observation.kernels import (
     LEAST,
@@ -36,10 +37,11 @@ if TYPE_CHECKING:
 class ObserverKernels:
     """The kernels of a network's observers, and what their labels imply for other variables.
 
-    carry, exponent: (observers,). halo: (observers, questions) probability of the switch. echo: (observers,
-    questions) how often an answer merely repeats what its prompt stated (`observation.echo`). imagined:
-    (observer, variable) -> (K + 1, M), the distribution of the type that a label brings with it: given each
-    root state, and overall for a label that is no root state.
+    carry, exponent: (observers,). halo: (observers, questions) probability of the switch; halo_of_given: that
+    of readings that were told something. echo: by observer, of answers that merely repeat what their prompt
+    stated. imagined: (observer, variable) -> (K + 1, M), the distribution of
+    the type that a label brings with it: given each root state, and overall for a label that is no root
+    state.
     """
 
     def __init__(
@@ -74,8 +76,23 @@ class ObserverKernels:
             ]
         ).reshape(len(self.observers), -1)
         self.haloed = self.halo > 0
-        self.echo = np.array(
-            [[o.echo.get(q, 0.0) for q in knowledge.questions] for o in self.observers]
+        self.echo = [
+            Echo(
+                np.array([observer.echo.get(question, 0.0) for question in knowledge.questions]),
+                {
+                    name: np.array(
+                        [_place(state, label.answers) for state in knowledge.variables[name].states]
+                    )
+                    for name, label in observer.labels.items()
+                },
+            )
+            for observer in self.observers
+        ]
+        self.halo_of_given: Floats = np.array(
+            [
+                [o.halo_of_given[q].probability if q in o.halo_of_given else 0.0 for q in knowledge.questions]
+                for o in self.observers
+            ]
         ).reshape(len(self.observers), -1)
         # Whose switches carry over, whatever a fit makes of `carry`.
         self.carries: Bools = np.asarray(np.array([o.carry for o in self.observers]) > 0)
@@ -222,3 +239,7 @@ class ObserverKernels:
     def zeros(self, *shape: int) -> Array:
         """Return zeros of a shape, in the library of the kernels."""
         return asarray_like(np.zeros(shape), self.carry)
+
+
+def _place(name: str, names: tuple[str, ...]) -> int:
+    return names.index(name) if name in names else -1

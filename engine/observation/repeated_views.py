@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from engine.backend.types import Bools, Floats, Ints
 
+# What readings have in common of which one may be another's once more.
+KEY = ("reading_item", "reading_observer", "reading_question", "reading_given")
 # The least probability whose log is taken.
 LEAST = 1e-300
 
@@ -63,7 +65,7 @@ def repeats_at_stake(answers: Answers, repeats: Mapping[str, float], usual: str)
     shown = [shown_view(view) for view in answers.views]
     near = (share > 0) | np.array([view == usual for view in shown], bool)[answers.reading_view]
     form = np.array([view != name for view, name in zip(answers.views, shown, strict=True)], dtype=np.int64)
-    key = np.stack([answers.reading_item, answers.reading_observer, answers.reading_question])
+    key = np.stack([getattr(answers, name) for name in KEY])
     key = np.concatenate([key, form[answers.reading_view][None]])
     _, which, count = np.unique(key[:, near], axis=1, return_inverse=True, return_counts=True)
     several = np.zeros(len(share), dtype=bool)
@@ -151,6 +153,7 @@ def _repeat_items(answers: Answers, times: Ints) -> tuple[Answers, Ints, Ints]:
         reading_observer=answers.reading_observer[original],
         reading_question=answers.reading_question[original],
         reading_view=answers.reading_view[original],
+        reading_given=answers.reading_given[original],
         labels={name: copy_column(column) for name, column in answers.labels.items()},
         numbers={name: copy_column(column) for name, column in answers.numbers.items()},
         rankings={name: copy_column(column) for name, column in answers.rankings.items()},

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine.backend.arrays import namespace, taken_sums
-from engine.observation.echo import echoed_labels, echoed_numbers
+from engine.observation.echo import Echo, echoed_labels, echoed_numbers
 from engine.observation.kernels import LabelKernel, NumberKernel
 
 if TYPE_CHECKING:
@@ -36,11 +36,11 @@ NOTHING = ReportedAnswers(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int6
 
 
 def reported_answers(
-    answers: Answers, observer: int, name: str, kernel: LabelKernel | NumberKernel, echo: Floats
+    answers: Answers, observer: int, name: str, kernel: LabelKernel | NumberKernel, echo: Echo
 ) -> ReportedAnswers:
     """Return what an observer's readings report about a variable.
 
-    echo: (questions,) how often an answer merely repeats what its prompt stated (`observation.echo`).
+    echo: of that observer.
     """
     readings = len(answers.reading_item)
     by_observer = answers.reading_observer == observer
@@ -87,14 +87,17 @@ class _Told:
     echo: Floats
 
 
-def _told(answers: Answers, name: str, echo: Floats) -> _Told | None:
+def _told(answers: Answers, name: str, echo: Echo) -> _Told | None:
     """Return what was stated of a variable; None where nothing was. The echo is 0 where it was not."""
-    given = answers.given.get(name)
-    if given is None or not echo.any():
+    if not answers.givens or not echo.probability.any():
         return None
+    readings, stated = answers.stated_of(name)
+    if name in echo.answer_of:
+        answered = echo.answer_of[name][stated.astype(np.int64)].astype(np.float64)
+        readings, stated = readings[answered >= 0], answered[answered >= 0]
     value, probability = np.zeros((2, len(answers.reading_item)))
-    value[given.reading] = given.value
-    probability[given.reading] = echo[answers.reading_question[given.reading]]
+    value[readings] = stated
+    probability[readings] = echo.probability[answers.reading_question[readings]]
     return _Told(value, probability)
 
 

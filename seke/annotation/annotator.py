@@ -97,12 +97,13 @@ class Annotator:
         self._unread = UnreadAnswers()
 
     def read(self, call: Call, choice: Choice) -> Record:
-        """Return the sample record of an answer, with the digests of its prompt and its picture."""
+        """Return the sample record of an answer, with what its prompt stated, and the digests of both."""
         record = self.questions.read(call.request, choice, self._context(call.request))
         asked_with = {"prompt": call.prompt.digest[:16], "picture": call.picture.digest[:16]}
         if call.request.about:
             asked_with["about"] = call.request.about
-        return {**record, "extra": {**record.get("extra", {}), **asked_with}}
+        given = {"given": dict(call.prompt.given)} if call.prompt.given else {}
+        return {**record, **given, "extra": {**record.get("extra", {}), **asked_with}}
 
     def drop_observer(self, observer: str, reason: str) -> None:
         """Ask this observer nothing more; items go on with the others."""
@@ -299,15 +300,16 @@ class Annotator:
         live = self._live.get(request.item)
         shown = "" if item is None else self._region(item, request.line)
         known = self.labels.get(request.item, {})
+        by = self.known_by or ""
         if live is None:
-            return Context(known, (), shown)
+            return Context(known, (), shown, by)
         if request.about is None or not self.base.questions[request.question].recall:
-            return Context(known, live.doubt, shown, live.states if request.about else ())
+            return Context(known, live.doubt, shown, by, live.states if request.about else ())
         if request.line not in live.stated:
             answers = self.answers({request.item: live.records})
             earlier = earlier_answer(self.base, answers, request.observer, request.about)
             live.stated[request.line] = earlier
-        return Context(known, live.doubt, shown, (), live.stated[request.line], live.against)
+        return Context(known, live.doubt, shown, by, (), live.stated[request.line], live.against)
 
     async def _ask(self, name: str, requests: list[Request], ledger: Ledger) -> None:
         """Ask about an item and keep the answers; an error ends the item or the run."""
@@ -363,10 +365,12 @@ class Annotator:
             live.reason = UNANSWERED
 
     def _stop_if_unreadable(self, request: Request, records: list[Record], choices: Sequence[Choice]) -> None:
-        """Stop early where none of an observer's answers to a question can be read."""
+        """Stop early where none of an observer's answers to a question can be read, or they judge nothing."""
         statuses = [record.get("status", "ok") for record in records]
         last = choices[-1] if choices else None
-        reason = self._unread.note(request.observer, request.question, statuses, last)
+        reason = self._unread.note(
+            request.observer, request.question, statuses, last, self.base.questions[request.question].sight
+        )
         if reason and request.observer != self.base.policy.ask:
             self.drop_observer(request.observer, reason)
         elif reason:

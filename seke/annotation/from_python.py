@@ -51,9 +51,10 @@ def annotate(
         concurrency: requests on their way at once.
         rpm: requests a minute at most.
         tpm: tokens a minute at most.
-        retry_refused: ask again what was refused.
+        retry_refused: ask again what was refused or not judged.
         forget_unanswered: count earlier requests without an answer as not paid.
-        branch_of: the folder of another run, whose answers to the same prompts about the same pictures count.
+        branch_of: the folder of another run, whose answers to the same prompts about the same pictures are
+            used.
         also: further observers of the base that may be asked -> who answers as each: its name at the
             endpoint, MODEL or MODEL@BASE_URL, or a model. The key of an address of its own is taken from
             SEKE_KEY_ and the observer's name. Names have no prices; `max_cost` needs endpoints with prices.

@@ -46,7 +46,7 @@ _LARGEST_SUM_ERROR = 0.01  # of a distribution whose entries were rounded
 LABELLED = "diagnostics.labelled"
 # Origins of a value; that of one which only a data set's label reports.
 ORIGINS, LABEL = Origin.words(), Origin.LABEL.name.lower()
-_COUNTS = ("samples", "refused", "unreadable")
+_COUNTS = ("samples", "refused", "unreadable", "not_judged")
 
 
 @dataclass(frozen=True)
@@ -93,9 +93,10 @@ class Prediction:
 class Predictions:
     """Predictions of N items by variable.
 
-    decided: (N,) indices of DECISIONS; samples, refused, unreadable: (N,) counts of answers. None where the
-    source does not have them. labels_known: whether the source says which variables have a data set's label
-    among their evidence; where it does not, only those are known to have one that nothing else reports.
+    decided: (N,) indices of DECISIONS; samples, refused, unreadable, not_judged: (N,) counts of answers. None
+    where the source does not have them. labels_known: whether the source says which variables have a data
+    set's label among their evidence; where it does not, only those are known to have one that nothing else
+    reports.
     """
 
     path: str
@@ -105,6 +106,7 @@ class Predictions:
     samples: Ints | None = None
     refused: Ints | None = None
     unreadable: Ints | None = None
+    not_judged: Ints | None = None
     labels_known: bool = False
 
     @cached_property

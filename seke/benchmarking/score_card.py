@@ -307,6 +307,8 @@ def _outcomes(predictions: Predictions, rows: Ints, label: str) -> Facts:
         counts_of_class["answers"] = int(predictions.samples[predicted_rows].sum())
     if predictions.unreadable is not None:
         counts_of_class["unreadable_answers"] = int(predictions.unreadable[predicted_rows].sum())
+    if predictions.not_judged is not None:
+        counts_of_class["not_judged_answers"] = int(predictions.not_judged[predicted_rows].sum())
     if predictions.decided is not None:
         counts = np.bincount(predictions.decided[predicted_rows], minlength=len(DECISIONS)).tolist()
         counts_of_class |= dict(zip(DECISIONS, counts, strict=True))

@@ -107,7 +107,7 @@ class _RecordingCommand(click.Command):
     metavar="NEWDIR",
 )
 @options.compare_bases()
-@click.option("--retry-refused", is_flag=True, help="Ask again the questions that were refused.")
+@click.option("--retry-refused", is_flag=True, help="Ask again what was refused or not judged.")
 @options.forget_unanswered()
 @click.option("--status", is_flag=True, help="Show the state of the run; send nothing.")
 @options.json()

@@ -214,6 +214,7 @@ def account_line(totals: Totals) -> str:
         (totals.unknown, "unknown"),
         (totals.refused, "refused"),
         (totals.unreadable, "unreadable"),
+        (totals.not_judged, "not judged"),
     ):
         if count:
             counts.append(f"{count:,} {what}")

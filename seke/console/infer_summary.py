@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     Record = dict[str, Any]
 
+# Counts of answers that report nothing.
+UNREAD = ("refused", "unreadable", "not_judged")
 COLOURS = {"accept": "green", "requery": "yellow", "reject": "red"}
 # Items in the table.
 MOST_ROWS = 200
@@ -230,7 +232,7 @@ class InferSummary:
             decision = record["decision"]
             posteriors = record.get("posteriors", record)
             cells: list[str | Text] = [record["item"]]
-            unread = record["diagnostics"]["refused"] + record["diagnostics"]["unreadable"]
+            unread = sum(record["diagnostics"][name] for name in UNREAD)
             read = record["diagnostics"]["samples"] > unread
             cells += [self._cell(name, posteriors, narrow) if read else "-" for name in names]
             mark = MARK if basis_of_item(decision, self.required) in UNCALIBRATED else ""

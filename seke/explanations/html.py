@@ -73,7 +73,9 @@ def _provenance(story: Story) -> str:
     if story.population:
         provenance.insert(0, f"population {story.population}")
     provenance += [
-        f"{counts[name]} {name}" for name in ("samples", "refused", "unreadable") if counts.get(name)
+        f"{counts[name]} {name.replace('_', ' ')}"
+        for name in ("samples", "refused", "unreadable", "not_judged")
+        if counts.get(name)
     ]
     return clean("; ".join(provenance))
 
@@ -103,7 +105,7 @@ def _step(story: Story, step: Step) -> Mapping[str, Any]:
 
 def _answer_phrases(step: Step) -> Iterator[str]:
     if step.status != "ok":
-        yield step.status
+        yield step.status.replace("_", " ")
     phrases = list(reading_phrases(step.answers))
     # Of a closed list of units without one that is present nothing would be seen.
     if not phrases and step.answers:

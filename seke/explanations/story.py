@@ -43,7 +43,7 @@ SIDE = 360
 class Step:
     """One answer and the posterior after it. about: the variable of the question, empty where there is none.
 
-    answers: variable -> answer -> how often; empty where it was refused or could not be read (`status`).
+    answers: variable -> answer -> how often; empty where it reports nothing (`status`).
     p: root state -> probability. numbers: interval variable -> posterior mean.
     """
 
@@ -216,8 +216,8 @@ def _steps(session: Session, item_samples: SingleSamples, order: Sequence[Line])
             name: float(posterior.marginals[name][count] @ bin_centres(base.variables[name]))
             for name in base.intervals
         }
-        refused, unreadable = bool(answer.refused[0]), bool(answer.unreadable[0])
-        status = "refused" if refused else "unreadable" if unreadable else "ok"
+        void = (name for name in ("refused", "unreadable", "not_judged") if getattr(answer, name)[0])
+        status = next(void, "ok")
         answers = said_of(session.inference, answer)
         steps.append(Step(observer, question, view, about or "", status, answers, p, numbers))
     return tuple(steps)

@@ -193,7 +193,15 @@ class RecordLayout:
         diagnostics: Diagnostics,
         named: tuple[list[list[str]], ...],
     ) -> Iterator[Record]:
-        names = ["samples", "refused", "unreadable", "entropy_bits", "epistemic_bits", "conflict_bits"]
+        names = [
+            "samples",
+            "refused",
+            "unreadable",
+            "not_judged",
+            "entropy_bits",
+            "epistemic_bits",
+            "conflict_bits",
+        ]
         names += ["conflict", "log_evidence_nats", "violations", "lacking_evidence", "overruled"]
         names += ["labelled", "contradictions", "checks"]
         numbers = (
@@ -209,6 +217,7 @@ class RecordLayout:
             answers.samples.tolist(),
             answers.refused.tolist(),
             answers.unreadable.tolist(),
+            answers.not_judged.tolist(),
             *(np.round(column + 0.0, DIGITS).tolist() for column in numbers),
             _violations(posterior),
             *named,

@@ -229,8 +229,11 @@ class Session:
         readings = np.bincount(answers.reading_item, minlength=len(answers.items))
         settled = self.look_ahead.settled(levels, len(readings))
         ask = which & ~settled & (readings > 0) & (answers.asked < self.knowledge.policy.budget)
+        ask &= ~_beyond_judging(answers)
         following = self.look_ahead.next(answers, posterior, ask, may_ask, named)
-        unasked = which & (answers.samples == 0)
+        # An instrument that found nothing to judge leaves an item as unasked as before.
+        unasked = which & (answers.asked == 0) & (answers.samples == answers.not_judged)
+        unasked |= which & self.look_ahead.to_be_told(answers)
         return tuple(
             self.first if is_unasked else option
             for is_unasked, option in zip(unasked, following, strict=True)
@@ -298,3 +301,11 @@ class Session:
         named = tuple(tuple(labels) for labels in disputed)
         decisions = decide_items(base, answers, levels, following, at_odds, named)
         return Judged(posterior, diagnostics, decisions, scope, drawn)
+
+
+def _beyond_judging(answers: Answers) -> Bools:
+    """Return the items that were asked about and of which most answers judge nothing, (N,).
+
+    Whoever looked and could not tell would say so again, at the same price.
+    """
+    return np.asarray((answers.asked > 0) & (2 * answers.not_judged > answers.samples))

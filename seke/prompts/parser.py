@@ -44,7 +44,8 @@ def read_choice(form: Form, choice: Choice) -> Record:
     Fields that cannot be read are left out and named under `extra.unread`, as are names among others that the
     form does not have; an answer without any field that can be read is `unreadable`. A number outside its
     range says that the answer's numbers are on another scale: none of them is read. A refusal, the server's
-    or its filter's, is `refused`.
+    or its filter's, is `refused`. An answer that says that nothing can be judged, in its first key or by
+    null in place of every value, is `not_judged`, whatever else is in it.
     """
     if choice.refused:
         return {"status": "refused"}
@@ -53,10 +54,21 @@ def read_choice(form: Form, choice: Choice) -> Record:
         return {"status": "unreadable"}
     levels: Record = {}
     unread: list[str] = []
-    other_scale = any(_off_scale(key, _given(key, fields)) for key in form.keys)
-    for key in form.keys:
+    sight, hidden = form.aside("sight"), form.aside("hidden")
+    seen = {} if sight is None else _sight(sight, fields, unread)
+    if sight is not None and seen.get(sight.name) == sight.allowed[-1]:
+        return {"status": "not_judged"}
+    # Null is an answer where the answer says how well it sees; one to an older form has no word for that.
+    may_be_null, not_told = sight is not None and sight.name in fields, False
+    other_scale = any(_off_scale(key, _given(key, fields)) for key in form.values)
+    for key in form.values:
         given = _given(key, fields)
+        if given is None and key.nullable and may_be_null:
+            not_told = True
+            continue
         value = UNREAD if other_scale and key.kind == "number" else _value(key, given, unread)
+        if hidden is not None and key.kind == "list":
+            value = _with_hidden(key, value, hidden, fields, unread)
         if value is UNREAD:
             unread.append(key.name)
         elif key.inside:
@@ -64,8 +76,44 @@ def read_choice(form: Form, choice: Choice) -> Record:
         else:
             levels[key.name] = value
     if not levels:
-        return {"status": "unreadable"}
-    return levels | ({"extra": {"unread": unread}} if unread else {})
+        return {"status": "not_judged" if not_told and not unread else "unreadable"}
+    extra = seen | ({"unread": unread} if unread else {})
+    return levels | ({"extra": extra} if extra else {})
+
+
+def _sight(key: Key, fields: Mapping[str, Any], unread: list[str]) -> Record:
+    """Return how well an answer says that it sees, under its key; nothing where it does not say."""
+    if key.name not in fields:
+        return {}
+    word = _match_name(key, fields[key.name])
+    if word is UNREAD:
+        unread.append(key.name)
+        return {}
+    return {key.name: word}
+
+
+def _with_hidden(key: Key, value: Any, hidden: Key, fields: Mapping[str, Any], unread: list[str]) -> Any:
+    """Return a list, as marks where names beside it cannot be seen, each of which is null.
+
+    A name that stands in both is null. Where what cannot be seen is not read as a whole, the silence of the
+    list says nothing.
+    """
+    given = fields.get(hidden.name)
+    if isinstance(given, str) and given.strip().casefold() in NOBODY:
+        return value
+    if value is UNREAD or given is None or given == []:
+        return value
+    names = _list(hidden, given, unread)
+    if names is UNREAD:
+        unread.append(hidden.name)
+        names = {}
+    if names == []:
+        return value
+    closed = isinstance(names, list) and isinstance(value, list)
+    marks = dict.fromkeys(key.members, False) if closed else {}
+    marks |= dict.fromkeys(value, True)
+    unread += [f"{hidden.name}: {name}" for name in names if marks.get(name)]
+    return marks | dict.fromkeys(names)
 
 
 def _fields(form: Form, text: str) -> Record | None:
@@ -77,9 +125,12 @@ def _fields(form: Form, text: str) -> Record | None:
     whole = parse_object(text)
     if whole is None:
         part = answer_part(text)
-        if len(form.keys) > 1 or len(part) > LONGEST_NAMED:
+        sight = form.aside("sight")
+        if sight is not None and _match_name(sight, part.strip('"')) == sight.allowed[-1]:
+            return {sight.name: sight.allowed[-1]}
+        if len(form.values) > 1 or len(part) > LONGEST_NAMED:
             return None
-        return {form.keys[0].name: _bare(form.keys[0], part)}
+        return {form.values[0].name: _bare(form.values[0], part)}
     for fields in (whole, *filter(None, map(_unwrapped, whole.values()))):
         folded = _folded(form, fields)
         if folded != {}:

@@ -1,7 +1,9 @@
 """The form of an answer: which keys it has, as JSON Schema for the server and in words for the model.
 
 The keys are those of a sample record. An answer lists binary variables where it is about other things as
-well, and says of each true, false or null (cannot be seen) where it is about them alone.
+well, and says of each true, false or null (cannot be seen) where it is about them alone. Where the question
+declares `sight`, an answer first says how well it sees; names that it cannot see stand beside a list, and
+null stands for any other value that it cannot tell.
 """
 
 from __future__ import annotations
@@ -21,17 +23,20 @@ if TYPE_CHECKING:
 
 # Names of a ranking.
 PLACES = 3
-ORDER = ("marks", "list", "mark", "number", "label", "ranking")
+ORDER = ("sight", "hidden", "marks", "list", "mark", "number", "label", "ranking")
+# The key beside a list for what cannot be seen.
+NOT_VISIBLE = "not_visible"
 
 
 @dataclass(frozen=True)
 class Key:
     """One key of an answer.
 
-    kind: `label`, `ranking`, `number`, `list` or `marks`. members: the variables that it tells of. allowed:
-    what may be named in it. low, high: the range of a number. inside: whether it stands under `reports`.
-    labels: name -> what it is called. also: another name, folded -> the name that it means. others: codes of
-    the base that may not be named, and hide nothing.
+    kind: `label`, `ranking`, `number`, `list` or `marks`; `sight` for how well the answer sees, best first in
+    `allowed`, and `hidden` for the names beside a list that cannot be seen. members: the variables that it
+    tells of. allowed: what may be named in it. low, high: the range of a number. inside: whether it stands
+    under `reports`. labels: name -> what it is called. also: another name, folded -> the name that it means.
+    others: codes of the base that may not be named, and hide nothing. nullable: whether null is an answer.
     """
 
     name: str
@@ -44,6 +49,7 @@ class Key:
     labels: Mapping[str, str] = field(default_factory=dict)
     also: Mapping[str, str] = field(default_factory=dict)
     others: tuple[str, ...] = ()
+    nullable: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,15 @@ class Form:
     """All keys of an answer."""
 
     keys: tuple[Key, ...]
+
+    @property
+    def values(self) -> tuple[Key, ...]:
+        """The keys that tell of variables."""
+        return tuple(key for key in self.keys if key.members)
+
+    def aside(self, kind: str) -> Key | None:
+        """Return the key of this kind that tells of no variable, `sight` or `hidden`; None without one."""
+        return next((key for key in self.keys if key.kind == kind), None)
 
     def schema(self) -> Json:
         """Return the JSON Schema of an answer, in the strict form of structured output."""
@@ -97,6 +112,14 @@ def form_of(base: Knowledge, observer: str, question: str, about: str | None, kn
         kind = base.variables[name].kind
         inner_key = _key(base, reporter, name, "mark" if kind == "binary" else kind, (name,), mixed)
         keys.append(replace(inner_key, inside=True))
+    if asked_question.sight is not None:
+        keys = [replace(key, nullable=key.kind in ("number", "label", "ranking")) for key in keys]
+        keys += [
+            Key(NOT_VISIBLE, "hidden", (), key.members, labels=key.labels)
+            for key in keys
+            if key.kind == "list"
+        ][:1]
+        keys.append(Key(asked_question.sight.key, "sight", (), tuple(asked_question.sight.words)))
     # What is seen comes before what it is called: a model that writes the name first writes the rest to fit.
     return Form(tuple(sorted(keys, key=lambda key: ORDER.index(key.kind))))
 
@@ -144,35 +167,38 @@ def _object(properties: Mapping[str, Json]) -> Json:
 
 def _schema(key: Key) -> Json:
     names: Json = {"type": "string", "enum": list(key.allowed)}
-    sight: Json = {"type": ["boolean", "null"]}
+    listed: Json = {"type": "array", "items": names, "maxItems": len(key.allowed)}
+    schema: Json = {"type": ["boolean", "null"]}
     match key.kind:
         case "number":
             span = f"from {key.low:g} to {key.high:g}"
-            return {"type": "number", "description": span, "minimum": key.low, "maximum": key.high}
+            schema = {"type": "number", "description": span, "minimum": key.low, "maximum": key.high}
         case "label":
-            return names
+            schema = names
+        case "sight":
+            schema = {**names, "description": "how well it can be seen"}
+        case "hidden":
+            schema = {**listed, "description": "those whose place cannot be seen"}
         case "ranking":
-            return {
-                "type": "array",
-                "items": names,
-                "description": f"{PLACES} different ones, the best first",
-                "minItems": PLACES,
-                "maxItems": PLACES,
-            }
+            order = f"{PLACES} different ones, the best first"
+            schema = {**listed, "description": order, "minItems": PLACES, "maxItems": PLACES}
         case "list":
-            return {"type": "array", "items": names, "maxItems": len(key.allowed)}
+            schema = listed
         case "marks":
-            return _object(dict.fromkeys(key.allowed, sight))
-    return sight
+            schema = _object(dict.fromkeys(key.allowed, schema))
+    if key.nullable:
+        schema = schema | {"type": [schema["type"], "null"]}
+        schema |= {"enum": [*schema["enum"], None]} if "enum" in schema else {}
+    return schema
 
 
 def _words(key: Key) -> str:
     match key.kind:
-        case "label":
+        case "label" | "sight":
             return '"..."'
         case "ranking":
             return '["first", "second", "third"]'
-        case "list":
+        case "list" | "hidden":
             return '["...", ...]'
         case "marks":
             return "{" + ", ".join(f'"{name}": ...' for name in key.allowed) + "}"

@@ -17,7 +17,8 @@ A template (`prompt` of a question) is jinja2, and may use
     rules             name and statement of each rule that holds often, and how often (nearly always,
                       mostly, often)
     asks              names of the levels and variables that this answer is to tell of
-    known             what is known of the picture already: name and value
+    known             what is known of the picture already, where the question `tells` it: name, label, value
+                      (a state, present or absent, or a number) and accuracy, in words
     doubt             what earlier answers contradict each other about; only names, no value is given away
     shown             the part that the picture was cut to; empty where it shows the whole
     whole             whether the whole stands beside that part
@@ -27,6 +28,8 @@ A template (`prompt` of a question) is jinja2, and may use
                       of an interval one the points of its scale; only names, no value is given away
     earlier           of a question that recalls: what the observer answered about that variable before
     against           of such a question: what contradicts that, in words
+    sight             what an answer says first of how well it sees, where the question declares it: its key
+                      and words, each with name and description, the last one for what cannot be judged
     answer            the form of the answer as JSON
 
 so that whoever edits YAML edits prompts. The template of `briefing` may use the first six (of `unlike` all
@@ -44,6 +47,7 @@ import numpy as np
 
 from engine import Briefing, Fault, KnowledgeError, SekeError, did_you_mean, shown_view, view_in_form
 from engine import Place as At
+from seke.prompts.known_facts import known_facts
 from seke.prompts.parser import read_choice
 from seke.prompts.response_schema import form_of
 from seke.sampling.loop import Request
@@ -52,7 +56,7 @@ from seke.vision.messages import Prompt
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from engine import Knowledge, Variable
+    from engine import Knowledge, Question, Variable
     from seke.prompts.response_schema import Form
     from seke.vision.messages import Choice
 
@@ -75,16 +79,23 @@ class Context:
 
     known: variable -> value that is known already, a state's name, true or false, or a number. doubt:
     variables about which earlier answers contradict each other. shown: the part that the picture is cut to.
-    states: those in question of a categorical variable that is asked about alone, in its order; all where it
-    is empty. earlier, against: what a question that recalls states, see above.
+    known_by: the observer that stands for what is known, empty where none is named. states: those in question
+    of a categorical variable that is asked about alone, in its order; all where it is empty. earlier,
+    against: what a question that recalls states, see above.
     """
 
     known: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
     doubt: tuple[str, ...] = ()
     shown: str = ""
+    known_by: str = ""
     states: tuple[str, ...] = ()
     earlier: str | bool | float | None = None
     against: str = ""
+
+    def given(self, question: Question, about: str | None) -> Record:
+        """Return what the prompt of a question states of the item: variable -> value."""
+        known = {name: value for name, value in self.known.items() if name in question.tells}
+        return known | ({about: self.earlier} if about and self.earlier is not None else {})
 
 
 @dataclass(frozen=True)
@@ -109,6 +120,7 @@ class Questions:
             *map(str, context.known.items()),
             context.doubt,
             context.shown,
+            context.known_by,
             context.states,
             repr(context.earlier),
             context.against,
@@ -130,7 +142,8 @@ class Questions:
         at = f"questions.{question.name}.prompt", question.prompt_place
         # A question about one variable lists in its own text what can be named; what all share stays.
         system = self.system_reversed if _is_reversed(request) and not request.about else self.system
-        return Prompt.of(_render(question.prompt, words, *at), form.schema(), system)
+        text = _render(question.prompt, words, *at)
+        return Prompt.of(text, form.schema(), system, context.given(question, request.about))
 
     @cached_property
     def system(self) -> str:
@@ -155,9 +168,7 @@ class Questions:
         """Return the sample record that an answer to a request makes."""
         levels = read_choice(self.form(request, context or Context()), choice)
         key = {"item": request.item, "observer": request.observer, "question": request.question}
-        stated = context.earlier if context is not None else None
-        given = {} if stated is None else {"given": {request.about: stated}}
-        return {**key, "view": request.view, "draw": choice.draw, **given, **levels}
+        return {**key, "view": request.view, "draw": choice.draw, **levels}
 
     def form(self, request: Request, context: Context) -> Form:
         """Return the form of an answer to a request."""
@@ -174,8 +185,12 @@ class Questions:
         """
         faults: list[Fault] = []
         for request in self.all_requests():
+            question = self.base.questions[request.question]
+            if question.tells and question.name not in self.base.observers[request.observer].halo_of_given:
+                faults.append(_told_fault(question, request.observer))
             try:
                 self.prompt(request)
+                self.prompt(request, _told_example(self.base, question))
             except KnowledgeError as error:
                 faults += error.faults
             except SekeError:
@@ -193,6 +208,7 @@ class Questions:
             ("", Context()),
             (", of a part of the picture", Context(shown=str(region) if question.enlarge else "")),
             (", where earlier answers differ", Context(doubt=tuple(base.cells)[:1])),
+            (", told what is known", _told_example(base, question)),
             (f", where {' and '.join(states)} are in question", Context(states=states)),
         ]
         if question.recall:
@@ -223,17 +239,21 @@ class Questions:
     def _words(self, request: Request, context: Context, form: Form) -> Record:
         asked = {name for key in form.keys for name in key.members}
         levels = [name for name, members in self.base.levels.items() if asked & set(members)]
+        question = self.base.questions[request.question]
+        known = known_facts(self.base, context.given(question, None), context.known_by)
         sides = _sides(self.base.variables[request.about], context.states) if request.about else []
         named = {**self._knowledge_words, "sides": sides}
         return {
             **(_reversed_words(named) if _is_reversed(request) else named),
             "asks": [*levels, *(name for name in self.base.variables if name in asked)],
-            "known": [{"name": name, "value": value} for name, value in context.known.items()],
+            # A template that states what its question does not declare names something that is not there.
+            **({"known": known} if question.tells else {}),
             "doubt": [self._entry(self.base.variables[name]) for name in context.doubt],
             "shown": context.shown,
-            "whole": bool(context.shown) and self.base.questions[request.question].whole,
+            "whole": bool(context.shown) and question.whole,
             "about": self._entry(self.base.variables[request.about]) if request.about else None,
             "unlike": self._lookalikes(asked),
+            "sight": _sight_words(question),
             "earlier": None if context.earlier is None else _stated(context.earlier),
             "against": context.against,
             "answer": form.words(),
@@ -346,6 +366,8 @@ def _fault(template: str, error: Exception, words: Record, path: str, place: At)
     text = " ".join(str(error).split()) or type(error).__name__
     missing = text.split("'")[1] if text.startswith("'") and "is undefined" in text else ""
     hint = did_you_mean(missing, words) if missing and " " not in missing else ""
+    if missing == "known":
+        hint = "; a question whose prompt states what is known names that under `tells`"
     # The text begins below the line on which a block scalar is opened.
     below = place.line + (line or 0) if "\n" in template else place.line
     where = f"line {line} of the template: " if line else ""
@@ -361,7 +383,32 @@ def _reversed_words(words: Record) -> Record:
     """Return the words of a prompt with what can be named in reversed order."""
     levels = {name: entries[::-1] for name, entries in words["knowledge"].items()}
     lists = {name: words[name][::-1] for name in ("patterns", "codes", "sides") if name in words}
-    return {**words, "knowledge": levels, **lists}
+    return words | {"knowledge": levels} | lists
+
+
+def _told_fault(question: Question, observer: str) -> Fault:
+    """Return the fault of a question that tells an observer what it may then follow instead of looking."""
+    halo = f"halo: {{{question.name}: {{given: told, probability: ...}}}}"
+    message = f"nothing says how often observer {observer} follows what it is told; declare it as `{halo}`"
+    return Fault(question.place, f"questions.{question.name}.tells", message)
+
+
+def _told_example(base: Knowledge, question: Question) -> Context:
+    """Return a context in which a question tells its first variable; an empty one where it tells nothing."""
+    labellers = (name for name, observer in base.observers.items() if observer.origin == "label")
+    known: Record = {}
+    for variable in (base.variables[name] for name in question.tells[:1]):
+        values = {"binary": True, "interval": sum(variable.edges[:: len(variable.edges) - 1]) / 2}
+        known = {variable.name: values.get(variable.kind, variable.states[0])}
+    return Context(known, known_by=next(labellers, "") if known else "")
+
+
+def _sight_words(question: Question) -> Record | None:
+    """Return key and words of what an answer says first; None where the question declares nothing."""
+    if question.sight is None:
+        return None
+    words = [{"name": name, "description": text} for name, text in question.sight.words.items()]
+    return {"key": question.sight.key, "words": words}
 
 
 def _often(confidence: float) -> str:

@@ -51,6 +51,7 @@ def observer_facts(inputs: ReportInputs, contributions: SampleContributions, gol
                 "answers": int(of_observer.sum()),
                 "refused": int((contributions.status[of_observer] == 1).sum()),
                 "unreadable": int((contributions.status[of_observer] == 2).sum()),
+                "not_judged": int((contributions.status[of_observer] == 3).sum()),
                 "questions": [
                     {"name": str(question), "answers": int(n)}
                     for question, n in zip(
@@ -275,7 +276,7 @@ def _drift(
     """Return the mean final probability of the answered labels over PARTS of the answers, in order of time.
 
     Where times are unknown the order is that of the items. right: the mean posterior probability of the
-    answered state of the root; refused: the share of answers that were refused or unreadable.
+    answered state of the root; refused: the share of answers that reported nothing.
     """
     item_samples = contributions.item_samples
     root = inputs.base.root

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 # Where the evidence about a variable comes from; old records do not say.
 ORIGINS = (*Origin.words(), UNKNOWN)
-COUNTS = ("samples", "refused", "unreadable")
+# Old records do not count answers that judge nothing.
+COUNTS = ("samples", "refused", "unreadable", "not_judged")
 BITS = ("entropy_bits", "epistemic_bits", "conflict_bits")
 CHECKED = ("contradictions", "checks")
 MOMENTS = ("mean", "sd", "q05", "q95")
@@ -47,7 +48,7 @@ class RecordTable:
     not accepted) and origin (indices of ORIGINS). lacking, overruled: the variables that fall
     for want of evidence of their own, and those that are decided otherwise than a data set's label says.
     labelled: the variables with a data set's label among the answers; none of old records.
-    counts: (N, 3), COUNTS. bits: (N, 3), BITS. conflict: (N,), the probability; NaN of records that were
+    counts: (N, 4), COUNTS. bits: (N, 3), BITS. conflict: (N,), the probability; NaN of records that were
     written without it.
     """
 
@@ -218,7 +219,7 @@ class _RecordColumns:
         ints["certified"].extend([bool(level.get("certified")) for level in levels])
         ints["decision"].extend(_indices([decision["item"]], DECISIONS, "decides"))
         diagnostics = record["diagnostics"]
-        ints["counts"].extend([int(diagnostics[name]) for name in COUNTS])
+        ints["counts"].extend([int(({"not_judged": 0} | diagnostics)[name]) for name in COUNTS])
         floats["bits"].extend([diagnostics[name] for name in BITS])
         floats["conflict"].append(diagnostics.get("conflict", np.nan))
         self.lists["reasons"].append(self._shared(tuple(map(str, decision["reasons"]))))

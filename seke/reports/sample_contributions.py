@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # With more posteriors of partial answers than this, only those after 1, 2, 4, 8, ... answers are inferred.
 MOST_STEPS = 200_000
-STATUSES = ("", "refused", "unreadable")
+STATUSES = ("", "refused", "unreadable", "not judged")
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,8 @@ def contributions_of(
     every = np.ones(len(responses.reading_item), dtype=bool)
     likelihoods = inference.posterior(responses.each_reading(every)).marginals[base.root] / prior
     words, absent = _sample_words(base, samples)
-    status = np.where(samples.answers.refused > 0, 1, np.where(samples.answers.unreadable > 0, 2, 0))
+    counts = samples.answers.refused, samples.answers.unreadable, samples.answers.not_judged
+    status = np.select([count > 0 for count in counts], [1, 2, 3], 0)
     return SampleContributions(
         item_samples,
         responses,

@@ -48,6 +48,7 @@ CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS prompts (
     digest TEXT PRIMARY KEY, text TEXT NOT NULL, form TEXT NOT NULL, system TEXT NOT NULL DEFAULT ''
 );
+CREATE TABLE IF NOT EXISTS stated (prompt TEXT PRIMARY KEY, given TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS requests (
     number INTEGER PRIMARY KEY, item TEXT NOT NULL, observer TEXT NOT NULL, question TEXT NOT NULL,
     about TEXT NOT NULL, view TEXT NOT NULL, draws TEXT NOT NULL, upto INTEGER NOT NULL, prompt TEXT NOT NULL,
@@ -95,6 +96,9 @@ FROM choices c JOIN requests r ON c.request = r.number WHERE passed_over = 0 ORD
 """
 ORDER = f"SELECT {KEY} FROM choices WHERE passed_over = 0 AND item = ? ORDER BY request, draw"
 DRAWS = f"SELECT {KEY}, draw FROM choices WHERE item IN (%s)"
+PROMPT_OF = """
+SELECT text, form, system, given FROM prompts LEFT JOIN stated ON prompt = digest WHERE digest = ?
+"""
 IN_BATCHES = "SELECT value FROM batches, json_each(batches.numbers) WHERE over = 0"
 UNKNOWN = f"UPDATE requests SET state = 'unknown' WHERE state = 'sent' AND number NOT IN ({IN_BATCHES})"
 BEGUN = "INSERT OR REPLACE INTO batches (name, identity, numbers) VALUES (?, ?, ?)"
@@ -132,7 +136,9 @@ FAILED_ITEMS = """
 SELECT item FROM requests WHERE state = 'failed' UNION SELECT item FROM choices WHERE status = 'refused'
 """
 ANSWERED_BY = "SELECT observer, count(*) FROM choices WHERE status != 'refused' GROUP BY observer"
-OF_CHOICES = "SELECT count(*), sum(status = 'refused'), sum(status = 'unreadable') FROM choices"
+OF_CHOICES = """
+SELECT count(*), sum(status = 'refused'), sum(status = 'unreadable'), sum(status = 'not_judged') FROM choices
+"""
 BY_OBSERVER = """
 SELECT observer, (SELECT count(*) FROM choices c WHERE c.observer = r.observer), count(*),
 sum(state = 'answered' AND price IS NULL), ifnull(sum(price), 0) FROM requests r GROUP BY observer
@@ -184,6 +190,7 @@ class Totals:
     answers: int
     refused: int
     unreadable: int
+    not_judged: int
     prompt_tokens: int
     answer_tokens: int
     spent: float
@@ -315,6 +322,9 @@ class Ledger:
                 form = json.dumps(prompt.schema, ensure_ascii=False)
                 kept = prompt.digest, prompt.text, form, prompt.system
                 db.execute(PROMPT, kept)
+                if prompt.given:
+                    given = json.dumps(dict(prompt.given), ensure_ascii=False)
+                    db.execute("INSERT OR IGNORE INTO stated VALUES (?, ?)", (prompt.digest, given))
                 self._kept.add(prompt.digest)
             db.execute(REQUEST, (*row, worst_price, time.time()))
 
@@ -399,8 +409,11 @@ class Ledger:
         self._checkpoint()
 
     def pass_over_refusals(self) -> int:
-        """Discard refused answers, so that they are asked for again; return how many."""
-        where = "status = 'refused' AND passed_over = 0"
+        """Discard refused answers, and those that judged nothing, so that they are asked for again.
+
+        Return how many.
+        """
+        where = "status IN ('refused', 'not_judged') AND passed_over = 0"
         count = int(self._db.execute(f"SELECT count(*) FROM choices WHERE {where}").fetchone()[0])
         self._db.execute(f"DELETE FROM settled WHERE item IN (SELECT item FROM choices WHERE {where})")
         self._db.execute(f"UPDATE choices SET passed_over = 1 WHERE {where}")
@@ -452,10 +465,10 @@ class Ledger:
 
     def prompt(self, digest: str) -> Prompt | None:
         """Return a prompt by its digest; None where it was never sent."""
-        row = self._db.execute(
-            "SELECT text, form, system FROM prompts WHERE digest = ?", (digest,)
-        ).fetchone()
-        return Prompt(row[0], json.loads(row[1]), digest, row[2]) if row else None
+        row = self._db.execute(PROMPT_OF, (digest,)).fetchone()
+        if row is None:
+            return None
+        return Prompt(row[0], json.loads(row[1]), digest, row[2], json.loads(row[3] or "{}"))
 
     def choices(self, call: Call, draws: Iterable[int], observer: str | None = None) -> tuple[Choice, ...]:
         """Return the answers that there are to the same prompt about the same picture, of these draws.
@@ -573,8 +586,8 @@ def _totals(db: sqlite3.Connection) -> Totals:
     requests, failed, unknown, prompt, answer, spent, perhaps, unpriced, cached, reasoned = (
         total or 0 for total in db.execute(OF_REQUESTS % reasoning_column(db)).fetchone()
     )
-    answers, refused, unreadable = (total or 0 for total in db.execute(OF_CHOICES).fetchone())
-    counts = requests, failed, unknown, answers, refused, unreadable, prompt, answer
+    answers, refused, unreadable, not_judged = (total or 0 for total in db.execute(OF_CHOICES).fetchone())
+    counts = requests, failed, unknown, answers, refused, unreadable, not_judged, prompt, answer
     stored = db.execute("SELECT value FROM facts WHERE name = 'settings'").fetchone()
     picture_first = stored is not None and json.loads(stored[0]).get("picture") == "first"
     sent = (SentPrompt(*row) for row in db.execute(SENT_PROMPTS % system))

@@ -13,7 +13,7 @@ import numpy as np
 
 from engine import did_you_mean
 from seke.files.shipped import GENERIC_OBSERVER
-from seke.samples.columns import ENTRY, GIVEN, structure
+from seke.samples.columns import ENTRY, TOLD, structure
 from seke.samples.spelling import Spellings
 from seke.samples.vocabulary import STATUSES
 
@@ -122,7 +122,7 @@ class SheetBuilder:
         """Return the records' statuses (n,); an answer reports something if and only if it is ok."""
         names = [record.status for record in self.records]
         codes = look_up(names, _STATUS)
-        reported = entries["row"][entries["form"] != GIVEN]
+        reported = entries["row"][entries["form"] != TOLD]
         reports = np.bincount(reported, minlength=len(names)) > 0
         rows = np.arange(len(names))
         self.note((codes == 0) & ~reports, rows, lambda _: "has status ok but reports nothing")

@@ -9,7 +9,6 @@ import numpy as np
 from engine import AnswerError, Answers, Labels, Numbers, Rankings
 from seke.samples.columns import (
     CODE,
-    GIVEN,
     HIDDEN,
     LABEL,
     LIST,
@@ -17,6 +16,7 @@ from seke.samples.columns import (
     PRESENT,
     RANKING,
     SPREAD,
+    TOLD,
     Sheet,
     reorder,
     unpack,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from engine import Bools, Floats, Ints
+    from engine import Bools, Floats, Given, Ints
     from seke.samples.vocabulary import Vocabulary
 
     Labelled = tuple[Ints, Ints, Floats, Bools]
@@ -103,11 +103,15 @@ def answers_of(sheet: Sheet, vocabulary: Vocabulary) -> Answers:
     rows, entries = sheet.rows, sheet.entries
     count, item = len(sheet.items), rows["item"]
     ok = rows["status"] == STATUSES.index("ok")
+    given, givens = _stated(sheet, vocabulary)
     key = _reading_key(sheet, vocabulary)[ok]
-    starts_reading = np.concatenate([[True], key[1:] != key[:-1]]) if len(key) else np.empty(0, dtype=bool)
+    # A blind answer and one that was told something are two readings.
+    _, starts, which = np.unique(
+        key * (len(givens) + 1) + given[ok] + 1, return_index=True, return_inverse=True
+    )
     reading = np.full(len(rows), -1, dtype=np.int64)
-    reading[ok] = np.cumsum(starts_reading) - 1
-    first = rows[ok][starts_reading]
+    reading[ok] = which
+    first = rows[ok][starts]
     labels, closed_hidden = _closed_world(sheet, vocabulary, reading)
     numbers: dict[str, Numbers] = {}
     rankings: dict[str, Rankings] = {}
@@ -137,22 +141,27 @@ def answers_of(sheet: Sheet, vocabulary: Vocabulary) -> Answers:
         samples=np.bincount(item, minlength=count),
         refused=_count_by_item(item, rows["status"] == STATUSES.index("refused"), count),
         unreadable=_count_by_item(item, rows["status"] == STATUSES.index("unreadable"), count),
+        not_judged=_count_by_item(item, rows["status"] == STATUSES.index("not_judged"), count),
         hidden=hidden,
         asked=_count_by_item(item, vocabulary.askable[rows["observer"]], count),
-        given=_given(entries, vocabulary, reading),
+        reading_given=given[ok][starts],
+        givens=givens,
     )
 
 
-def _given(entries: NDArray[np.void], vocabulary: Vocabulary, reading: Ints) -> dict[str, Numbers]:
-    """Return variable -> what the prompts of its readings stated; of one that stated several the first."""
-    stated = entries[entries["form"] == GIVEN]
-    at = reading[stated["row"]]
-    given = {}
-    for variable in np.unique(stated["variable"][at >= 0]).tolist():
-        chosen = (stated["variable"] == variable) & (at >= 0)
-        readings, first = np.unique(at[chosen], return_index=True)
-        given[vocabulary.names[variable]] = Numbers(readings, stated["value"][chosen][first])
-    return given
+def _stated(sheet: Sheet, vocabulary: Vocabulary) -> tuple[Ints, tuple[Given, ...]]:
+    """Return for each row what its prompt stated, an index or -1 for nothing, (n,), and all of that once."""
+    given = np.full(len(sheet.rows), -1, dtype=np.int64)
+    stated = np.sort(sheet.entries[sheet.entries["form"] == TOLD], order=["row", "variable"])
+    by_row: dict[int, list[tuple[str, float]]] = {}
+    for row, variable, value in zip(
+        *(stated[key].tolist() for key in ("row", "variable", "value")), strict=True
+    ):
+        by_row.setdefault(row, []).append((vocabulary.names[variable], value))
+    indices: dict[Given, int] = {}
+    for row, values in by_row.items():
+        given[row] = indices.setdefault(tuple(values), len(indices))
+    return given, tuple(indices)
 
 
 def _count_by_item(item: Ints, chosen: Bools, count: int) -> Ints:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 Kind = Literal["categorical", "interval", "binary"]
 REQUIRED = ("item", "observer", "question", "draw")
-FIXED = (*REQUIRED, "view", "status", "reports", "given", "extra")
-STATUSES = ("ok", "refused", "unreadable")
+FIXED = (*REQUIRED, "view", "status", "given", "reports", "extra")
+STATUSES = ("ok", "refused", "unreadable", "not_judged")
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,10 @@ class Vocabulary:
     words). totals: (O, V), what the numbers of an observer's distributions sum to. hides: (C, V),
     variables that a code makes not visible. low, high: (V,), range of the interval variables.
     about_one: (Q,), askable: (O,). original: (O,), the observer that each is a copy of, itself
-    where it is none. usual_view: that of samples that name none.
+    where it is none. usual_view: that of samples that name none. stated[v]:
+    the states of a variable that a prompt may state, by name; empty of one that is no categorical one.
+    may_follow: (O, Q), whether an observer declares how often it follows what the prompt of a question
+    stated.
     """
 
     names: tuple[str, ...]
@@ -78,6 +81,8 @@ class Vocabulary:
     askable: Bools
     original: Ints
     usual_view: str
+    stated: tuple[Mapping[str, int], ...]
+    may_follow: Bools
 
     def member_mask(self, field: Field) -> Bools:
         """Return the variables that belong to a key, (V,) bool."""
@@ -135,6 +140,17 @@ def vocabulary_of(knowledge: Knowledge) -> Vocabulary:
         askable=np.array([observer.askable for observer in observers], dtype=bool),
         original=np.array([place[name] for name in original_of.values()], dtype=np.int64),
         usual_view=knowledge.usual_view,
+        stated=tuple(
+            {state: index for index, state in enumerate(variable.states) if variable.kind == "categorical"}
+            for variable in knowledge.variables.values()
+        ),
+        may_follow=np.array(
+            [
+                [name in observer.halo_of_given or name in observer.echo for name in knowledge.questions]
+                for observer in observers
+            ],
+            dtype=bool,
+        ).reshape(len(observers), len(questions)),
     )
 
 
@@ -164,7 +180,8 @@ def _words(observers: Sequence[Observer], variable: str) -> tuple[dict[str, int]
 def _fields(knowledge: Knowledge, indices: Mapping[str, int]) -> Iterator[Field]:
     taken = set(FIXED)
     codes = {code: len(indices) + index for index, code in enumerate(knowledge.codes)}
-    labels = {name: part.label for name, part in (*knowledge.variables.items(), *knowledge.codes.items())}
+    labels = {name: variable.label for name, variable in knowledge.variables.items()}
+    labels |= {name: code.label for name, code in knowledge.codes.items()}
     for level, members in knowledge.levels.items():
         kinds = [knowledge.variables[member].kind for member in members]
         within = {member: indices[member] for member in members}

@@ -100,8 +100,8 @@ class ScriptedModel:
     """Makes answers up in the form that is asked for; the same draw is always answered alike.
 
     truths: item -> what the answers are about (variable -> value); of an item without, a truth is made up.
-    error: how often an answer is anything instead. refusal: how often there is none. seconds: how long one
-    takes.
+    error: how often an answer is anything instead. refusal: how often there is none. not_judged: how often it
+    says that nothing can be judged, where the form has a word for that. seconds: how long one takes.
     """
 
     def __init__(
@@ -111,10 +111,12 @@ class ScriptedModel:
         *,
         error: float = 0.2,
         refusal: float = 0.0,
+        not_judged: float = 0.0,
         seconds: float = 0.0,
     ) -> None:
         self.seed, self.truths = seed, truths or {}
-        self.error, self.refusal, self.seconds = error, refusal, seconds
+        self.error, self.refusal, self.not_judged = error, refusal, not_judged
+        self.seconds = seconds
 
     async def ask(self, call: Call, journal: Journal) -> tuple[Choice, ...]:
         """Return made-up answers; see `messages.Model`."""
@@ -145,6 +147,9 @@ class ScriptedModel:
         if rng.random() < self.refusal:
             return Choice(draw, "", "stop", "I cannot judge this picture.")
         truth = self.truths.get(call.request.item, {})
+        first, sight = next(iter(call.prompt.schema["properties"].items()))
+        if _is_sight(sight) and self._chance("sight", *call.request.line, draw).random() < self.not_judged:
+            return Choice(draw, json.dumps({first: sight["enum"][-1]}), "stop")
         levels = self._object(call.prompt.schema, truth, call.request.item, rng)
         return Choice(draw, json.dumps(levels), "stop")
 
@@ -168,22 +173,28 @@ class ScriptedModel:
         item: str,
         rng: np.random.Generator,
     ) -> Any:
+        if _is_sight(schema):
+            return schema["enum"][0]
+        if _is_hidden(schema):
+            return []
         wrong = rng.random() < self.error
         if schema["type"] == "object":
             return self._object(schema, truth, item, rng)
         item_rng = self._chance(item, name)
-        if schema["type"] == "number":
+        kind = schema["type"] if isinstance(schema["type"], str) else schema["type"][0]
+        if kind == "number":
             true_value = float(truth.get(name, item_rng.uniform(-1, 1)))
             return round(
                 float(np.clip((rng.uniform(-1, 1) if wrong else true_value) + rng.normal(0, 0.1), -1, 1)), 1
             )
-        if schema["type"] == "string" or schema["type"] == "array":
-            return self._names(schema, truth.get(name), truth, item_rng, rng, wrong=wrong)
+        if kind in ("string", "array"):
+            return self._names(kind, schema, truth.get(name), truth, item_rng, rng, wrong=wrong)
         true_value = bool(truth.get(name, item_rng.random() < PRESENT))
         return true_value != wrong
 
     def _names(
         self,
+        kind: str,
         schema: Mapping[str, Any],
         true_name: Any,
         truth: Mapping[str, Any],
@@ -192,15 +203,26 @@ class ScriptedModel:
         *,
         wrong: bool,
     ) -> Any:
-        names = list((schema if schema["type"] == "string" else schema["items"])["enum"])
-        if "description" not in schema and schema["type"] == "array":
+        enum = (schema if kind == "string" else schema["items"])["enum"]
+        names = [name for name in enum if name is not None]
+        if "description" not in schema and kind == "array":
             # A list of what is there.
             present = {name: bool(truth.get(name, item_rng.random() < PRESENT)) for name in names}
             return [name for name in names if present[name] != (rng.random() < self.error / 2)]
         first = true_name if true_name in names else names[int(item_rng.integers(len(names)))]
         if wrong:
             first = names[int(rng.integers(len(names)))]
-        if schema["type"] == "string":
+        if kind == "string":
             return first
         further_names = [str(name) for name in rng.permutation([name for name in names if name != first])]
         return [first, *further_names[:2]]
+
+
+def _is_sight(schema: Mapping[str, Any]) -> bool:
+    """Say whether a property of a form says how well its answer sees."""
+    return schema["type"] == "string" and "description" in schema
+
+
+def _is_hidden(schema: Mapping[str, Any]) -> bool:
+    """Say whether a property of a form lists what cannot be seen; a ranking has a least length."""
+    return schema["type"] == "array" and "description" in schema and "minItems" not in schema

@@ -51,21 +51,25 @@ class Prompt:
     """What is said to the model beside the picture.
 
     schema: JSON Schema of one answer, as structured output takes it. system: what is told first, the same in
-    all questions; a server can keep it. digest: SHA-256 of all of these.
+    all questions; a server can keep it. given: the values that the text states of the picture, by variable.
+    digest: SHA-256 of all of these.
     """
 
     text: str
     schema: Mapping[str, Any]
     digest: str
     system: str = ""
+    given: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, text: str, schema: Mapping[str, Any], system: str = "") -> Prompt:
-        """Return the prompt of these texts and a schema, with its digest."""
-        parts = [system, text, schema] if system else [text, schema]
+    def of(
+        cls, text: str, schema: Mapping[str, Any], system: str = "", given: Mapping[str, Any] | None = None
+    ) -> Prompt:
+        """Return the prompt of these texts, a schema and what they state, with its digest."""
+        parts = [*([system] if system else []), text, schema, *([dict(given)] if given else [])]
         content = json.dumps(parts, ensure_ascii=False, sort_keys=True)
         digest = hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()
-        return cls(text, schema, digest, system)
+        return cls(text, schema, digest, system, dict(given or {}))
 
     @property
     def letters(self) -> int:

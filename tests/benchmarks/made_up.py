@@ -140,8 +140,11 @@ def joint_answers(base, items, draws=1, seed=0):
         samples=none + draws,
         refused=none,
         unreadable=none,
+        not_judged=none,
         hidden=none,
         asked=none + draws,
+        reading_given=none - 1,
+        givens=(),
     )
 
 

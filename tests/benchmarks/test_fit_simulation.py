@@ -76,8 +76,11 @@ def asked(inference, questions, observer, truth, rng, observations):
         samples=zero + DRAWS * len(questions),
         refused=zero,
         unreadable=zero,
+        not_judged=zero,
         hidden=zero,
         asked=zero,
+        reading_given=np.full(readings, -1),
+        givens=(),
     )
 
 

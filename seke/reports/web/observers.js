@@ -10,10 +10,11 @@ function observersSection(facts) {
 }
 
 function observerPart(facts, one) {
-  const bad = (one.refused + one.unreadable) / one.answers;
+  const bad = (one.refused + one.unreadable + one.not_judged) / one.answers;
   return make("section", {}, make("h2", {}, one.label || one.name), make("div", {class: "figures"},
     figure(count(one.answers), "answers"), figure(percent(one.refused / one.answers, 1), "refused", "reject"),
     figure(percent(one.unreadable / one.answers, 1), "unreadable", "requery"),
+    figure(percent(one.not_judged / one.answers, 1), "not judged", "requery"),
     one.agreement.map((pair) => figure(percent(pair.share), `of pairs of ${pair.name} agree (${between(pair.low, pair.high)})`)),
     one.halo.map((halo) => figure(percent(halo.observed), `of answers to ${halo.question} follow their label (declared ${exactly(halo.declared)})`, "evidence"))),
   make("div", {class: "cards"},
@@ -58,5 +59,5 @@ function driftCard(one) {
     {name: "refused", role: "reject", dashed: true, points: parts.map((p, at) => [at, p.refused])}];
   const when = timed && parts[0].from != null ? (at) => new Date(parts[at].from * 1000).toISOString().slice(0, 16).replace("T", " ") : null;
   return card("Drift", overTime(`drift of ${one.name}`, timed ? "time of the answers" : "part of the items, in their order", lines, parts.length, when),
-    legend(["posterior", "posterior probability of the label it named"], ["reject", "refused or unreadable", true]));
+    legend(["posterior", "posterior probability of the label it named"], ["reject", "refused, unreadable or not judged", true]));
 }

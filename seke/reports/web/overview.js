@@ -118,7 +118,7 @@ function classesTable(facts) {
 
 const spread = (found, what) => make("p", {class: "muted"}, found.q05 === found.q95 && found.counts.length === 1
   ? `all have ${short(found.mean)} ${what}` : `mean ${short(found.mean)}; 5 % have ${short(found.q05)} or less, half ${short(found.q50)} or less, 95 % ${short(found.q95)} or less`);
-const counted = (counts) => make("p", {class: "muted"}, `${count(counts.samples)} answers, ${count(counts.refused)} refused, ${count(counts.unreadable)} unreadable`);
+const counted = (counts) => make("p", {class: "muted"}, `${count(counts.samples)} answers, ${count(counts.refused)} refused, ${count(counts.unreadable)} unreadable, ${count(counts.not_judged)} not judged`);
 const paid = (totals) => totals && make("p", {class: "muted"}, `${count(totals.requests)} requests (${count(totals.failed)} failed), ` +
   `${count(totals.prompt_tokens)} + ${count(totals.answer_tokens)} tokens, ${plain(totals.spent, 4)} USD` +
   (totals.perhaps ? `, perhaps ${plain(totals.perhaps, 4)} more` : ""));

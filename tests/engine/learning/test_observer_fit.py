@@ -196,8 +196,11 @@ def simulated():
         samples=none + 2 * draws,
         refused=none,
         unreadable=none,
+        not_judged=none,
         hidden=none,
         asked=none + 2 * draws,
+        reading_given=np.full(2 * count, -1),
+        givens=(),
     )
     gold = {}
     for variable, states in truth.items():

@@ -64,12 +64,13 @@ def simulated(base, types, seed, items=500, draws=6):
     drawn = SimulatedObserver(inference.observations, "fitter", truth, rng).reading("walk", draws)["wear"]
     reading, ones = np.repeat(np.arange(items), draws), np.ones(items * draws)
     none, every = np.zeros(items, dtype=np.int64), np.arange(items)
-    counts = dict.fromkeys(("refused", "unreadable", "hidden"), none)
+    counts = dict.fromkeys(("refused", "unreadable", "not_judged", "hidden"), none)
     labels = {"wear": Labels(reading, drawn.reshape(-1), ones, ones < 0)}
     place = list(base.questions).index("walk")
     answers = Answers(
         tuple(f"i{i}" for i in range(items)), ("face",), every, none, none + place, none, labels, {}, {},
         samples=none + draws, asked=none + draws, **counts,
+        reading_given=none - 1, givens=(),
     )  # fmt: skip
     return answers, Gold({"wear": truth["wear"].astype(float)})
 

@@ -12,7 +12,7 @@ from brute_force import Shape, random_base
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine import Answers, Inference, Numbers, compile_network
+from engine import Answers, Inference, compile_network
 from engine.model.policy import Question
 from engine.observation.echo import echoed_labels, echoed_numbers
 from engine.observation.kernels import label_kernel, number_kernel
@@ -83,8 +83,9 @@ class Asked:
             if labels:
                 answers = answers.with_answers((0, question, "face"), {self.root: rows}, {})
         if again and stated:
-            told = {self.root: Numbers(np.array([1]), np.array([float(first[0])]))}
-            answers = replace(answers, given=told)
+            # The second reading was told the first answer.
+            told = ((self.root, float(first[0])),)
+            answers = replace(answers, reading_given=np.array([-1, 0]), givens=(told,))
         return self.inference.posterior(answers).marginals[self.root][0]
 
 
@@ -112,8 +113,9 @@ def test_what_was_stated_moves_with_its_reading():
     asked = Asked(0.9)
     rows = (np.zeros(1, np.int64), np.ones(1, np.int64), np.ones(1))
     one = Answers.unasked(["a"]).with_answers((0, 1, "face"), {asked.root: rows}, {})
-    one = replace(one, given={asked.root: Numbers(np.array([0]), np.array([1.0]))})
-    other = replace(one, items=("b",), given={})
+    blind, told = np.array([-1]), ((asked.root, 1.0),)
+    one = replace(one, reading_given=np.array([0]), givens=(told,))
+    other = replace(one, items=("b",), reading_given=blind, givens=())
     both = Answers.stacked([one, other])
     p = asked.inference.posterior(both).marginals[asked.root]
     assert abs(p[0] - p[1]).max() > 0.01

@@ -518,7 +518,7 @@ JSON_FAULTS = {
     ),
     "unknown status": (
         line(status="filtered"),
-        "2: status: met 'filtered' (a text); allowed are ok, refused, unreadable",
+        "2: status: met 'filtered' (a text); allowed are ok, refused, unreadable, not_judged",
     ),
     "wrong type of a label": (
         line(expression=3),
@@ -578,7 +578,7 @@ JSON_FAULTS = {
     ),
     "a long value": (
         line(status="x" * 500),
-        f"2: status: met '{'x' * 27}...{'x' * 28}' (a text); allowed are ok, refused, unreadable",
+        f"2: status: met '{'x' * 27}...{'x' * 28}' (a text); allowed are ok, refused, unreadable, not_judged",
     ),
 }
 
@@ -885,8 +885,8 @@ def test_the_order_of_lines_changes_nothing(
 
 def columns(batch: Answers) -> list[Any]:
     """Everything a batch holds, in its order."""
-    contents: list[Any] = [batch.items, batch.views]
-    arrays = [getattr(batch, name) for name in vars(batch) if name not in ("items", "views")]
+    contents: list[Any] = [batch.items, batch.views, batch.givens]
+    arrays = [getattr(batch, name) for name in vars(batch) if name not in ("items", "views", "givens")]
     for value in arrays:
         for array in value.values() if isinstance(value, dict) else [value]:
             inner = vars(array).values() if hasattr(array, "__dict__") else [array]
