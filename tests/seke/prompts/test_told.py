@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import seke
 from engine import KnowledgeError
+from seke.calibration.fit_data import FitData
+from seke.calibration.labelled_answers import LabelledAnswers
 from seke.inference.session import Session
 from seke.prompts import Context, Questions
 from seke.prompts.known_facts import accuracy_words
@@ -129,6 +132,47 @@ def test_an_obedient_answer_adds_what_the_example_says(tmp_path, row):
     (answers,) = answers_from(records, session.knowledge)
     fear = session.inference.posterior(answers).marginals["expression"][:, 4]
     assert fear == pytest.approx([float(alone), float(beside)], abs=0.0006)
+
+
+def test_the_look_ahead_never_chooses_what_tells():
+    session = Session.open(seke.knowledge(COMPLETE))
+    record = {"item": "a", "observer": "gpt-4o", "question": "joint", "draw": 0, "expression": "fear"}
+    (answers,) = answers_from([record], session.knowledge)
+    posterior = session.inference.posterior(answers)
+    asked = {option.question for option in session.look_ahead.options(answers, posterior, 0)}
+    assert "joint" in asked
+    assert "complete" not in asked
+    assert session.first.question == "complete"
+    other = session.with_policy(replace(session.knowledge.policy, first=None))
+    assert other.first.question == "joint"
+
+
+def test_a_label_is_told_first_and_once(tmp_path):
+    """Of an item with a label and no answers the completion is due, whatever else is worth more."""
+    session = Session.open(seke.knowledge(COMPLETE))
+    label = {"observer": LABELS, "question": "joint", "draw": 0, "expression": "fear"}
+    told = {"observer": "gpt-4o", "question": "complete", "draw": 0, "given": {"expression": "fear"}, **UNITS}
+    records = [{**label, "item": "a"}, {**label, "item": "b"}, {**told, "item": "b"}]
+    (answers,) = answers_from(records, session.knowledge)
+    first, second = session.judge(answers).decisions.next
+    assert first.question == "complete"
+    assert second is None or second.question != "complete"
+
+
+def test_a_fit_leaves_out_what_was_told():
+    """What was told shows no look; the items and their counts stay."""
+    base = seke.knowledge(COMPLETE)
+    keys = {"observer": "gpt-4o", "draw": 0}
+    records = [
+        {**keys, "item": "a", "question": "complete", "given": {"expression": "fear"}, **UNITS},
+        {**keys, "item": "a", "question": "joint", **UNITS},
+    ]
+    every = LabelledAnswers.read(records, base, None)
+    fit = FitData.of(every, base, None, None, unlabelled=True)
+    assert len(fit.every.answers.reading_item) == 2
+    assert fit.seen.answers.blind.all()
+    assert fit.seen.answers.samples.tolist() in ([2], [])
+    assert any(warning.startswith("1 readings whose prompt stated") for warning in fit.warnings)
 
 
 def test_the_example_compiles_and_is_small():
