@@ -43,8 +43,7 @@ ALLOWED = {
     "name": "a name (a text)",
     "probability": "a number from 0 to 1",
     "sight": "true, false, null or a probability",
-    "given": "a mapping from variable to the value that the prompt stated: a name, true, false or a number",
-    "stated": "a name, true, false or a number",
+    "given": "a mapping from variable to the value that the prompt stated: a state, true, false or a number",
     "value": "a name, a list of names, a mapping to probabilities, true, false, null or a number",
 }
 _OPTIONAL = ("categorical", "interval", "binary", "reports", "given")
@@ -299,7 +298,7 @@ def _reports(path: str, value: object) -> str | None:
 def _given(path: str, value: object) -> str | None:
     if not isinstance(value, dict):
         return _shape_fault(path, value, "given")
-    return _within(path, value, lambda inner: isinstance(inner, str | bool | int | float), "stated")
+    return _within(path, value, lambda inner: isinstance(inner, str | bool | int | float), "given")
 
 
 _SHAPES: Mapping[str, Callable[[str, object], str | None]] = {

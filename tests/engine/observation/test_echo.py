@@ -135,4 +135,4 @@ def test_what_was_stated_moves_with_its_reading():
     np.testing.assert_allclose(tiled, np.repeat(p[:1], 3, axis=0), atol=1e-12)
     copied = asked.inference.posterior(one.copies(np.array([[True], [False]]))).marginals[asked.root]
     np.testing.assert_allclose(copied[0], p[0], atol=1e-12)
-    assert both.without_each(every).given[asked.root].reading.size == 0
+    assert both.without_each(every).stated_of(asked.root)[0].size == 0
