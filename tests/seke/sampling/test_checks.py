@@ -262,7 +262,7 @@ def test_a_check_gives_no_answer_away(session):
     ]
     # Neither is the only way out: every name that may be answered is explained.
     for state in session.network.root_states:
-        assert f"- {state}: " in prompt.text
+        assert f"- {state}: " in prompt.system + prompt.text
     unit = questions.prompt(replace(request, question="verify", about="AU15"), Context())
     assert (
         "- false: The lip corners are level or pulled up.\n- true: The lip corners are pulled down.\n"
