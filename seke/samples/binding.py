@@ -314,8 +314,8 @@ def _add_given(builder: SheetBuilder, row: Ints, variable: int, path: str, value
     vocabulary = builder.vocabulary
     kind = vocabulary.kinds[variable]
     if type(value) is not {"categorical": str, "binary": bool, "interval": float}[kind]:
-        met, allowed = f"{describe_met(value)} of a variable that is {kind}", ALLOWED["given"]
-        builder.note_all(row, f"{path}: {met}; allowed is {allowed}")
+        fault = f"{describe_met(value)} of a variable that is {kind}"
+        builder.note_all(row, f"{path}: {fault}; allowed is {ALLOWED['given']}")
         return
     if kind == "categorical":
         value = builder.answers(variable, row, [str(value)], lambda _: path)[0]
