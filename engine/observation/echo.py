@@ -53,7 +53,7 @@ def echoed_labels(kernel: LabelKernel, counts: Floats, stated: Ints, echo: Float
 
 
 def echoed_numbers(kernel: NumberKernel, values: Floats, stated: Floats, echo: Floats) -> Array:
-    """Return log P(number | node) of single answers (S,), of which the prompt stated stated (S,), (S, M)."""
+    """Return log P(number | node) of single answers, (S, M); values (S,), and what prompts stated (S,)."""
     same = np.abs(values - stated) < SAME * kernel.instrument.grid
     logs = kernel.log_likelihood(values)
     xp = namespace(logs)
