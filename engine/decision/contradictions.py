@@ -58,7 +58,7 @@ def contradictions_of(
     parts = (
         _disputed(inference.knowledge, answers, posterior, disputed),
         _conflicting_readings(inference, answers, diagnostics),
-        _conflicting_answers(inference, answers),
+        _conflicting_answers(inference, answers, posterior),
         _violated_rules(inference.knowledge, posterior),
     )
     seen = answers.keeping(looking(inference.knowledge, answers))
@@ -146,10 +146,13 @@ def _conflicting_readings(
         yield item, Contradiction("reading", diagnostics.at_odds[item], names, probability)
 
 
-def _conflicting_answers(inference: Inference, answers: Answers) -> Iterator[tuple[int, Contradiction]]:
+def _conflicting_answers(
+    inference: Inference, answers: Answers, posterior: Posterior
+) -> Iterator[tuple[int, Contradiction]]:
     """Yield where what those who look call an item contradicts what they see of it."""
     base = inference.knowledge
-    seen = answers.keeping(looking(base, answers))
+    looks = looking(base, answers)
+    seen = answers.keeping(looks)
     about_root, about_rest = _about(seen, {base.root}), _about(seen, set(base.variables) - {base.root})
     counts = [np.bincount(a.reading_item, minlength=len(answers.items)) for a in (about_root, about_rest)]
     both = (counts[0] > 0) & (counts[1] > 0)
@@ -157,8 +160,12 @@ def _conflicting_answers(inference: Inference, answers: Answers) -> Iterator[tup
         return
     about_root, about_rest = about_root.only(both), about_rest.only(both)
     apart = inference.log_evidence(about_root) + inference.log_evidence(about_rest)
-    together = inference.log_evidence(seen.only(both))
-    surprise = apart - together
+    together = posterior.log_evidence.copy()
+    labelled = np.zeros(len(both), dtype=bool)
+    labelled[answers.reading_item[~looks]] = True
+    if (both & labelled).any():
+        together[both & labelled] = inference.log_evidence(seen.only(both & labelled))
+    surprise = apart - together[both]
     alarm = surprise > LEAST_SURPRISE
     if not alarm.any():
         return

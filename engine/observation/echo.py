@@ -43,20 +43,20 @@ class Echo:
     answer_of: Mapping[str, Ints]
 
 
-def echoed_labels(kernel: LabelKernel, counts: Floats, told: Ints, echo: Floats) -> Array:
+def echoed_labels(kernel: LabelKernel, counts: Floats, stated: Ints, echo: Floats) -> Array:
     """Return log P(labels | type) of readings, (R, M).
 
-    counts: (R, answers) of each answer. told: (R,) the answer that the prompt stated. echo: (R,) r.
+    counts: (R, answers) of each answer. stated: (R,) the answer that the prompt stated. echo: (R,) r.
     """
     expanded: list[Floats] = []
     weights: list[float] = []
     starts: list[int] = []
-    for row, stated, r in zip(counts, told.tolist(), echo.tolist(), strict=True):
+    for row, answer, r in zip(counts, stated.tolist(), echo.tolist(), strict=True):
         starts.append(len(expanded))
-        repeats, others = int(row[stated]), float(row.sum() - row[stated])
+        repeats, others = int(row[answer]), float(row.sum() - row[answer])
         for looked in range(repeats + 1):
             looked_counts = row.copy()
-            looked_counts[stated] = looked
+            looked_counts[answer] = looked
             expanded.append(looked_counts)
             ways = math.comb(repeats, looked)
             weights.append(ways * r ** (repeats - looked) * (1 - r) ** (others + looked))
@@ -67,9 +67,9 @@ def echoed_labels(kernel: LabelKernel, counts: Floats, told: Ints, echo: Floats)
     return xp.log(xp.clip(total, LEAST, None))
 
 
-def echoed_numbers(kernel: NumberKernel, values: Floats, told: Floats, echo: Floats) -> Array:
-    """Return log P(number | node) of single answers (S,), of which the prompt stated told (S,), (S, M)."""
-    same = np.abs(values - told) < SAME * kernel.instrument.grid
+def echoed_numbers(kernel: NumberKernel, values: Floats, stated: Floats, echo: Floats) -> Array:
+    """Return log P(number | node) of single answers, (S, M); values (S,), and what prompts stated (S,)."""
+    same = np.abs(values - stated) < SAME * kernel.instrument.grid
     logs = kernel.log_likelihood(values)
     xp = namespace(logs)
     repeated, looked = (asarray_like(share[:, None], logs) for share in (echo * same, 1 - echo))

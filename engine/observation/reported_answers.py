@@ -51,9 +51,9 @@ def reported_answers(
         used = by_observer[numbers.reading]
         reading, value = numbers.reading[used], numbers.value[used]
         # Models emit few distinct numbers, so each is looked at once.
-        told = _told(answers, name, echo)
-        if told is not None and told.echo[reading].any():
-            logs = echoed_numbers(kernel, value, told.value[reading], told.echo[reading])
+        stated = _stated_answers(answers, name, echo)
+        if stated is not None and stated.echo[reading].any():
+            logs = echoed_numbers(kernel, value, stated.value[reading], stated.echo[reading])
             return _sum_draws(reading, np.arange(len(value)), logs, readings)
         values, which = np.unique(value, return_inverse=True)
         return _sum_draws(reading, which, kernel.log_likelihood(values), readings)
@@ -67,11 +67,11 @@ def reported_answers(
     counts = np.bincount(cell, weights=weight, minlength=readings * size).reshape(-1, size)
     answered = np.flatnonzero(np.bincount(labels.reading[used], minlength=readings))
     patterns, pattern = distinct_rows(counts[answered].astype(np.float64))
-    table, told = kernel.log_likelihood(patterns), _told(answers, name, echo)
-    if told is not None and (echoing := told.echo[answered] > 0).any():
+    table, stated = kernel.log_likelihood(patterns), _stated_answers(answers, name, echo)
+    if stated is not None and (echoing := stated.echo[answered] > 0).any():
         rows = answered[echoing]
         logs = echoed_labels(
-            kernel, counts[rows].astype(np.float64), told.value[rows].astype(np.int64), told.echo[rows]
+            kernel, counts[rows].astype(np.float64), stated.value[rows].astype(np.int64), stated.echo[rows]
         )
         pattern = pattern.copy()
         pattern[echoing] = len(table) + np.arange(len(rows))
@@ -80,14 +80,14 @@ def reported_answers(
 
 
 @dataclass(frozen=True)
-class _Told:
+class _StatedAnswers:
     """What the prompts of readings stated, (R,), and how often an answer merely repeats it, (R,)."""
 
     value: Floats
     echo: Floats
 
 
-def _told(answers: Answers, name: str, echo: Echo) -> _Told | None:
+def _stated_answers(answers: Answers, name: str, echo: Echo) -> _StatedAnswers | None:
     """Return what was stated of a variable; None where nothing was. The echo is 0 where it was not."""
     if not answers.givens or not echo.probability.any():
         return None
@@ -98,7 +98,7 @@ def _told(answers: Answers, name: str, echo: Echo) -> _Told | None:
     value, probability = np.zeros((2, len(answers.reading_item)))
     value[readings] = stated
     probability[readings] = echo.probability[answers.reading_question[readings]]
-    return _Told(value, probability)
+    return _StatedAnswers(value, probability)
 
 
 def reported_by_bundle(
