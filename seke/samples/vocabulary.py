@@ -164,7 +164,8 @@ def _words(observers: Sequence[Observer], variable: str) -> tuple[dict[str, int]
 def _fields(knowledge: Knowledge, indices: Mapping[str, int]) -> Iterator[Field]:
     taken = set(FIXED)
     codes = {code: len(indices) + index for index, code in enumerate(knowledge.codes)}
-    labels = {name: part.label for name, part in (*knowledge.variables.items(), *knowledge.codes.items())}
+    labels = {name: variable.label for name, variable in knowledge.variables.items()}
+    labels |= {name: code.label for name, code in knowledge.codes.items()}
     for level, members in knowledge.levels.items():
         kinds = [knowledge.variables[member].kind for member in members]
         within = {member: indices[member] for member in members}
