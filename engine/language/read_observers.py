@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -294,7 +294,7 @@ def _pull(fields: Fields, node: Node | None, states: tuple[str, ...], answers: t
     return tuple(tuple(rows.get(state, {}).get(answer, 0.0) for answer in answers) for state in states)
 
 
-def _distribution(entries: Entries) -> dict[str, float]:
+def _distribution(entries: Entries) -> dict[str, Any]:
     """Read what a reported distribution counts for and sums to."""
     weight, total = entries.reader.table(entries.get("distribution"), "WEIGHT").values("weight sum").values()
     return {"weight": float(weight), "total": float(total)}

@@ -65,8 +65,8 @@ def layout(source: SourceFolder) -> SetContents:
     pictures = source.pictures()
     lists = _lists(source.folder)
     if lists:
-        names = (EXPRESSION, VALENCE, AROUSAL, *map(unit, LISTED_UNITS))
-        return SetContents(source.known_variables(names), _of_lists(source, pictures, lists))
+        listed = (EXPRESSION, VALENCE, AROUSAL, *map(unit, LISTED_UNITS))
+        return SetContents(source.known_variables(listed), _of_lists(source, pictures, lists))
     videos: Texts = {}
     for level, path in _texts(source.folder, pictures):
         known = videos.setdefault(path.stem, {})

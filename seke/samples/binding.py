@@ -163,7 +163,7 @@ def _shares(builder: SheetBuilder, path: str, reported: tuple[int, Ints], owner:
             rows,
             lambda at: f"{path}: the numbers sum to {sums[at]:.6g}; declared is a sum of {totals[at]:g}",
         )
-    return p / totals[owner]
+    return np.asarray(p / totals[owner])
 
 
 def _check_range(
