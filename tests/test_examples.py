@@ -126,7 +126,10 @@ def test_samples_are_short_lines_with_every_observer_and_question():
     samples = [json.loads(line) for line in lines]
     base = seke.knowledge()
     assert {sample["observer"] for sample in samples} == set(base.observers)
-    assert {sample["question"] for sample in samples} == set(base.questions)
+    checks = [json.loads(line) for line in RUNS["checks"][0].read_text().splitlines()]
+    asked = {sample["question"] for sample in samples}
+    assert asked == {name for name, question in base.questions.items() if not question.check}
+    assert asked | {sample["question"] for sample in checks} == set(base.questions)
 
 
 def test_fifty_equal_answers_saturate(records_of):

@@ -206,6 +206,19 @@ def test_violated_rules_are_told_with_their_line(tmp_path, page):
     assert f"knowledge/rules.yaml:{rule.place.line}" in text
 
 
+def test_an_item_says_what_contradicts_itself_and_what_a_check_changed(tmp_path, page):
+    samples = FACES.parents[1] / "checks" / "samples.jsonl"
+    run("infer", samples, "-o", tmp_path / "p.jsonl")
+    seke.report(tmp_path / "p.jsonl", samples=samples).save(tmp_path / "r.html")
+    at = "#section=items&item="
+    words = page(tmp_path / "r.html", f"{at}rule-broken").locator("article.panel").inner_text()
+    assert "It comes first, as it checks a contradiction (rule wrinkled-nose-is-unpleasant)." in words
+    assert "rule wrinkled-nose-is-unpleasant: to be looked at again are valence, AU9" in words
+    words = page(tmp_path / "r.html", f"{at}rule-checked").locator("article.panel").inner_text()
+    assert "Questions about one thing alone, and what they changed" in words
+    assert "rule wrinkled-nose-is-unpleasant: solved" in words
+
+
 def test_declared_shares_are_told_to_the_last_digit(tmp_path, page):
     base = tmp_path / "strict.yaml"
     note = "source: judgement, note: a trial"
