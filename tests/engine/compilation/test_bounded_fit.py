@@ -10,7 +10,7 @@ import pytest
 import seke
 from engine import compile_network
 
-MOST_SECONDS = 90  # for a machine under load; alone it takes twelve, and took 25 to minutes without a bound
+MOST_SECONDS = 90  # for a machine under load; a base of this kind took 12 s of CPU when the bound was set
 
 
 @pytest.mark.slow

@@ -134,8 +134,8 @@ def test_room_is_taken_once_and_given_up_once(tmp_path):
     assert not reserve.path.exists()
 
 
-def test_a_picture_of_which_many_items_are_made_is_read_each_time(tmp_path):
-    """Names with signs of any kind stay apart in a run."""
+def test_names_with_signs_of_any_kind_stay_apart(tmp_path):
+
     (tmp_path / "faces").mkdir()
     for name in ("a", "a ", "A", "ä", "=a", "a'b", 'a"b', "a\nb", "😀"):
         Image.new("RGB", (32, 32)).save(tmp_path / "faces" / f"{name}.png")
