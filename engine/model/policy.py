@@ -25,6 +25,11 @@ class Sight:
     words: Mapping[str, str]
 
     @property
+    def all_words(self) -> tuple[str, ...]:
+        """The key and the words, which answers may call otherwise."""
+        return (self.key, *self.words)
+
+    @property
     def nothing(self) -> str:
         """The word that says that nothing can be judged."""
         return tuple(self.words)[-1]
@@ -38,7 +43,9 @@ class Question(Cited):
     the prompt and what is shown, in the same unit; None: as much as the first.
     `about_one`: each asking is about one of the variables, so a closed-world list is no answer. `enlarge`:
     what is shown is the region of a view that this variable is about. `whole`: the whole stands beside it.
-    `sight`: what an answer says first; None where it need not.
+    `sight`: what an answer says first; None where it need not. `also`: a key of its answers, a word of
+    `sight`, `true`, `false` or `null` -> other names that answers may have for it. `scale`: the ends of the
+    scale on which answers give numbers; None: each variable's own range.
     """
 
     name: str = ""
@@ -50,6 +57,8 @@ class Question(Cited):
     enlarge: bool = False
     whole: bool = False
     sight: Sight | None = None
+    also: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    scale: tuple[float, float] | None = None
     prompt: str = ""
     prompt_place: Place = field(compare=False, default=NOWHERE)
 

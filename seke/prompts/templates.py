@@ -20,6 +20,8 @@ A template (`prompt` of a question) is jinja2, and may use
     about             the variable that the question is about, where it is about one
     sight             what an answer says first of how well it sees, where the question declares it: its key
                       and words, each with name and description, the last one for what cannot be judged
+    scale             the ends (low, high) of the scale of numbers, where the question declares one; on it are
+                      means, known values, and numbers that begin a text `about` an interval variable
     answer            the form of the answer as JSON
 
 so that whoever edits YAML edits prompts.
@@ -38,6 +40,7 @@ from engine import Fault, KnowledgeError, SekeError, did_you_mean
 from engine import Place as At
 from seke.prompts.parser import read_choice
 from seke.prompts.response_schema import form_of
+from seke.prompts.scale_words import on_scale
 from seke.sampling.loop import Request
 from seke.vision.messages import Prompt
 
@@ -167,11 +170,14 @@ class Questions:
 
     def _words(self, request: Request, context: Context, form: Form) -> Record:
         asked = {name for key in form.keys for name in key.members}
+        scale = self.base.questions[request.question].scale
+        known = [{"name": name, "value": value} for name, value in context.known.items()]
         levels = [name for name, members in self.base.levels.items() if asked & set(members)]
         return {
-            **self._knowledge_words,
+            **on_scale(self._knowledge_words, self.base, scale),
             "asks": [*levels, *(name for name in self.base.variables if name in asked)],
-            "known": [{"name": name, "value": value} for name, value in context.known.items()],
+            "known": on_scale({"known": known}, self.base, scale)["known"],
+            "scale": {"low": scale[0], "high": scale[1]} if scale else None,
             "doubt": [self._entry(self.base.variables[name]) for name in context.doubt],
             "shown": context.shown,
             "whole": bool(context.shown) and self.base.questions[request.question].whole,
