@@ -98,10 +98,10 @@ def match_name(key: Key, value: Any) -> Any:
         return UNREAD
     if isinstance(value, int) and abs(value) >= LARGEST:
         return UNREAD
-    text = str(value).strip().translate(SIGNS).rstrip(".!").strip().casefold()
-    name = key.meanings.get(text)
-    if len(text) > LONGEST_NAME:
+    if len(str(value)) > LONGEST_NAME:
         return UNREAD
+    text = " ".join(str(value).translate(SIGNS).split()).rstrip(".! ").casefold()
+    name = key.meanings.get(text)
     if name is None and (labelled := LABELLED.fullmatch(text)) and labelled[1] in key.meanings:
         name = key.meanings[labelled[1]]
         return name if _numbered_name(key, labelled[2]) == name else UNREAD

@@ -16,12 +16,12 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     Record = dict[str, Any]
 
 # Characters of an answer that is read, and of one whose spelling is mended, which takes longer.
-LONGEST, LONGEST_MENDED = 100_000, 10_000
+LONGEST, LONGEST_MENDED = 100_000, 20_000
 # Objects of a text at most; a text with more is none.
 MOST_OBJECTS = 64
 FENCED = re.compile(r"```[a-zA-Z0-9]*\s(.*?)```", re.DOTALL)
@@ -39,6 +39,10 @@ SIGNS = str.maketrans(
     | dict.fromkeys("\u201c\u201d\u201e\u201f", '"')
     | dict.fromkeys("\u2212\u2013\ufe63", "-")
 )
+TEXT_OR_COMMENT = re.compile(
+    r"""\"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|//[^\n]*|/\*.*?\*/|\#[^\n]*""", re.DOTALL
+)
+QUOTED_WITHIN = re.compile(r"""\"|'[^']*'""")
 QUOTED_OR_NOT = re.compile(r'("(?:[^"\\]|\\.)*")|([^"]+)', re.DOTALL)
 
 
@@ -47,7 +51,7 @@ def answer_part(text: str) -> str:
 
     A fence around all of it is taken off.
     """
-    after = END_OF_THOUGHT.split(text)[-1]
+    after = END_OF_THOUGHT.split(text.lstrip("\ufeff"))[-1]
     if THOUGHT.search(after):
         return ""
     fenced = FENCED.fullmatch(after.strip())
@@ -65,24 +69,31 @@ def parse_object(text: str) -> Record | None:
         return None
     if "{" not in text:
         text = text.translate(SIGNS)
-    whole = decoded(text)
+    readers = READERS if len(text) <= LONGEST_MENDED else READERS[:1]
+    whole = decoded(text, readers)
     if whole is not None:
         return whole if isinstance(whole, dict) else None
-    values = [decoded(part) for part in _object_texts(text) if ":" in part]
+
+    def plain(fence: re.Match[str]) -> str:
+        value = decoded(fence[1].strip(), readers)
+        return json.dumps(value) if isinstance(value, dict) else fence[0]
+
+    parts = _object_texts(FENCED.sub(plain, text))
+    values = [decoded(part, readers) for part in parts if ":" in part]
     objects = [value for value in values if isinstance(value, dict)]
     if not objects or values[-1] is None or not all(_same(value, objects[0]) for value in objects):
         return None
     return objects[0]
 
 
-def decoded(text: str) -> Any:
+def decoded(text: str, readers: Sequence[Callable[[str], Any]] | None = None) -> Any:
     """Return the value of a JSON text, also of one whose spelling is another; None where it is none.
 
     Read are what JSON5 allows (trailing commas, comments, signs, single quotes), Python's literals, line
     breaks within a text, other quotation marks and wide signs, a list of one object, and an object that was
     encoded twice.
     """
-    for read in (_json, _json5, _python, _other_signs):
+    for read in READERS if readers is None else readers:
         try:
             value = read(text)
         except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
@@ -90,7 +101,7 @@ def decoded(text: str) -> Any:
         if isinstance(value, list) and len(value) == 1:
             value = value[0]
         if isinstance(value, str) and value.lstrip().startswith("{") and value != text:
-            return decoded(value)
+            return decoded(value, readers)
         return value
     return None
 
@@ -100,10 +111,19 @@ def _json(text: str) -> Any:
     return json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_no_constant, strict=False)
 
 
+def _check_mendable(text: str) -> None:
+    """Raise where a text is too long to be mended, is not between brackets, or has an answer in a comment."""
+    brackets = text[:1] + text[-1:]
+    if len(text) > LONGEST_MENDED or brackets not in ("{}", "[]"):
+        raise ValueError("not to be mended")
+    comments = (part[0] for part in TEXT_OR_COMMENT.finditer(text) if part[0][0] not in "\"'")
+    if any(QUOTED_WITHIN.search(comment) for comment in comments):
+        raise ValueError("a part of the answer is a comment")
+
+
 def _json5(text: str) -> Any:
     """Read JSON5 but for its numbers without an end."""
-    if len(text) > LONGEST_MENDED or not text.startswith(("{", "[")):
-        raise ValueError("not to be mended")
+    _check_mendable(text)
     import json5
 
     return json5.loads(text, object_pairs_hook=_unique_keys, parse_constant=_no_constant)
@@ -111,8 +131,7 @@ def _json5(text: str) -> Any:
 
 def _python(text: str) -> Any:
     """Read a literal of Python, such as {'valence': None}; texts side by side are no one text."""
-    if len(text) > LONGEST_MENDED or not text.startswith(("{", "[")):
-        raise ValueError("not to be mended")
+    _check_mendable(text)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SyntaxWarning)
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -141,6 +160,9 @@ def _other_signs(text: str) -> Any:
         except ValueError:
             continue
     raise ValueError("not to be mended")
+
+
+READERS = (_json, _json5, _python, _other_signs)
 
 
 def _object_texts(text: str) -> list[str]:
