@@ -21,6 +21,7 @@ class RunSummary:
     labels among them; per_item: mean and quantiles. asked: answers by question; observers: by who answered.
     waiting: how many items wait for which people. contradicted_labels: of a variable with labels of the set,
     how many looks contradict these, and how many would, as declared (`infer_summary.Summary.contradictions`).
+    reading: how answers were read (`whole`, `in_part`, `unread`), each with its count and an example.
     levels: share of a level's values that are accepted. promises: what is guaranteed, in words; refused: why
     it is not, where it was to be. stopped: why a run ended before its end.
     """
@@ -42,6 +43,7 @@ class RunSummary:
     observers: Mapping[str, int] = field(default_factory=dict)
     waiting: Mapping[str, int] = field(default_factory=dict)
     contradicted_labels: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    reading: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def as_facts(self) -> dict[str, Any]:
         """Return everything as one mapping; `waiting`, `contradicted_labels` where there are any."""

@@ -74,7 +74,7 @@ def read_choice(form: Form, choice: Choice) -> Record:
     if not levels:
         levels, seen = {"status": "not_judged" if not_told and not unread else "unreadable"}, {}
         unread = []
-    extra = seen | {name: said for name, said in (("unread", unread), ("off_scale", off_scale)) if said}
+    extra = seen | {name: part for name, part in (("unread", unread), ("off_scale", off_scale)) if part}
     return levels | ({"extra": extra} if extra else {})
 
 

@@ -37,7 +37,7 @@ def _mapped(words: Any, base: Knowledge, scale: tuple[float, float]) -> Any:
     if isinstance(words.get("about"), dict):
         mapped["about"] = {
             name: ANCHOR.sub(
-                lambda found: f"{_number(float(found[0]), variable, scale):g}", str(text), count=1
+                lambda number: f"{_number(float(number[0]), variable, scale):g}", str(text), count=1
             )
             if ANCHOR.match(str(text))
             else text
