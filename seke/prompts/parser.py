@@ -115,6 +115,8 @@ def _with_hidden(key: Key, value: Any, hidden: Key, fields: Mapping[str, Any], u
         names = {}
     if names == []:
         return value
+    if isinstance(given, dict) and isinstance(names, dict):
+        names = {name: mark for name, mark in names.items() if mark}
     closed = isinstance(names, list) and isinstance(value, list)
     marks = dict.fromkeys(key.members, False) if closed else {}
     marks |= dict.fromkeys(value, True)

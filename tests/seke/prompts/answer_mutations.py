@@ -256,3 +256,15 @@ def may_say(text, record):
         if closed and not all(known):
             faults.append(("closed", units, tokens))
     return faults
+
+
+def may_mark(text, record):
+    """Return the marks of a record of plain marks that its text does not say; nothing where all is said."""
+    pattern = r"""["']?([\w .:,=/-]+)["']?\s*:\s*["']?([\w.]+)["']?\s*(?=[,}])"""
+    pairs = [(name, mark.strip(".").casefold()) for name, mark in re.findall(pattern, text)]
+    words = {True: TRUE, False: FALSE, None: {"null", "none", "unknown"}}
+    return [
+        (unit, mark)
+        for unit, mark in record.get("action_units", {}).items()
+        if not any(same_unit(name, unit) and word in words[mark] for name, word in pairs)
+    ]

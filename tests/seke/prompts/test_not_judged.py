@@ -173,6 +173,7 @@ def test_a_mouth_behind_a_mask_is_not_a_closed_mouth(session, questions):
             ["not_visible: the mouth", SILENCE],
         ),
         ("the mouth", {"AU6": True, "AU12": True}, ["not_visible", SILENCE]),
+        ({"AU25": True, "AU12": False}, {"AU25": None, "AU6": True, "AU12": True}, [SILENCE]),
     ],
 )
 def test_what_is_not_visible_is_read_as_any_list(questions, not_visible, marks, unread):
