@@ -176,6 +176,7 @@ if TYPE_CHECKING:
     from engine.model.policy import Question as Question
     from engine.model.policy import View as View
     from engine.model.responses import Answers as Answers
+    from engine.model.responses import Given as Given
     from engine.model.responses import Labels as Labels
     from engine.model.responses import Numbers as Numbers
     from engine.model.responses import Rankings as Rankings

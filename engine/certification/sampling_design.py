@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine.decision.basis import draws_of
+from engine.decision.basis import draws_of, reading_keys
 from engine.model.guarantee import Asked, Design
 
 if TYPE_CHECKING:
@@ -27,7 +27,9 @@ def design_of(base: Knowledge, batches: Iterable[Answers], *, adaptive: bool = F
     for answers in batches:
         items: list[dict[tuple[str, str, str], int]] = [{} for _ in answers.items]
         draws = draws_of(base, answers).tolist()
-        for item, key, count in zip(answers.reading_item.tolist(), _names(base, answers), draws, strict=True):
+        for item, key, count in zip(
+            answers.reading_item.tolist(), reading_keys(base, answers), draws, strict=True
+        ):
             items[item][key] = count
         whole = _unread(answers) == 0
         rows += zip(items, answers.samples.tolist(), whole.tolist(), strict=True)
@@ -52,7 +54,7 @@ def mismatches(design: Design, base: Knowledge, answers: Answers) -> list[str]:
     messages = [""] * len(answers.items)
     known = {(r.observer, r.question, r.view): r for r in design.readings}
     matched: list[set[Asked]] = [set() for _ in messages]
-    names = _names(base, answers)
+    names = reading_keys(base, answers)
     for item, key, draws in zip(
         answers.reading_item.tolist(), names, draws_of(base, answers).tolist(), strict=True
     ):
@@ -89,10 +91,3 @@ def _lack(design: Design, matched: set[Asked], total: int, unread: int) -> str:
 
 def _times(count: int) -> str:
     return f"{count} answer" + "s" * (count != 1)
-
-
-def _names(base: Knowledge, answers: Answers) -> list[tuple[str, str, str]]:
-    """Return observer, question and view of each reading."""
-    observers, questions = tuple(base.observers), tuple(base.questions)
-    places = zip(answers.reading_observer, answers.reading_question, answers.reading_view, strict=True)
-    return [(observers[o], questions[q], answers.views[v]) for o, q, v in places]

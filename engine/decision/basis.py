@@ -19,6 +19,7 @@ import numpy as np
 
 from engine.decision.origin import reports_of
 from engine.decision.people import is_person
+from engine.model.responses import READINGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,7 +70,7 @@ def bases_of(base: Knowledge, answers: Answers) -> dict[str, Codes]:
         [observer.askable and not is_person(base, observer.name) for observer in observers], dtype=bool
     )
     measurable = programs[answers.reading_observer]
-    keys = list(_keys(base, answers))
+    keys = list(reading_keys(base, answers))
     place = {key: number for number, key in enumerate(dict.fromkeys(keys))}
     which = np.array([place[key] for key in keys], dtype=np.int64)
     known = [_calibration(base, *key) for key in place]
@@ -92,11 +93,15 @@ def bases_of(base: Knowledge, answers: Answers) -> dict[str, Codes]:
     return bases
 
 
-def _keys(base: Knowledge, answers: Answers) -> Iterator[tuple[str, str, str]]:
-    """Yield observer, question and view of each reading."""
+def reading_keys(base: Knowledge, answers: Answers) -> Iterator[tuple[str, str, str]]:
+    """Yield observer, question and view of each reading; a question that told something names what.
+
+    So a reading that was told something is never taken for a blind one of the same question.
+    """
     observers, questions = tuple(base.observers), tuple(base.questions)
-    places = zip(answers.reading_observer, answers.reading_question, answers.reading_view, strict=True)
-    yield from ((observers[o], questions[q], answers.views[v]) for o, q, v in places)
+    stated = [f" told {' '.join(name for name, _ in given)}" for given in answers.givens] + [""]
+    for o, q, v, g in zip(*(getattr(answers, name) for name in READINGS), strict=True):
+        yield observers[o], questions[q] + stated[g], answers.views[v]
 
 
 def _calibration(base: Knowledge, observer: str, question: str, view: str) -> _Calibration:

@@ -104,7 +104,7 @@ def _binomial(n: int, p: float) -> Floats:
 def looks_at_labels(inference: Inference, answers: Answers) -> dict[str, LabelLooks]:
     """Return variable -> the looks at its labels, of the categorical variables that have any."""
     base = inference.knowledge
-    looks = looking(base, answers)
+    looks = looking(base, answers) & answers.blind
     looks_by_name = {}
     for name, label in labels_of(base, answers).items():
         if base.variables[name].kind != "categorical":

@@ -1,7 +1,8 @@
 """The origin of a value: an observer looked, a data set labels it, or it is only inferred.
 
 `SEEN`: a readable answer of an observer that looks at the item reports the variable, and this reading
-followed its own label instead of looking with posterior probability below one half. `LABEL`: only what a data
+followed its own label, or what its prompt stated, instead of looking with posterior probability below one
+half. `LABEL`: only what a data
 set says of it. `INFERRED`: nothing was reported, so that it rests on other variables and the prior alone.
 """
 
@@ -51,8 +52,8 @@ def origins_of(base: Knowledge, answers: Answers, followed: Floats) -> dict[str,
         origin = np.full(len(answers.items), Origin.INFERRED, dtype=np.int8)
         origin[answers.reading_item[reported & ~looks]] = Origin.LABEL
         seen = reported & looks
-        if name != base.root:
-            seen &= followed < FOLLOWED
+        # Told what it might have seen, an answer about the root may follow that, too.
+        seen &= (followed < FOLLOWED) | (answers.blind & (name == base.root))
         origin[answers.reading_item[seen]] = Origin.SEEN
         origins[name] = origin
     return origins

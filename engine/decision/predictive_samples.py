@@ -275,10 +275,9 @@ class PredictiveSampler:
             size, numbers = 1, answers.numbers.get(name)
             reading = np.zeros(0, dtype=np.int64) if numbers is None else numbers.reading
             answer, weight = np.zeros(len(reading), dtype=np.int64), np.ones(len(reading))
-        usable = self.by_observer
-        if name != self.base.root:
-            # What followed a label says nothing of how the observer sees the item.
-            usable = usable & (self.followed <= FOLLOWED)
+        # What followed a label, or what was stated, says nothing of how the observer sees the item.
+        looked = (self.followed <= FOLLOWED) | (self.answers.blind & (name == self.base.root))
+        usable = self.by_observer & looked
         used = usable[reading]
         cell = answers.reading_item[reading[used]] * size + answer[used]
         same = answers.reading_question[reading[used]] == question

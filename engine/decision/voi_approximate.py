@@ -26,6 +26,7 @@ from engine.decision.decision import Option, highest_risk
 from engine.decision.expected_gain import ExpectedGain
 from engine.decision.limits import TIE
 from engine.decision.loss import stakes_of, unseen_and_final
+from engine.decision.origin import labels_of
 from engine.decision.people import is_person, price_of
 from engine.decision.predictive_samples import Belief, LikelihoodCache, PredictiveSampler, SampledLikelihoods
 from engine.model.responses import Answers
@@ -198,7 +199,8 @@ class LookAhead:
         whole = [
             (-len(set(question.variables) & set(observer.instruments)), question.cost, number, name)
             for number, (name, question) in enumerate(self.base.questions.items())
-            if not question.about_one and set(question.variables) & set(observer.instruments)
+            if not (question.about_one or question.tells)
+            and set(question.variables) & set(observer.instruments)
         ]
         options = () if first else self.options(Answers.nothing(), posterior, 0)
         if first is None and not whole:
@@ -211,6 +213,15 @@ class LookAhead:
             samples = best.samples
         cost = price_of(self.base, observer.name, chosen, samples)
         return Option(observer.name, chosen, None, self.base.usual_view, samples, cost, 0.0)
+
+    def to_be_told(self, answers: Answers) -> Bools:
+        """Return which items the policy's first question can tell a label and was not asked about, (N,)."""
+        first = self.base.policy.first
+        tells = self.base.questions[first.question].tells if first else ()
+        to_tell = np.zeros(len(answers.items), dtype=bool)
+        for name, labels in labels_of(self.base, answers).items() if tells else ():
+            to_tell |= ~np.isnan(labels) & (name in tells)
+        return np.asarray(to_tell & (answers.asked == 0))
 
     def observers(self, answers: Answers) -> Bools:
         """Return which observers may be asked about each item, (N, observers).
@@ -331,6 +342,9 @@ class LookAhead:
                 collected,
             )
             for number, question in enumerate(self.base.questions.values()):
+                if question.tells:
+                    # What an answer that follows what it was told is worth is not worked out.
+                    continue
                 continued = list(self._question_candidates(belief, before, readings, number, question))
                 yield from continued
                 open_views, repeats = self._open_views(known, observer, number)

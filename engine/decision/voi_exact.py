@@ -155,9 +155,8 @@ class Preposterior:
             continued_views = list(dict.fromkeys(shown or [self.base.usual_view]))[:MOST_VIEWS]
             offered = dict.fromkeys([*continued_views, *self.base.policy.views])
             for number, question in enumerate(self.base.questions.values()):
-                names = tuple(
-                    v for v in question.variables if v in {**instrument.labels, **instrument.numbers}
-                )
+                reported = () if question.tells else question.variables
+                names = tuple(v for v in reported if v in {**instrument.labels, **instrument.numbers})
                 for view in offered if names else ():
                     for name in names if question.about_one else (None,):
                         reported = (name,) if name else names

@@ -33,6 +33,10 @@ if TYPE_CHECKING:
     Rows = tuple[tuple[float, ...], ...]
 
 LABELS, RANKING = TABLES["LABELS"].fields, TABLES["RANKING"].fields
+# What an answer under halo follows, where that is not its label but what its prompt states.
+GIVEN = "told"
+# The highest probability of a halo of an answer's own label.
+MOST_HALO = 0.99
 # A cell of a table of answers, in which no answer is impossible.
 CELL = LABELS["confusion"].inner[0].inner[0]
 
@@ -102,6 +106,7 @@ def _observer(
     family, family_follows = family_of(fields, entries, dependence)
     if entries.value("origin") == "label" and entries.value("askable"):
         entries.fault("origin", "is label, but the observer is askable; one that is asked has origin `seen`")
+    halo, halo_of_given = _halos(fields, entries.get("halo"), asked, reported)
     return Observer(
         **fields.cited(node),
         name=name,
@@ -112,26 +117,35 @@ def _observer(
         people=kind.people,
         **entries.values("description askable origin cost exponent carry"),
         label=entries.value("label") or name,
-        halo=_halo(fields, entries.get("halo"), asked, reported),
+        halo=halo,
+        halo_of_given=halo_of_given,
         stereotype=_stereotype(fields, entries.get("stereotype"), variables, reported),
         labels=labels,
         numbers=numbers,
     )
 
 
-def _halo(
+def _halos(
     fields: Fields, node: Node | None, asked: Mapping[str, Question], reported: list[str]
-) -> dict[str, Halo]:
-    halos = {}
+) -> tuple[dict[str, Halo], dict[str, Halo]]:
+    """Read how often answers follow their own label, and how often what was stated."""
+    halos: dict[str, Halo] = {}
+    halos_of_given: dict[str, Halo] = {}
     for question, inner in fields.known(node, asked, "question"):
         entries = fields.table(inner, "HALO")
         if "given" not in entries or "probability" not in entries:
             continue
-        given = fields.one_of(entries["given"], reported, "categorical variable of this observer")
-        probability = entries.value("probability")
+        allowed = (*reported, GIVEN)
+        given = fields.one_of(
+            entries["given"], allowed, f"categorical variable of this observer, or `{GIVEN}`"
+        )
+        reason = "an answer that always follows its own label tells of nothing else"
+        most = 1 if given == GIVEN else MOST_HALO
+        probability = entries.within("probability", 0, most, "" if given == GIVEN else reason)
         if probability > 0:
-            halos[question] = Halo(**entries.cited("probability"), given=given, probability=probability)
-    return halos
+            halo = Halo(**entries.cited("probability"), given=given, probability=probability)
+            (halos_of_given if given == GIVEN else halos)[question] = halo
+    return halos, halos_of_given
 
 
 def _check_counts(entries: Entries, rows: tuple[str, ...]) -> None:

@@ -36,9 +36,10 @@ def questions(
     by_name = {}
     for name, inner in fields.named(node):
         entries = fields.table(inner, "QUESTION")
-        reported: list[str] = []
-        for what in entries.value("reports"):
-            reported += levels.get(what, (what,))
+        reported, stated = (
+            [name for what in entries.value(key) for name in levels.get(what, (what,))]
+            for key in ("reports", "tells")
+        )
         if "reports" in entries and not fields.items_of(entries["reports"]):
             entries.fault("reports", "must name at least one level or variable")
         about, sight = entries.value("about"), _sight(fields, entries.get("sight"))
@@ -50,6 +51,7 @@ def questions(
             sight=sight,
             also=_other_names(entries, (*levels, *variables, *(sight.all_words if sight else ()))),
             scale=_scale(entries, [variables[name].kind for name in reported if name in variables]),
+            tells=tuple(dict.fromkeys(stated)),
             prompt_place=(entries.get("prompt") or inner).place,
             **entries.values("cost further enlarge whole prompt") | {"label": entries.value("label") or name},
         )

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 # Lists of names, and tables keyed by names, of variables or levels.
-LISTS = ("questions.*.reports", "policy.required", "codes.*.hides")
+LISTS = ("questions.*.reports", "questions.*.tells", "policy.required", "codes.*.hides")
 TABLES = (
     ".".join((*CELLS, "*")),
     "observers.*.categorical",

@@ -233,6 +233,7 @@ class Observer(Cited):
     people, who take their time to answer.
     `cost`: what its answers cost, as a multiple of the question's cost. `stereotype`: state -> binary
     variable -> P(true) that its label brings with it under halo, where the network says otherwise.
+    `halo_of_given`: question -> how often an answer follows what its prompt stated, where it stated anything.
     """
 
     name: str = ""
@@ -249,6 +250,7 @@ class Observer(Cited):
     exponent: float = 1.0
     carry: float = 0.0
     halo: Mapping[str, Halo] = field(default_factory=dict)
+    halo_of_given: Mapping[str, Halo] = field(default_factory=dict)
     stereotype: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     labels: Mapping[str, LabelInstrument] = field(default_factory=dict)
     numbers: Mapping[str, NumberInstrument] = field(default_factory=dict)

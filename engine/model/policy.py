@@ -46,6 +46,8 @@ class Question(Cited):
     `sight`: what an answer says first; None where it need not. `also`: a key of its answers, a word of
     `sight`, `true`, `false` or `null` -> other names that answers may have for it. `scale`: the ends of the
     scale on which answers give numbers; None: each variable's own range.
+    `tells`: the variables whose known values its
+    prompt states.
     """
 
     name: str = ""
@@ -59,6 +61,7 @@ class Question(Cited):
     sight: Sight | None = None
     also: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     scale: tuple[float, float] | None = None
+    tells: tuple[str, ...] = ()
     prompt: str = ""
     prompt_place: Place = field(compare=False, default=NOWHERE)
 

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from engine.backend.types import Bools, Floats, Ints
 
 
+# What a prompt stated of an item: (variable, value) pairs, a state's index, 1 or 0 of a binary variable, or a
+# number, in the order of the base.
+Given = tuple[tuple[str, float], ...]
+READINGS = ("reading_observer", "reading_question", "reading_view", "reading_given")
 COUNTS = ("samples", "refused", "unreadable", "not_judged", "hidden", "asked")
 
 
@@ -61,7 +65,9 @@ class Answers:
     """All answers about N items.
 
     items: the N items' names. reading_*: (R,) for each reading the index of its item, of
-    its observer and question (order of the knowledge base), and of its view in `views`.
+    its observer and question (order of the knowledge base), of its view in `views`, and of what its prompt
+    stated of the item in `givens`, -1 where that is nothing: a blind reading and one that was told something
+    are two readings.
     samples, refused, unreadable, not_judged, hidden: (N,) counts of records, of refused and unreadable
     ones, of those whose observer looked and could not tell, and of single variables reported as not visible.
     asked: (N,) answers from askable observers, whatever their status. A reading all of whose answers
@@ -83,6 +89,8 @@ class Answers:
     not_judged: Ints
     hidden: Ints
     asked: Ints
+    reading_given: Ints
+    givens: tuple[Given, ...]
 
     @classmethod
     def nothing(cls) -> Answers:
@@ -93,7 +101,13 @@ class Answers:
     def unasked(cls, items: Sequence[str]) -> Answers:
         """Return items about which nothing was asked."""
         none, zero = np.zeros(0, dtype=np.int64), np.zeros(len(items), dtype=np.int64)
-        return cls(tuple(items), (), none, none, none, none, {}, {}, {}, *[zero] * len(COUNTS))
+        readings = tuple(items), (), none, none, none, none
+        return cls(*readings, {}, {}, {}, zero, zero, zero, zero, zero, zero, none, ())
+
+    @property
+    def blind(self) -> Bools:
+        """Which readings were told nothing of their item, (R,)."""
+        return np.asarray(self.reading_given < 0)
 
     def joined(self, other: Answers) -> Answers:
         """Return these answers and further ones about some of the same items, which are known by name.
@@ -105,39 +119,13 @@ class Answers:
         """
         place = {name: i for i, name in enumerate(self.items)}
         theirs = np.array([place[name] for name in other.items], dtype=np.int64)
-        views = tuple(dict.fromkeys((*self.views, *other.views)))
-        at = np.array([views.index(view) for view in other.views], dtype=np.int64)
-        shift = len(self.reading_item)
-
-        def join_all(name: str) -> dict[str, Any]:
-            columns, other_columns = getattr(self, name), getattr(other, name)
-            moved = {
-                v: replace(column, reading=column.reading + shift) for v, column in other_columns.items()
-            }
-            return {
-                v: _join_columns(columns.get(v), moved[v]) if v in moved else columns[v]
-                for v in {**columns, **moved}
-            }
-
-        whole = replace(
-            self,
-            items=(*self.items, *other.items),
-            views=views,
-            reading_item=np.concatenate([self.reading_item, other.reading_item + len(self.items)]),
-            reading_observer=np.concatenate([self.reading_observer, other.reading_observer]),
-            reading_question=np.concatenate([self.reading_question, other.reading_question]),
-            reading_view=np.concatenate([self.reading_view, at[other.reading_view]]),
-            labels=join_all("labels"),
-            numbers=join_all("numbers"),
-            rankings=join_all("rankings"),
-            **{name: np.concatenate([getattr(self, name), getattr(other, name)]) for name in COUNTS},
-        )
+        whole = Answers.stacked([self, other])
         return whole.gathered(self.items, np.concatenate([np.arange(len(self.items)), theirs]))
 
     def gathered(self, items: tuple[str, ...], place: Ints) -> Answers:
         """Return the same answers about other items: item i (N,) is now `items[place[i]]`.
 
-        Readings of the same observer, question and view that come to be about one item become one.
+        Readings of the same observer, question, view and given that come to be about one item become one.
         """
         kept, place_of = self.gathering(place)
 
@@ -151,9 +139,7 @@ class Answers:
             self,
             items=items,
             reading_item=place[self.reading_item[kept]],
-            reading_observer=self.reading_observer[kept],
-            reading_question=self.reading_question[kept],
-            reading_view=self.reading_view[kept],
+            **self._readings(kept),
             labels=with_new_places(self.labels),
             numbers=with_new_places(self.numbers),
             rankings=with_new_places(self.rankings),
@@ -162,8 +148,7 @@ class Answers:
 
     def gathering(self, place: Ints) -> tuple[Ints, Ints]:
         """Return the r readings that `gathered` keeps, (r,), and for each which of them it becomes, (R,)."""
-        key = np.stack([place[self.reading_item], self.reading_observer, self.reading_question])
-        key = np.concatenate([key, self.reading_view[None]])
+        key = np.stack([place[self.reading_item], *self._readings(slice(None)).values()])
         _, first, which = np.unique(key, axis=1, return_index=True, return_inverse=True)
         # Readings keep the order in which they began.
         order = np.argsort(first)
@@ -173,10 +158,11 @@ class Answers:
 
     @classmethod
     def stacked(cls, parts: Sequence[Answers]) -> Answers:
-        """Return the answers of several batches of items, none of which is in two of them, as one batch."""
+        """Return the answers of several batches of items as one batch."""
         if len(parts) == 1:
             return parts[0]
-        views = tuple(dict.fromkeys(view for part in parts for view in part.views))
+        views, at_view = _renumbered([part.views for part in parts])
+        givens, at_given = _renumbered([part.givens for part in parts])
         starts = np.cumsum([0, *(len(part.reading_item) for part in parts)])[:-1]
         items = np.cumsum([0, *(len(part.items) for part in parts)])[:-1]
 
@@ -193,7 +179,6 @@ class Answers:
             arrays = (getattr(part, name) + by for part, by in zip(parts, shifts, strict=True))
             return np.concatenate(list(arrays))
 
-        places = [np.array([views.index(v) for v in part.views], dtype=np.int64) for part in parts]
         return cls(
             items=tuple(item for part in parts for item in part.items),
             views=views,
@@ -201,12 +186,16 @@ class Answers:
             reading_observer=whole("reading_observer"),
             reading_question=whole("reading_question"),
             reading_view=np.concatenate(
-                [p[part.reading_view] for p, part in zip(places, parts, strict=True)]
+                [at[part.reading_view] for at, part in zip(at_view, parts, strict=True)]
             ),
             labels=columns("labels"),
             numbers=columns("numbers"),
             rankings=columns("rankings"),
             **{name: whole(name) for name in COUNTS},
+            reading_given=np.concatenate(
+                [at[part.reading_given] for at, part in zip(at_given, parts, strict=True)]
+            ),
+            givens=givens,
         )
 
     def part(self, start: int, stop: int) -> Answers:
@@ -218,9 +207,7 @@ class Answers:
             self._of_readings(place),
             items=self.items[cut],
             reading_item=self.reading_item[readings] - start,
-            reading_observer=self.reading_observer[readings],
-            reading_question=self.reading_question[readings],
-            reading_view=self.reading_view[readings],
+            **self._readings(readings),
             **self._counts(lambda column: column[cut]),
         )
 
@@ -232,9 +219,7 @@ class Answers:
             self._of_readings(np.where(readings, np.cumsum(readings) - 1, -1)),
             items=tuple(itertools.compress(self.items, chosen)),
             reading_item=order[self.reading_item[readings]],
-            reading_observer=self.reading_observer[readings],
-            reading_question=self.reading_question[readings],
-            reading_view=self.reading_view[readings],
+            **self._readings(readings),
             **self._counts(lambda column: column[chosen]),
         )
 
@@ -252,9 +237,7 @@ class Answers:
         return replace(
             self._of_readings(np.where(readings, np.cumsum(readings) - 1, -1)),
             reading_item=self.reading_item[readings],
-            reading_observer=self.reading_observer[readings],
-            reading_question=self.reading_question[readings],
-            reading_view=self.reading_view[readings],
+            **self._readings(readings),
         )
 
     def each_reading(self, chosen: Bools) -> Answers:
@@ -266,9 +249,7 @@ class Answers:
             self._of_readings(place),
             items=tuple(self.items[i] for i in self.reading_item[chosen]),
             reading_item=np.arange(count),
-            reading_observer=self.reading_observer[chosen],
-            reading_question=self.reading_question[chosen],
-            reading_view=self.reading_view[chosen],
+            **self._readings(chosen),
             **self._counts(lambda _: none),
         )
 
@@ -301,9 +282,7 @@ class Answers:
             self,
             items=tuple(self.items[i] for i in self.reading_item[left_out]),
             reading_item=copy,
-            reading_observer=self.reading_observer[reading],
-            reading_question=self.reading_question[reading],
-            reading_view=self.reading_view[reading],
+            **self._readings(reading),
             labels={name: copy_column(column) for name, column in self.labels.items()},
             numbers={name: copy_column(column) for name, column in self.numbers.items()},
             rankings={name: copy_column(column) for name, column in self.rankings.items()},
@@ -332,9 +311,7 @@ class Answers:
             self,
             items=self.items * count,
             reading_item=copy,
-            reading_observer=self.reading_observer[reading],
-            reading_question=self.reading_question[reading],
-            reading_view=self.reading_view[reading],
+            **self._readings(reading),
             labels={name: copy_rows(name, column) for name, column in self.labels.items()},
             numbers={name: copy_rows(name, column) for name, column in self.numbers.items()},
             rankings={name: copy_rows(name, column) for name, column in self.rankings.items()},
@@ -345,6 +322,9 @@ class Answers:
         """Return the items repeated `times` times, one whole batch after another."""
         items, readings = len(self.items), len(self.reading_item)
         copy = np.repeat(np.arange(times), readings)
+        observed: dict[str, Any] = {
+            name: np.tile(column, times) for name, column in self._readings(slice(None)).items()
+        }
 
         def tile_column(column: Any) -> Any:
             shift = np.repeat(np.arange(times), len(column.reading)) * readings
@@ -359,9 +339,7 @@ class Answers:
             self,
             items=self.items * times,
             reading_item=np.tile(self.reading_item, times) + copy * items,
-            reading_observer=np.tile(self.reading_observer, times),
-            reading_question=np.tile(self.reading_question, times),
-            reading_view=np.tile(self.reading_view, times),
+            **observed,
             labels={name: tile_column(column) for name, column in self.labels.items()},
             numbers={name: tile_column(column) for name, column in self.numbers.items()},
             rankings={name: tile_column(column) for name, column in self.rankings.items()},
@@ -374,7 +352,7 @@ class Answers:
         labels: Mapping[str, tuple[Ints, Ints, Floats]],
         numbers: Mapping[str, tuple[Ints, Floats]],
     ) -> Answers:
-        """Return these answers and further ones in one reading of every item, begun where there is none.
+        """Return these answers and further ones in one blind reading of every item, begun if there is none.
 
         reading: observer, question and view. labels: variable -> item (S,), answer (S,) and how often (S,);
         numbers: variable -> item (S,), value (S,).
@@ -383,7 +361,7 @@ class Answers:
         views = self.views if view in self.views else (*self.views, view)
         place = views.index(view)
         same = (self.reading_observer == observer) & (self.reading_question == question)
-        same &= self.reading_view == place
+        same &= (self.reading_view == place) & self.blind
         of_item = np.full(len(self.items), -1)
         of_item[self.reading_item[same]] = np.flatnonzero(same)
         new = np.flatnonzero(of_item < 0)
@@ -401,9 +379,14 @@ class Answers:
             reading_observer=np.concatenate([self.reading_observer, np.full(len(new), observer)]),
             reading_question=np.concatenate([self.reading_question, np.full(len(new), question)]),
             reading_view=np.concatenate([self.reading_view, np.full(len(new), place)]),
+            reading_given=np.concatenate([self.reading_given, np.full(len(new), -1)]),
             labels=all_labels,
             numbers=all_numbers,
         )
+
+    def _readings(self, index: Any) -> dict[str, Any]:
+        """Return the columns of READINGS at an index of the readings."""
+        return {name: getattr(self, name)[index] for name in READINGS}
 
     def _counts(self, change: Callable[[Ints], Ints]) -> dict[str, Any]:
         """Return the counts of answers after `change`."""
@@ -437,6 +420,12 @@ def _join_columns(first: Any, second: Any) -> Any:
         return second
     parts = {f.name: np.concatenate([getattr(first, f.name), getattr(second, f.name)]) for f in fields(first)}
     return type(first)(**parts)
+
+
+def _renumbered(parts: Sequence[tuple[Any, ...]]) -> tuple[tuple[Any, ...], list[Ints]]:
+    """Return all names once, and for each part where its names stand among them, with -1 at the end."""
+    names = tuple(dict.fromkeys(name for part in parts for name in part))
+    return names, [np.array([*(names.index(name) for name in part), -1], dtype=np.int64) for part in parts]
 
 
 def cuts_of(ends: Ints, most: int) -> Iterator[tuple[int, int]]:

@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.backend.arrays import asarray_like, namespace, take_rows, taken_sums
+from engine.backend.arrays import asarray_like, namespace, take_rows
 from engine.errors import AnswerError
 from engine.observation import repeated_views
 from engine.observation.carried_likelihood import carried_log_likelihood, log_mixture
@@ -41,7 +41,9 @@ from engine.observation.kernels import LEAST
 from engine.observation.observer_kernels import ObserverKernels
 from engine.observation.ranking_tails import add_tails
 from engine.observation.reported_answers import positions_of, reported_answers, reported_by_bundle
+from engine.observation.root_contribution import root_contribution
 from engine.observation.switches import Expanded, SwitchedReadings
+from engine.observation.told_readings import log_weight_of_told, told_readings, without_told_places
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -110,7 +112,7 @@ class ObservationModel(ObserverKernels):
 
     def _rows_of(self, answers: Answers) -> Ints:
         """Return how many settings the switches of each item have, (N,)."""
-        return self._switched_readings(answers, self.switched(answers)).rows_of()
+        return self._switched_readings(answers).rows_of()
 
     def variants(self, answers: Answers) -> repeated_views.ReadingVariants | None:
         """Return the variants of items of which readings may be one; None where none may.
@@ -123,7 +125,7 @@ class ObservationModel(ObserverKernels):
         free = repeated_views.repeats_at_stake(answers, self.repeats, self.knowledge.usual_view)
         if not free.size:
             return None
-        repeated_views.check_number_of_variants(answers, free, self.switched(answers), MOST_SWITCHES)
+        repeated_views.check_number_of_variants(answers, free, self.may_follow(answers), MOST_SWITCHES)
         return repeated_views.variants_of(answers, self.repeats, self.knowledge.usual_view, free)
 
     def switches(self, answers: Answers) -> tuple[Bools, Ints]:
@@ -131,7 +133,7 @@ class ObservationModel(ObserverKernels):
 
         They are whether a reading's switch is on, and its bundle, -1 where it has none.
         """
-        pairs = self._expand(answers, self.switched(answers))
+        pairs = self._expand(answers)
         shape = len(pairs.row_item), len(answers.reading_item)
         on, bundle = np.zeros(shape, dtype=bool), np.full(shape, -1)
         on[pairs.row, pairs.reading] = pairs.on
@@ -142,6 +144,8 @@ class ObservationModel(ObserverKernels):
         """Return log P(answers of readings that follow one label together | root type), (M,), of one item."""
         states = self.seen_state[observer]
         logs = np.zeros(len(states))
+        if told_readings(self, answers)[readings].any():
+            return logs
         for (key_observer, name), kernel in self.kernels.items():
             if key_observer != observer:
                 continue
@@ -177,11 +181,14 @@ class ObservationModel(ObserverKernels):
                     )
                     if len(variable_report.reading):
                         self._add_followed(followed, switched, imagined, variable_report)
+        was_told = told_readings(self, answers)
         observer_readings = np.flatnonzero(answers.reading_observer == observer)
         for reading in (r for r in observer_readings.tolist() if r in likelihood or followed[r].any()):
             logs = np.broadcast_to(likelihood.get(reading, np.zeros(1)), (len(on), kernel.mix.shape[1]))
             if name == self.network.root:
                 logs = logs + on[:, reading, None] * followed[reading][self.seen_state[observer]]
+                # What was told in place of a look says nothing.
+                logs = np.where(on[:, reading, None] & was_told[reading], 0.0, logs)
             yield reading, np.exp(logs - logs.max(1, keepdims=True))
 
     def reading_logs(
@@ -200,6 +207,10 @@ class ObservationModel(ObserverKernels):
         for numbers in answers.numbers.values():
             more[numbers.reading] = True
         return more & self.haloed[answers.reading_observer, answers.reading_question]
+
+    def may_follow(self, answers: Answers) -> Bools:
+        """Return which readings have a switch, (R,): those that may follow a label or what was stated."""
+        return self.switched(answers) | told_readings(self, answers)
 
     def evidence(self, answers: Answers) -> Evidence:
         """Return the evidence in these answers.
@@ -231,14 +242,14 @@ class ObservationModel(ObserverKernels):
         for name, contributions in collected.contributions.items():
             self._add_all(logs[name], name, contributions)
         if self.network.root in logs:
-            add_tails(self, answers, logs[self.network.root], row_item)
+            add_tails(self, without_told_places(answers), logs[self.network.root], row_item)
         on = np.stack([pairs.row[pairs.on], pairs.reading[pairs.on]])
         return Evidence(len(answers.items), row_item, collected.log_weight, logs, collected.has_evidence, on)
 
     def contributions(self, answers: Answers) -> Contributions:
         """Return the contribution of each observer to the evidence about each variable, not combined yet."""
-        switched = self.switched(answers)
-        pairs = self._expand(answers, switched)
+        switched = self.may_follow(answers)
+        pairs = self._expand(answers)
         row_item, labels = pairs.row_item, len(self.network.root_states) + 1
         followed = self.zeros(len(answers.reading_item), labels)
         together = self.zeros(len(pairs.bundle_observer), labels)
@@ -265,31 +276,36 @@ class ObservationModel(ObserverKernels):
             contributions.setdefault(name, []).append(part)
         if self.network.root in (*answers.labels, *answers.rankings) or switched.any():
             contributions[self.network.root] = [
-                self._root_contribution(answers, observer, followed, together, pairs)
+                root_contribution(self, answers, observer, followed, together, pairs)
                 for observer in sorted(present & set(self.seen_state))
             ]
-        return Contributions(row_item, pairs, pairs.log_weight, has_evidence, contributions)
+        log_weight = pairs.log_weight
+        if told_readings(self, answers).any():
+            log_weight = log_weight + log_weight_of_told(self, answers, followed, together, pairs)
+        return Contributions(row_item, pairs, log_weight, has_evidence, contributions)
 
-    def _switched_readings(self, answers: Answers, switched: Bools) -> SwitchedReadings:
-        reading = np.flatnonzero(switched)
+    def _switched_readings(self, answers: Answers) -> SwitchedReadings:
+        """Return the readings with a switch; those that were told something are as of another observer."""
+        reading, xp = np.flatnonzero(self.may_follow(answers)), namespace(self.halo)
+        was_told = told_readings(self, answers)[reading]
         return SwitchedReadings(
             len(answers.items),
             answers.reading_item,
             reading,
-            answers.reading_observer[reading],
+            answers.reading_observer[reading] + was_told * len(self.observers),
             answers.reading_question[reading],
-            self.halo,
-            self.carry,
-            self.carries,
+            xp.concatenate([self.halo, asarray_like(self.halo_of_given, self.halo)]),
+            xp.concatenate([self.carry, self.carry]),
+            np.tile(self.carries, 2),
         )
 
-    def _expand(self, answers: Answers, switched: Bools) -> Expanded:
+    def _expand(self, answers: Answers) -> Expanded:
         """Return the rows of the items.
 
         Raises:
             AnswerError: an item with more readings under halo than can be weighed exactly.
         """
-        switches = np.bincount(answers.reading_item[switched], minlength=len(answers.items))
+        switches = np.bincount(answers.reading_item[self.may_follow(answers)], minlength=len(answers.items))
         if switches.max(initial=0) > MOST_SWITCHES:
             worst = int(switches.argmax())
             message = (
@@ -298,7 +314,8 @@ class ObservationModel(ObserverKernels):
                 "at a time, or remove the observer's halo"
             )
             raise AnswerError(message)
-        return self._switched_readings(answers, switched).expand()
+        pairs = self._switched_readings(answers).expand()
+        return replace(pairs, bundle_observer=pairs.bundle_observer % len(self.observers))
 
     def _add_followed(
         self, followed: Array, switched: Bools, imagined: Array, reported: ReportedAnswers
@@ -312,47 +329,6 @@ class ObservationModel(ObserverKernels):
         if chosen.any():
             log_follow = log_mixture(reported.table, imagined)
             followed[reported.reading[chosen]] += take_rows(log_follow, reported.pattern[chosen])
-
-    def _root_contribution(
-        self, answers: Answers, observer: int, followed: Array, together: Array, pairs: Expanded
-    ) -> ObserverContribution:
-        """Return an observer's contribution about the root: its labels, and answers that followed a label.
-
-        followed: (readings, K + 1) and together: (bundles, K + 1) log P(other answers | the label followed).
-        """
-        kernel, states = self.kernels[observer, self.network.root], self.seen_state[observer]
-        reported = reported_answers(answers, observer, self.network.root, kernel)
-        local = positions_of(reported.reading, len(answers.reading_item))[pairs.reading]
-        by_observer = answers.reading_observer[pairs.reading] == observer
-        alone = by_observer & (pairs.bundle < 0)
-        plain, on = alone & (local >= 0) & ~pairs.on, alone & pairs.on
-        # Readings without a label show only what follows from one; their table stands behind those of the
-        # labels.
-        unlabelled = len(reported.table)
-        label_table = asarray_like(reported.table.reshape(-1, len(states)), followed)
-        xp = namespace(label_table)
-        table = xp.concatenate([label_table, self.zeros(1, len(states))])
-        label_pattern = np.where(local >= 0, np.append(reported.pattern, unlabelled)[local], unlabelled)
-        combined = take_rows(table, label_pattern[on]) + take_rows(followed, pairs.reading[on])[:, states]
-        number = np.where(plain, label_pattern, 0)
-        number[on] = len(table) + np.arange(len(combined))
-        used = plain | on
-        own_bundles = np.flatnonzero(pairs.bundle_observer == observer)
-        pattern, row = number[used], pairs.row[used]
-        if len(own_bundles):
-            # A bundle is one factor in each of its rows, whatever the number of its readings.
-            member = pairs.member[:, pairs.bundle_observer[pairs.member[0]] == observer]
-            position = positions_of(reported.reading, len(answers.reading_item))[member[1]]
-            stands = np.where(position >= 0, np.append(reported.pattern, unlabelled)[position], unlabelled)
-            starts = np.searchsorted(member[0], own_bundles)
-            joint = taken_sums(table, stands, starts) + take_rows(together, own_bundles)[:, states]
-            bundled = by_observer & (pairs.bundle >= 0)
-            once = np.unique(np.stack([pairs.row[bundled], pairs.bundle[bundled]]), axis=1)
-            first = len(table) + len(combined)
-            pattern = np.concatenate([pattern, first + np.searchsorted(own_bundles, once[1])])
-            row = np.concatenate([row, once[0]])
-            combined = xp.concatenate([combined, joint])
-        return ObserverContribution(observer, xp.concatenate([table, combined]), pattern, row)
 
     def answered_together(self, answers: Answers) -> tuple[str, ...]:
         """Return the variables about which several dependent observers answered for one item."""
@@ -418,7 +394,7 @@ class ObservationModel(ObserverKernels):
         rows = np.arange(len(collected.row_item))
         if followed is not None:
             pairs = collected.pairs
-            differs = pairs.on != (followed & self.switched(answers))[pairs.reading]
+            differs = pairs.on != (followed & self.may_follow(answers))[pairs.reading]
             rows = np.flatnonzero(np.bincount(pairs.row[differs], minlength=len(rows)) == 0)
             # Of settings that differ in their bundles alone the likeliest.
             rows = rows[np.lexsort((-np.asarray(pairs.log_weight)[rows], pairs.row_item[rows]))]

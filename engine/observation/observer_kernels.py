@@ -36,9 +36,10 @@ if TYPE_CHECKING:
 class ObserverKernels:
     """The kernels of a network's observers, and what their labels imply for other variables.
 
-    carry, exponent: (observers,). halo: (observers, questions) probability of the switch. imagined:
-    (observer, variable) -> (K + 1, M), the distribution of the type that a label brings with it: given each
-    root state, and overall for a label that is no root state.
+    carry, exponent: (observers,). halo: (observers, questions) probability of the switch; halo_of_given: that
+    of readings that were told something. imagined: (observer, variable) -> (K + 1, M), the distribution of
+    the type that a label brings with it: given each root state, and overall for a label that is no root
+    state.
     """
 
     def __init__(
@@ -73,6 +74,12 @@ class ObserverKernels:
             ]
         ).reshape(len(self.observers), -1)
         self.haloed = self.halo > 0
+        self.halo_of_given: Floats = np.array(
+            [
+                [o.halo_of_given[q].probability if q in o.halo_of_given else 0.0 for q in knowledge.questions]
+                for o in self.observers
+            ]
+        ).reshape(len(self.observers), -1)
         # Whose switches carry over, whatever a fit makes of `carry`.
         self.carries: Bools = np.asarray(np.array([o.carry for o in self.observers]) > 0)
         self.repeats = {view.name: view.repeats for view in knowledge.views.values() if view.repeats}

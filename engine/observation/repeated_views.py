@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from engine.backend.types import Bools, Floats, Ints
 
+# What readings have in common of which one may be another's once more.
+KEY = ("reading_item", "reading_observer", "reading_question", "reading_given")
 # The least probability whose log is taken.
 LEAST = 1e-300
 
@@ -59,7 +61,7 @@ def repeats_at_stake(answers: Answers, repeats: Mapping[str, float], usual: str)
     """
     share = np.array([repeats.get(view, 0.0) for view in answers.views])[answers.reading_view]
     near = (share > 0) | np.array([view == usual for view in answers.views], bool)[answers.reading_view]
-    key = np.stack([answers.reading_item, answers.reading_observer, answers.reading_question])
+    key = np.stack([getattr(answers, name) for name in KEY])
     _, which, count = np.unique(key[:, near], axis=1, return_inverse=True, return_counts=True)
     several = np.zeros(len(share), dtype=bool)
     several[near] = count[which.reshape(-1)] > 1
@@ -138,6 +140,7 @@ def _repeat_items(answers: Answers, times: Ints) -> tuple[Answers, Ints, Ints]:
         reading_observer=answers.reading_observer[original],
         reading_question=answers.reading_question[original],
         reading_view=answers.reading_view[original],
+        reading_given=answers.reading_given[original],
         labels={name: copy_column(column) for name, column in answers.labels.items()},
         numbers={name: copy_column(column) for name, column in answers.numbers.items()},
         rankings={name: copy_column(column) for name, column in answers.rankings.items()},

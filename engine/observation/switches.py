@@ -12,6 +12,7 @@ order of readings counts, and readings not made yet change nothing of those that
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 # The least probability whose log is taken.
 LEAST = 1e-300
+LOG_LEAST = math.log(LEAST)
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,10 @@ def settings_of(observer: int, halo: Array, carry: Array, *, carried: bool) -> S
     on = ((np.arange(2**count)[:, None] >> np.arange(count)) & 1).astype(bool)
     xp = namespace(halo)
     chosen = asarray_like(on.astype(np.float64), halo)
-    log_weight = (chosen * xp.log(halo) + (1 - chosen) * xp.log1p(-halo)).sum(1)
+    # A switch that is always on is never off.
+    free = asarray_like((plain_numbers(halo) < 1).astype(np.float64), halo)
+    log_off = xp.log1p(-halo * free) + (1 - free) * LOG_LEAST
+    log_weight = (chosen * xp.log(halo) + (1 - chosen) * log_off).sum(1)
     alone = np.full(on.shape, -1)
     if not carried or count < 2:
         return SwitchSettings(on, alone, (), log_weight)
@@ -83,7 +88,7 @@ def settings_of(observer: int, halo: Array, carry: Array, *, carried: bool) -> S
     log_bundle = xp.log(xp.clip(carry * (reached - below), LEAST, None))
     log_fresh = log_weight + xp.log(xp.clip(1 - carry, LEAST, None))
     # In the first setting all are off, by one switch or by several.
-    off = xp.log(xp.exp(log_fresh[:1]) + carry * (1 - reached[-1:]))
+    off = xp.log(xp.clip(xp.exp(log_fresh[:1]) + carry * (1 - reached[-1:]), LEAST, None))
     return SwitchSettings(
         np.concatenate([on, together]),
         np.concatenate([alone, np.where(together, np.arange(len(levels))[:, None], -1)]),

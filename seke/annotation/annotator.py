@@ -103,12 +103,13 @@ class Annotator:
         self.scales = NumberScales(self.base)
 
     def read(self, call: Call, choice: Choice) -> Record:
-        """Return the sample record of an answer, with the digests of its prompt and its picture."""
+        """Return the sample record of an answer, with what its prompt stated, and the digests of both."""
         record = self.scales.apply(self.questions.read(call.request, choice, self._context(call.request)))
         asked_with = {"prompt": call.prompt.digest[:16], "picture": call.picture.digest[:16]}
         if call.request.about:
             asked_with["about"] = call.request.about
-        return {**record, "extra": {**record.get("extra", {}), **asked_with}}
+        given = {"given": dict(call.prompt.given)} if call.prompt.given else {}
+        return {**record, **given, "extra": {**record.get("extra", {}), **asked_with}}
 
     def reread(self, record: Mapping[str, Any], choice: Choice) -> Record:
         """Return the sample record of an answer anew, as its scale is decided about now."""
@@ -117,7 +118,8 @@ class Annotator:
         request = Request(*key, record["draw"], 1)
         anew = self.scales.apply(self.questions.read(request, choice, self._context(request)))
         asked_with = {name: extra[name] for name in ("prompt", "picture", "about") if name in extra}
-        return {**anew, "extra": {**anew.get("extra", {}), **asked_with}}
+        given = {"given": record["given"]} if "given" in record else {}
+        return {**anew, **given, "extra": {**anew.get("extra", {}), **asked_with}}
 
     async def settle_scales(self, ledger: Ledger) -> None:
         """Decide in the end whether the numbers of all answers are on the scale that was asked for."""
@@ -308,7 +310,8 @@ class Annotator:
         """Return what the prompt of a request may say; item: whose picture goes with it, if any."""
         live = self._live.get(request.item)
         shown = "" if item is None else self._region(item, request.line)
-        return Context(self.labels.get(request.item, {}), live.doubt if live is not None else (), shown)
+        doubt = live.doubt if live is not None else ()
+        return Context(self.labels.get(request.item, {}), doubt, shown, self.known_by or "")
 
     async def _ask(self, name: str, requests: list[Request], ledger: Ledger) -> None:
         """Ask about an item and keep the answers; an error ends the item or the run."""

@@ -55,8 +55,10 @@ class FirstAnswers:
         if labels is None:
             raise SekeError(f"no sample says anything about {variable.name}")
         # Of a reported distribution the likeliest answer, of several as likely the first.
-        sample = answers.reading_item[labels.reading]
+        # What was told a label does not show whether two err together.
+        sample = np.where(answers.blind[labels.reading], answers.reading_item[labels.reading], -1)
         order = np.lexsort((labels.answer, -labels.weight, sample))
+        order = order[sample[order] >= 0]
         _, starts = np.unique(sample[order], return_index=True)
         row = order[starts]
         reading, sample = labels.reading[row], sample[row]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 LONE = "only one observer answered them, which does not show how it answers to which truth"
 AGREED = (
     "observers err together, so their agreement does not show the truth (--unlabelled includes these items)"
+)
+
+
+TOLD = (
+    "readings whose prompt stated something are left out of the fit: they do not show how an observer looks"
 )
 
 
@@ -66,6 +71,10 @@ class FitData:
             reason = LONE if unlabelled else AGREED
             warnings.append(f"{count} items without gold are left out of the fit: {reason}")
             seen = sample.only(telling)
+        blind = seen.answers.blind
+        if not blind.all():
+            warnings.append(f"{int((~blind).sum())} {TOLD}")
+            seen = replace(seen, answers=seen.answers.keeping(blind))
         return cls(every, parts, sample, seen, tuple(warnings))
 
     @property
@@ -128,6 +137,7 @@ def data_digest(data: LabelledAnswers) -> str:
         answers.reading_observer,
         answers.reading_question,
         answers.reading_view,
+        *([] if answers.blind.all() else [answers.reading_given]),
     ):
         made.update(np.ascontiguousarray(array).tobytes())
     labels = {name: (column.reading, column.answer) for name, column in answers.labels.items()}

@@ -89,7 +89,8 @@ def is_manifest(path: Path) -> bool:
 def label_sample(item: Item, base: Knowledge, observer: str) -> Record:
     """Return an item's labels as a sample of an observer, under the broadest question."""
     question = max(
-        base.questions.values(), key=lambda candidate: (len(candidate.variables), not candidate.about_one)
+        base.questions.values(),
+        key=lambda candidate: (not candidate.tells, len(candidate.variables), not candidate.about_one),
     )
     key = {"item": item.name, "observer": observer, "question": question.name, "draw": 0}
     return {**key, "reports": dict(item.labels)}

@@ -228,6 +228,7 @@ class Session:
         following = self.look_ahead.next(answers, posterior, ask, may_ask)
         # An instrument that found nothing to judge leaves an item as unasked as before.
         unasked = which & (answers.asked == 0) & (answers.samples == answers.not_judged)
+        unasked |= which & self.look_ahead.to_be_told(answers)
         return tuple(
             self.first if is_unasked else option
             for is_unasked, option in zip(unasked, following, strict=True)

@@ -13,7 +13,8 @@ A template (`prompt` of a question) is jinja2, and may use
     rules             name and statement of each rule, and how often it holds, in words (nearly always,
                       mostly, often, sometimes)
     asks              names of the levels and variables that this answer is to tell of
-    known             what is known of the picture already: name and value
+    known             what is known of the picture already, where the question `tells` it: name, label, value
+                      (a state, present or absent, or a number) and accuracy, in words
     doubt             what earlier answers contradict each other about; only names, no value is given away
     shown             the part that the picture was cut to; empty where it shows the whole
     whole             whether the whole stands beside that part
@@ -38,6 +39,7 @@ import numpy as np
 
 from engine import Fault, KnowledgeError, SekeError, did_you_mean
 from engine import Place as At
+from seke.prompts.known_facts import known_facts
 from seke.prompts.parser import read_choice
 from seke.prompts.response_schema import form_of
 from seke.prompts.scale_words import on_scale
@@ -69,11 +71,17 @@ class Context:
 
     known: variable -> value that is known already, a state's name, true or false, or a number. doubt:
     variables about which earlier answers contradict each other. shown: the part that the picture is cut to.
+    known_by: the observer that stands for what is known, empty where none is named.
     """
 
     known: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
     doubt: tuple[str, ...] = ()
     shown: str = ""
+    known_by: str = ""
+
+    def given(self, question: Question) -> Record:
+        """Return what the prompt of a question states of the item: variable -> value."""
+        return {name: value for name, value in self.known.items() if name in question.tells}
 
 
 @dataclass(frozen=True)
@@ -93,6 +101,7 @@ class Questions:
         """
         context = context or Context()
         key = (*request.line[1:], *map(str, context.known.items()), context.doubt, context.shown)
+        key = (*key, context.known_by)
         if key not in self._prompts:
             if len(self._prompts) >= CACHED_PROMPTS:
                 self._prompts.clear()
@@ -107,7 +116,7 @@ class Questions:
                 f"{question.place}: question {question.name} has no `prompt`, so no model can be asked"
             )
         text = self._render(question, self._words(request, context, form)).strip()
-        return Prompt.of(text, form.schema())
+        return Prompt.of(text, form.schema(), context.given(question))
 
     def read(self, request: Request, choice: Choice, context: Context | None = None) -> Record:
         """Return the sample record that an answer to a request makes."""
@@ -130,8 +139,12 @@ class Questions:
         """
         faults: list[Fault] = []
         for request in self.all_requests():
+            question = self.base.questions[request.question]
+            if question.tells and question.name not in self.base.observers[request.observer].halo_of_given:
+                faults.append(_told_fault(question, request.observer))
             try:
                 self.prompt(request)
+                self.prompt(request, _told_example(self.base, question))
             except KnowledgeError as error:
                 faults += error.faults
             except SekeError:
@@ -147,6 +160,7 @@ class Questions:
             ("", Context()),
             (", of a part of the picture", Context(shown=str(region) if question.enlarge else "")),
             (", where earlier answers differ", Context(doubt=tuple(base.cells)[:1])),
+            (", told what is known", _told_example(base, question)),
         ]
         prompts: dict[str, tuple[str, Prompt]] = {}
         for case, context in contexts:
@@ -170,19 +184,21 @@ class Questions:
 
     def _words(self, request: Request, context: Context, form: Form) -> Record:
         asked = {name for key in form.keys for name in key.members}
-        scale = self.base.questions[request.question].scale
-        known = [{"name": name, "value": value} for name, value in context.known.items()]
         levels = [name for name, members in self.base.levels.items() if asked & set(members)]
+        question = self.base.questions[request.question]
+        scale = question.scale
+        known = known_facts(self.base, context.given(question), context.known_by)
         return {
             **on_scale(self._knowledge_words, self.base, scale),
             "asks": [*levels, *(name for name in self.base.variables if name in asked)],
-            "known": on_scale({"known": known}, self.base, scale)["known"],
+            # A template that states what its question does not declare names something that is not there.
+            **({"known": on_scale({"known": known}, self.base, scale)["known"]} if question.tells else {}),
             "scale": {"low": scale[0], "high": scale[1]} if scale else None,
             "doubt": [self._entry(self.base.variables[name]) for name in context.doubt],
             "shown": context.shown,
-            "whole": bool(context.shown) and self.base.questions[request.question].whole,
+            "whole": bool(context.shown) and question.whole,
             "about": self._entry(self.base.variables[request.about]) if request.about else None,
-            "sight": _sight_words(self.base.questions[request.question]),
+            "sight": _sight_words(question),
             "answer": form.words(),
         }
 
@@ -261,11 +277,30 @@ def _fault(question: Question, error: Exception, words: Record) -> Fault:
     text = " ".join(str(error).split())
     missing = text.split("'")[1] if text.startswith("'") and "is undefined" in text else ""
     hint = did_you_mean(missing, words) if missing and " " not in missing else ""
+    if missing == "known":
+        hint = "; a question whose prompt states what is known names that under `tells`"
     # The text begins below the line on which a block scalar is opened.
     at = question.prompt_place
     below = at.line + (line or 0) if "\n" in question.prompt else at.line
     where = f"line {line} of the template: " if line else ""
     return Fault(At(at.file, below, at.column), f"questions.{question.name}.prompt", f"{where}{text}{hint}")
+
+
+def _told_fault(question: Question, observer: str) -> Fault:
+    """Return the fault of a question that tells an observer what it may then follow instead of looking."""
+    halo = f"halo: {{{question.name}: {{given: told, probability: ...}}}}"
+    message = f"nothing says how often observer {observer} follows what it is told; declare it as `{halo}`"
+    return Fault(question.place, f"questions.{question.name}.tells", message)
+
+
+def _told_example(base: Knowledge, question: Question) -> Context:
+    """Return a context in which a question tells its first variable; an empty one where it tells nothing."""
+    labellers = (name for name, observer in base.observers.items() if observer.origin == "label")
+    known: Record = {}
+    for variable in (base.variables[name] for name in question.tells[:1]):
+        values = {"binary": True, "interval": sum(variable.edges[:: len(variable.edges) - 1]) / 2}
+        known = {variable.name: values.get(variable.kind, variable.states[0])}
+    return Context(known, known_by=next(labellers, "") if known else "")
 
 
 def _sight_words(question: Question) -> Record | None:

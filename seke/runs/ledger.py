@@ -44,6 +44,7 @@ STATEMENT_ITEMS = 500
 TABLES = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS prompts (digest TEXT PRIMARY KEY, text TEXT NOT NULL, form TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS stated (prompt TEXT PRIMARY KEY, given TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS requests (
     number INTEGER PRIMARY KEY, item TEXT NOT NULL, observer TEXT NOT NULL, question TEXT NOT NULL,
     about TEXT NOT NULL, view TEXT NOT NULL, draws TEXT NOT NULL, upto INTEGER NOT NULL, prompt TEXT NOT NULL,
@@ -88,6 +89,7 @@ FROM choices c JOIN requests r ON c.request = r.number WHERE passed_over = 0 ORD
 """
 ORDER = f"SELECT {KEY} FROM choices WHERE passed_over = 0 AND item = ? ORDER BY request, draw"
 DRAWS = f"SELECT {KEY}, draw FROM choices WHERE item IN (%s)"
+PROMPT = "SELECT text, form, given FROM prompts LEFT JOIN stated ON prompt = digest WHERE digest = ?"
 IN_BATCHES = "SELECT value FROM batches, json_each(batches.numbers) WHERE over = 0"
 UNKNOWN = f"UPDATE requests SET state = 'unknown' WHERE state = 'sent' AND number NOT IN ({IN_BATCHES})"
 BEGUN = "INSERT OR REPLACE INTO batches (name, identity, numbers) VALUES (?, ?, ?)"
@@ -295,6 +297,9 @@ class Ledger:
                 db.execute(
                     "INSERT OR IGNORE INTO prompts VALUES (?, ?, ?)", (prompt.digest, prompt.text, form)
                 )
+                if prompt.given:
+                    given = json.dumps(dict(prompt.given), ensure_ascii=False)
+                    db.execute("INSERT OR IGNORE INTO stated VALUES (?, ?)", (prompt.digest, given))
                 self._kept.add(prompt.digest)
             db.execute(REQUEST, (*row, worst_price, time.time()))
 
@@ -437,8 +442,8 @@ class Ledger:
 
     def prompt(self, digest: str) -> Prompt | None:
         """Return a prompt by its digest; None where it was never sent."""
-        row = self._db.execute("SELECT text, form FROM prompts WHERE digest = ?", (digest,)).fetchone()
-        return Prompt(row[0], json.loads(row[1]), digest) if row else None
+        row = self._db.execute(PROMPT, (digest,)).fetchone()
+        return Prompt(row[0], json.loads(row[1]), digest, json.loads(row[2] or "{}")) if row else None
 
     def choices(self, call: Call, draws: Iterable[int], observer: str | None = None) -> tuple[Choice, ...]:
         """Return the answers that there are to the same prompt about the same picture, of these draws.
@@ -541,8 +546,8 @@ def _totals(db: sqlite3.Connection) -> Totals:
     requests, failed, unknown, prompt, answer, spent, perhaps, unpriced = (
         total or 0 for total in db.execute(OF_REQUESTS).fetchone()
     )
-    by_status = (total or 0 for total in db.execute(OF_CHOICES).fetchone())
-    counts = requests, failed, unknown, *by_status, prompt, answer
+    answers, refused, unreadable, not_judged = (total or 0 for total in db.execute(OF_CHOICES).fetchone())
+    counts = requests, failed, unknown, answers, refused, unreadable, not_judged, prompt, answer
     return Totals(*counts, float(spent), float(perhaps), unpriced)
 
 

@@ -23,6 +23,7 @@ from seke.samples.columns import (
     ROW,
     SAID,
     SPREAD,
+    TOLD,
     Sheet,
     numbered,
     pack,
@@ -62,6 +63,7 @@ def bind(chunk: Chunk, vocabulary: Vocabulary, prefix: str, faults: Faults) -> S
             (variable,) = field.members.values()
             _PASSES[field.kind](builder, field.name, variable, rows, values)
     _reports(builder)
+    _givens(builder)
     entries = builder.entries()
     status = builder.statuses(entries)
     builder.note_faults(faults, prefix, chunk)
@@ -292,6 +294,52 @@ def _reports(builder: SheetBuilder) -> None:
             continue
         _refuse_twice(builder, path, index, rows)
         _report(builder, path, index, rows, values)
+
+
+def _givens(builder: SheetBuilder) -> None:
+    """Add what prompts stated; an answer that may follow it says how often its observer does."""
+    vocabulary = builder.vocabulary
+    column = [record.given for record in builder.records]
+    rows = [row for row in filled_rows(column).tolist() if column[row]]
+    told_rows = np.array(rows, dtype=np.int64)
+    may_follow = vocabulary.may_follow[builder.observer[told_rows], builder.question[told_rows]]
+    builder.note(~may_follow, told_rows, lambda at: _blind_fault(builder.records[rows[at]]))
+    for row in rows:
+        for name, value in column[row].items():
+            path, index = f"given.{name}", vocabulary.indices.get(name)
+            if index is None:
+                builder.note_all(np.array([row]), unknown_name("given", "variable", name, vocabulary.indices))
+                continue
+            number = _stated_number(vocabulary, index, value)
+            if number is None:
+                allowed = ", ".join(vocabulary.stated[index]) or "true or false"
+                if vocabulary.kinds[index] == "interval":
+                    allowed = f"{vocabulary.low[index]:g} to {vocabulary.high[index]:g}"
+                reason = f"{path}: {describe_met(value)}; allowed is {allowed}"
+                builder.note_all(np.array([row]), reason)
+                continue
+            builder.add([row], index, TOLD, 0, number)
+
+
+def _stated_number(vocabulary: Vocabulary, variable: int, value: Any) -> float | None:
+    """Return a stated value as a number, None where the variable has no such value."""
+    kind = vocabulary.kinds[variable]
+    if kind == "categorical":
+        state = vocabulary.stated[variable].get(value) if isinstance(value, str) else None
+        return None if state is None else float(state)
+    if kind == "binary":
+        return float(value) if isinstance(value, bool) else None
+    inside = type(value) in (int, float) and vocabulary.low[variable] <= value <= vocabulary.high[variable]
+    return float(value) if inside else None
+
+
+def _blind_fault(record: Any) -> str:
+    """Return why an answer that was told something cannot be taken for a look."""
+    halo = f"halo: {{{record.question}: {{given: told, probability: ...}}}}"
+    return (
+        f"given: nothing says how often observer {record.observer!r} follows what question "
+        f"{record.question!r} told it, so the answer would count as a look; declare it as `{halo}`"
+    )
 
 
 def _report(builder: SheetBuilder, path: str, variable: int, rows: Ints, values: list[Any]) -> None:

@@ -49,6 +49,7 @@ HIDDEN = 4  # the variable was reported as not visible
 LIST = 5  # a closed-world list was given; code: index of its field
 PRESENT = 6  # the variable stands in such a list
 CODE = 7  # so does a code; code: its index
+TOLD = 9  # the prompt stated this of the variable; value: index of a state, 1 or 0, or a number
 SAID = 8  # no evidence by itself: a code in a mapping (what it hides stands as HIDDEN)
 
 _BASE = 1 << 20  # more answers than any instrument has

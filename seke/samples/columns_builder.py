@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine import did_you_mean
-from seke.samples.columns import ENTRY, structure
+from seke.samples.columns import ENTRY, TOLD, structure
 from seke.samples.vocabulary import STATUSES
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class SheetBuilder:
         """Return the records' statuses (n,); an answer reports something if and only if it is ok."""
         names = [record.status for record in self.records]
         codes = look_up(names, _STATUS)
-        reports = np.bincount(entries["row"], minlength=len(names)) > 0
+        reports = np.bincount(entries["row"][entries["form"] != TOLD], minlength=len(names)) > 0
         rows = np.arange(len(names))
         self.note((codes == 0) & ~reports, rows, lambda _: "has status ok but reports nothing")
         self.note((codes > 0) & reports, rows, lambda at: self._overfull_fault(at, names[at]))

@@ -35,6 +35,7 @@ ALLOWED = {
     "interval": "a number",
     "binary": "a list of names or a mapping from name to true, false, null or a probability",
     "reports": "a mapping from variable to its value",
+    "given": "a mapping from variable to the value that the prompt stated: a state, true, false or a number",
     "draw": "a whole number from 0",
     "item": "a text that is not empty",
     "view": "a text that is not empty",
@@ -45,7 +46,7 @@ ALLOWED = {
     "sight": "true, false, null or a probability",
     "value": "a name, a list of names, a mapping to probabilities, true, false, null or a number",
 }
-_OPTIONAL = ("categorical", "interval", "binary", "reports")
+_OPTIONAL = ("categorical", "interval", "binary", "reports", "given")
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,7 @@ def record_type(vocabulary: Vocabulary, *, narrow: bool = False) -> type[msgspec
         ("draw", Annotated[int, msgspec.Meta(ge=0, le=LARGEST_DRAW)]),
         ("view", text, vocabulary.usual_view),
         ("status", _name_type(STATUSES), "ok"),
+        ("given", dict[str, str | bool | float] | None, None),
         ("reports", dict[str, report] | None, None),
         ("extra", msgspec.Raw, msgspec.Raw(b"null")),
     ]
@@ -270,6 +272,12 @@ def _binary(path: str, value: object) -> str | None:
     return _shape_fault(path, value, "binary")
 
 
+def _given(path: str, value: object) -> str | None:
+    if not isinstance(value, dict):
+        return _shape_fault(path, value, "given")
+    return _within(path, value, lambda inner: isinstance(inner, str | bool | int | float), "given")
+
+
 def _reports(path: str, value: object) -> str | None:
     if not isinstance(value, dict):
         return _shape_fault(path, value, "reports")
@@ -294,4 +302,5 @@ _SHAPES: Mapping[str, Callable[[str, object], str | None]] = {
     "categorical": _categorical,
     "binary": _binary,
     "reports": _reports,
+    "given": _given,
 }

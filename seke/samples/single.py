@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine import Answers
+from seke.samples.columns import TOLD
 from seke.samples.to_engine import answers_of, arrange
 
 if TYPE_CHECKING:
@@ -59,7 +60,8 @@ def split_samples(sheet: Sheet | None, vocabulary: Vocabulary, prefixes: Sequenc
     sheet = arrange(sheet, vocabulary, prefixes)
     rows, entries = sheet.rows, sheet.entries
     about: list[str | None] = [None] * len(rows)
-    for row, variable in zip(entries["row"].tolist(), entries["variable"].tolist(), strict=True):
+    reported = entries[entries["form"] != TOLD]
+    for row, variable in zip(reported["row"].tolist(), reported["variable"].tolist(), strict=True):
         if variable >= 0 and vocabulary.about_one[rows["question"][row]]:
             about[row] = vocabulary.names[variable]
     observers, questions = tuple(vocabulary.observers), tuple(vocabulary.questions)

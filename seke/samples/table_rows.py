@@ -60,7 +60,7 @@ def _columns(file: RowFile, vocabulary: Vocabulary) -> dict[str, _TableColumn]:
     """Return the columns of a table by name; none where one is unknown or missing, which is noted."""
     known = {key: _TableColumn(key, "text") for key in (*REQUIRED, "view", "status")}
     known |= {"draw": _TableColumn("draw", "draw")}
-    known |= {key: _TableColumn(key, "json") for key in ("reports", "extra")}
+    known |= {key: _TableColumn(key, "json") for key in ("reports", "extra", "given")}
     known |= {field.name: _TableColumn(field.name, field.kind) for field in vocabulary.fields}
     for field in vocabulary.fields:
         if field.kind == "binary":

@@ -16,6 +16,7 @@ from seke.samples.columns import (
     PRESENT,
     RANKING,
     SPREAD,
+    TOLD,
     Sheet,
     reorder,
     unpack,
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from engine import Bools, Floats, Ints
+    from engine import Bools, Floats, Given, Ints
     from seke.samples.vocabulary import Vocabulary
 
     Labelled = tuple[Ints, Ints, Floats, Bools]
@@ -102,11 +103,15 @@ def answers_of(sheet: Sheet, vocabulary: Vocabulary) -> Answers:
     rows, entries = sheet.rows, sheet.entries
     count, item = len(sheet.items), rows["item"]
     ok = rows["status"] == STATUSES.index("ok")
+    given, givens = _stated(sheet, vocabulary)
     key = _reading_key(sheet, vocabulary)[ok]
-    starts_reading = np.concatenate([[True], key[1:] != key[:-1]]) if len(key) else np.empty(0, dtype=bool)
+    # A blind answer and one that was told something are two readings.
+    _, starts, which = np.unique(
+        key * (len(givens) + 1) + given[ok] + 1, return_index=True, return_inverse=True
+    )
     reading = np.full(len(rows), -1, dtype=np.int64)
-    reading[ok] = np.cumsum(starts_reading) - 1
-    first = rows[ok][starts_reading]
+    reading[ok] = which
+    first = rows[ok][starts]
     labels, closed_hidden = _closed_world(sheet, vocabulary, reading)
     numbers: dict[str, Numbers] = {}
     rankings: dict[str, Rankings] = {}
@@ -139,7 +144,24 @@ def answers_of(sheet: Sheet, vocabulary: Vocabulary) -> Answers:
         not_judged=_count_by_item(item, rows["status"] == STATUSES.index("not_judged"), count),
         hidden=hidden,
         asked=_count_by_item(item, vocabulary.askable[rows["observer"]], count),
+        reading_given=given[ok][starts],
+        givens=givens,
     )
+
+
+def _stated(sheet: Sheet, vocabulary: Vocabulary) -> tuple[Ints, tuple[Given, ...]]:
+    """Return for each row what its prompt stated, an index or -1 for nothing, (n,), and all of that once."""
+    given = np.full(len(sheet.rows), -1, dtype=np.int64)
+    stated = np.sort(sheet.entries[sheet.entries["form"] == TOLD], order=["row", "variable"])
+    by_row: dict[int, list[tuple[str, float]]] = {}
+    for row, variable, value in zip(
+        *(stated[key].tolist() for key in ("row", "variable", "value")), strict=True
+    ):
+        by_row.setdefault(row, []).append((vocabulary.names[variable], value))
+    indices: dict[Given, int] = {}
+    for row, values in by_row.items():
+        given[row] = indices.setdefault(tuple(values), len(indices))
+    return given, tuple(indices)
 
 
 def _count_by_item(item: Ints, chosen: Bools, count: int) -> Ints:

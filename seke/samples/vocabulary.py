@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["categorical", "interval", "binary"]
 REQUIRED = ("item", "observer", "question", "draw")
-FIXED = (*REQUIRED, "view", "status", "reports", "extra")
+FIXED = (*REQUIRED, "view", "status", "given", "reports", "extra")
 STATUSES = ("ok", "refused", "unreadable", "not_judged")
 
 
@@ -45,7 +45,9 @@ class Vocabulary:
     the observer's own answers, -1 where it is none of them (last column: unknown words).
     hides: (C, V), variables that a code makes not visible. low, high: (V,), range of the
     interval variables. about_one: (Q,), askable: (O,). original: (O,), the observer that each is a copy of,
-    itself where it is none. usual_view: that of samples that name none.
+    itself where it is none. usual_view: that of samples that name none. stated[v]: the states of a variable
+    that a prompt may state, by name; empty of one that is no categorical one. may_follow: (O, Q), whether an
+    observer declares how often it follows what the prompt of a question stated.
     """
 
     names: tuple[str, ...]
@@ -66,6 +68,8 @@ class Vocabulary:
     askable: Bools
     original: Ints
     usual_view: str
+    stated: tuple[Mapping[str, int], ...]
+    may_follow: Bools
 
     def member_mask(self, field: Field) -> Bools:
         """Return the variables that belong to a key, (V,) bool."""
@@ -113,6 +117,14 @@ def vocabulary_of(knowledge: Knowledge) -> Vocabulary:
         askable=np.array([observer.askable for observer in observers], dtype=bool),
         original=np.array([place[name] for name in original_of.values()], dtype=np.int64),
         usual_view=knowledge.usual_view,
+        stated=tuple(
+            {state: index for index, state in enumerate(variable.states) if variable.kind == "categorical"}
+            for variable in knowledge.variables.values()
+        ),
+        may_follow=np.array(
+            [[question.name in observer.halo_of_given for question in questions] for observer in observers],
+            dtype=bool,
+        ).reshape(len(observers), len(questions)),
     )
 
 

@@ -120,6 +120,8 @@ class SimulatedSource:
             not_judged=none,
             hidden=none,
             asked=count * askable,
+            reading_given=np.full(len(requests), -1),
+            givens=(),
         )
 
     def _answers(self, observer: str, question: str, view: str, count: int) -> Mapping[str, NDArray[Any]]:

@@ -26,14 +26,15 @@ def ceiling(
 ) -> Mapping[str, float]:
     """Return level -> the share of its values that would be accepted of these items.
 
-    Every question is asked ENDLESS times, those about one variable about each that the observer reports, of
-    each observer that the policy may ask, in the usual view. known: answers that there are without asking.
+    Every question that tells nothing is asked ENDLESS times, those about one variable about each that the
+    observer reports, of each observer that the policy may ask, in the usual view. known: answers that there
+    are without asking.
     """
     base = session.knowledge
     answers = known
     for observer in dict.fromkeys((base.policy.ask, *base.policy.others)):
         instruments = base.observers[observer].instruments
-        for question in base.questions.values():
+        for question in (question for question in base.questions.values() if not question.tells):
             reported = [name for name in question.variables if name in instruments]
             for about in reported if question.about_one else [None] * bool(reported):
                 line = (observer, question.name, about, base.usual_view)

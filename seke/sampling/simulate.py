@@ -88,7 +88,7 @@ def simulate(
     if not observers and not base.policy.ask:
         raise SekeError(f"the policy of {base.name} asks nobody; name an observer")
     question_names = list(questions) or [
-        name for name, question in base.questions.items() if not question.about_one
+        name for name, question in base.questions.items() if not (question.about_one or question.tells)
     ]
     observer_names = list(dict.fromkeys(observers)) or [base.policy.ask]
     view_names = list(dict.fromkeys(views)) or [base.usual_view]

@@ -36,18 +36,22 @@ class Picture:
 class Prompt:
     """What is said to the model beside the picture.
 
-    schema: JSON Schema of one answer, as structured output takes it. digest: SHA-256 of text and schema.
+    schema: JSON Schema of one answer, as structured output takes it. digest: SHA-256 of text and schema, and
+    of `given`, the values that the text states of the picture, by variable, where it states any.
     """
 
     text: str
     schema: Mapping[str, Any]
     digest: str
+    given: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, text: str, schema: Mapping[str, Any]) -> Prompt:
+    def of(cls, text: str, schema: Mapping[str, Any], given: Mapping[str, Any] | None = None) -> Prompt:
         """Return the prompt of a text and a schema, with its digest."""
-        content = json.dumps([text, schema], ensure_ascii=False, sort_keys=True)
-        return cls(text, schema, hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest())
+        parts = [text, schema, dict(given)] if given else [text, schema]
+        content = json.dumps(parts, ensure_ascii=False, sort_keys=True)
+        digest = hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()
+        return cls(text, schema, digest, dict(given or {}))
 
 
 @dataclass(frozen=True)

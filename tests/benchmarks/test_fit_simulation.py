@@ -80,6 +80,8 @@ def asked(inference, questions, observer, truth, rng, observations):
         not_judged=zero,
         hidden=zero,
         asked=zero,
+        reading_given=np.full(readings, -1),
+        givens=(),
     )
 
 

@@ -624,7 +624,20 @@ def test_kinds_of_reading_foretell_what_is_held_out(name, capsys, tmp_path):
     columns = {"answer": Labels(np.repeat(every, counts.sum(1)), labels, ones, ones < 0)}
     sizes = {"samples": counts.sum(1), "asked": counts.sum(1), "refused": none, "unreadable": none}
     answers = Answers(
-        tuple(map(str, every)), ("face",), every, none, none, none, columns, {}, {}, hidden=none, **sizes
+        tuple(map(str, every)),
+        ("face",),
+        every,
+        none,
+        none,
+        none,
+        columns,
+        {},
+        {},
+        hidden=none,
+        **sizes,
+        not_judged=none,
+        reading_given=none - 1,
+        givens=(),
     )
     known = Gold({"answer": np.where(gold >= 0, gold, np.nan)})
     _, trials = split_types(inference, answers, known, lambda *_: None)

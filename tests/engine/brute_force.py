@@ -86,6 +86,8 @@ class Reading:
     question: str
     view: str
     draws: tuple[Mapping[str, Any], ...]
+    # What the prompt stated: (variable, value) pairs.
+    given: tuple[tuple[str, float], ...] = ()
 
     @property
     def variables(self) -> set[str]:
@@ -105,6 +107,10 @@ class Joined:
     @property
     def observer(self) -> str:
         return self.parts[0].observer
+
+    @property
+    def given(self) -> tuple[tuple[str, float], ...]:
+        return self.parts[0].given
 
     @property
     def variables(self) -> set[str]:
@@ -220,9 +226,13 @@ class World:
 
     def _patterns(self, readings: Sequence[Reading]) -> Iterator[tuple[list[Reading], Floats]]:
         """Yield which readings follow their label, with the weight of every state of the world."""
-        switched = [k for k in readings if self._halo(k) > 0 and k.variables - {self.base.root}]
-        owners = list(dict.fromkeys(k.observer for k in switched))
-        settings = [self._settings(o, [k for k in switched if k.observer == o]) for o in owners]
+        switched = [k for k in readings if self._halo(k) > 0 and (k.given or k.variables - {self.base.root})]
+        # Those that were told something carry over among themselves.
+        owners = list(dict.fromkeys((k.observer, bool(k.given)) for k in switched))
+        settings = [
+            self._settings(owner[0], [k for k in switched if (k.observer, bool(k.given)) == owner])
+            for owner in owners
+        ]
         for parts in itertools.product(*settings):
             followed = [k for on, _, _ in parts for k in on]
             bundles = [on for on, together, _ in parts if together]
@@ -248,7 +258,8 @@ class World:
         return settings
 
     def _halo(self, reading: Reading) -> float:
-        halo = self.base.observers[reading.observer].halo.get(reading.question)
+        observer = self.base.observers[reading.observer]
+        halo = (observer.halo_of_given if reading.given else observer.halo).get(reading.question)
         return halo.probability if halo else 0.0
 
     def _pattern(
@@ -267,6 +278,11 @@ class World:
         readings = [*single, *joined]
         followed = [k for k in readings if k in followed or k in joined]
         total = np.ones(self.joint.shape)
+        for stated in [k for k in followed if k.given]:
+            total *= self._stated(stated) ** self.base.observers[stated.observer].exponent
+        readings, followed = (
+            [k for k in ks if not (k.given and k in followed)] for ks in (readings, followed)
+        )
         root = self.base.root
         by_variable: dict[str, list[tuple[Observer, list[Reading]]]] = {}
         log_tails = []
@@ -287,7 +303,7 @@ class World:
                 for k in observer_readings
                 for part in k.parts
                 for d in part.draws
-                if isinstance(d.get(root), Ranked)
+                if isinstance(d.get(root), Ranked) and not part.given
             ]
             tails = [places for places in tails if len(places) > 1]
             if tails:
@@ -475,10 +491,40 @@ class World:
             )
         return self.known[key]
 
+    def _stated(self, reading: Reading) -> float:
+        """P(all answers | the reading follows what its prompt stated), over the root states that implies."""
+        observer, root, stated = self.base.observers[reading.observer], self.base.root, dict(reading.given)
+        chance = self.population.copy()
+        for name, value in stated.items():
+            edges = self.base.variables[name].edges
+            state = int(value)
+            if edges:
+                state = next(i for i, high in enumerate(edges[1:]) if value < high or high == edges[-1])
+            chance *= np.eye(len(chance))[state] if name == root else self.table_of(name)[:, state]
+        if root in stated:
+            chance = np.eye(len(chance))[int(stated[root])]
+        chance = chance / chance.sum()
+        total = 0.0
+        for p, label in zip(chance, self.base.variables[root].states, strict=True):
+            about_root = 1.0
+            if root in reading.variables:
+                instrument = observer.labels[root]
+                shares = np.repeat([t.share for t in instrument.types], len(instrument.answers))
+                parts = [[d[root] for d in part.draws if root in d] for part in reading.parts]
+                about_root = sum(
+                    share * math.prod(map(k.likelihood, parts))
+                    for share, k in zip(shares, self.kinds(observer, root), strict=True)
+                    if instrument.answers[k.answer] == label
+                )
+            total += p * about_root * self._follow_label(observer, reading, label)
+        return total
+
     def _follow(self, observer: Observer, reading: Reading, kind: Kind) -> float:
         """P(the other answers | the reading follows this label)."""
+        return self._follow_label(observer, reading, observer.labels[self.base.root].answers[kind.answer])
+
+    def _follow_label(self, observer: Observer, reading: Reading, label: str) -> float:
         root = self.base.root
-        label = observer.labels[root].answers[kind.answer]
         states = self.base.variables[root].states
         total = 1.0
         for name in reading.variables - {root}:
@@ -673,6 +719,7 @@ def answers_of(
     if rng is not None:
         rng.shuffle(flat)
     views = tuple(dict.fromkeys(k.view for _, k in flat)) or ("face",)
+    givens = tuple(dict.fromkeys(k.given for _, k in flat if k.given))
     observers, questions = list(base.observers), list(base.questions)
     labels: dict[str, list[tuple[int, int, float, bool]]] = {}
     numbers: dict[str, list[tuple[int, float]]] = {}
@@ -718,6 +765,8 @@ def answers_of(
         none,
         none,
         np.bincount(item, weights=askable, minlength=len(items)).astype(np.int64),
+        np.array([givens.index(k.given) if k.given else -1 for _, k in flat], dtype=np.int64),
+        givens,
     )
 
 

@@ -199,6 +199,8 @@ def simulated():
         not_judged=none,
         hidden=none,
         asked=none + 2 * draws,
+        reading_given=np.full(2 * count, -1),
+        givens=(),
     )
     gold = {}
     for variable, states in truth.items():

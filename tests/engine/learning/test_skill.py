@@ -96,6 +96,8 @@ def answers_of(inference, answered, question="look"):
         not_judged=zero,
         hidden=zero,
         asked=zero + 1,
+        reading_given=zero - 1,
+        givens=(),
     )
 
 
@@ -226,7 +228,7 @@ def test_one_skill_moves_what_all_kinds_of_reading_settle_on(right, least, most,
     labels = {"kind": Labels(reading, np.repeat(answer, 2), ones, ones < 0)}
     answers = Answers(
         tuple(map(str, range(count))), ("face",), np.arange(count), none, none + 1, none, labels, {}, {},
-        none + 2, none, none, none, none + 2,
+        none + 2, *[none] * 4, asked=none + 2, reading_given=none - 1, givens=(),
     )  # fmt: skip
     parameters = ObserverParameters(inference, answers, Gold({"kind": truth * 1.0}))
     at = ParameterKey("model", "", "categorical", "kind")

@@ -401,10 +401,10 @@ def in_columns(base, labels, items):
         {},
         {},
         none + observers,
-        none,
-        none,
-        none,
-        none + observers,
+        *[none] * 4,
+        asked=none + observers,
+        reading_given=np.full_like(reading, -1),
+        givens=(),
     )
 
 

@@ -884,8 +884,8 @@ def test_the_order_of_lines_changes_nothing(
 
 def columns(batch: Answers) -> list[Any]:
     """Everything a batch holds, in its order."""
-    contents: list[Any] = [batch.items, batch.views]
-    arrays = [getattr(batch, name) for name in vars(batch) if name not in ("items", "views")]
+    contents: list[Any] = [batch.items, batch.views, batch.givens]
+    arrays = [getattr(batch, name) for name in vars(batch) if name not in ("items", "views", "givens")]
     for value in arrays:
         for array in value.values() if isinstance(value, dict) else [value]:
             inner = vars(array).values() if hasattr(array, "__dict__") else [array]
