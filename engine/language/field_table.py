@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 # What each kind of variable is declared by, beside its label and description.
 VARIABLE_KEYS = {
     "categorical": ("states", "also"),
-    "binary": (),
-    "interval": ("range", "bins"),
+    "binary": ("also",),
+    "interval": ("range", "bins", "also"),
     "derived": ("states",),
 }
 # Ranges that many rows share. Pseudo-counts reach from next to nothing to as good as fixed; knowledge is

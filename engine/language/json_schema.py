@@ -66,7 +66,7 @@ CONDITIONS: Json = {
         "allOf": [
             _without(
                 {"properties": {"kind": {"const": kind}}, "required": ["kind"]},
-                {"states", "range", "bins"} - set(keys),
+                {"states", "range", "bins", "also"} - set(keys),
             )
             for kind, keys in VARIABLE_KEYS.items()
         ]

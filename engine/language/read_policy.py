@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, TypeVar
 
+from engine.errors import did_you_mean
 from engine.language.field_table import TABLES
 from engine.language.fields import NUMBER
 from engine.language.yaml_nodes import Scalar
@@ -24,11 +25,13 @@ if TYPE_CHECKING:
 Value = TypeVar("Value")
 
 POLICY = TABLES["POLICY"].fields
+# Marks of a binary variable that may have other names.
+MARKS = ("true", "false", "null")
 MOST_CONFLICT = POLICY["conflict"].high
 
 
 def questions(
-    fields: Fields, node: Node | None, levels: Levels, _: Mapping[str, Variable]
+    fields: Fields, node: Node | None, levels: Levels, variables: Mapping[str, Variable]
 ) -> dict[str, Question]:
     """Read the `questions` section."""
     by_name = {}
@@ -40,14 +43,16 @@ def questions(
         )
         if "reports" in entries and not fields.items_of(entries["reports"]):
             entries.fault("reports", "must name at least one level or variable")
-        about = entries.value("about")
+        about, sight = entries.value("about"), _sight(fields, entries.get("sight"))
         by_name[name] = Question(
             **entries.cited("cost"),
             name=name,
             variables=tuple(dict.fromkeys(reported)),
             about_one=bool(about),
+            sight=sight,
+            also=_other_names(entries, (*levels, *variables, *(sight.all_words if sight else ()))),
+            scale=_scale(entries, [variables[name].kind for name in reported if name in variables]),
             tells=tuple(dict.fromkeys(stated)),
-            sight=_sight(fields, entries.get("sight")),
             prompt_place=(entries.get("prompt") or inner).place,
             **entries.values("cost further enlarge whole forms check recall prompt")
             | {"label": entries.value("label") or name},
@@ -87,6 +92,35 @@ def briefing(fields: Fields, node: Node | None) -> Briefing | None:
         prompt_place=(entries.get("prompt") or node).place,
         unlike=tuple(lookalikes),
     )
+
+
+def _other_names(entries: Entries, allowed: Collection[str]) -> dict[str, tuple[str, ...]]:
+    """Read other names of keys and words of answers, each of which means one."""
+    also = {name: tuple(names) for name, names in entries.value("also").items()}
+    meant: dict[str, str] = {}
+    for name, names in also.items():
+        if name not in (*allowed, *MARKS):
+            hint = did_you_mean(name, (*allowed, *MARKS))
+            entries.fault(
+                "also", f"{name!r} is no level, variable, word of `sight`, true, false or null{hint}"
+            )
+        for text in names:
+            if meant.setdefault(text.strip().casefold(), name) != name:
+                entries.fault("also", f"{text!r} means {meant[text.strip().casefold()]} and {name}")
+    return also
+
+
+def _scale(entries: Entries, kinds: Collection[str]) -> tuple[float, float] | None:
+    """Read the ends of the scale of the numbers in answers; None where the variables' ranges are that."""
+    if "scale" not in entries:
+        return None
+    ends = entries.value("scale")
+    if len(ends) != 2 or ends[0] >= ends[1]:
+        entries.fault("scale", "must be [low, high], with low under high, such as [1, 9]")
+        return None
+    if "interval" not in kinds:
+        entries.fault("scale", "is of numbers; this question reports no interval variable")
+    return ends[0], ends[1]
 
 
 def _sight(fields: Fields, node: Node | None) -> Sight | None:

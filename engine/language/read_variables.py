@@ -45,17 +45,16 @@ def variables(fields: Fields, node: Node | None) -> dict[str, Variable]:
             continue
         entries.value("kind")
         kind = _kind(entries)
-        for key in ("states", "range", "bins"):
+        for key in ("states", "range", "bins", "also"):
             if key in entries and key not in VARIABLE_KEYS[kind]:
-                takes = (
-                    " and ".join(f"`{allowed}`" for allowed in VARIABLE_KEYS[kind])
-                    or "neither states nor bins"
-                )
+                *keys, last = (f"`{allowed}`" for allowed in VARIABLE_KEYS[kind])
+                takes = f"{', '.join(keys)} and {last}" if keys else last
                 fields.key_fault(entries.node, key, f"is not for {kind} variables, which take {takes}")
         variable = _variable(fields, name, kind, entries)
         if kind == "derived":
             derived.append((variable, entries.get("states")))
         by_name[name] = variable
+    _check_other_names(fields, by_name, node)
     plain = {name: v for name, v in by_name.items() if v.kind != "derived"}
     for variable, states in derived:
         by_name[variable.name] = _derived(fields, variable, states, plain)
@@ -130,16 +129,44 @@ def _variable(fields: Fields, name: str, kind: Kind, entries: Entries) -> Variab
         entries.value("description"),
         descriptions,
         entries.value("about"),
-        _other_names(entries, states),
-        edges,
+        also=_names_of_states(entries, states) if kind == "categorical" else {},
+        other_names=_other_names(entries) if kind in ("binary", "interval") else (),
+        edges=edges,
         place=entries.node.place,
         places=places,
     )
 
 
-def _other_names(entries: Entries, states: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+def _other_names(entries: Entries) -> tuple[str, ...]:
+    """Return the other names of a variable."""
+    node = entries.get("also")
+    return () if node is None else tuple(entries.reader.read(node, entries.fields["also"].inner[0]))
+
+
+def _check_other_names(fields: Fields, variables: Mapping[str, Variable], node: Node | None) -> None:
+    """Note a fault where another name of a variable is a name or label of a second one, too."""
+    meant = {name.casefold(): name for name in variables}
+    for name, variable in variables.items():
+        meant.setdefault(variable.label.strip().casefold(), name)
+    for name, variable in variables.items():
+        for text in variable.other_names:
+            meaning = meant.setdefault(text.strip().casefold(), name)
+            if meaning != name:
+                fields.fault(_also_of(node, name), f"{text!r} means {meaning} and {name}")
+
+
+def _also_of(node: Node | None, name: str) -> Node:
+    """Return the node of a variable's other names."""
+    variable = node.entries[name] if isinstance(node, Table) else None
+    assert isinstance(variable, Table)  # It was read from there.
+    return variable.entries["also"]
+
+
+def _names_of_states(entries: Entries, states: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
     """Return state -> its other names, each of which means one state."""
-    also = {state: tuple(names) for state, names in entries.value("also").items()}
+    node = entries.get("also")
+    named = {} if node is None else entries.reader.read(node, entries.fields["also"].inner[1])
+    also = {state: tuple(names) for state, names in named.items()}
     meant: dict[str, str] = {state.casefold(): state for state in states}
     for state, names in also.items():
         if state not in states:

@@ -38,6 +38,11 @@ class Sight:
     words: Mapping[str, str]
 
     @property
+    def all_words(self) -> tuple[str, ...]:
+        """The key and the words, which answers may call otherwise."""
+        return (self.key, *self.words)
+
+    @property
     def nothing(self) -> str:
         """The word that says that nothing can be judged."""
         return tuple(self.words)[-1]
@@ -55,7 +60,10 @@ class Question(Cited):
     reading of its own, in a view of its own name (`view_in_form`).
     `check`: it is asked only about a variable that a contradiction names. `recall`: its prompt states what
     the observer answered about that variable before, and what contradicts it.
-    `sight`: what an answer says first; None where it need not. `tells`: the variables whose known values its
+    `sight`: what an answer says first; None where it need not. `also`: a key of its answers, a word of
+    `sight`, `true`, `false` or `null` -> other names that answers may have for it. `scale`: the ends of the
+    scale on which answers give numbers; None: each variable's own range.
+    `tells`: the variables whose known values its
     prompt states.
     """
 
@@ -71,6 +79,8 @@ class Question(Cited):
     check: bool = False
     recall: bool = False
     sight: Sight | None = None
+    also: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    scale: tuple[float, float] | None = None
     tells: tuple[str, ...] = ()
     prompt: str = ""
     prompt_place: Place = field(compare=False, default=NOWHERE)

@@ -21,7 +21,7 @@ class Variable:
     `states` are the names of its values in order: those declared (categorical, derived),
     `("false", "true")` (binary), or the bins' numbers as text (interval).
     `edges` holds the bins' edges of an interval variable, (bins + 1,), increasing.
-    `also`: state -> other names that answers may have for it.
+    `also`: state -> other names that answers may have for it; `other_names`: those of the variable.
     `formulas` holds one formula a state for a derived variable. `places`: where its states are declared.
     """
 
@@ -33,6 +33,7 @@ class Variable:
     descriptions: Mapping[str, str] = field(default_factory=dict)
     about: Mapping[str, str] = field(default_factory=dict)
     also: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    other_names: tuple[str, ...] = ()
     edges: tuple[float, ...] = ()
     formulas: tuple[Formula, ...] = ()
     place: Place = field(compare=False, default=NOWHERE)

@@ -17,6 +17,7 @@ import numpy as np
 
 from engine import Answers, Knowledge, people_asked
 from seke.annotation.live_item import LiveItem, renumber_draws
+from seke.annotation.number_scales import NumberScales
 from seke.annotation.recalled_answers import against_in_words, earlier_answer
 from seke.annotation.stopping_rules import label_of
 from seke.datasets.images import PictureError, picture_of, region_shown, view_of
@@ -24,6 +25,7 @@ from seke.datasets.manifest import label_sample
 from seke.prompts import Context, Questions
 from seke.prompts.unread_answers import UnreadAnswers
 from seke.runs.ledger import ReadingRequests
+from seke.runs.read_counts import ReadTally
 from seke.samples import answers_from
 from seke.sampling.loop import Request
 from seke.vision.errors import FatalError, ObserverLostError, UnansweredError
@@ -66,10 +68,10 @@ class Annotator:
     known_by: the observer that stands for the set's own labels. labels: item -> these, where it has any.
     given: item -> further sample records that the run did not ask for, such as those of people.
     progress: is called with how many items were settled and answers came since the last call, and what was
-    spent in all, in USD. pilot: the items that are asked as the session declares; by_measure: the session
-    with which all others are asked, where prices were measured on these (see `measured_prices`). lost:
-    further observer -> why it is not asked any more. waiting: item -> the
-    look of people that it waits for; no model is asked about it before that has come.
+    spent in all, in USD; reading: with how many answers were read in each way. pilot: the items that are
+    asked as the session declares; by_measure: the session with which all others are asked, where prices were
+    measured on these (see `measured_prices`). lost: further observer -> why it is not asked any more.
+    waiting: item -> the look of people that it waits for; no model is asked about it before that has come.
     """
 
     session: Session
@@ -81,6 +83,7 @@ class Annotator:
     concurrency: int = 16
     problems: Callable[[str], None] = print
     progress: Callable[[int, int, float], None] = lambda *_: None
+    reading: Callable[[Mapping[str, int]], None] = lambda *_: None
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     stopped_by: Exception | None = None
     pilot: frozenset[str] = frozenset()
@@ -95,15 +98,32 @@ class Annotator:
         self._live: dict[str, LiveItem] = {}
         self._pictures: OrderedDict[tuple[str, str, str, bool], Picture] = OrderedDict()
         self._unread = UnreadAnswers()
+        self._tally = ReadTally()
+        self.scales = NumberScales(self.base)
 
     def read(self, call: Call, choice: Choice) -> Record:
         """Return the sample record of an answer, with what its prompt stated, and the digests of both."""
-        record = self.questions.read(call.request, choice, self._context(call.request))
+        record = self.scales.apply(self.questions.read(call.request, choice, self._context(call.request)))
         asked_with = {"prompt": call.prompt.digest[:16], "picture": call.picture.digest[:16]}
         if call.request.about:
             asked_with["about"] = call.request.about
         given = {"given": dict(call.prompt.given)} if call.prompt.given else {}
         return {**record, **given, "extra": {**record.get("extra", {}), **asked_with}}
+
+    def reread(self, record: Mapping[str, Any], choice: Choice) -> Record:
+        """Return the sample record of an answer anew, as its scale is decided about now."""
+        extra = record["extra"]
+        key = (record["item"], record["observer"], record["question"], extra.get("about"), record["view"])
+        request = Request(*key, record["draw"], 1)
+        anew = self.scales.apply(self.questions.read(request, choice, self._context(request)))
+        asked_with = {name: extra[name] for name in ("prompt", "picture", "about") if name in extra}
+        given = {"given": record["given"]} if "given" in record else {}
+        return {**anew, **given, "extra": {**anew.get("extra", {}), **asked_with}}
+
+    async def settle_scales(self, ledger: Ledger) -> None:
+        """Decide in the end whether the numbers of all answers are on the scale that was asked for."""
+        for asking in sorted(self.scales.differing()):
+            self.problems(await self.scales.change(asking, ledger, self.reread))
 
     def drop_observer(self, observer: str, reason: str) -> None:
         """Ask this observer nothing more; items go on with the others."""
@@ -345,6 +365,7 @@ class Annotator:
             records = [self.read(call, choice) for choice in choices]
             live.records += records
             self._name_cut_answers(name, records, choices)
+            await self._note_reading(records, choices, ledger)
             self._stop_if_unreadable(request, records, choices)
             self.progress(0, len(choices), ledger.committed)
 
@@ -364,12 +385,28 @@ class Annotator:
         elif not repeated:
             live.reason = UNANSWERED
 
+    async def _note_reading(
+        self, records: Sequence[Record], choices: Sequence[Choice], ledger: Ledger
+    ) -> None:
+        """Count how answers were read, say what was not read whole, and look at their numbers' scale."""
+        for example in self._tally.add(records, choices):
+            self.problems(example)
+        self.reading(self._tally.ways)
+        self.scales.count(records)
+        for asking in {(record["observer"], record["question"]) for record in records}:
+            if self.scales.due(asking):
+                self.problems(await self.scales.change(asking, ledger, self.reread))
+                for live in self._live.values():
+                    live.records = [self.scales.apply(record) for record in live.records]
+
     def _stop_if_unreadable(self, request: Request, records: list[Record], choices: Sequence[Choice]) -> None:
         """Stop early where none of an observer's answers to a question can be read, or they judge nothing."""
         statuses = [record.get("status", "ok") for record in records]
         last = choices[-1] if choices else None
+        off_scale = bool(records) and "off_scale" in records[-1].get("extra", {})
+        sight = self.base.questions[request.question].sight
         reason = self._unread.note(
-            request.observer, request.question, statuses, last, self.base.questions[request.question].sight
+            request.observer, request.question, statuses, last, sight, off_scale=off_scale
         )
         if reason and request.observer != self.base.policy.ask:
             self.drop_observer(request.observer, reason)

@@ -15,6 +15,7 @@ from engine import Knowledge, SekeError, people_asked
 from seke.annotation.annotator import Annotator
 from seke.annotation.branches import OtherSettingsError, is_run, note_origin, origins
 from seke.annotation.measured_prices import pilot_of, stored_or_measured_prices, with_prices
+from seke.annotation.number_scales import NumberScales
 from seke.annotation.observers import AskedObservers, asking
 from seke.annotation.people import note_given, read_given
 from seke.annotation.results import RunResults
@@ -96,7 +97,7 @@ class Job:
         questions are measured on the first items of a policy's run, unless declared_prices keeps them. A
         guarantee holds only where the declared ones choose the questions, and a batch takes too long to wait
         for.
-        options: `problems` and `progress` of the annotator.
+        options: `problems`, `progress` and `reading` of the annotator.
 
         Raises:
             engine.KnowledgeError, engine.SekeError: all that could go wrong later for reasons known now.
@@ -229,7 +230,10 @@ class Job:
                 ledger.pass_over_refusals()
             if forget_unanswered:
                 self.annotator.problems(ledger.forget_unanswered())
-            return ledger, await self._ask_all(inner, ledger)
+            self.annotator.scales = NumberScales.of(self.annotator.base, ledger)
+            stopped = await self._ask_all(inner, ledger)
+            await self.annotator.settle_scales(ledger)
+            return ledger, stopped
 
     async def _ask_all(self, inner: Any, ledger: Ledger) -> str:
         """Ask until the end; return why it stopped early, or no text."""

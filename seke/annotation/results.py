@@ -17,6 +17,7 @@ from seke.console.infer_summary import InferSummary, limits_in_words
 from seke.files.atomic import write_file
 from seke.runs.failures import failures_of
 from seke.runs.item_list import ITEMS
+from seke.runs.read_counts import read_counts
 from seke.runs.run_folder import POSTERIORS, RAW, SAMPLES, SUMMARY
 from seke.sampling.loop import force_close, wait_for_people
 from seke.sampling.replay import mark_off_policy
@@ -225,6 +226,7 @@ class RunResults:
                 for level, members in base.levels.items()
             },
             totals=self.ledger.totals(),
+            reading=read_counts(self.folder),
             seconds=round(seconds, 1),
             finished=unsettled == 0 and not waiting,
             stopped=stopped,
@@ -234,6 +236,7 @@ class RunResults:
                 *decisions.notes(),
                 *limits_in_words(session),
                 *self._observer_notes(),
+                *self.annotator.scales.notes(),
                 *how_to_go_on(waiting, self.folder / POSTERIORS),
             ),
             observers=dict(counts.observers.most_common()),

@@ -21,6 +21,7 @@ class RunSummary:
     labels among them; per_item: mean and quantiles. asked: answers by question; observers: by who answered.
     waiting: how many items wait for which people. contradicted_labels: of a variable with labels of the set,
     how many looks contradict these, and how many would, as declared (`infer_summary.Summary.contradictions`).
+    reading: how answers were read (`whole`, `in_part`, `unread`), each with its count and an example.
     levels: share of a level's values that are accepted. promises: what is guaranteed, in words; refused: why
     it is not, where it was to be. stopped: why a run ended before its end. failures: the most frequent
     reasons why requests brought no whole answer (`failures.failures_of`).
@@ -44,6 +45,7 @@ class RunSummary:
     waiting: Mapping[str, int] = field(default_factory=dict)
     contradicted_labels: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     failures: tuple[Mapping[str, Any], ...] = ()
+    reading: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def as_facts(self) -> dict[str, Any]:
         """Return everything as one mapping; what a run may have or not, where there is any."""

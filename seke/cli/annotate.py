@@ -179,6 +179,7 @@ def _annotate(images: tuple[str, ...], folder: Path, given: dict[str, Any]) -> N
         concurrency=asking.concurrency(given),
         problems=progress.problem,
         progress=progress.add,
+        reading=progress.reading,
         **{name: given[name] for name in (*names, *more)},
     )
     observer = job.facts["observer"]
@@ -370,6 +371,7 @@ def _status(folder: Path, *, as_json: bool) -> None:
 
     from seke.runs.failures import failure_lines, failures_of
     from seke.runs.ledger import status_of, totals_by_observer
+    from seke.runs.read_counts import read_counts, read_lines
 
     facts, settled, totals = status_of(folder)
     several = totals_by_observer(folder) if facts.get("also") else []
@@ -378,8 +380,8 @@ def _status(folder: Path, *, as_json: bool) -> None:
         by_observer = (
             {"observers": [asdict(observer_totals) for observer_totals in several]} if several else {}
         )
-        about_requests = {"totals": asdict(totals), "failures": failures, **by_observer}
-        print_json({**facts, "settled": settled, **about_requests})
+        about_requests = {"totals": asdict(totals), "failures": failures, "reading": read_counts(folder)}
+        print_json({**facts, "settled": settled, **about_requests, **by_observer})
         return
     settings = (str(facts.get(name)) for name in ("observer", "knowledge", "strategy"))
     print(f"{folder}: {facts.get('model')} as {', '.join(settings)}")
@@ -389,7 +391,7 @@ def _status(folder: Path, *, as_json: bool) -> None:
     for people, count in facts.get("waiting", {}).items():
         print(f"  {count:,} wait{'s' * (count == 1)} for {people}")
     print(f"  {asking.account_line(totals)}")
-    for line in failure_lines(failures):
+    for line in (*failure_lines(failures), *read_lines(read_counts(folder))):
         print(f"  {line}")
     for observer_totals in several:
         spent = (
@@ -425,6 +427,7 @@ def _price_status(facts: Mapping[str, Any]) -> list[str]:
 def _conclude(summary: RunSummary, job: Job, *, as_json: bool) -> bool:
     """Print what the run did; return whether it is not finished or its guarantee is refused."""
     from seke.runs.failures import failure_lines
+    from seke.runs.read_counts import read_lines
 
     if as_json:
         print_json(summary.as_facts())
@@ -446,7 +449,7 @@ def _conclude(summary: RunSummary, job: Job, *, as_json: bool) -> bool:
         shares = (f"{name.replace('_', ' ')} {share:.0%}" for name, share in summary.levels.items())
         print(f"  values accepted: {', '.join(shares)}")
         print(f"  {asking.account_line(summary.totals)}")
-        for line in failure_lines(summary.failures):
+        for line in (*failure_lines(summary.failures), *read_lines(summary.reading)):
             print(f"  {line}")
         print(f"{job.folder / 'posteriors.jsonl'}")
     # Promises name the items that they are refused for.

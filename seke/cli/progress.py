@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Self
 from seke.cli.output import print_message
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rich.progress import Progress
 
 # Problems of a run that are printed one by one; the ledger has all.
@@ -73,6 +75,7 @@ class RunProgress(ProgressBar):
     def __init__(self) -> None:
         super().__init__("{task.completed}/{task.total} {task.fields[status]}", remaining=True, status="")
         self.settled = self.answers = self.problems = 0
+        self.ways = ""
 
     def over(self, items: int) -> Self:
         """Show so many items."""
@@ -82,8 +85,13 @@ class RunProgress(ProgressBar):
     def add(self, settled: int, answers: int, spent: float) -> None:
         """Note items that were settled, answers that came, and what was spent in all, in USD."""
         self.settled, self.answers = self.settled + settled, self.answers + answers
-        status = f"{self.answers:,} answers" + (f", at most {spent:,.2f} USD" if spent else "")
+        status = f"{self.answers:,} answers{self.ways}" + (f", at most {spent:,.2f} USD" if spent else "")
         self.update(completed=self.settled, status=status)
+
+    def reading(self, counts: Mapping[str, int]) -> None:
+        """Note how many answers were read whole, in part and not at all."""
+        whole, in_part, unread = (counts.get(way, 0) for way in ("whole", "in_part", "unread"))
+        self.ways = f" ({whole:,} whole, {in_part:,} in part, {unread:,} not at all)"
 
     def problem(self, message: str) -> None:
         """Print a problem, unless many were printed already."""

@@ -7,53 +7,93 @@ object that the text breaks off, or with a key that is given twice with two valu
 from __future__ import annotations
 
 import ast
+import io
+import itertools
 import json
 import re
+import tokenize
+import warnings
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     Record = dict[str, Any]
 
 # Characters of an answer that is read, and of one whose spelling is mended, which takes longer.
-LONGEST, LONGEST_MENDED = 100_000, 10_000
-# Braces of a text at which an object is looked for.
-MOST_BEGINNINGS = 64
-FENCED = re.compile(r"```[a-zA-Z]*\s*\n(.*?)```", re.DOTALL)
+LONGEST, LONGEST_MENDED = 100_000, 20_000
+# Objects of a text at most; a text with more is none.
+MOST_OBJECTS = 64
+FENCED = re.compile(r"```[a-zA-Z0-9]*\s(.*?)```", re.DOTALL)
 # Marks with which models end, and begin, what they think aloud.
-END_OF_THOUGHT = re.compile(r"</think(?:ing)?>", re.IGNORECASE)
-THOUGHT = re.compile(r"<think(?:ing)?>", re.IGNORECASE)
+THOUGHTS = "think(?:ing)?|thoughts?|reasoning|analysis|scratchpad"
+END_OF_THOUGHT = re.compile(
+    rf"</(?:{THOUGHTS})>|\[/think\]|◁/think▷|<\|channel\|>final<\|message\|>", re.IGNORECASE
+)
+THOUGHT = re.compile(
+    rf"<(?:{THOUGHTS})>|\[think\]|◁think▷|<\|channel\|>(?:analysis|commentary)", re.IGNORECASE
+)
+# Signs as they are written elsewhere -> those of JSON: quotation marks, the minus, and wide forms.
+SIGNS = str.maketrans(
+    {chr(0xFF01 + i): chr(0x21 + i) for i in range(94)}
+    | dict.fromkeys("\u201c\u201d\u201e\u201f", '"')
+    | dict.fromkeys("\u2212\u2013\ufe63", "-")
+)
+TEXT_OR_COMMENT = re.compile(
+    r"""\"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|//[^\n]*|/\*.*?\*/|\#[^\n]*""", re.DOTALL
+)
+QUOTED_WITHIN = re.compile(r"""\"|'[^']*'""")
+QUOTED_OR_NOT = re.compile(r'("(?:[^"\\]|\\.)*")|([^"]+)', re.DOTALL)
 
 
 def answer_part(text: str) -> str:
-    """Return what stands after the model's thoughts; an empty text where these do not end."""
-    after = END_OF_THOUGHT.split(text)[-1]
-    return "" if THOUGHT.search(after) else after.strip()
+    """Return what stands after the model's thoughts; an empty text where these do not end.
+
+    A fence around all of it is taken off.
+    """
+    after = END_OF_THOUGHT.split(text.lstrip("\ufeff"))[-1]
+    if THOUGHT.search(after):
+        return ""
+    fenced = FENCED.fullmatch(after.strip())
+    return (fenced[1] if fenced else after).strip()
 
 
 def parse_object(text: str) -> Record | None:
-    """Return the one JSON object that a text holds; None where there is none, several, or a twofold key."""
+    """Return the one JSON object that a text holds; None where there is none, several, or a twofold key.
+
+    What stands between braces and is no object, such as the form once more, is passed over, but not where it
+    comes last: it may be what the model settled on.
+    """
+    text = answer_part(text)
     if len(text) > LONGEST:
         return None
-    text = answer_part(text)
-    whole = decoded(text)
+    if "{" not in text:
+        text = text.translate(SIGNS)
+    readers = READERS if len(text) <= LONGEST_MENDED else READERS[:1]
+    whole = decoded(text, readers)
     if whole is not None:
         return whole if isinstance(whole, dict) else None
-    for parts in (FENCED.findall(text), _object_texts(text)):
-        objects = [value for value in map(decoded, map(str.strip, parts)) if isinstance(value, dict)]
-        if objects:
-            return objects[0] if all(value == objects[0] for value in objects) else None
-    return None
+
+    def plain(fence: re.Match[str]) -> str:
+        value = decoded(fence[1].strip(), readers)
+        return json.dumps(value) if isinstance(value, dict) else fence[0]
+
+    parts = _object_texts(FENCED.sub(plain, text))
+    values = [decoded(part, readers) for part in parts if ":" in part]
+    objects = [value for value in values if isinstance(value, dict)]
+    if not objects or values[-1] is None or not all(_same(value, objects[0]) for value in objects):
+        return None
+    return objects[0]
 
 
-def decoded(text: str) -> Any:
+def decoded(text: str, readers: Sequence[Callable[[str], Any]] | None = None) -> Any:
     """Return the value of a JSON text, also of one whose spelling is another; None where it is none.
 
     Read are what JSON5 allows (trailing commas, comments, signs, single quotes), Python's literals, line
-    breaks within a text, a list of one object, and an object that was encoded twice.
+    breaks within a text, other quotation marks and wide signs, a list of one object, and an object that was
+    encoded twice.
     """
-    for read in (_json, _json5, _python):
+    for read in READERS if readers is None else readers:
         try:
             value = read(text)
         except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
@@ -61,7 +101,7 @@ def decoded(text: str) -> Any:
         if isinstance(value, list) and len(value) == 1:
             value = value[0]
         if isinstance(value, str) and value.lstrip().startswith("{") and value != text:
-            return decoded(value)
+            return decoded(value, readers)
         return value
     return None
 
@@ -71,39 +111,67 @@ def _json(text: str) -> Any:
     return json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_no_constant, strict=False)
 
 
+def _check_mendable(text: str) -> None:
+    """Raise where a text is too long to be mended, is not between brackets, or has an answer in a comment."""
+    brackets = text[:1] + text[-1:]
+    if len(text) > LONGEST_MENDED or brackets not in ("{}", "[]"):
+        raise ValueError("not to be mended")
+    comments = (part[0] for part in TEXT_OR_COMMENT.finditer(text) if part[0][0] not in "\"'")
+    if any(QUOTED_WITHIN.search(comment) for comment in comments):
+        raise ValueError("a part of the answer is a comment")
+
+
 def _json5(text: str) -> Any:
     """Read JSON5 but for its numbers without an end."""
-    if len(text) > LONGEST_MENDED or not text.startswith(("{", "[")):
-        raise ValueError("not to be mended")
+    _check_mendable(text)
     import json5
 
     return json5.loads(text, object_pairs_hook=_unique_keys, parse_constant=_no_constant)
 
 
 def _python(text: str) -> Any:
-    """Read a literal of Python, such as {'valence': None}."""
-    if len(text) > LONGEST_MENDED or not text.startswith(("{", "[")):
-        raise ValueError("not to be mended")
-    tree = ast.parse(text, mode="eval")
+    """Read a literal of Python, such as {'valence': None}; texts side by side are no one text."""
+    _check_mendable(text)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SyntaxWarning)
+        warnings.simplefilter("ignore", DeprecationWarning)
+        tree = ast.parse(text, mode="eval")
     for node in ast.walk(tree):
         if isinstance(node, ast.Dict):
             keys = [key.value for key in node.keys if isinstance(key, ast.Constant)]
             if len(set(keys)) < len(node.keys):
                 raise ValueError("a key is given twice, or is no text")
-    value = ast.literal_eval(tree)
+    tokens = (token.type for token in tokenize.generate_tokens(io.StringIO(text).readline))
+    kinds = (kind for kind in tokens if kind not in (tokenize.NL, tokenize.COMMENT))
+    if (tokenize.STRING, tokenize.STRING) in itertools.pairwise(kinds):
+        raise ValueError("a comma is missing between two texts")
     # Sets, bytes and complex numbers are no JSON.
-    json.dumps(value, allow_nan=False)
-    return value
+    return _json(json.dumps(ast.literal_eval(tree), allow_nan=False))
+
+
+def _other_signs(text: str) -> Any:
+    """Read JSON with other quotation marks, a typographic minus and wide signs outside of its texts."""
+    plain = QUOTED_OR_NOT.sub(lambda part: part[1] or part[2].translate(SIGNS), text)
+    if plain == text:
+        raise ValueError("has no other signs")
+    for read in (_json, _json5):
+        try:
+            return read(plain)
+        except ValueError:
+            continue
+    raise ValueError("not to be mended")
+
+
+READERS = (_json, _json5, _python, _other_signs)
 
 
 def _object_texts(text: str) -> list[str]:
-    """Return the outermost objects among prose; none where the last one does not end."""
+    """Return the outermost objects among prose; none where one does not end, or there are too many."""
     parts: list[str] = []
-    start, attempts = text.find("{"), 0
-    while start >= 0 and attempts < MOST_BEGINNINGS:
-        attempts += 1
+    start = text.find("{")
+    while start >= 0:
         stop = _end_of_object(text, start)
-        if stop is None:
+        if stop is None or len(parts) == MOST_OBJECTS:
             return []
         parts.append(text[start:stop])
         start = text.find("{", stop)
@@ -137,9 +205,14 @@ def _outside_of_strings(text: str, start: int) -> Iterator[tuple[int, str]]:
 def _unique_keys(pairs: Iterable[tuple[str, Any]]) -> Record:
     given = list(pairs)
     mapping = dict(given)
-    if any(mapping[key] != value for key, value in given):
+    if not all(_same(mapping[key], value) for key, value in given):
         raise ValueError("a key is given twice")
     return mapping
+
+
+def _same(value: Any, other: Any) -> bool:
+    """Say whether two values are the same in JSON, where true is not 1."""
+    return bool(value == other) and json.dumps(value, sort_keys=True) == json.dumps(other, sort_keys=True)
 
 
 def _no_constant(name: str) -> Any:

@@ -5,13 +5,20 @@ Texts may be hostile: whatever is in them can at most be an answer that the form
 
 from __future__ import annotations
 
-import math
-import re
 from typing import TYPE_CHECKING, Any
 
+from seke.prompts.field_values import (
+    LONGEST_NAMED,
+    NOBODY,
+    NUMBERED,
+    SILENCE,
+    UNREAD,
+    field_value,
+    match_name,
+    name_list,
+    plain_number,
+)
 from seke.prompts.object_reader import answer_part, decoded, parse_object
-from seke.prompts.response_schema import PLACES
-from seke.samples.spelling import name_meant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,21 +28,8 @@ if TYPE_CHECKING:
 
     Record = dict[str, Any]
 
-# A list of more names than so many times those allowed is a loop; characters of an unread name that is told.
-MOST_REPEATED, LONGEST_NAMED = 2, 40
-# A number of an answer from which on it is none.
-LARGEST = 1e9
-NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)")
-# How a model says that a list is empty, and a mark.
-NOBODY = ("none", "no", "nothing", "n/a", "-")
-MARKS = {
-    **dict.fromkeys(("true", "yes", "present", "visible", "active", "1"), True),
-    **dict.fromkeys(("false", "no", "absent", "not present", "not visible", "inactive", "0"), False),
-    **dict.fromkeys(("null", "none", "unknown", "cannot be seen"), None),
-}
 # Words for a mark that stand alone: of none of them a part is another one.
 BARE_MARKS = {"yes": True, "present": True, "no": False, "absent": False, "null": None}
-UNREAD = object()
 
 
 def read_choice(form: Form, choice: Choice) -> Record:
@@ -43,13 +37,13 @@ def read_choice(form: Form, choice: Choice) -> Record:
 
     Fields that cannot be read are left out and named under `extra.unread`, as are names among others that the
     form does not have; an answer without any field that can be read is `unreadable`. A number outside its
-    range says that the answer's numbers are on another scale: none of them is read. A refusal, the server's
-    or its filter's, is `refused`. An answer that says that nothing can be judged, in its first key or by
-    null in place of every value, is `not_judged`, whatever else is in it.
+    range says that the answer's numbers are on another scale: none of them is read, and `extra.off_scale` has
+    those outside. A refusal, the server's or its filter's, is `refused`. An answer that says that nothing can
+    be judged, in its first key or by null in place of every value, is `not_judged`, whatever else is in it.
     """
     if choice.refused:
         return {"status": "refused"}
-    fields = _fields(form, choice.text)
+    fields = _fields(form, choice.text, cut=choice.cut)
     if fields is None:
         return {"status": "unreadable"}
     levels: Record = {}
@@ -60,15 +54,15 @@ def read_choice(form: Form, choice: Choice) -> Record:
         return {"status": "not_judged"}
     # Null is an answer where the answer says how well it sees; one to an older form has no word for that.
     may_be_null, not_told = sight is not None and sight.name in fields, False
-    other_scale = any(_off_scale(key, _given(key, fields)) for key in form.values)
+    off_scale = _off_scale(form, fields)
     for key in form.values:
         given = _given(key, fields)
         if given is None and key.nullable and may_be_null:
             not_told = True
             continue
-        value = UNREAD if other_scale and key.kind == "number" else _value(key, given, unread)
-        if hidden is not None and key.kind == "list":
-            value = _with_hidden(key, value, hidden, fields, unread)
+        value = UNREAD if off_scale and key.kind == "number" else field_value(key, given, unread)
+        if key.kind in ("list", "marks"):
+            value = _members(key, value, hidden, fields, unread)
         if value is UNREAD:
             unread.append(key.name)
         elif key.inside:
@@ -76,8 +70,9 @@ def read_choice(form: Form, choice: Choice) -> Record:
         else:
             levels[key.name] = value
     if not levels:
-        return {"status": "not_judged" if not_told and not unread else "unreadable"}
-    extra = seen | ({"unread": unread} if unread else {})
+        levels, seen = {"status": "not_judged" if not_told and not unread else "unreadable"}, {}
+        unread = []
+    extra = seen | {name: part for name, part in (("unread", unread), ("off_scale", off_scale)) if part}
     return levels | ({"extra": extra} if extra else {})
 
 
@@ -85,11 +80,20 @@ def _sight(key: Key, fields: Mapping[str, Any], unread: list[str]) -> Record:
     """Return how well an answer says that it sees, under its key; nothing where it does not say."""
     if key.name not in fields:
         return {}
-    word = _match_name(key, fields[key.name])
+    word = match_name(key, fields[key.name])
     if word is UNREAD:
         unread.append(key.name)
         return {}
     return {key.name: word}
+
+
+def _members(key: Key, value: Any, hidden: Key | None, fields: Mapping[str, Any], unread: list[str]) -> Any:
+    """Return a list or marks, null for what cannot be seen; say where the silence of a list says nothing."""
+    if hidden is not None and key.kind == "list":
+        value = _with_hidden(key, value, hidden, fields, unread)
+    listed = isinstance(fields.get(key.name), list) and isinstance(value, dict)
+    unread += [f"{key.name}: {SILENCE}"] * bool(listed and set(key.members) - set(value))
+    return value
 
 
 def _with_hidden(key: Key, value: Any, hidden: Key, fields: Mapping[str, Any], unread: list[str]) -> Any:
@@ -103,12 +107,14 @@ def _with_hidden(key: Key, value: Any, hidden: Key, fields: Mapping[str, Any], u
         return value
     if value is UNREAD or given is None or given == []:
         return value
-    names = _list(hidden, given, unread)
+    names = name_list(hidden, given, unread)
     if names is UNREAD:
         unread.append(hidden.name)
         names = {}
     if names == []:
         return value
+    if isinstance(given, dict) and isinstance(names, dict):
+        names = {name: mark for name, mark in names.items() if mark}
     closed = isinstance(names, list) and isinstance(value, list)
     marks = dict.fromkeys(key.members, False) if closed else {}
     marks |= dict.fromkeys(value, True)
@@ -116,44 +122,69 @@ def _with_hidden(key: Key, value: Any, hidden: Key, fields: Mapping[str, Any], u
     return marks | dict.fromkeys(names)
 
 
-def _fields(form: Form, text: str) -> Record | None:
+def _fields(form: Form, text: str, *, cut: bool) -> Record | None:
     """Return the fields of an answer, each under its key as the form has it; None where nothing can be read.
 
-    Keys may be in another case; one wrapper around the object is taken off. A form of one key may be answered
-    by its value alone.
+    Keys may be in another case; one wrapper around the object is taken off, unless several objects in it
+    could be the answer. A form of one key may be answered by its value alone. cut: whether the server says
+    that the text is not whole: then it may be a thought or a value that would have gone on.
     """
+    part = answer_part(text)
+    if cut and not part.startswith(("{", "[", "```")):
+        return None
     whole = parse_object(text)
     if whole is None:
-        part = answer_part(text)
         sight = form.aside("sight")
-        if sight is not None and _match_name(sight, part.strip('"')) == sight.allowed[-1]:
+        if sight is not None and match_name(sight, part.strip('"')) == sight.allowed[-1]:
             return {sight.name: sight.allowed[-1]}
         if len(form.values) > 1 or len(part) > LONGEST_NAMED:
             return None
         return {form.values[0].name: _bare(form.values[0], part)}
-    for fields in (whole, *filter(None, map(_unwrapped, whole.values()))):
-        folded = _folded(form, fields)
-        if folded != {}:
-            return folded
-    return whole
+    folded = _folded(form, whole)
+    if folded == {}:
+        inner = [_folded(form, fields) for fields in map(_unwrapped, whole.values()) if fields]
+        answers = [fields for fields in inner if fields != {}]
+        folded = answers[0] if answers and all(fields == answers[0] for fields in answers) else {}
+        folded = None if len(answers) > 1 and not folded else folded
+    return whole if folded == {} else folded
 
 
 def _folded(form: Form, fields: Mapping[str, Any]) -> Record | None:
     """Return the fields with a key of the form, each under that; None where one has two values.
 
-    Marks may stand without their key around them.
+    Marks may stand without their key around them; beside it they have to say the same.
     """
     names = {name.casefold(): name for name in (*(key.name for key in form.keys), "reports")}
     folded: Record = {}
     for text, value in fields.items():
-        name = names.get(text.strip().casefold())
+        word = text.strip().casefold()
+        name = names.get(word) or names.get(form.also.get(word, "").casefold())
         if name is not None and folded.setdefault(name, value) != value:
             return None
-    marks = next((key for key in form.keys if key.kind == "marks" and not key.inside), None)
-    if marks is not None and marks.name not in folded:
-        flat = {text: value for text, value in fields.items() if _match_name(marks, text) is not UNREAD}
-        folded |= {marks.name: flat} if flat else {}
+    inner = folded.get("reports")
+    if isinstance(inner, dict):
+        within = {key.name.casefold(): key.name for key in form.keys if key.inside}
+        folded["reports"] = {
+            within.get(text.strip().casefold(), text): value for text, value in inner.items()
+        }
+        if len(folded["reports"]) < len(inner):
+            return None
+    marks = next((key for key in form.keys if key.kind in ("marks", "list") and not key.inside), None)
+    flat = {text: value for text, value in fields.items() if marks and _is_unit(marks, text)}
+    if marks is not None and flat and any(match_name(marks, text) is not UNREAD for text in flat):
+        given = folded.get(marks.name, {})
+        differing = not isinstance(given, dict) or any(
+            given.get(text, flat[text]) != flat[text] for text in flat
+        )
+        folded[marks.name] = UNREAD if differing else {**given, **flat}
     return folded
+
+
+def _is_unit(key: Key, text: str) -> bool:
+    """Say whether a text is a name of a key, or looks like one by its letters and number."""
+    numbered = NUMBERED.fullmatch(text.strip().casefold())
+    letters = {written[1] for name in key.allowed if (written := NUMBERED.fullmatch(name.casefold()))}
+    return match_name(key, text) is not UNREAD or (numbered is not None and numbered[1] in letters - {""})
 
 
 def _unwrapped(value: Any) -> Record | None:
@@ -169,11 +200,18 @@ def _bare(key: Key, text: str) -> Any:
     """
     value = decoded(text)
     if key.kind == "marks" and len(key.members) == 1:
-        mark = value if value is not None else BARE_MARKS.get(text.rstrip(".!").casefold(), UNREAD)
+        mark = value if value is not None else _bare_mark(key, text.rstrip(".!").casefold())
         return mark if isinstance(mark, dict) else {key.members[0]: mark}
-    if value is None and _match_name(key, text) is not UNREAD:
+    if value is None and match_name(key, text) is not UNREAD:
         value = text
     return UNREAD if value is None or key.kind == "number" else value
+
+
+def _bare_mark(key: Key, word: str) -> Any:
+    """Return the mark that a word alone means; UNREAD where another declared word begins with it."""
+    if any(text != word and text.startswith(word) for text in key.also):
+        return UNREAD
+    return word if key.also.get(word) in ("true", "false", "null") else BARE_MARKS.get(word, UNREAD)
 
 
 def _given(key: Key, fields: Record) -> Any:
@@ -183,129 +221,12 @@ def _given(key: Key, fields: Record) -> Any:
     return mapping.get(key.name, UNREAD)
 
 
-def _value(key: Key, value: Any, unread: list[str]) -> Any:
-    """Return the value of a field, UNREAD where it is not of the form; add its unread parts to `unread`."""
-    match key.kind:
-        case "number":
-            return _number(key, value)
-        case "label":
-            return _match_name(key, value)
-        case "ranking":
-            return _ranking(key, value, unread)
-        case "list":
-            return _list(key, value, unread)
-        case "marks":
-            return _marks(key, value, unread)
-    return mark if isinstance(mark := _mark(value), bool) else UNREAD
-
-
-def _plain_number(value: Any) -> float | None:
-    """Return a number, also one that is written as a text; None where it is none."""
-    if isinstance(value, str) and NUMBER.fullmatch(value.strip()):
-        value = float(value)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < math.inf:
-        return None
-    return float(value) if abs(value) < LARGEST else None
-
-
-def _off_scale(key: Key, value: Any) -> bool:
-    """Say whether a number lies outside its range."""
-    number = _plain_number(value) if key.kind == "number" else None
-    return number is not None and not key.low <= number <= key.high
-
-
-def _number(key: Key, value: Any) -> Any:
-    number = _plain_number(value)
-    return number if number is not None and key.low <= number <= key.high else UNREAD
-
-
-def _match_name(key: Key, value: Any) -> Any:
-    """Return the name that a text means, in another case, with zeros, its label or a stop, or its number."""
-    if isinstance(value, bool) or not isinstance(value, str | int):
-        return UNREAD
-    name = name_meant(str(value), key.allowed, key.also, key.labels)
-    return UNREAD if name is None else name
-
-
-def _ranking(key: Key, value: Any, unread: list[str]) -> Any:
-    """Return the places up to the first name that is none of the form's, or that stands there already.
-
-    Probabilities of names are places by their size; names in one text, between commas, are a list.
-    """
-    if isinstance(value, dict):
-        numbers = {name: _plain_number(number) for name, number in value.items()}
-        if any(number is None or number < 0 for number in numbers.values()):
-            return UNREAD
-        # What has the probability 0 is named at no place.
-        likely = [name for name, number in numbers.items() if number]
-        value = sorted(likely, key=lambda name: -(numbers[name] or 0.0))[:PLACES]
-    if isinstance(value, str):
-        name = _match_name(key, value)
-        if name is not UNREAD or "," not in value:
-            return name
-        value = value.split(",")
-    if not isinstance(value, list) or len(value) > len(key.allowed):
-        return UNREAD
-    places: list[str] = []
-    for text in value:
-        name = _match_name(key, text)
-        if name is UNREAD or name in places:
-            unread += [f"{key.name}: {_shortened(text)}"] * bool(places)
-            break
-        places.append(name)
-    return places or UNREAD
-
-
-def _list(key: Key, value: Any, unread: list[str]) -> Any:
-    """Return the names of a list, each once; with other names among them, the known ones as named.
-
-    Of a list with a name that is none of the form's it is not known what its silence says of the others.
-    """
-    if not isinstance(value, list) or len(value) > MOST_REPEATED * len(key.allowed):
-        return UNREAD
-    if len(value) == 1 and isinstance(value[0], str) and value[0].strip().casefold() in NOBODY:
-        return []
-    names = [_match_name(key, text) for text in value]
-    known = list(dict.fromkeys(name for name in names if name is not UNREAD))
-    if UNREAD not in names:
-        return known
-    if not known:
-        return UNREAD
-    unread += [
-        f"{key.name}: {_shortened(text)}" for text, name in zip(value, names, strict=True) if name is UNREAD
-    ]
-    # A code that the base knows and that hides none of these stands for none of them either.
-    others = {str(text).strip().casefold() for text, name in zip(value, names, strict=True) if name is UNREAD}
-    return known if others <= {name.casefold() for name in key.others} else dict.fromkeys(known, True)
-
-
-def _shortened(text: Any) -> str:
-    """Return a part of an answer, short enough to be named."""
-    return str(text)[:LONGEST_NAMED]
-
-
-def _marks(key: Key, value: Any, unread: list[str]) -> Any:
-    """Return name -> mark of those that can be read; null: it cannot be seen. Others are told as unread."""
-    if not isinstance(value, dict):
-        return UNREAD
-    marks: Record = {}
-    others = []
-    for text, given in value.items():
-        name, mark = _match_name(key, text), _mark(given)
-        if name is UNREAD or mark is UNREAD:
-            others.append(f"{key.name}: {_shortened(text)}")
-            continue
-        if name in marks and marks[name] is not mark:
-            return UNREAD
-        marks[name] = mark
-    unread += others[: MOST_REPEATED * len(key.allowed)] if marks else []
-    return marks or UNREAD
-
-
-def _mark(value: Any) -> Any:
-    """Return true, false or null as a mark means it, UNREAD where it means none of them."""
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, str):
-        return MARKS.get(value.strip().casefold(), UNREAD)
-    return bool(value) if isinstance(value, int) and value in (0, 1) else UNREAD
+def _off_scale(form: Form, fields: Record) -> dict[str, float]:
+    """Return the numbers of an answer that lie outside their range."""
+    numbers = {key.name: plain_number(_given(key, fields)) for key in form.values if key.kind == "number"}
+    ranges = {key.name: (key.low, key.high) for key in form.values}
+    return {
+        name: number
+        for name, number in numbers.items()
+        if number is not None and not ranges[name][0] <= number <= ranges[name][1]
+    }

@@ -8,7 +8,9 @@ null stands for any other value that it cannot tell.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from engine import SekeError
@@ -34,9 +36,10 @@ class Key:
 
     kind: `label`, `ranking`, `number`, `list` or `marks`; `sight` for how well the answer sees, best first in
     `allowed`, and `hidden` for the names beside a list that cannot be seen. members: the variables that it
-    tells of. allowed: what may be named in it. low, high: the range of a number. inside: whether it stands
-    under `reports`. labels: name -> what it is called. also: another name, folded -> the name that it means.
-    others: codes of the base that may not be named, and hide nothing. nullable: whether null is an answer.
+    tells of. allowed: what may be named in it. low, high: the range of a number; onto: the one of its
+    variable, where this is another. inside: whether it stands under `reports`. labels: name -> what it is
+    called. also: another name, folded -> the name that it means. others: codes of the base that may not be
+    named, and hide nothing. nullable: whether null is an answer.
     """
 
     name: str
@@ -45,18 +48,36 @@ class Key:
     allowed: tuple[str, ...] = ()
     low: float = 0.0
     high: float = 0.0
+    onto: tuple[float, float] | None = None
     inside: bool = False
     labels: Mapping[str, str] = field(default_factory=dict)
     also: Mapping[str, str] = field(default_factory=dict)
     others: tuple[str, ...] = ()
     nullable: bool = False
 
+    @cached_property
+    def meanings(self) -> dict[str, str]:
+        """Text, folded -> the name that it means: a name, another name or a label of just one of them."""
+        labels = Counter(self.labels.get(name, "").casefold() for name in self.allowed)
+        called = {self.labels.get(name, "").casefold(): name for name in self.allowed}
+        also = {text: name for text, name in self.also.items() if name in self.allowed}
+        own_names = {name.casefold(): name for name in self.allowed}
+        return {text: name for text, name in called.items() if text and labels[text] == 1} | also | own_names
+
+    def on_range(self, number: float) -> float:
+        """Return a number of an answer, in [low, high], on the range of the variable."""
+        if self.onto is None:
+            return number
+        low, high = self.onto
+        return round(low + (number - self.low) * (high - low) / (self.high - self.low), 9)
+
 
 @dataclass(frozen=True)
 class Form:
-    """All keys of an answer."""
+    """All keys of an answer. also: another name, folded -> the key that it means."""
 
     keys: tuple[Key, ...]
+    also: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def values(self) -> tuple[Key, ...]:
@@ -100,6 +121,7 @@ def form_of(base: Knowledge, observer: str, question: str, about: str | None, kn
     variables = [name for name in variables if name not in known] or variables
     if not variables:
         raise SekeError(f"observer {observer} reports nothing that question {question} asks for")
+    words = {text.strip().casefold(): name for name, texts in asked_question.also.items() for text in texts}
     mixed = any(base.variables[name].kind != "binary" for name in variables)
     keys, placed = [], set[str]()
     for level in vocabulary_of(base).fields:
@@ -120,8 +142,17 @@ def form_of(base: Knowledge, observer: str, question: str, about: str | None, kn
             if key.kind == "list"
         ][:1]
         keys.append(Key(asked_question.sight.key, "sight", (), tuple(asked_question.sight.words)))
+    keys = [replace(_on_scale(key, asked_question.scale), also={**key.also, **words}) for key in keys]
+    names = {text.strip().casefold(): name for name in variables for text in base.variables[name].other_names}
     # What is seen comes before what it is called: a model that writes the name first writes the rest to fit.
-    return Form(tuple(sorted(keys, key=lambda key: ORDER.index(key.kind))))
+    return Form(tuple(sorted(keys, key=lambda key: ORDER.index(key.kind))), names | words)
+
+
+def _on_scale(key: Key, scale: tuple[float, float] | None) -> Key:
+    """Return a key whose numbers are on the scale of its question."""
+    if key.kind != "number" or scale is None or scale == (key.low, key.high):
+        return key
+    return replace(key, low=scale[0], high=scale[1], onto=(key.low, key.high))
 
 
 def _key(
@@ -138,7 +169,12 @@ def _key(
         labels |= {variable.name: variable.label for variable in base.variables.values()}
         others = tuple(code.name for code in base.codes.values() if not code.hides)
         kind = "list" if mixed else "marks"
-        return Key(name, kind, members, (*members, *codes), labels=labels, others=others)
+        also = {
+            text.strip().casefold(): member
+            for member in members
+            for text in base.variables[member].other_names
+        }
+        return Key(name, kind, members, (*members, *codes), labels=labels, also=also, others=others)
     if kind == "mark":
         return Key(name, "mark", members)
     answers = reporter.labels[members[0]].answers

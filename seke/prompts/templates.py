@@ -30,6 +30,8 @@ A template (`prompt` of a question) is jinja2, and may use
     against           of such a question: what contradicts that, in words
     sight             what an answer says first of how well it sees, where the question declares it: its key
                       and words, each with name and description, the last one for what cannot be judged
+    scale             the ends (low, high) of the scale of numbers, where the question declares one; on it are
+                      means, known values, and numbers that begin a text `about` an interval variable
     answer            the form of the answer as JSON
 
 so that whoever edits YAML edits prompts. The template of `briefing` may use the first six (of `unlike` all
@@ -50,6 +52,7 @@ from engine import Place as At
 from seke.prompts.known_facts import known_facts
 from seke.prompts.parser import read_choice
 from seke.prompts.response_schema import form_of
+from seke.prompts.scale_words import on_scale
 from seke.sampling.loop import Request
 from seke.vision.messages import Prompt
 
@@ -240,14 +243,16 @@ class Questions:
         asked = {name for key in form.keys for name in key.members}
         levels = [name for name, members in self.base.levels.items() if asked & set(members)]
         question = self.base.questions[request.question]
+        scale = question.scale
         known = known_facts(self.base, context.given(question, None), context.known_by)
         sides = _sides(self.base.variables[request.about], context.states) if request.about else []
-        named = {**self._knowledge_words, "sides": sides}
+        named = {**on_scale(self._knowledge_words, self.base, scale), "sides": sides}
         return {
             **(_reversed_words(named) if _is_reversed(request) else named),
             "asks": [*levels, *(name for name in self.base.variables if name in asked)],
             # A template that states what its question does not declare names something that is not there.
-            **({"known": known} if question.tells else {}),
+            **({"known": on_scale({"known": known}, self.base, scale)["known"]} if question.tells else {}),
+            "scale": {"low": scale[0], "high": scale[1]} if scale else None,
             "doubt": [self._entry(self.base.variables[name]) for name in context.doubt],
             "shown": context.shown,
             "whole": bool(context.shown) and question.whole,

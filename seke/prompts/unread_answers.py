@@ -34,10 +34,13 @@ class UnreadAnswers:
         statuses: Iterable[str],
         last: Choice | None,
         sight: Sight | None = None,
+        *,
+        off_scale: bool = False,
     ) -> str:
         """Note answers; return in words why no further ones are worth asking for, or no text.
 
-        last: the last of these answers, if there are any. sight: what they say first.
+        last: the last of these answers, if there are any. sight: what they say first. off_scale: whether the
+        last has numbers on another scale than the question's.
         """
         counts = self._statuses[observer, question]
         counts.update(statuses)
@@ -47,6 +50,8 @@ class UnreadAnswers:
             return ""
         ended = last.ended.removeprefix("ended ") or "at --max-tokens"
         detail = f"they end {ended}" if last.cut else f"such as {last.text[:SHOWN]!r}"
+        if off_scale:
+            detail = f"numbers on another scale than it asks for, {detail}"
         problem = f"none of the first {counts['unreadable']} answers to question {question} can be read"
         return f"{problem} ({detail}); --show-prompts prints the questions"
 

@@ -111,6 +111,19 @@ SELECT draw, text, finish, refusal FROM choices c JOIN requests r ON c.request =
 WHERE c.item = ? AND c.observer = ? AND c.question = ? AND c.about = ? AND c.view = ?
 AND r.prompt = ? AND r.picture = ? ORDER BY draw
 """
+ASKED_ITEMS = "SELECT DISTINCT item FROM choices WHERE observer = ? AND question = ? AND passed_over = 0"
+STORED = f"""
+SELECT {KEY}, draw, text, finish, refusal, record FROM choices
+WHERE item = ? AND observer = ? AND question = ? AND passed_over = 0
+"""
+REREAD = """
+UPDATE choices SET record = ?, status = ?
+WHERE item = ? AND observer = ? AND question = ? AND about = ? AND view = ? AND draw = ?
+"""
+NUMBERS = """
+SELECT observer, question, count(*), sum(json_extract(record, '$.extra.off_scale') IS NOT NULL)
+FROM choices WHERE passed_over = 0 AND (%s) GROUP BY observer, question
+"""
 OF_REQUESTS = """
 SELECT count(*), sum(state = 'failed'), sum(state = 'unknown'), sum(prompt_tokens), sum(answer_tokens),
 sum(price), sum(CASE WHEN state = 'unknown' OR paid OR (state = 'answered' AND price IS NULL) THEN worst END),
@@ -426,6 +439,27 @@ class Ledger:
         self._db.execute(RELEASED)
         self._spent -= worst
         return f"{count:,} requests without an answer count as not paid; {worst:.4f} USD are free again"
+
+    async def reread(self, observer: str, question: str, read: Callable[[Record, Choice], Record]) -> None:
+        """Make the records of an observer's answers to a question anew; read: from the earlier record."""
+
+        def write(db: sqlite3.Connection) -> None:
+            items = [item for (item,) in db.execute(ASKED_ITEMS, (observer, question))]
+            for item in items:
+                for row in db.execute(STORED, (item, observer, question)).fetchall():
+                    *key, text, finish, refusal, record = row
+                    anew = read(json.loads(record), Choice(key[-1], text, finish, refusal))
+                    status = anew.get("status", "ok")
+                    db.execute(REREAD, (json.dumps(anew, ensure_ascii=False), status, *key))
+
+        await self._submit(write)
+
+    def count_numbers(self, names: Sequence[str]) -> list[tuple[str, str, int, int]]:
+        """Return for observers and questions how many answers have such numbers, and some off their scale."""
+        places = [f'$.{inner}"{name}"' for name in names for inner in ("", "reports.")]
+        places += ["$.extra.off_scale", "$.extra.other_scale"]
+        given = " OR ".join(["json_extract(record, ?) IS NOT NULL"] * len(places))
+        return self._db.execute(NUMBERS % given, places).fetchall()
 
     def reopen(self) -> None:
         """Reopen items that were settled for a reason beyond their answers, which may have passed."""

@@ -184,9 +184,9 @@ class ScriptedModel:
         kind = schema["type"] if isinstance(schema["type"], str) else schema["type"][0]
         if kind == "number":
             true_value = float(truth.get(name, item_rng.uniform(-1, 1)))
-            return round(
-                float(np.clip((rng.uniform(-1, 1) if wrong else true_value) + rng.normal(0, 0.1), -1, 1)), 1
-            )
+            number = np.clip((rng.uniform(-1, 1) if wrong else true_value) + rng.normal(0, 0.1), -1, 1)
+            low, high = schema.get("minimum", -1), schema.get("maximum", 1)
+            return round(float(low + (number + 1) * (high - low) / 2), 1)
         if kind in ("string", "array"):
             return self._names(kind, schema, truth.get(name), truth, item_rng, rng, wrong=wrong)
         true_value = bool(truth.get(name, item_rng.random() < PRESENT))

@@ -165,11 +165,11 @@ def test_a_foreign_name_costs_no_others(questions):
     record = read(questions, {**WHOLE, "action_units": ["AU6", "AU99", "AU12", "AU6"]})
     # What is named is seen; what is not named may be what AU99 stands for.
     assert record["action_units"] == {"AU6": True, "AU12": True}
-    assert record["extra"]["unread"] == ["action_units: AU99"]
+    assert record["extra"]["unread"] == ["action_units: AU99", "action_units: what it does not list"]
     assert read(questions, {**WHOLE, "action_units": ["AU6", "AU6"]})["action_units"] == ["AU6"]
     ranking = read(questions, {**WHOLE, "expression": ["happiness", "glee", "neutral"]})
     assert ranking["expression"] == ["happiness"]
-    assert ranking["extra"]["unread"] == ["expression: glee"]
+    assert ranking["extra"]["unread"] == ["expression: glee", "expression: neutral"]
 
 
 def test_a_stretched_mouth_among_marks_hides_the_jaw(questions):
@@ -213,7 +213,7 @@ def test_what_stands_around_an_answer_does_no_harm(questions, text):
         ({"expression": []}, "expression"),
         ({"expression": 3}, "expression"),
         ({"action_units": ["AU98", "AU99"]}, "action_units"),
-        ({"action_units": {"AU6": True}}, "action_units"),
+        ({"action_units": {"AU98": True}}, "action_units"),
         ({"action_units": ["AU6"] * 40}, "action_units"),
         ({"action_units": "AU6"}, "action_units"),
     ],
@@ -305,6 +305,69 @@ def test_another_spelling_is_the_same_answer(questions, name):
     record = read(questions, SPELLINGS[name])
     assert {key: record.get(key) for key in WHOLE} == WHOLE
     assert "extra" not in record
+
+
+def test_units_keys_and_marks_have_other_names_too(tmp_path):
+    chinese = Questions(seke.knowledge(LANGUAGES / "zh.yaml"))
+    answer = {
+        "动作单元": ["脸颊上扬", "AU12（嘴角上扬）"],
+        "效价": 0.5,
+        "唤醒度": "０.2",
+        "表情": ["高兴", "惊讶", "中性"],
+    }
+    assert {key: read(chinese, answer).get(key) for key in WHOLE} == WHOLE
+    marks = read(chinese, {"动作单元": {"皱眉": "有", "AU6": "无"}}, "action_units")
+    assert marks["action_units"] == {"AU4": True, "AU6": False}
+    assert read(chinese, "是", "verify", "AU4")["action_units"] == {"AU4": True}
+    german = Questions(seke.knowledge(LANGUAGES / "de.yaml"))
+    answer = {"Aktionseinheiten": ["Wangenheber (AU6)", "Mundwinkel hochgezogen"], "Valenz": "0,5"}
+    answer |= {"Erregung": 0.2, "Ausdruck": ["Freude", "überrascht", "ausdruckslos"]}
+    assert {key: read(german, answer).get(key) for key in WHOLE} == WHOLE
+    assert read(german, "nein", "verify", "AU4")["action_units"] == {"AU4": False}
+    (tmp_path / "o.yaml").write_text(
+        "extends: shipped\nquestions: {joint: {also: {clear: [good view], face: [sight], affect: [mood]}}}\n"
+    )
+    sighted = Questions(seke.knowledge(tmp_path / "o.yaml"))
+    assert read(sighted, {**WHOLE, "Sight": "Good view."})["extra"] == {"face": "clear"}
+
+
+def test_the_shipped_units_are_called_by_their_facs_names_in_their_usual_forms(questions):
+    answer = {**WHOLE, "action_units": ["cheeks raised", "Lip Corner Pull (AU12)"]}
+    assert read(questions, answer)["action_units"] == ["AU6", "AU12"]
+    # A name with the number of another unit is neither.
+    unread = read(questions, {**WHOLE, "action_units": ["cheeks raised (AU12)", "AU6"]})
+    assert unread["action_units"] == {"AU6": True}
+
+
+@pytest.mark.parametrize(
+    ("scale", "numbers", "anchor"),
+    [("[1, 9]", (7, 5.8), "1 very unpleasant"), ("[0, 100]", ("75", 60), "0 very unpleasant")],
+)
+def test_a_question_may_declare_the_scale_of_its_numbers(questions, tmp_path, scale, numbers, anchor):
+    path = tmp_path / "o.yaml"
+    path.write_text(
+        f"extends: shipped\nquestions: {{affect: {{scale: {scale}}}, joint: {{scale: {scale}}}}}\n"
+    )
+    scaled = Questions(seke.knowledge(path))
+    for question in ("affect", "joint"):
+        prompt = scaled.prompt(request(question))
+        low, high = json.loads(scale)
+        schema = prompt.schema["properties"]["valence"]
+        assert (schema["minimum"], schema["maximum"]) == (low, high)
+        assert schema["description"] == f"from {low} to {high}"
+        assert f"valence: {anchor}" in prompt.text
+        assert f"; {(low + high) / 2:g} neither" in prompt.text
+        assert "-0.5 " not in prompt.text
+        assert prompt.digest != questions.prompt(request(question)).digest
+    answer = {"face": "clear", "valence": numbers[0], "arousal": numbers[1]}
+    record = read(scaled, answer, "affect")
+    assert (record["valence"], record["arousal"]) == (0.5, 0.2)
+    outside = read(scaled, {**WHOLE, "valence": high + 1, "arousal": low})
+    assert outside["extra"] == {"unread": ["valence", "arousal"], "off_scale": {"valence": high + 1}}
+    # The variable's own range is no other scale: nothing changes.
+    path.write_text("extends: shipped\nquestions: {affect: {scale: [-1, 1]}}\n")
+    plain = Questions(seke.knowledge(path)).prompt(request("affect"))
+    assert plain.digest == questions.prompt(request("affect")).digest
 
 
 def test_other_words_for_a_state_are_declared(questions):
