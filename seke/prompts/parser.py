@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 # Words for a mark that stand alone: of none of them a part is another one.
 BARE_MARKS = {"yes": True, "present": True, "no": False, "absent": False, "null": None}
 FILTERED = ("content_filter",)
+# How an answer ends that the server cuts off.
 CUT = ("length", "max_tokens")
 
 
