@@ -40,8 +40,8 @@ SIDES = frozenset(("l", "r", "l/r", "left", "right", "bilateral", "unilateral", 
 MARK_KEYS = ("present", "visible", "active", "mark", "value")
 # Signs between the names of a ranking that is one text.
 BETWEEN = re.compile(r"[,;>\u3001\uff0c\uff1b]")
-# Sums of probabilities, and of percentages, as models round them.
-HIGHEST_SUM, PERCENTAGES = 1.0, (95.0, 105.0)
+# The highest probability, and what percentages sum to as models round them.
+CERTAIN, PERCENTAGES = 1.0, (95.0, 105.0)
 # How a model says that a list is empty, and a mark.
 NOBODY = ("none", "no", "nothing", "n/a", "-")
 MARKS = {
@@ -165,7 +165,7 @@ def _by_probability(given: Mapping[str, Any]) -> Any:
     if None in numbers.values() or not likely or min(likely)[0] < 0:
         return UNREAD
     total = sum(number for number, _ in likely)
-    if max(likely)[0] > HIGHEST_SUM and not PERCENTAGES[0] <= total <= PERCENTAGES[1]:
+    if max(likely)[0] > CERTAIN and not PERCENTAGES[0] <= total <= PERCENTAGES[1]:
         return UNREAD
     likely.sort(key=lambda pair: -pair[0])
     tied = len(likely) > 1 and likely[0][0] == likely[1][0]
