@@ -98,6 +98,7 @@ if TYPE_CHECKING:
     from engine.inference.joint import joint_marginals as joint_marginals
     from engine.inference.joint import marginals_without_halo as marginals_without_halo
     from engine.inference.joint import mutual_information as mutual_information
+    from engine.inference.known_values import root_bits as root_bits
     from engine.inference.posterior import Inference as Inference
     from engine.inference.posterior import Posterior as Posterior
     from engine.inference.simulation import Misfit as Misfit

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine.inference.simulation import SimulatedObserver, draw_truth
+from engine.learning.coupling import coupling_statistics
 from engine.learning.likelihood import IMPOSSIBLE
 from engine.model.gold import states_of
 from engine.observation.evidence import Evidence
@@ -142,7 +143,9 @@ def _statistics(fit: Fit, answers: Answers, gold: Gold) -> Statistics:
     base, least = fit.parameters.base, fit.settings.priors.check_readings
     for index, observer in fit.parameters.observers.items():
         by_observer = answers.reading_observer == index
-        for kind, name, values in _mean_statistics(base, observer, answers, gold, by_observer):
+        means = _mean_statistics(base, observer, answers, gold, by_observer)
+        coupling = coupling_statistics(fit.parameters.inference, observer, answers, gold, by_observer)
+        for kind, name, values in (*means, *coupling):
             if len(values) >= least:
                 statistics[observer.name, kind, name] = float(np.mean(values)), len(values)
         for kind, name, value, count in _correlations(base, observer, answers, gold, by_observer):

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine import Gold, Knowledge, SekeError
-from seke.benchmarking.prompt_measures import FOLDS, CouplingScale, measures_of
+from engine import Gold, Inference, Knowledge, SekeError, compiled
+from seke.benchmarking.prompt_measures import FOLDS, measures_of
 from seke.benchmarking.scorer import Resamples, ScoreOptions
 from seke.benchmarking.variant_answers import VariantAnswers, equal_budgets
 from seke.files.faults import Faults
 from seke.files.rows import JSON_LINES, RowFile
+from seke.files.shipped import cache_folder
 from seke.files.shipped import knowledge as read_knowledge
 from seke.tables.label_table import LabelTable, labels_from, read_labels
 
@@ -90,10 +91,12 @@ def compare_prompts(
     resamples = Resamples(item_groups, options)
     known = Gold({}) if table is None else table.gold_of(items)
     folds = _folds(resamples.unit, seed)
-    scale = _scale(base)
+    inference = _inference(base)
     kept = equal_budgets(records)
     measures = {
-        name: measures_of(VariantAnswers.of(kept[name], bases[name], items), known, len(items), folds, scale)
+        name: measures_of(
+            VariantAnswers.of(kept[name], bases[name], items), known, len(items), folds, inference
+        )
         for name in answers
     }
     return PromptReport(
@@ -192,9 +195,9 @@ def _folds(units: Ints, seed: int) -> Ints:
     return (np.random.default_rng(seed).permutation(count) % FOLDS)[units]
 
 
-def _scale(base: Knowledge) -> CouplingScale | None:
-    """Return the scale of the coupling; None for a base without cells."""
-    return CouplingScale(base) if len(base.cells) > 1 else None
+def _inference(base: Knowledge) -> Inference | None:
+    """Return what coupling is measured with; None for a base without cells."""
+    return Inference(compiled(base, cache_folder()), base, None) if len(base.cells) > 1 else None
 
 
 @dataclass(frozen=True)

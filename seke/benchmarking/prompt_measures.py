@@ -22,17 +22,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine import Gold, Inference, compiled, predict_root
-from seke.files.shipped import cache_folder
+from engine import Gold, root_bits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from engine import Bools, Floats, Ints, Knowledge
+    from engine import Bools, Floats, Inference, Ints
     from seke.benchmarking.variant_answers import VariantAnswers
 
 FOLDS = 10
-# In log loss and coupling a probability is at least this, as in `seke bench score`.
+# In log loss a probability is at least this, as in `seke bench score`.
 LEAST_P = 1e-6
 GOLD, CHANCE, BOTH_ORDERS, ANSWERS = "gold", "chance", "both orders", "answers"
 FAILED = {"refused": "refused", "unreadable": "unreadable", "not_judged": "not judged"}
@@ -58,37 +57,15 @@ class Measure:
         return self.question, self.name, self.about
 
 
-class CouplingScale:
-    """How well a base tells the root from other known variables, in bits."""
-
-    def __init__(self, base: Knowledge) -> None:
-        self.inference = Inference(compiled(base, cache_folder()), base, None)
-        self.prior = np.array(base.populations[self.inference.population].p)
-
-    def bits(self, root: Floats, units: dict[str, Floats]) -> Floats:
-        """Return log2 P(root | units) / P(root), (R,); NaN where root or all units are NaN."""
-        known = ~np.isnan(root) & (root < len(self.prior)) & ~np.isnan(list(units.values())).all(0)
-        bits = np.full(len(root), np.nan)
-        if known.any():
-            values = np.stack([column[known] for column in units.values()], axis=1)
-            patterns, pattern = np.unique(np.nan_to_num(values, nan=-1.0), axis=0, return_inverse=True)
-            columns = np.where(patterns < 0, np.nan, patterns).T
-            given = Gold(dict(zip(units, columns, strict=True)))
-            p = predict_root(self.inference, given, list(units)).root[pattern.reshape(-1)]
-            state = root[known].astype(np.int64)
-            named = np.clip(p[np.arange(len(state)), state], LEAST_P, None)
-            bits[known] = np.log2(named / self.prior[state])
-        return bits
-
-
 def measures_of(
-    answers: VariantAnswers, gold: Gold, items: int, folds: Ints, scale: CouplingScale | None
+    answers: VariantAnswers, gold: Gold, items: int, folds: Ints, inference: Inference | None
 ) -> list[Measure]:
     """Return all measures of a variant.
 
-    gold: of the N items. folds: (N,) which are foretold together from all others. scale: of the coupling.
+    gold: of the N items. folds: (N,) which are foretold together from all others. inference: of the base that
+    coupling is measured with; None where it is not.
     """
-    tables = _AnswerTables(answers, gold, items, folds, scale)
+    tables = _AnswerTables(answers, gold, items, folds, inference)
     return [
         measure for question in dict.fromkeys(answers.question) for measure in tables.of_question(question)
     ]
@@ -123,7 +100,7 @@ class _AnswerTables:
     gold: Gold
     items: int
     folds: Ints
-    scale: CouplingScale | None
+    inference: Inference | None
 
     def of_question(self, question: str) -> Iterator[Measure]:
         """Yield the measures of the answers to one question."""
@@ -148,14 +125,14 @@ class _AnswerTables:
         ]
         if units:
             yield from self._binary(question, rows, units)
-        if base.root in base.questions[question].variables and len(units) > 1 and self.scale is not None:
-            yield from self._coupling(question, rows, units, self.scale)
+        if base.root in base.questions[question].variables and len(units) > 1 and self.inference is not None:
+            yield from self._coupling(question, rows, units, self.inference)
 
     def _mean(
         self, question: str, name: str, about: str, basis: str, rows: Bools, value: Floats | Bools
     ) -> Measure:
         """Return the mean of a value (R,) of the chosen rows (R,)."""
-        total = self._sums(rows * np.asarray(value, dtype=np.float64))
+        total = self._sums(np.where(rows, value, 0.0))
         return Measure(question, name, about, basis, total, self._sums(rows))
 
     def _sums(self, value: Floats | Bools | Ints) -> Floats:
@@ -271,21 +248,22 @@ class _AnswerTables:
         return Measure(question, name, about, basis, total, count)
 
     def _coupling(
-        self, question: str, rows: Bools, units: list[str], scale: CouplingScale
+        self, question: str, rows: Bools, units: list[str], inference: Inference
     ) -> Iterator[Measure]:
         root = self.answers.base.root
         value, label = {name: self.answers.values[name] for name in units}, self.answers.values.get(root)
         if label is None:
             return
-        bits = scale.bits(np.where(rows, label, np.nan), value)
+        named = {root: np.where(rows, label, np.nan)}
+        bits = root_bits(inference, Gold(value | named), units)
         known = ~np.isnan(bits)
         if known.any():
             yield self._mean(question, "coupling, bits", root, ANSWERS, known, np.nan_to_num(bits))
         # Where gold does not know a unit, neither side may use it, and the other way round.
         truth = {name: np.where(np.isnan(value[name]), np.nan, self._truth(name)) for name in units}
         both = {name: np.where(np.isnan(truth[name]), np.nan, value[name]) for name in units}
-        gold_label = np.where(rows, self._truth(root), np.nan)
-        excess = scale.bits(np.where(rows, label, np.nan), both) - scale.bits(gold_label, truth)
-        known = ~np.isnan(excess)
+        excess = root_bits(inference, Gold(both | named), units)
+        excess = excess - root_bits(inference, Gold(truth | {root: self._truth(root)}), units)
+        known = rows & ~np.isnan(excess)
         if known.any():
             yield self._mean(question, "coupling excess", root, GOLD, known, np.nan_to_num(excess))
