@@ -10,8 +10,9 @@ import numpy as np
 
 from engine.language.field_table import TABLES
 from engine.language.fields import Entries, decimal, not_there
+from engine.language.read_binary import binary_instruments, distribution_weight
 from engine.language.read_dependence import family_of, kind_of
-from engine.language.read_reading_types import check_repeat, read_type, reading_types
+from engine.language.read_reading_types import reading_types
 from engine.language.read_tables import ROUNDING
 from engine.language.read_variables import of_kind, reach
 from engine.language.yaml_nodes import Table
@@ -92,7 +93,7 @@ def _observer(
     labels = _categorical(fields, given, variables, likes)
     named = given.entries if isinstance(given, Table) else {}
     reported = [name for name in of_kind(variables, "categorical") if name in named]
-    labels |= _binary(fields, entries.get("binary"), variables)
+    labels |= binary_instruments(fields, entries.get("binary"), variables, asked)
     numbers = _interval(fields, entries.get("interval"), variables)
     if not labels and not numbers and len(fields.faults) == before:
         message = "reports nothing: give it `categorical`, `binary` or `interval`, or remove it"
@@ -222,7 +223,7 @@ def _label_instrument(entries: Entries, form: str, variable: Variable, likes: Mi
         bonus=ranking.value("bonus"),
         habit=_habit(fields, ranking.get("habit"), answers),
         pull=_pull(fields, ranking.get("pull"), variable.states, answers),
-        weight=_weight(entries),
+        weight=distribution_weight(entries),
     )
 
 
@@ -266,11 +267,6 @@ def _pull(fields: Fields, node: Node | None, states: tuple[str, ...], answers: t
         field = RANKING["pull"].inner[0].inner[0]
         rows[state] = _beside_sd(fields, inner, other_answers, "other answer", field)
     return tuple(tuple(rows.get(state, {}).get(answer, 0.0) for answer in answers) for state in states)
-
-
-def _weight(entries: Entries) -> float:
-    weight = entries.reader.table(entries.get("distribution"), "WEIGHT").value("weight")
-    return float(weight)
 
 
 def _accurate(entries: Entries, variable: Variable) -> Rows:
@@ -320,37 +316,6 @@ def _check_row(fields: Fields, node: Table, row: Mapping[str, float], answers: t
         fields.fault(node, f"gives no probability for the answer {', '.join(missing)}")
     elif abs(sum(row.values()) - 1) > ROUNDING:
         fields.fault(node, f"sums to {decimal(sum(row.values()))}; must sum to 1")
-
-
-def _binary(
-    fields: Fields, node: Node | None, variables: Mapping[str, Variable]
-) -> dict[str, LabelInstrument]:
-    instruments = {}
-    entries = fields.table(node, "DETECTIONS")
-    shared = {key: inner for key, inner in entries.node.entries.items() if key in ("repeat", "strength")}
-    weight = _weight(entries)
-    known = of_kind(variables, "binary")
-    for name, inner in fields.known(entries.get("cells"), known, "binary variable"):
-        before = len(fields.faults)
-        cell = fields.table(inner, "DETECTION")
-        sensitivity, specificity, _ = cell.values("sensitivity specificity n").values()
-        if len(fields.faults) == before and sensitivity + specificity < 1:
-            total = decimal(sensitivity + specificity)
-            fields.fault(inner, f"sensitivity and specificity sum to {total}; under 1 is worse than guessing")
-        merged = replace(cell.node, entries=shared | cell.node.entries)
-        scatter = read_type(Entries(fields, merged, cell.fields), "reading", 1.0)
-        table = ((specificity, 1 - specificity), (1 - sensitivity, sensitivity))
-        if len(fields.faults) == before:
-            check_repeat(fields, cell.get("repeat") or inner, [scatter], table)
-        instruments[name] = LabelInstrument(
-            **cell.cited("sensitivity"),
-            variable=name,
-            answers=("false", "true"),
-            confusion=table,
-            types=(scatter,),
-            weight=weight,
-        )
-    return instruments
 
 
 def _interval(

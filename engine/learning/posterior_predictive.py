@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from engine.observation.evidence import ObservationModel
 
 
+# The kind of check that says that questions about the same binary variables differ in how often they get yes.
+RATE_OF_QUESTION = "yes by question"
 # Replicates that are drawn.
 REPLICATES = 40
 # Sds are at least this, so that distances in sds are finite.
@@ -189,10 +191,31 @@ def _mean_statistics(
                 name,
                 wrong[~np.isnan(wrong) & (counts.max(1) == total) & (total > 1)],
             )
+    yield from _rates_by_question(base, observer, answers, by_observer)
     for name, column in answers.numbers.items():
         value = column.value[by_observer[column.reading]]
         yield "mean", name, value
         yield "spread", name, np.abs(value - np.median(value)) if len(value) else value
+
+
+def _rates_by_question(
+    base: Knowledge, observer: Observer, answers: Answers, by_observer: Bools
+) -> Iterator[tuple[str, str, Floats]]:
+    """Yield how often each question is answered with yes, where several are about the same binary variables.
+
+    Kind, name of the question, and the share of yes among a reading's answers, of each reading, (readings,).
+    """
+    names = [n for n in answers.labels if n in observer.labels and base.variables[n].kind == "binary"]
+    count = np.zeros((2, len(by_observer)))
+    for name in names:
+        reading, counts = _counts(answers, name, by_observer)
+        count[0, reading] += counts.sum(1)
+        count[1, reading] += counts[:, 1] if counts.shape[1] > 1 else 0
+    answered = np.flatnonzero(count[0])
+    asked = np.unique(answers.reading_question[answered]).tolist()
+    for number in asked if len(asked) > 1 else ():
+        of_question = answered[answers.reading_question[answered] == number]
+        yield RATE_OF_QUESTION, list(base.questions)[number], count[1, of_question] / count[0, of_question]
 
 
 def _right_by_count(

@@ -117,6 +117,7 @@ class LabelInstrument(Cited):
     `pull`: how much a truth draws other answers to these places, in log-odds, rows = states, columns =
     `answers`, 0 at its own name; () for none.
     `weight`: how many answers a reported distribution counts for.
+    `by_question`: of a binary variable, each question with a table of its own, and `confusion` in it.
     """
 
     variable: str = ""
@@ -128,6 +129,7 @@ class LabelInstrument(Cited):
     habit: tuple[tuple[float, ...], ...] = ()
     pull: tuple[tuple[float, ...], ...] = ()
     weight: float = 1.0
+    by_question: tuple[tuple[str, tuple[tuple[float, ...], ...]], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine import Inference, LookAhead, SimulatedObserver, compile_network, prior_truth
-from engine.decision.predictive_samples import LikelihoodCache, PredictiveSampler
+from engine.decision.predictive_samples import PredictiveSampler
+from engine.decision.sampled_likelihoods import LikelihoodCache
 from engine.decision.voi_approximate import _Items
 from engine.inference.simulation import Misfit
 from engine.model.knowledge import Halo
