@@ -217,7 +217,7 @@ def test_a_variable_is_informative_by_what_it_says_of_the_root_and_by_its_own_va
 
 
 def test_both_look_aheads_know_that_a_question_has_rates_of_its_own(inference):
-    """A yes or no about one unit that is nearly always right is worth more, after answers to both questions."""
+    """A yes or no about one unit that is nearly always right is worth more than one at the shared rates."""
     base = inference.knowledge
     observer = base.observers["gpt-4o"]
     sharp = {
