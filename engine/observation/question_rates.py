@@ -68,5 +68,5 @@ def kernel_by_question(
 
 
 def question_sets(count: int) -> Ints:
-    """Return all sets of so many questions, (2^count, count), 1 where a question is in the set."""
+    """Return all sets of so many questions, one a row, (rows, count), 1 where a question is in the set."""
     return (np.arange(2**count)[:, None] >> np.arange(count)) & 1

@@ -86,17 +86,22 @@ def compare_prompts(
     base = next(iter(bases.values()))
     table = _gold(gold, base, groups)
     items = _common_items(records)
-    options = ScoreOptions(bootstrap, seed, level)
-    item_groups = [None] * len(items) if table is None else list(table.groups_of(items))
-    resamples = Resamples(item_groups, options)
+    groups_of_items = [None] * len(items) if table is None else list(table.groups_of(items))
+    resamples = Resamples(groups_of_items, ScoreOptions(bootstrap, seed, level))
     known = Gold({}) if table is None else table.gold_of(items)
-    folds = _folds(resamples.unit, seed)
-    inference = _inference(base)
-    kept = equal_budgets(records)
+    folds, inference, kept = _folds(resamples.unit, seed), _inference(base), equal_budgets(records)
     measures = {
         name: measures_of(
             VariantAnswers.of(kept[name], bases[name], items), known, len(items), folds, inference
         )
+        for name in answers
+    }
+    variants = {
+        name: {
+            "answers": len(kept[name]),
+            "given": len(records[name]),
+            **_digests(bases[name], kept[name]),
+        }
         for name in answers
     }
     return PromptReport(
@@ -105,14 +110,7 @@ def compare_prompts(
             "units": resamples.units,
             "level": level,
             "gold": {name: int((~np.isnan(values)).sum()) for name, values in known.values.items()},
-            "variants": {
-                name: {
-                    "answers": len(kept[name]),
-                    "given": len(records[name]),
-                    **_digests(bases[name], kept[name]),
-                }
-                for name in answers
-            },
+            "variants": variants,
             "measures": _facts(measures, resamples),
         }
     )

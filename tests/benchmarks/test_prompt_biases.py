@@ -1,9 +1,9 @@
 """How small a bias fifty faces find: made-up observers with a known bias against one without.
 
-A joint answer to each of 50 faces with gold of the base's own kind, compared as `seke bench prompts` does; the
-second variant has a bias, and else the same answers, so that real wordings, which differ in more, need more
-faces. It is found where the interval (95 %) of the paired difference lies on the side of the bias. Share of 20
-seeds, without a bias (another observer of the same kind) and with shares of .05, .1, .2 and .4:
+A joint answer to each of 50 faces with gold of the base's own kind, compared as `seke bench prompts` does;
+the second variant has a bias, and else the same answers, so that real wordings, which differ in more, need
+more faces. It is found where the interval (95 %) of the paired difference lies on the side of the bias. Share
+of 20 seeds, without a bias (another observer of the same kind) and with shares of .05, .1, .2 and .4:
 
     yes (units called present that are absent)           .05    1.00  1.00  1.00  1.00
     first (answers that name the first option)           .05     .10   .60  1.00  1.00
