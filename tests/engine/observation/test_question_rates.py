@@ -11,8 +11,10 @@ from brute_force import Reading, answers_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine import Inference, KnowledgeError, SimulatedObserver, compile_network, read
+from engine import Inference, KnowledgeError, SimulatedObserver, compile_network, compiled, read
 from engine.observation.question_rates import kernel_by_question, question_sets
+from seke.files.shipped import cache_folder, knowledge
+from seke.samples import answers_from
 
 MACHINE = Path(__file__).parents[1] / "bases" / "machine.yaml"
 CARRY = 0.6
@@ -46,6 +48,37 @@ def test_rates_that_are_those_of_all_questions_change_nothing(tmp_path):
         np.testing.assert_allclose(posterior.log_evidence, posteriors[0].log_evidence, rtol=1e-9)
         for name, p in posterior.marginals.items():
             np.testing.assert_allclose(p, posteriors[0].marginals[name], atol=1e-9)
+
+
+def test_observers_that_err_together_do_so_whatever_the_question(tmp_path):
+    """With the shipped base's looks and families, and equal rates, nothing changes; with others it does."""
+    cells = "{AU4: {sensitivity: 0.9, specificity: 0.6, source: judgement, note: a test}}"
+    records = [
+        {"item": "x", "observer": observer, "question": question, "draw": draw, "action_units": units}
+        for observer, question, draw, units in (
+            ("gpt-4o", "action_units", 0, {"AU4": True, "AU12": False}),
+            ("gpt-4o", "verify", 0, {"AU4": False}),
+            ("gpt-4o", "verify", 1, {"AU4": True}),
+            ("generic-vlm", "action_units", 0, {"AU4": True, "AU12": True}),
+            ("generic-vlm", "verify", 0, {"AU4": True}),
+        )
+    ]
+    active = {}
+    for name, by_question in {
+        "shared": "{}",
+        "alike": "{verify: {}}",
+        "apart": f"{{verify: {{cells: {cells}}}}}",
+    }.items():
+        path = tmp_path / f"{name}.yaml"
+        path.write_text(
+            f"extends: shipped\nobservers: {{gpt-4o: {{binary: {{by_question: {by_question}}}}}}}\n"
+        )
+        base = knowledge(path)
+        (answers,) = answers_from(records, base)
+        posterior = Inference(compiled(base, cache_folder()), base).posterior(answers)
+        active[name] = np.array([posterior.marginals[unit][0, 1] for unit in base.cells])
+    assert active["alike"] == pytest.approx(active["shared"], abs=1e-9)
+    assert abs(active["apart"] - active["shared"]).max() > 0.005
 
 
 def scattered(table, repeat):
