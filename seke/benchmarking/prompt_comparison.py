@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine import Gold, Inference, Knowledge, SekeError, compiled
-from seke.benchmarking.prompt_measures import FOLDS, measures_of
+from seke.benchmarking.prompt_measures import FOLDS, YES, measures_of
 from seke.benchmarking.scorer import Resamples, ScoreOptions
 from seke.benchmarking.variant_answers import VariantAnswers, equal_budgets
 from seke.files.faults import Faults
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
     Record = dict[str, Any]
     Facts = dict[str, Any]
+    # Variant, and the key of the measure.
+    MeanKey = tuple[str, tuple[str, str, str]]
     GoldSource = str | Path | LabelTable | Iterable[Mapping[str, Any]]
 
 
@@ -96,6 +98,7 @@ def compare_prompts(
         )
         for name in answers
     }
+    estimates = _Estimates(measures, resamples)
     variants = {
         name: {
             "answers": len(kept[name]),
@@ -111,7 +114,8 @@ def compare_prompts(
             "level": level,
             "gold": {name: int((~np.isnan(values)).sum()) for name, values in known.values.items()},
             "variants": variants,
-            "measures": _facts(measures, resamples),
+            "measures": _facts(estimates),
+            "yes_by_question": _yes_by_question(estimates),
         }
     )
 
@@ -213,27 +217,65 @@ class _Means:
         return {str(place): means[:, place] for place in range(len(self.measures))}
 
 
-def _facts(measures: Mapping[str, Sequence[Measure]], resamples: Resamples) -> list[Facts]:
+class _Estimates:
+    """All means of all variants, on the items themselves and on the same resamples."""
+
+    def __init__(self, measures: Mapping[str, Sequence[Measure]], resamples: Resamples) -> None:
+        self.resamples = resamples
+        named = [(name, measure) for name, of_variant in measures.items() for measure in of_variant]
+        self.measure = {(name, measure.key): measure for name, measure in named}
+        self._place = {(name, measure.key): str(place) for place, (name, measure) in enumerate(named)}
+        score = _Means([measure for _, measure in named], np.arange(len(resamples.unit)))
+        whole = score.scores(np.ones((1, len(score.chosen))))
+        self._values = {place: float(value[0]) for place, value in whole.items()}
+        (self._drawn,) = resamples.scores([score])
+
+    def mean(self, of: MeanKey) -> Facts:
+        """Return a mean and its interval."""
+        place = self._place[of]
+        return self.resamples.estimate(self._values[place], self._drawn.get(place))
+
+    def difference(self, of: MeanKey, before: MeanKey) -> Facts:
+        """Return by how much a mean is above another, and its interval."""
+        place, other = self._place[of], self._place[before]
+        drawn = self._drawn[place] - self._drawn[other] if self._drawn else None
+        return self.resamples.estimate(self._values[place] - self._values[other], drawn)
+
+
+def _facts(estimates: _Estimates) -> list[Facts]:
     """Return each measure with its value in every variant, and how these differ from the first."""
-    flat = [measure for of_variant in measures.values() for measure in of_variant]
-    score = _Means(flat, np.arange(len(resamples.unit)))
-    values = {
-        place: float(value[0]) for place, value in score.scores(np.ones((1, len(score.chosen)))).items()
-    }
-    (drawn,) = resamples.scores([score])
-    named = [(name, measure) for name, of_variant in measures.items() for measure in of_variant]
-    place_of = {(name, measure.key): (str(place), measure) for place, (name, measure) in enumerate(named)}
+    variants = list(dict.fromkeys(name for name, _ in estimates.measure))
     facts = []
-    first = next(iter(measures))
-    for key in dict.fromkeys(measure.key for measure in flat):
-        present = {name: place_of[name, key] for name in measures if (name, key) in place_of}
+    for key in dict.fromkeys(key for _, key in estimates.measure):
+        present = [name for name in variants if (name, key) in estimates.measure]
+        by_variant: Facts = {}
+        for name in present:
+            basis = estimates.measure[name, key].basis
+            by_variant[name] = {**estimates.mean((name, key)), "basis": basis}
+            first = estimates.measure.get((variants[0], key))
+            if name != variants[0] and first is not None and first.basis == basis:
+                by_variant[name]["difference"] = estimates.difference((name, key), (variants[0], key))
         question, title, about = key
-        estimates: Facts = {}
-        for variant, (at, measure) in present.items():
-            estimates[variant] = resamples.estimate(values[at], drawn.get(at)) | {"basis": measure.basis}
-            if variant != first and first in present and present[first][1].basis == measure.basis:
-                before = present[first][0]
-                difference = drawn[at] - drawn[before] if drawn else None
-                estimates[variant]["difference"] = resamples.estimate(values[at] - values[before], difference)
-        facts.append({"question": question, "measure": title, "about": about, "variants": estimates})
+        facts.append({"question": question, "measure": title, "about": about, "variants": by_variant})
+    return facts
+
+
+def _yes_by_question(estimates: _Estimates) -> list[Facts]:
+    """Return how much more often a question gets yes than the first one about the same units does.
+
+    Where they differ in whether a unit is there or not, the questions need rates of their own.
+    """
+    first: dict[tuple[str, str, str], str] = {}
+    facts = []
+    for name, (question, title, about) in estimates.measure:
+        if not title.startswith(YES):
+            continue
+        before = first.setdefault((name, title, about), question)
+        if before != question:
+            difference = estimates.difference(
+                (name, (question, title, about)), (name, (before, title, about))
+            )
+            facts.append(
+                {"variant": name, "question": question, "against": before, "measure": title, **difference}
+            )
     return facts

@@ -34,6 +34,8 @@ FOLDS = 10
 # In log loss a probability is at least this, as in `seke bench score`.
 LEAST_P = 1e-6
 GOLD, CHANCE, BOTH_ORDERS, ANSWERS = "gold", "chance", "both orders", "answers"
+# Measures of how often units are called present begin so.
+YES = "yes"
 FAILED = {"refused": "refused", "unreadable": "unreadable", "not_judged": "not judged"}
 
 
@@ -231,7 +233,7 @@ class _AnswerTables:
         failed = np.array([self._failed(name) for name in units]) & rows
         answered, gold = ~np.isnan(values) & rows, ~np.isnan(truths)
         yes = values == 1
-        yield self._over_units(question, "yes", about, ANSWERS, answered, yes)
+        yield self._over_units(question, YES, about, ANSWERS, answered, yes)
         if (gold & (answered | failed)).any():
             yield self._over_units(question, "yes if absent", about, GOLD, answered & (truths == 0), yes)
             yield self._over_units(question, "yes if present", about, GOLD, answered & (truths == 1), yes)

@@ -45,6 +45,7 @@ def _parts(facts: Facts) -> Iterator[Sequence[str]]:
             yield table_lines(("", "", "interval", f"minus {first}", "interval"), rows, "  ", WIDTH)
     if all(_never(measure) for measure in facts["measures"] if measure["measure"] == "refused"):
         yield ("", "no answer was refused")
+    yield from _yes_by_question(facts["yes_by_question"])
     if "requests" in facts:
         yield from _requests(facts["requests"])
     yield from _digests(facts["variants"])
@@ -93,6 +94,24 @@ def _difference(difference: Facts) -> str:
     low, high = difference["low"], difference["high"]
     sure = low is not None and (low > 0 or high < 0)
     return _number(difference["value"], "+") + SIGN * sure
+
+
+def _yes_by_question(differences: Sequence[Facts]) -> Iterator[Sequence[str]]:
+    """Yield where questions about the same units surely differ in how often they get yes."""
+    rows = [
+        (
+            f"{difference['variant'][:LONGEST_NAME]}: {difference['question']}",
+            f"minus {difference['against']}",
+            difference["measure"],
+            _difference(difference),
+            _interval(difference, "+"),
+        )
+        for difference in differences
+        if _difference(difference).endswith(SIGN)
+    ]
+    if rows:
+        yield ("", "questions that get yes more or less often (rates of their own: `by_question`)")
+        yield table_lines((), rows, "  ", WIDTH)
 
 
 def _digests(variants: Mapping[str, Facts]) -> Iterator[Sequence[str]]:

@@ -7,7 +7,7 @@ paid twice. All are asked the same questions about the same pictures, the same n
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, defaultdict
+from collections import defaultdict
 from contextlib import AsyncExitStack, closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -17,6 +17,7 @@ import msgspec
 
 from engine import Knowledge, SekeError, did_you_mean
 from seke.annotation.live_item import renumber_draws
+from seke.annotation.reuse import consecutive_runs
 from seke.benchmarking.prompt_comparison import PromptReport, compare_prompts
 from seke.benchmarking.variant_answers import ORDER, options_of
 from seke.datasets.images import PictureError, picture_of, region_shown, view_of
@@ -204,19 +205,19 @@ class PromptTrial:
         return fatal[0] if fatal else "interrupted" if self.stopping.is_set() else ""
 
     def _open_requests(self, name: str, ledger: Ledger) -> Iterator[tuple[Item, Request]]:
-        """Yield each item with a request for the draws that it lacks."""
+        """Yield each item with a request for each run of draws that it lacks."""
         answered = ledger.records([item.name for item in self.items])
         for item in self.items:
-            have = Counter(
-                (record["question"], record.get("extra", {}).get("about"))
-                for record in answered.get(item.name, ())
-            )
+            drawn: defaultdict[tuple[str, str | None], set[int]] = defaultdict(set)
+            for record in answered.get(item.name, ()):
+                drawn[record["question"], record.get("extra", {}).get("about")].add(record["draw"])
             for request in self.requests(name, item.name):
-                known = have[request.question, request.about]
-                if known < self.draws:
-                    yield item, Request(*request.line, known, self.draws - known)
-                else:
+                known = drawn[request.question, request.about]
+                missing = [draw for draw in range(self.draws) if draw not in known]
+                if not missing:
                     self.progress(1, 0, ledger.committed)
+                for first, samples in consecutive_runs(missing):
+                    yield item, Request(*request.line, first, samples)
 
     async def _ask(self, model: Model, name: str, item: Item, request: Request, ledger: Ledger) -> None:
         """Ask for the draws of one request; without an answer the problem is reported."""

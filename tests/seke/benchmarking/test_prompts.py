@@ -92,10 +92,21 @@ def test_without_a_bias_nothing_differs(manifest, tmp_path):
 
 
 def test_yes_rates_stand_by_question_and_only_the_biased_one_differs(manifest, tmp_path):
-    measures, _ = asked(manifest, tmp_path, Bias(yes=0.2), ("joint", "verify"))
+    measures, report = asked(manifest, tmp_path, Bias(yes=0.2), ("joint", "verify"))
     assert surely(measures["joint", "yes", "action_units"], +1)
     assert surely(measures["verify", "yes if absent", "action_units"], +1)
     assert not surely(measures["joint", "yes if present", "action_units"], -1)
+    # The scripted observer lists half as many wrong units as it confirms, one after another.
+    apart = {(d["variant"], d["measure"]): d for d in report.facts["yes_by_question"]}
+    plain = apart["plain", "yes if absent"]
+    assert (plain["question"], plain["against"]) == ("verify", "joint")
+    by_question = {
+        q: measures[q, "yes if absent", "action_units"]["plain"]["value"] for q in ("joint", "verify")
+    }
+    assert plain["value"] == pytest.approx(by_question["verify"] - by_question["joint"], abs=2e-6)
+    assert plain["low"] > 0
+    assert "minus joint" in str(report)
+    assert max(map(len, str(report).splitlines())) <= 80
 
 
 def test_a_trial_goes_on_and_is_compared_again_from_its_files(manifest, tmp_path):
@@ -331,3 +342,14 @@ def test_the_shipped_wordings_say_what_their_page_says(manifest, tmp_path):
         if request.question == "joint"
     }
     assert len(schemas) == 1
+
+
+def test_a_draw_that_is_missing_in_between_is_asked_for(manifest, tmp_path):
+    common = (PLAIN, KNOWLEDGE, "--images", manifest, "--question", "expression", "--bootstrap", 0)
+    run(*common, "--run", tmp_path / "a", "--scripted", "--draws", 3)
+    lines = (tmp_path / "a" / "answers.jsonl").read_text().splitlines()
+    (tmp_path / "some.jsonl").write_text("\n".join(line for line in lines if json.loads(line)["draw"] != 1))
+    run(*common, "--run", tmp_path / "b", "--recorded", tmp_path / "some.jsonl", "--draws", 3, status=1)
+    recorded = ("--recorded", tmp_path / "a" / "answers.jsonl", "--draws", 3)
+    run(*common, "--run", tmp_path / "b", *recorded)
+    assert (tmp_path / "b" / "answers.jsonl").read_text().splitlines() == lines
