@@ -103,6 +103,7 @@ if TYPE_CHECKING:
     from engine.inference.joint import joint_marginals as joint_marginals
     from engine.inference.joint import marginals_without_halo as marginals_without_halo
     from engine.inference.joint import mutual_information as mutual_information
+    from engine.inference.known_values import root_bits as root_bits
     from engine.inference.posterior import Inference as Inference
     from engine.inference.posterior import Posterior as Posterior
     from engine.inference.simulation import Misfit as Misfit
@@ -125,6 +126,7 @@ if TYPE_CHECKING:
     from engine.language.yaml_tree import changes as changes
     from engine.language.yaml_tree import declared_of as declared_of
     from engine.learning.answered_observers import informative as informative
+    from engine.learning.coupling import EXCESS as EXCESS
     from engine.learning.drawn_risks import DrawnRisks as DrawnRisks
     from engine.learning.drawn_risks import FitDraws as FitDraws
     from engine.learning.em import Learned as Learned
@@ -140,6 +142,7 @@ if TYPE_CHECKING:
     from engine.learning.overlay_of_fit import unidentified_numbers as unidentified_numbers
     from engine.learning.overlay_of_fit import written as written
     from engine.learning.parameters import ObserverParameters as ObserverParameters
+    from engine.learning.posterior_predictive import RATE_OF_QUESTION as RATE_OF_QUESTION
     from engine.learning.posterior_predictive import Check as Check
     from engine.learning.posterior_predictive import far_off as far_off
     from engine.learning.posterior_predictive import predictive_checks as predictive_checks

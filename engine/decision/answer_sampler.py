@@ -104,7 +104,8 @@ class AnswerSampler:
                 counts = np.bincount(column.answer[continued], weight[continued], len(counts)).astype(
                     np.float64
                 )
-            labels[name] = draw_labels(np.asarray(kernel.alpha)[kind] + counts, count, self.rng)
+            (block,) = kernel.blocks(np.array([self.asking.question])).tolist()
+            labels[name] = draw_labels(np.asarray(kernel.alpha_of(block))[kind] + counts, count, self.rng)
         return labels, numbers
 
     def _seen_root(self) -> Ints:

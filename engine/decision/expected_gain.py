@@ -17,7 +17,8 @@ import numpy as np
 
 from engine.decision.decision import risk_of_sums, running_sums
 from engine.decision.loss import relative_loss
-from engine.decision.predictive_samples import LEAST, SampledLikelihoods
+from engine.decision.predictive_samples import LEAST
+from engine.decision.sampled_likelihoods import SampledLikelihoods
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

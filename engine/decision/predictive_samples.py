@@ -15,16 +15,18 @@ import numpy as np
 from scipy.special import ndtri
 
 from engine.decision.origin import FOLLOWED
+from engine.decision.sampled_likelihoods import SampledLikelihoods
 from engine.observation.kernels import LabelKernel
 from engine.observation.number_looks import settled_moments
 from engine.observation.reported_answers import distinct_rows
 from engine.observation.switches import followed_at
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from engine.backend.types import Bools, Floats, Ints
     from engine.decision.loss import Stakes
+    from engine.decision.sampled_likelihoods import LikelihoodCache
     from engine.model.knowledge import Knowledge
     from engine.model.responses import Answers
     from engine.observation.contributions import Contributions
@@ -92,76 +94,9 @@ def _single(numbers: Floats) -> Floats:
     return np.asarray(numbers, np.dtype(np.float32))
 
 
-# Numbers kept in a `LikelihoodCache`: 16 MB.
-MOST_KEPT = 4_000_000
 # The least likelihood of sampled answers beside the likeliest state's, and the least divisor of a
 # probability: single precision holds it and what is divided by it.
 LEAST = 1e-30
-
-
-@dataclass(frozen=True)
-class SampledLikelihoods:
-    """Likelihoods of sampled answers about one variable, of n items: P(answers | state, answers so far).
-
-    In single precision, the likeliest state's 1. So products over J binary variables vanish for all states of
-    the root on next to no path: a path is drawn from what it predicts, and that its own state has a product
-    under c is no likelier than 2^J c.
-
-    table: (states, rows, batches), a row for each different path. place: (n, paths) the row of each path of
-    each item.
-    """
-
-    table: Floats
-    place: Ints
-
-    @classmethod
-    def of_paths(cls, likelihood: Floats) -> SampledLikelihoods:
-        """Return likelihoods with a row for each path of each item.
-
-        likelihood: (states, n, paths, batches).
-        """
-        states, n, paths, batches = likelihood.shape
-        return cls(likelihood.reshape(states, -1, batches), np.arange(n * paths).reshape(n, paths))
-
-    @classmethod
-    def stacked(cls, parts: Sequence[SampledLikelihoods]) -> SampledLikelihoods:
-        """Return the likelihoods of several parts as one; all have as many paths, batches and states."""
-        starts = np.cumsum([0, *(part.table.shape[1] for part in parts[:-1])]).tolist()
-        place = [part.place + start for part, start in zip(parts, starts, strict=True)]
-        return cls(np.concatenate([part.table for part in parts], axis=1), np.concatenate(place))
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Paths, batches."""
-        return self.place.shape[1], self.table.shape[2]
-
-    def part(self, rows: Ints) -> SampledLikelihoods:
-        """Return those about some items."""
-        return SampledLikelihoods(self.table, self.place[rows])
-
-    def of(self, rows: Ints) -> Floats:
-        """Return the likelihoods of some items (...), (..., states, paths · batches)."""
-        likelihood = self.table.take(self.place[rows], axis=1)
-        return np.moveaxis(likelihood.reshape(len(likelihood), *rows.shape, -1), 0, -2)
-
-
-class LikelihoodCache:
-    """A cache of likelihoods of sampled answers, which depend on the observer and its answers so far alone.
-
-    tables: observer, variable, and the counts of the answers so far -> the likelihoods on all paths, for
-    every truth (states, truths, paths, batches). A cache serves one seed and one base.
-    """
-
-    def __init__(self) -> None:
-        self.tables: dict[tuple[int, str, bytes], Floats] = {}
-        self.size = 0
-
-    def add(self, tables: Mapping[tuple[int, str, bytes], Floats]) -> None:
-        """Keep further tables, as far as there is room."""
-        size = sum(table.size for table in tables.values())
-        if self.size + size <= MOST_KEPT:
-            self.tables |= tables
-            self.size += size
 
 
 class PredictiveSampler:
@@ -193,7 +128,7 @@ class PredictiveSampler:
         self.tables = tables
         self.root = _choose(belief.root[:, None, :], self._uniform("", 1)[0])
         self.carry = observations.observers[observer].carry
-        self.cache: dict[tuple[int, str], SampledLikelihoods] = {}
+        self.cache: dict[tuple[int, str, int], SampledLikelihoods] = {}
         self.truths: dict[str, Ints] = {base.root: self.root}
         self.by_observer = answers.reading_observer == observer
         self.followed = followed
@@ -219,9 +154,11 @@ class PredictiveSampler:
         """
         # Questions not asked yet all begin the same fresh reading.
         asked = not fresh and (self.by_observer & (self.answers.reading_question == question)).any()
-        key = (question if asked else -1, name)
+        kernel = self.observations.kernels[self.observer, name]
+        block = int(kernel.blocks(np.array([question]))[0]) if isinstance(kernel, LabelKernel) else 0
+        key = (question if asked else -1, name, block)
         if key not in self.cache:
-            self.cache[key] = self._sample_by_pattern(name, *self._counts(key[0], name))
+            self.cache[key] = self._sample_by_pattern(name, block, *self._counts(key[0], name))
         return self.cache[key]
 
     def follow_probability(self, question: int, *, fresh: bool) -> Floats:
@@ -266,10 +203,11 @@ class PredictiveSampler:
         answers, kernel = self.answers, self.observations.kernels[self.observer, name]
         length = len(answers.items)
         if isinstance(kernel, LabelKernel):
-            size, labels = kernel.alpha.shape[1], answers.labels.get(name)
+            size, labels = kernel.width, answers.labels.get(name)
             if labels is None:
                 return np.zeros((length, size)), np.zeros((length, size))
-            reading, answer = labels.reading, labels.answer
+            block = kernel.blocks(answers.reading_question[labels.reading])
+            reading, answer = labels.reading, labels.answer + kernel.alpha.shape[1] * block
             weight = labels.weight * np.where(labels.spread, kernel.weight, 1.0)
         else:
             size, numbers = 1, answers.numbers.get(name)
@@ -288,25 +226,27 @@ class PredictiveSampler:
         )
         return np.asarray(continued, np.float64), np.asarray(other_counts, np.float64)
 
-    def _sample_by_pattern(self, name: str, continued: Floats, other_counts: Floats) -> SampledLikelihoods:
+    def _sample_by_pattern(
+        self, name: str, block: int, continued: Floats, other_counts: Floats
+    ) -> SampledLikelihoods:
         """Sample answers once for each pattern of counts and truth, or by item where that is fewer."""
         kernel, truth = self.observations.kernels[self.observer, name], self._truth(name)
         settled = self._settled_given_others(name)
         if settled is not None:
-            given_others = self._sample_rows(name, continued, other_counts, truth, settled)
+            given_others = self._sample_rows(name, block, continued, other_counts, truth, settled)
             return SampledLikelihoods.of_paths(given_others)
         size, states = continued.shape[1], kernel.mix.shape[0]
         patterns, which = distinct_rows(np.concatenate([continued, other_counts], axis=1))
-        keys = [(self.observer, name, row.tobytes()) for row in patterns]
+        keys = [(self.observer, name, block, row.tobytes()) for row in patterns]
         new = [place for place, key in enumerate(keys) if key not in self.tables.tables]
         if len(new) * states >= len(truth):
-            return SampledLikelihoods.of_paths(self._sample_rows(name, continued, other_counts, truth))
+            return SampledLikelihoods.of_paths(self._sample_rows(name, block, continued, other_counts, truth))
         tables = {key: self.tables.tables[key] for key in keys if key in self.tables.tables}
         if new:
             counts = np.repeat(patterns[new], states, axis=0)
             truths = np.tile(np.arange(states), len(new))[:, None]
             truths = np.broadcast_to(truths, (len(counts), PATHS))
-            sampled = self._sample_rows(name, counts[:, :size], counts[:, size:], truths)
+            sampled = self._sample_rows(name, block, counts[:, :size], counts[:, size:], truths)
             made = np.split(sampled, len(new), axis=1)
             added = {keys[place]: table for place, table in zip(new, made, strict=True)}
             self.tables.add(added)
@@ -316,13 +256,19 @@ class PredictiveSampler:
         return SampledLikelihoods(table.reshape(states, -1, table.shape[-1]), place)
 
     def _sample_rows(
-        self, name: str, continued: Floats, other_counts: Floats, truth: Ints, settled: Floats | None = None
+        self,
+        name: str,
+        block: int,
+        continued: Floats,
+        other_counts: Floats,
+        truth: Ints,
+        settled: Floats | None = None,
     ) -> Floats:
         """Sample answers, (states, n, paths, batches); settled: where the observer does not as declared."""
         kernel, variable = self.observations.kernels[self.observer, name], self.base.variables[name]
         if isinstance(kernel, LabelKernel):
             settled = np.asarray(kernel.mix)[None] if settled is None else settled
-            return self._sample_labels(name, kernel, settled, continued, other_counts, truth)
+            return self._sample_labels(name, kernel, block, settled, continued, other_counts, truth)
         edges, instrument = np.array(variable.edges), kernel.instrument
         moments = (edges[None, :-1] + edges[None, 1:]) / 2, np.full((1, 1), instrument.perception**2)
         if settled is not None:
@@ -333,6 +279,7 @@ class PredictiveSampler:
         self,
         name: str,
         kernel: LabelKernel,
+        block: int,
         settled: Floats,
         continued: Floats,
         other_counts: Floats,
@@ -344,10 +291,10 @@ class PredictiveSampler:
             (states, n, paths, batches): P(sampled answers | state, answers so far), see `SampledLikelihoods`.
         """
         n, batches = len(truth), self.batches
-        alpha = np.asarray(kernel.alpha)
+        alpha, size = np.asarray(kernel.alpha_of(block)), kernel.alpha.shape[1]
         type_given = self._type_given(kernel, settled, continued, other_counts)
         rows = np.arange(n)[:, None]
-        urn = alpha[None] + continued[:, None, :]
+        urn = alpha[None] + continued[:, None, block * size : (block + 1) * size]
         u = self._uniform(f"answers about {name}", int(batches.max()) + 1)
         type_urn = urn[rows, _choose(type_given[rows, truth], u[-1])]
         total = type_urn.sum(-1, keepdims=True)

@@ -28,7 +28,8 @@ from engine.decision.limits import TIE
 from engine.decision.loss import stakes_of
 from engine.decision.origin import labels_of
 from engine.decision.people import is_person, price_of
-from engine.decision.predictive_samples import Belief, LikelihoodCache, PredictiveSampler, SampledLikelihoods
+from engine.decision.predictive_samples import Belief, PredictiveSampler
+from engine.decision.sampled_likelihoods import LikelihoodCache, SampledLikelihoods
 from engine.model.responses import Answers
 
 if TYPE_CHECKING:

@@ -10,11 +10,14 @@ from engine.model.gold import states_of
 from engine.observation.evidence import Evidence
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from engine.backend.types import Floats, Ints
     from engine.inference.posterior import Inference
     from engine.model.gold import Gold
+
+# A probability whose logarithm is taken is at least this; so low a one is a contradiction.
+LEAST_P = 1e-6
 
 
 def allowed_evidence(inference: Inference, allowed: Mapping[str, Floats]) -> Evidence:
@@ -57,3 +60,23 @@ def marginals_given(inference: Inference, gold: Gold, names: Iterable[str]) -> d
         index = np.zeros(states.shape[1], dtype=np.int64)
     given = inference.marginals(allowed_evidence(inference, allowed))
     return {name: p[index.reshape(-1)] for name, p in given.items()}
+
+
+def root_bits(inference: Inference, values: Gold, given: Sequence[str]) -> Floats:
+    """Return log2 P(root value | values of `given`) / P(root value), (N,), in bits.
+
+    How well the base tells an item's root from the other values that it has. NaN where the root is unknown or
+    is none of its states, or where all others are unknown.
+    """
+    base = inference.knowledge
+    prior = np.array(base.populations[inference.population].p)
+    root = values.values[base.root]
+    states = np.where((root >= 0) & (root < len(prior)), root, np.nan)
+    others = np.array([values.values[name] for name in given]).reshape(-1, len(root))
+    known = ~np.isnan(states) & (~np.isnan(others)).any(0)
+    bits = np.full(len(root), np.nan)
+    if known.any():
+        p = marginals_given(inference, values.only(known), given)[base.root]
+        state = states[known].astype(np.int64)
+        bits[known] = np.log2(np.clip(p[np.arange(len(p)), state], LEAST_P, None) / prior[state])
+    return bits

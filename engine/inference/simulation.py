@@ -379,7 +379,9 @@ class SimulatedReading:
         for name, kind in self.reading_types.items():
             kernel = self.observer.kernels[name]
             if isinstance(kernel, LabelKernel):
-                self.theta[name] = propensities(np.asarray(kernel.alpha)[kind], self.rng)
+                place = list(self.observer.base.questions).index(self.question)
+                (block,) = kernel.blocks(np.array([place])).tolist()
+                self.theta[name] = propensities(np.asarray(kernel.alpha_of(block))[kind], self.rng)
 
     def _answer(self, name: str) -> NDArray[Any]:
         """Draw the next answer of each item about a variable, (N,)."""

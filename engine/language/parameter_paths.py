@@ -19,10 +19,12 @@ def yaml_keys(key: ParameterKey, width: Literal["", "sd", "n"] = "") -> tuple[st
     table where the key has a cell.
     """
     keys: tuple[str, ...] = ("observers", key.observer)
-    if key.question:
+    if key.question and not key.kind:
         keys += ("halo", key.question)
     if key.kind:
         keys += (key.kind,)
+    if key.question and key.kind:
+        keys += ("by_question", key.question)
     if key.variable:
         keys += ("cells", key.variable) if key.kind == "binary" else (key.variable,)
     if key.reading_type:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from engine.language.field_table import TABLES
 from engine.language.fields import Entries, decimal, not_there
+from engine.language.read_binary import binary_instruments, distribution
 from engine.language.read_dependence import family_of, kind_of
-from engine.language.read_reading_types import check_repeat, read_type, reading_types
+from engine.language.read_reading_types import reading_types
 from engine.language.read_tables import ROUNDING
 from engine.language.read_variables import of_kind, reach
 from engine.language.yaml_nodes import Table
@@ -96,7 +97,7 @@ def _observer(
     labels = _categorical(fields, given, variables, likes)
     named = given.entries if isinstance(given, Table) else {}
     reported = [name for name in of_kind(variables, "categorical") if name in named]
-    labels |= _binary(fields, entries.get("binary"), variables)
+    labels |= binary_instruments(fields, entries.get("binary"), variables, asked)
     numbers = _interval(fields, entries.get("interval"), variables)
     if not labels and not numbers and len(fields.faults) == before:
         message = "reports nothing: give it `categorical`, `binary` or `interval`, or remove it"
@@ -248,7 +249,7 @@ def _label_instrument(entries: Entries, form: str, variable: Variable, likes: Mi
         bonus=ranking.value("bonus"),
         habit=_habit(fields, ranking.get("habit"), answers),
         pull=_pull(fields, ranking.get("pull"), variable.states, answers),
-        **_distribution(entries),
+        **distribution(entries),
     )
 
 
@@ -292,12 +293,6 @@ def _pull(fields: Fields, node: Node | None, states: tuple[str, ...], answers: t
         field = RANKING["pull"].inner[0].inner[0]
         rows[state] = _beside_sd(fields, inner, other_answers, "other answer", field)
     return tuple(tuple(rows.get(state, {}).get(answer, 0.0) for answer in answers) for state in states)
-
-
-def _distribution(entries: Entries) -> dict[str, Any]:
-    """Read what a reported distribution counts for and sums to."""
-    weight, total = entries.reader.table(entries.get("distribution"), "WEIGHT").values("weight sum").values()
-    return {"weight": float(weight), "total": float(total)}
 
 
 def _accurate(entries: Entries, variable: Variable) -> Rows:
@@ -347,37 +342,6 @@ def _check_row(fields: Fields, node: Table, row: Mapping[str, float], answers: t
         fields.fault(node, f"gives no probability for the answer {', '.join(missing)}")
     elif abs(sum(row.values()) - 1) > ROUNDING:
         fields.fault(node, f"sums to {decimal(sum(row.values()))}; must sum to 1")
-
-
-def _binary(
-    fields: Fields, node: Node | None, variables: Mapping[str, Variable]
-) -> dict[str, LabelInstrument]:
-    instruments = {}
-    entries = fields.table(node, "DETECTIONS")
-    shared = {key: inner for key, inner in entries.node.entries.items() if key in ("repeat", "strength")}
-    distribution = _distribution(entries)
-    known = of_kind(variables, "binary")
-    for name, inner in fields.known(entries.get("cells"), known, "binary variable"):
-        before = len(fields.faults)
-        cell = fields.table(inner, "DETECTION")
-        sensitivity, specificity, _ = cell.values("sensitivity specificity n").values()
-        if len(fields.faults) == before and sensitivity + specificity < 1:
-            total = decimal(sensitivity + specificity)
-            fields.fault(inner, f"sensitivity and specificity sum to {total}; under 1 is worse than guessing")
-        merged = replace(cell.node, entries=shared | cell.node.entries)
-        scatter = read_type(Entries(fields, merged, cell.fields), "reading", 1.0)
-        table = ((specificity, 1 - specificity), (1 - sensitivity, sensitivity))
-        if len(fields.faults) == before:
-            check_repeat(fields, cell.get("repeat") or inner, [scatter], table)
-        instruments[name] = LabelInstrument(
-            **cell.cited("sensitivity"),
-            variable=name,
-            answers=("false", "true"),
-            confusion=table,
-            types=(scatter,),
-            **distribution,
-        )
-    return instruments
 
 
 def _interval(

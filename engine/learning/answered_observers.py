@@ -158,6 +158,27 @@ class AnsweredObservers:
         """Return the binary variables that an observer answered about."""
         return [n for o, n in self.answer_counts if o == index and self.base.variables[n].kind == "binary"]
 
+    def questions_apart(self, index: int) -> list[str]:
+        """Return the questions that an observer has rates of their own for."""
+        labels = self.observers[index].labels.values()
+        return list(dict.fromkeys(question for label in labels for question, _ in label.by_question))
+
+    def binary_asked(self, index: int, question: str) -> list[str]:
+        """Return the binary variables answered about that have rates of their own in a question."""
+        labels = self.observers[index].labels
+        return [name for name in self.binary(index) if question in dict(labels[name].by_question)]
+
+    def gold_by_question(self, index: int, question: str, name: str) -> bool:
+        """Say whether any item with gold of a variable was asked about it in a question."""
+        answers, known = self.answers, self.gold.values.get(name)
+        if known is None or name not in answers.labels:
+            return False
+        asked = (answers.reading_observer == index) & (
+            answers.reading_question == list(self.base.questions).index(question)
+        )
+        reading = answers.labels[name].reading
+        return bool((~np.isnan(known[answers.reading_item[reading[asked[reading]]]])).any())
+
     def groups(self, index: int) -> dict[ParameterKey, list[int]]:
         """Return which binary variables share one scatter of draws, by the key where it is declared."""
         if index not in self._groups:

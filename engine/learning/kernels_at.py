@@ -26,6 +26,7 @@ from engine.observation.kernels import (
     scatter,
     settled_kernel,
 )
+from engine.observation.question_rates import kernel_by_question
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -55,13 +56,19 @@ GAUGE: tuple[What, ...] = ("gain", "offset", "perception", "noise", "slip", "bla
 class ParameterKernels:
     """The observation model at values of parameters: key -> value.
 
-    rated: observer -> the binary variables whose rates are learned. sites: keys of all that is learned.
+    rated: observer -> the binary variables whose rates are learned; by_question: observer and question -> the
+    same where a question has rates of its own. sites: keys of all that is learned.
     """
 
     def __init__(
-        self, answered: AnsweredObservers, rated: Mapping[int, Sequence[str]], sites: Collection[ParameterKey]
+        self,
+        answered: AnsweredObservers,
+        rated: Mapping[int, Sequence[str]],
+        by_question: Mapping[tuple[int, str], Sequence[str]],
+        sites: Collection[ParameterKey],
     ) -> None:
         self._answered, self._rated, self._sites = answered, rated, sites
+        self._rated_by_question = by_question
         self.base, self.observations = answered.base, answered.observations
         self._cuts: dict[tuple[int, str], Floats] = {}
 
@@ -138,12 +145,45 @@ class ParameterKernels:
             settled, repeat, strength = self._settled_parameters(index, name, values)
             return settled_kernel(settled, variable, instrument, repeat, strength, tails)
         table, share, misread, repeat, strength = self.table_parameters(index, name, values, binary)
+        if instrument.by_question:
+            return self._kernel_by_question(index, name, values, (table, repeat, strength))
         matches = own_answers(instrument.answers, variable)
         mix, alpha = scatter(table, matches, share, misread, repeat, strength, smooth_least(table, 0))
         size, kinds = len(instrument.answers), len(instrument.types)
         type_share = share.repeat_interleave(size) if is_tensor(share) else np.repeat(share, size)
         answer_of = np.tile(np.arange(size), kinds)
         return LabelKernel(mix, alpha, answer_of, type_share, instrument.weight, tails)
+
+    def _kernel_by_question(
+        self, index: int, name: str, values: Values, shared: tuple[Array, Array, Array]
+    ) -> LabelKernel:
+        """Return the kernel of a binary variable with tables by question.
+
+        shared: the table of all other questions, and repeat and strength of all, (1,) each.
+        """
+        table, repeat, strength = shared
+        instrument = self._answered.observers[index].labels[name]
+        tables = [table]
+        for question, _ in instrument.by_question:
+            of_question = self._tables_of(index, question, values)
+            tables.append(of_question[self._answered.binary_asked(index, question).index(name)])
+        questions = [list(self.base.questions).index(question) for question, _ in instrument.by_question]
+        least = [smooth_least(of_question, 0) for of_question in tables]
+        return kernel_by_question(tables, questions, repeat, strength, instrument.weight, least)
+
+    def _tables_of(self, index: int, question: str, values: Values) -> Array:
+        """Return the one-answer tables (J, 2, 2) that a question has of its own, of those answered at all."""
+        observer, names = self._answered.observers[index], self._answered.binary_asked(index, question)
+        like = next(iter(values.values()))
+        declared = np.array([dict(observer.labels[n].by_question)[question] for n in names])
+        tables, key = (
+            _copy(asarray_like(declared, like)),
+            ParameterKey(observer.name, "", "binary", question=question),
+        )
+        if key.of("specificity") in values:
+            rated = [names.index(name) for name in self._rated_by_question[index, question]]
+            tables[rated] = rate_tables(values[key.of("specificity")], values[key.of("sensitivity")])
+        return tables
 
     def is_settled(self, index: int, name: str) -> bool:
         """Return whether an observer's draws scatter around what it settles on, as declared or as fitted."""
@@ -185,8 +225,14 @@ class ParameterKernels:
             fitted = rate_tables(values[key.of("specificity")], values[key.of("sensitivity")])
             every[[names.index(n) for n in self._rated[index]]] = fitted
         tables: dict[str, tuple[Array, Array]] = {}
+        xp = namespace(like)
         for members in self._answered.groups(index).values():
-            room = smooth_least(smooth_least(every[members], 1).sum(1), 0)
+            group = [every[members]]
+            for question in self._answered.questions_apart(index):
+                asked = self._answered.binary_asked(index, question)
+                inside = [place for place, name in enumerate(asked) if names.index(name) in members]
+                group += [self._tables_of(index, question, values)[inside]] * bool(inside)
+            room = smooth_least(smooth_least(xp.concatenate(group), 1).sum(1), 0)
             tables |= {names[member]: (every[member], room) for member in members}
         return tables
 
@@ -269,7 +315,10 @@ def _put_kernel(kernel: LabelKernel | NumberKernel, like: Array) -> LabelKernel 
         return replace(kernel, mix=mix)
     tails = None if kernel.tails is None else asarray_like(kernel.tails, like)
     alpha, share = asarray_like(kernel.alpha, like), asarray_like(kernel.share, like)
-    return replace(kernel, mix=mix, alpha=alpha, share=share, tails=tails)
+    by_question = tuple(
+        (question, asarray_like(of_question, like)) for question, of_question in kernel.by_question
+    )
+    return replace(kernel, mix=mix, alpha=alpha, share=share, tails=tails, by_question=by_question)
 
 
 def _copy(array: Array) -> Array:

@@ -228,6 +228,12 @@ class _ObserverEntries:
                 yield self._site(key.of(what), all_binary.of(what), (rated.index(name),))
             if key in groups:
                 yield from self._types(key, self.observer.labels[name])
+        for question in self.answered.questions_apart(self.index):
+            of_question = replace(all_binary, question=question)
+            for place, name in enumerate(self.parameters.rated_by_question[self.index, question]):
+                key = replace(of_question, variable=name)
+                for what in RATES:
+                    yield self._site(key.of(what), of_question.of(what), (place,))
 
 
 def _entry(

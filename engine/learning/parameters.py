@@ -87,12 +87,13 @@ class ObserverParameters:
         self.sites: dict[ParameterKey, Site] = {}
         self.unidentified: list[Unidentified] = []
         self.rated: dict[int, list[str]] = {}
+        self.rated_by_question: dict[tuple[int, str], list[str]] = {}
         self.skills: dict[ParameterKey, float] = {}
         self.widths = DeclaredWidths(self.base.numbers, priors)
         self._by_skill = by_skill
         for index in self.observers:
             self._add_observer(index)
-        self.kernels = ParameterKernels(self.answered, self.rated, self.sites)
+        self.kernels = ParameterKernels(self.answered, self.rated, self.rated_by_question, self.sites)
         self.kernels.refine_cuts({key: site.mean for key, site in self.sites.items()})
 
     def _add(
@@ -287,6 +288,13 @@ class ObserverParameters:
         self.rated[index] = rated
         if rated:
             self._add_rates_of(index, all_binary, rated)
+        for question in self.answered.questions_apart(index):
+            asked = self.answered.binary_asked(index, question)
+            # Without gold, rates of its own could not be told from what the item shows.
+            apart = [name for name in asked if self.answered.gold_by_question(index, question, name)]
+            self.rated_by_question[index, question] = apart
+            if apart:
+                self._add_rates_of(index, replace(all_binary, question=question), apart)
         tables = np.array([cell.confusion for cell in cells])
         if self._identifies_scatter(all_binary, *(counts[name] for name in names)):
             for group, members in self.answered.groups(index).items():
@@ -306,19 +314,25 @@ class ObserverParameters:
         w is the one skill behind an observer's specificities and sensitivities, 0 without gold.
         """
         rates: tuple[What, ...] = ("specificity", "sensitivity")
-        labels, keys = self.observers[index].labels, [self.answered.key(index, name) for name in names]
+        labels = self.observers[index].labels
+        keys = [replace(self.answered.key(index, name), question=all_binary.question) for name in names]
+        tables = {
+            name: dict(labels[name].by_question).get(all_binary.question, labels[name].confusion)
+            for name in names
+        }
         # (2, J, 2): mean and pseudo-counts of both rates of each variable.
         priors = np.array(
             [
-                [self.widths.share(k.of(what), labels[k.variable].confusion[state][state]) for k in keys]
+                [self.widths.share(k.of(what), tables[k.variable][state][state]) for k in keys]
                 for state, what in enumerate(rates)
             ]
         )
         with_gold = [j for j, name in enumerate(names) if self.answered.answer_counts[index, name].gold]
-        if with_gold and self._by_skill:
+        # The skill is that of the observer, whatever it is asked.
+        if with_gold and self._by_skill and not all_binary.question:
             counts = ((names[j], priors[:, j, 1]) for j in with_gold)
             self.skills[all_binary] = rate_skill(self.answered, index, counts)
-        skill, floor = self.skills.get(all_binary, 0.0), None
+        skill, floor = self.skills.get(replace(all_binary, question=""), 0.0), None
         for what, prior in zip(rates, priors, strict=True):
             mean, width = prior.T
             self._add(all_binary.of(what), "unit", (1 - skill) * mean + skill * MOST_SHARE, width, floor)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine.inference.simulation import SimulatedObserver, draw_truth
+from engine.learning.coupling import coupling_statistics
 from engine.learning.likelihood import IMPOSSIBLE
 from engine.model.gold import states_of
 from engine.observation.evidence import Evidence
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from engine.observation.evidence import ObservationModel
 
 
+# The kind of check that says that questions about the same binary variables differ in how often they get yes.
+RATE_OF_QUESTION = "yes by question"
 # Replicates that are drawn.
 REPLICATES = 40
 # Sds are at least this, so that distances in sds are finite.
@@ -142,7 +145,9 @@ def _statistics(fit: Fit, answers: Answers, gold: Gold) -> Statistics:
     base, least = fit.parameters.base, fit.settings.priors.check_readings
     for index, observer in fit.parameters.observers.items():
         by_observer = answers.reading_observer == index
-        for kind, name, values in _mean_statistics(base, observer, answers, gold, by_observer):
+        means = _mean_statistics(base, observer, answers, gold, by_observer)
+        coupling = coupling_statistics(fit.parameters.inference, observer, answers, gold, by_observer)
+        for kind, name, values in (*means, *coupling):
             if len(values) >= least:
                 statistics[observer.name, kind, name] = float(np.mean(values)), len(values)
         for kind, name, value, count in _correlations(base, observer, answers, gold, by_observer):
@@ -186,10 +191,31 @@ def _mean_statistics(
                 name,
                 wrong[~np.isnan(wrong) & (counts.max(1) == total) & (total > 1)],
             )
+    yield from _rates_by_question(base, observer, answers, by_observer)
     for name, column in answers.numbers.items():
         value = column.value[by_observer[column.reading]]
         yield "mean", name, value
         yield "spread", name, np.abs(value - np.median(value)) if len(value) else value
+
+
+def _rates_by_question(
+    base: Knowledge, observer: Observer, answers: Answers, by_observer: Bools
+) -> Iterator[tuple[str, str, Floats]]:
+    """Yield how often each question is answered with yes, where several are about the same binary variables.
+
+    Kind, name of the question, and the share of yes among a reading's answers, of each reading, (readings,).
+    """
+    names = [n for n in answers.labels if n in observer.labels and base.variables[n].kind == "binary"]
+    count = np.zeros((2, len(by_observer)))
+    for name in names:
+        reading, counts = _counts(answers, name, by_observer)
+        count[0, reading] += counts.sum(1)
+        count[1, reading] += counts[:, 1] if counts.shape[1] > 1 else 0
+    answered = np.flatnonzero(count[0])
+    asked = np.unique(answers.reading_question[answered]).tolist()
+    for number in asked if len(asked) > 1 else ():
+        of_question = answered[answers.reading_question[answered] == number]
+        yield RATE_OF_QUESTION, list(base.questions)[number], count[1, of_question] / count[0, of_question]
 
 
 def _right_by_count(

@@ -118,6 +118,7 @@ class LabelInstrument(Cited):
     `answers`, 0 at its own name; () for none.
     `weight`: how many answers a reported distribution counts for. `total`: what its numbers sum to, 1 or, of
     percentages, 100.
+    `by_question`: of a binary variable, each question with a table of its own, and `confusion` in it.
     """
 
     variable: str = ""
@@ -130,6 +131,7 @@ class LabelInstrument(Cited):
     pull: tuple[tuple[float, ...], ...] = ()
     weight: float = 1.0
     total: float = 1.0
+    by_question: tuple[tuple[str, tuple[tuple[float, ...], ...]], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,8 @@ class ParameterKey:
     """The key of a number of an observer, or of the array of all such numbers.
 
     what: which number. kind: that of the variables it is about, "" where it is about none. variable: which of
-    them, "" for what all binary ones share. question: whose halo. reading_type: the kind of reading, where
-    there are several. cell: row, or row and column, of a table.
+    them, "" for what all binary ones share. question: whose halo, or whose own rates of binary variables.
+    reading_type: the kind of reading, where there are several. cell: row, or row and column, of a table.
     """
 
     observer: str

@@ -37,7 +37,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from engine.backend.types import Floats
+    from engine.backend.types import Floats, Ints
     from engine.model.knowledge import Clarity, Dependence, Observer
 
     Rows = tuple[tuple[float, ...], ...]
@@ -99,15 +99,15 @@ class SharedLook:
         """Return the number of the family of the observer at this place, -1 where it has none."""
         return next((i for i, family in enumerate(self.families) if place in family.members), -1)
 
-    def of_types(self, shares: Sequence[Floats]) -> SharedLook:
-        """Return these looks with reading types in the place of answers; a type is an answer and a kind.
+    def of_types(self, shares: Sequence[Floats], answer_of: Sequence[Ints]) -> SharedLook:
+        """Return these looks with reading types in the place of answers; several types may have one answer.
 
-        shares: for each observer P(type | truth, its answer), (K, M).
+        shares: for each observer P(type | truth, its answer), (K, M). answer_of: (M,) each type's answer.
         """
 
         def of_type(place: int, given: Floats) -> Floats:
             share = shares[place].reshape(len(given), *[1] * (given.ndim - 2), -1)
-            return np.tile(given, share.shape[-1] // given.shape[-1]) * share
+            return np.asarray(given[..., answer_of[place]] * share)
 
         families = tuple(
             replace(family, answer_given=tuple(map(of_type, family.members, family.answer_given)))

@@ -57,7 +57,8 @@ class LabelKernel:
     mix: (K, M) P(type | truth). alpha: (M, Y) Dirichlet counts. answer_of: (M,) each type's own answer;
     share: (M,) that of its kind of reading, where it is right. weight: answers that a reported distribution
     counts for. tails: None, or the log-likelihood (Y, Y + 1, Y + 1, K) of places 2 and 3 of a ranking given
-    the first (index Y: missing).
+    the first (index Y: missing). by_question: the index of each question whose answers scatter otherwise, and
+    its alpha; counts of answers have a block of Y columns for all others, then one for each of these.
     """
 
     mix: Array
@@ -66,10 +67,32 @@ class LabelKernel:
     share: Array
     weight: float
     tails: Array | None
+    by_question: tuple[tuple[int, Array], ...] = ()
+
+    @property
+    def width(self) -> int:
+        """The number of columns of counts of answers."""
+        return int(self.alpha.shape[1]) * (1 + len(self.by_question))
+
+    def blocks(self, questions: Ints) -> Ints:
+        """Return the block of columns that answers to each question, by index, are counted in, (n,)."""
+        blocks = np.zeros(len(questions), dtype=np.int64)
+        for place, (question, _) in enumerate(self.by_question, 1):
+            blocks[questions == question] = place
+        return blocks
+
+    def alpha_of(self, block: int) -> Array:
+        """Return the alpha of a block's answers, (M, Y)."""
+        return self.by_question[block - 1][1] if block else self.alpha
 
     def log_likelihood(self, counts: Floats) -> Array:
-        """Return log P(sequence of answers | type), (R, M); counts (R, Y) may be fractions."""
-        return dirichlet_multinomial(asarray_like(counts, self.alpha), self.alpha)
+        """Return log P(sequence of answers | type), (R, M); counts (R, width) may be fractions."""
+        size = self.alpha.shape[1]
+        logs = dirichlet_multinomial(asarray_like(counts[:, :size], self.alpha), self.alpha)
+        for place, (_, alpha) in enumerate(self.by_question, 1):
+            of_block = asarray_like(counts[:, place * size : (place + 1) * size], alpha)
+            logs = logs + dirichlet_multinomial(of_block, alpha)
+        return logs
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from engine.observation.kernels import (
     number_kernel,
 )
 from engine.observation.number_looks import NumberTeller, number_look
+from engine.observation.question_rates import kernel_by_question
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -155,7 +156,18 @@ class ObserverKernels:
     def _kernel(self, instrument: LabelInstrument | NumberInstrument, variable: Variable) -> Kernel:
         if isinstance(instrument, NumberInstrument):
             return number_kernel(instrument, variable)
+        if instrument.by_question:
+            return self._kernel_by_question(instrument)
         return label_kernel(instrument, variable, self.prior)
+
+    def _kernel_by_question(self, instrument: LabelInstrument) -> LabelKernel:
+        """Return the kernel of a binary variable that some questions have tables of their own for."""
+        tables = [np.array(table) for table in (instrument.confusion, *dict(instrument.by_question).values())]
+        questions = [list(self.knowledge.questions).index(name) for name, _ in instrument.by_question]
+        (kind,) = instrument.types
+        repeat, strength = np.array([kind.repeat]), np.array([kind.strength])
+        least = [None] * len(tables)
+        return kernel_by_question(tables, questions, repeat, strength, instrument.weight, least)
 
     def _states_of(self, kernel: LabelKernel, observer: int) -> Ints:
         """Return for each type, (M,), the root state that its own answer names, K where it names none."""
@@ -207,12 +219,14 @@ class ObserverKernels:
         follows = np.array([settled_follows(self.observers[o]) for o in known])
         observers = [self.observers[o] for o in known]
         answers = [observer.labels[name].answers for observer in observers]
-        mixes = [np.asarray(self.kernels[o, name].mix) for o in known]
-        # Types are answers, each once for every kind of reading.
-        tables = [mix.reshape(len(mix), -1, len(a)).sum(1) for mix, a in zip(mixes, answers, strict=True)]
+        kernels = [kernel for o in known if isinstance(kernel := self.kernels[o, name], LabelKernel)]
+        mixes, answer_of = [np.asarray(k.mix) for k in kernels], [k.answer_of for k in kernels]
+        tables = [
+            mix @ np.eye(len(a))[named] for mix, a, named in zip(mixes, answers, answer_of, strict=True)
+        ]
         shares = [
-            mix / np.maximum(np.tile(table, mix.shape[1] // table.shape[1]), LEAST)
-            for mix, table in zip(mixes, tables, strict=True)
+            mix / np.maximum(table[:, named], LEAST)
+            for mix, table, named in zip(mixes, tables, answer_of, strict=True)
         ]
         strengths = map(family_follows, observers)
         members = list(map(Member, range(len(known)), answers, tables, strengths))
@@ -221,7 +235,7 @@ class ObserverKernels:
             return None
         matches = [own_answers(a, variable) for a in answers]
         look = with_families(shared_look(tables, matches, follows, declared), families)
-        return look.of_types(shares)
+        return look.of_types(shares, answer_of)
 
     def _teller(self, index: int, name: str) -> NumberTeller:
         """Return an observer as one that tells a number, by its kernel: a fit may have moved the declared."""

@@ -61,9 +61,13 @@ def reported_answers(
     if labels is None:
         return NOTHING
     used = by_observer[labels.reading]
-    size = kernel.alpha.shape[1]
+    size = kernel.width
     weight = labels.weight[used] * np.where(labels.spread[used], kernel.weight, 1.0)
-    cell = labels.reading[used] * size + labels.answer[used]
+    answer = labels.answer[used]
+    if kernel.by_question:
+        block = kernel.blocks(answers.reading_question[labels.reading[used]])
+        answer = answer + kernel.alpha.shape[1] * block
+    cell = labels.reading[used] * size + answer
     counts = np.bincount(cell, weights=weight, minlength=readings * size).reshape(-1, size)
     answered = np.flatnonzero(np.bincount(labels.reading[used], minlength=readings))
     patterns, pattern = distinct_rows(counts[answered].astype(np.float64))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from engine import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from engine import Floats, Ints, Knowledge, Variable
     from seke.benchmarking.predictions import Prediction
@@ -192,22 +192,38 @@ def fill_void_values(variable: Variable, prediction: Prediction, gold: Floats) -
     return replace(prediction, value=np.where(prediction.void, substitute, prediction.value))
 
 
+class Scored(Protocol):
+    """A score of some items at weights of these: `chosen` (n,) their indices."""
+
+    @property
+    def chosen(self) -> Ints:
+        """The indices, (n,)."""
+        ...
+
+    def scores(self, weights: Floats) -> Mapping[str, Floats]:
+        """Return score -> its values (R,) at weights (R, n)."""
+        ...
+
+
 class Resamples:
-    """The same resamples of some items for every score: of each item, or of whole groups."""
+    """The same resamples of some items for every score: of each item, or of whole groups.
+
+    unit: (N,) the number of what is drawn as a whole with each item. units: how many there are.
+    """
 
     def __init__(self, groups: Sequence[str | None], options: ScoreOptions) -> None:
         # An item of no known group is a group of its own.
         keys = ((index, "") if group is None else (-1, group) for index, group in enumerate(groups))
         numbers: dict[tuple[int, str], int] = {}
-        self._unit = np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)
+        self.unit = np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)
         self.units, self.level, self._seed = len(numbers), options.level, options.seed
         self._times = options.bootstrap if self.units > 1 else 0
 
-    def scores(self, scorers: Sequence[Scorer]) -> list[dict[str, Floats]]:
+    def scores(self, scorers: Sequence[Scored]) -> list[dict[str, Floats]]:
         """Return, for each scorer, score -> (R,) values on all resamples; empty where there are none."""
         rng = np.random.default_rng(self._seed)
         return scored_together(
-            [(scorer.scores, scorer.chosen) for scorer in scorers], self._unit, self._times, rng
+            [(scorer.scores, scorer.chosen) for scorer in scorers], self.unit, self._times, rng
         )
 
     def estimate(self, value: float, resamples: Floats | None) -> dict[str, Any]:

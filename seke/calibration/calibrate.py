@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine import (
+    EXCESS,
+    RATE_OF_QUESTION,
     Check,
     ComponentTrial,
     Entry,
@@ -64,6 +66,10 @@ if TYPE_CHECKING:
 # Warnings about misfit at most.
 FEW = 5
 APART = "exponents assume that observers err independently; to compare, set their `follows` to 0"
+# What to do about a question whose answers are yes more or less often than those of others foretell.
+BY_QUESTION = "; give the question rates of its own: observers: ... binary: {{by_question: {{{}: {{}}}}}}"
+# What to do about answers that fit the knowledge better than their observer as fitted would.
+COUPLED = "; answers may be made to fit the label: declare `halo` of {}, which the fit then learns"
 # Times that tables and observers are fitted in turn.
 ROUNDS = 2
 # Items of gold for each state of the root; with fewer a learned population gets a warning.
@@ -388,4 +394,6 @@ def _misfit(check: Check) -> str:
     return (
         f"{check.about} does not answer as its fit predicts: {check.kind} ({check.name}) is "
         f"{check.observed:.3f}, predicted {check.drawn:.3f} ± {check.sd:.3f}"
+        + (BY_QUESTION.format(check.name) if check.kind == RATE_OF_QUESTION else "")
+        + (COUPLED.format(check.name) if check.kind == EXCESS and check.observed > check.drawn else "")
     )

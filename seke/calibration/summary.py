@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     Record = dict[str, Any]
 
 LEARNED = 0.1
+# Where the rates of binary variables stand in an observer, and what they are.
+RATED, RATES = ("cells", "by_question"), ("sensitivity", "specificity")
 # Titles of a fitted number's cells.
 FITTED = ("prior", "±", "fitted", "±", "learned")
 WIDTH = 100
@@ -94,7 +96,9 @@ def _lines(calibration: Calibration) -> Iterator[str]:
         scalars = [
             entry for entry in of_observer if not entry.row and entry.keys[2] not in ("binary", "stereotype")
         ]
-        scalars += [entry for entry in of_observer if entry.keys[2] == "binary" and entry.keys[3] != "cells"]
+        scalars += [
+            entry for entry in of_observer if entry.keys[2] == "binary" and entry.keys[3] not in RATED
+        ]
         yield from table_lines(("number", *FITTED), [(".".join(e.keys[2:]), *_row(e)) for e in scalars])
         yield from _rates(of_observer)
     yield from _population(calibration.entries)
@@ -162,8 +166,9 @@ def _tables(entries: Sequence[Entry]) -> Iterator[str]:
 def _rates(entries: Sequence[Entry]) -> Iterator[str]:
     cells: dict[str, dict[str, Entry]] = {}
     for entry in entries:
-        if entry.keys[2:4] == ("binary", "cells") and entry.keys[-1] in ("sensitivity", "specificity"):
-            cells.setdefault(entry.keys[4], {})[entry.keys[-1]] = entry
+        if entry.keys[2] == "binary" and entry.keys[3] in RATED and entry.keys[-1] in RATES:
+            name = entry.keys[4] if entry.keys[3] == "cells" else f"{entry.keys[6]} in {entry.keys[4]}"
+            cells.setdefault(name, {})[entry.keys[-1]] = entry
     if cells:
         yield ""
         after = FITTED[1:]

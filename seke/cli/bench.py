@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from seke.cli import options
+from seke.cli.bench_prompts import prompts
 from seke.cli.bench_run import run
 from seke.cli.errors import exit_on_errors
 from seke.cli.output import print_message, print_result
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def bench() -> None:
-    """Score predictions against gold, and ask a model for predictions.
+    """Score predictions against gold, ask a model for predictions, and compare wordings.
 
     \b
     Example:
@@ -28,6 +29,7 @@ def bench() -> None:
 
 
 bench.add_command(run)
+bench.add_command(prompts)
 
 
 @bench.command()

@@ -166,13 +166,13 @@ def misfit() -> Option:
     )
 
 
-def run() -> Option:
+def run(*, required: bool = True) -> Option:
     """Return the options that name the run, the model and the knowledge."""
     return group(
         click.option(
             "--run",
             "folder",
-            required=True,
+            required=required,
             metavar="DIR",
             type=PATH,
             help="Folder of the run. With the folder of an earlier run, that run continues.",

@@ -54,10 +54,11 @@ class RecordedModel:
             self._choices[key][draw] = Choice(draw, *answer)
 
     @classmethod
-    def read(cls, path: Path, *, by_observer: bool = False) -> RecordedModel:
+    def read(cls, path: Path, *, by_observer: bool = False, variant: str = "") -> RecordedModel:
         """Read a file of records, JSON Lines.
 
-        by_observer: each record answers for the observer that it names alone, and has to name one.
+        by_observer: each record answers for the observer that it names alone, and has to name one. variant:
+        of the prompts that are asked; records that name another one are left out.
 
         Raises:
             engine.SekeError: a line that is none.
@@ -71,7 +72,8 @@ class RecordedModel:
                     continue
                 try:
                     record = decoded_json(line)
-                    records.append({**record, "item": record["item"], "question": record["question"]})
+                    if record.get("variant", variant) == variant:
+                        records.append({**record, "item": record["item"], "question": record["question"]})
                     int(record.get("draw", 0))
                     if by_observer and not isinstance(record.get("observer"), str):
                         raise ValueError("it names no observer, and several are asked")

@@ -214,3 +214,39 @@ def test_a_variable_is_informative_by_what_it_says_of_the_root_and_by_its_own_va
     assert [list(given_root)[place] for place in np.argsort(-scores)] == [
         "tells most", "tells some, fairly sure", "tells nothing, unsure", "tells little, nearly sure"
     ]  # fmt: skip
+
+
+def test_both_look_aheads_know_that_a_question_has_rates_of_its_own(inference):
+    """A yes or no about one unit that is nearly always right is worth more than one at the shared rates."""
+    base = inference.knowledge
+    observer = base.observers["gpt-4o"]
+    sharp = {
+        name: replace(instrument, by_question=(("verify", ((0.98, 0.02), (0.02, 0.98))),))
+        if base.variables[name].kind == "binary"
+        else instrument
+        for name, instrument in observer.labels.items()
+    }
+    observers = {**base.observers, "gpt-4o": replace(observer, labels=sharp)}
+    apart = Inference(inference.network, replace(base, observers=observers))
+    units = {"AU1": True, "AU4": False, "AU12": True}
+    gains, compared = {}, set()
+    for records in (
+        samples("action_units", 1, action_units=units),
+        [
+            *samples("action_units", 1, action_units=units),
+            *samples("verify", 1, action_units={"AU12": True}),
+        ],
+    ):
+        for name, of_base in {"shared": inference, "apart": apart}.items():
+            bulk, exact = both(of_base, records)
+            for unit in ("AU12", "AU6"):
+                key = ("gpt-4o", "verify", unit, "face", 1)
+                # The bulk one looks at the units that tell most.
+                if bulk[key].gain:
+                    assert bulk[key].gain == pytest.approx(exact[key].gain, rel=0.4, abs=0.02)
+                    compared.add((name, len(records)))
+                gains[name, len(records), unit] = exact[key].gain
+    assert compared == {("shared", 1), ("shared", 2), ("apart", 1), ("apart", 2)}
+    assert gains["apart", 1, "AU12"] > 5 * gains["shared", 1, "AU12"]
+    # Another draw of a reading that is sharp tells less than the first.
+    assert gains["apart", 2, "AU12"] < gains["apart", 1, "AU12"]

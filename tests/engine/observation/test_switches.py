@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from engine import Inference, LookAhead, SimulatedObserver, compile_network, prior_truth
 from engine.decision.asked_items import AskedItems
-from engine.decision.predictive_samples import LikelihoodCache, PredictiveSampler
+from engine.decision.predictive_samples import PredictiveSampler
+from engine.decision.sampled_likelihoods import LikelihoodCache
 from engine.inference.simulation import Misfit
 from engine.model.knowledge import Halo
 from engine.observation.switches import further_switch, settings_of

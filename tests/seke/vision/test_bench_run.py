@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from PIL import Image
-from server import Reply, Server, error
+from server import Reply, Server, error, made_up
 
 import seke
 from engine import SekeError
@@ -299,3 +299,28 @@ def test_a_list_says_of_others_what_it_can_say():
     foreign = question.values(question.read(Choice(0, '{"action_units": ["AU1", "AU98"]}', "stop")))
     assert (foreign["AU1"], foreign["AU2"]) == (1, "unreadable")
     assert set(question.values(question.read(Choice(0, '{"action_units": []}', "stop"))).values()) == {0}
+
+
+def test_variants_of_the_prompts_are_asked_at_a_real_server_and_its_tokens_are_told(faces, tmp_path):
+    ablation = ROOT / "examples" / "ablation"
+    texts = []
+
+    def script(_, asked):
+        content = asked["messages"][-1]["content"]
+        texts.append(next(part["text"] for part in content if part["type"] == "text"))
+        return Reply([made_up(asked)])
+
+    async def compared():
+        async with Server(script) as server:
+            arguments = [ablation / "plain.yaml", "shipped", "--images", faces, "--run", tmp_path / "trial"]
+            model = ["--model", "made-up", "--base-url", server.url, "--question", "joint", "--json"]
+            return await asyncio.to_thread(run, "prompts", *arguments, *model, "--bootstrap", 0)
+
+    facts = json.loads(asyncio.run(compared()).stdout)
+    assert {name: variant["answers"] for name, variant in facts["variants"].items()} == {
+        "plain": 5,
+        "shipped": 5,
+    }
+    assert len(set(texts)) == 2
+    assert facts["requests"]["plain"]["prompt_tokens"] > 0
+    assert facts["stopped"] == ""
