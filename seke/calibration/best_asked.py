@@ -53,7 +53,7 @@ class CertificationTest:
 
 
 @dataclass(frozen=True)
-class AskedItems:
+class AskedGold:
     """Items as they were asked, down to `aims`: by the policy itself where there are none."""
 
     decided: DecidedItems
@@ -75,8 +75,8 @@ class AskedItems:
 
 
 def best_asked(
-    test: CertificationTest, policy: Policy, ask: Callable[[Risks | None], tuple[AskedItems, Floats]]
-) -> AskedItems:
+    test: CertificationTest, policy: Policy, ask: Callable[[Risks | None], tuple[AskedGold, Floats]]
+) -> AskedGold:
     """Return the items as they are best asked for the certificates.
 
     What is accepted is right as often as in the test only among items that are asked as those of the test

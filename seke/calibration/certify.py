@@ -15,7 +15,7 @@ from engine import (
     design_of,
     split,
 )
-from seke.calibration.best_asked import AskedItems, CertificationTest, best_asked
+from seke.calibration.best_asked import AskedGold, CertificationTest, best_asked
 from seke.calibration.decided_items import DecidedItems
 from seke.sampling.replay import replay
 
@@ -83,7 +83,7 @@ def issue_guarantee(
     base = session.knowledge
     test = CertificationTest(base, promise, labelled.gold, parts.fits[parts.known], labelled.groups, rng)
     if recorded is None:
-        asked = AskedItems(DecidedItems.of(session, labelled.answers))
+        asked = AskedGold(DecidedItems.of(session, labelled.answers))
     else:
         recorded = recorded.about(set(labelled.answers.items))
         policy = session.asking().knowledge.policy.aimed_at()
@@ -98,7 +98,7 @@ def issue_guarantee(
     )
 
 
-def _asked_by(session: Session, recorded: SingleSamples, aims: Risks | None) -> tuple[AskedItems, Floats]:
+def _asked_by(session: Session, recorded: SingleSamples, aims: Risks | None) -> tuple[AskedGold, Floats]:
     """Return recorded items as the policy asks them down to some risks, and the cost of each item's answers.
 
     aims: variable -> the risk for each value; None for the policy's own.
@@ -113,4 +113,4 @@ def _asked_by(session: Session, recorded: SingleSamples, aims: Risks | None) -> 
             f"for {short} of the {count} items with gold the policy would ask for more answers than were "
             f"recorded; record as many as its budget ({policy.budget}) for everything that it may ask"
         )
-    return AskedItems(DecidedItems.of(session, replayed.answers), aims), replayed.cost
+    return AskedGold(DecidedItems.of(session, replayed.answers), aims), replayed.cost

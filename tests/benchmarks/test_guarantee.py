@@ -44,7 +44,7 @@ from engine import (
 )
 from engine.model.guarantee import PARTS
 from engine.model.knowledge import Knowledge
-from seke.calibration.best_asked import AskedItems, CertificationTest, best_asked
+from seke.calibration.best_asked import AskedGold, CertificationTest, best_asked
 from seke.calibration.decided_items import DecidedItems
 from seke.calibration.promise import Promise
 
@@ -357,7 +357,7 @@ def asked_and_tested(people, base, alpha, breadth, gold, rng):
     def ask(aims):
         value, risk, draws = people.asked(aims["v0"] if aims else limits, places)
         decided = DecidedItems((), {"v0": _looked_at(value, risk)}, np.ones(gold, bool), {})
-        return AskedItems(decided, aims), draws
+        return AskedGold(decided, aims), draws
 
     promise = Promise(alpha, DELTA, adaptive=True, breadth=Breadth(breadth))
     truth = Gold({"v0": people.truth[places].astype(float)})
