@@ -260,7 +260,7 @@ def may_say(text, record):
 
 def may_mark(text, record):
     """Return the marks of a record of plain marks that its text does not say; nothing where all is said."""
-    pattern = r"""["']?([\w .:,=/-]+)["']?\s*:\s*["']?([\w.]+)["']?\s*(?=[,}])"""
+    pattern = r"""["']?([\w\s.:,=/-]+)["']?\s*:\s*["']?([\w.]+)["']?\s*(?=[,}])"""
     pairs = [(name, mark.strip(".").casefold()) for name, mark in re.findall(pattern, text)]
     words = {True: TRUE, False: FALSE, None: {"null", "none", "unknown"}}
     return [
