@@ -114,8 +114,9 @@ def compare_prompts(
 
 
 def _variant(base: Knowledge, records: Sequence[Record], given: int) -> Facts:
-    """Return how many of its answers count, the digests of a base and of the questions asked, and which of these
-    a fit of the base is of.
+    """Return what a comparison says of a variant: how many of its answers count, and digests.
+
+    questions: of each as the base has it; calibrated: those of them that a fit of the base was made with.
 
     sent: of the prompts of a question as they were sent, with all that they tell of the knowledge, where
     records say so (`extra.prompt`).
