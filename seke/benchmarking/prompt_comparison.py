@@ -99,14 +99,7 @@ def compare_prompts(
         for name in answers
     }
     estimates = _Estimates(measures, resamples)
-    variants = {
-        name: {
-            "answers": len(kept[name]),
-            "given": len(records[name]),
-            **_digests(bases[name], kept[name]),
-        }
-        for name in answers
-    }
+    variants = {name: _variant(bases[name], kept[name], len(records[name])) for name in answers}
     return PromptReport(
         {
             "items": len(items),
@@ -120,8 +113,10 @@ def compare_prompts(
     )
 
 
-def _digests(base: Knowledge, records: Sequence[Record]) -> Facts:
-    """Return the digests of a base and of the questions asked, and which of these a fit of the base is of.
+def _variant(base: Knowledge, records: Sequence[Record], given: int) -> Facts:
+    """Return what a comparison says of a variant: how many of its answers count, and digests.
+
+    questions: of each as the base has it; calibrated: those of them that a fit of the base was made with.
 
     sent: of the prompts of a question as they were sent, with all that they tell of the knowledge, where
     records say so (`extra.prompt`).
@@ -133,6 +128,8 @@ def _digests(base: Knowledge, records: Sequence[Record]) -> Facts:
     questions = {name: base.question_digests.get(name, "") for name in prompts}
     fitted = {(reading.question, reading.prompt) for fit in base.fits for reading in fit.readings}
     return {
+        "answers": len(records),
+        "given": given,
         "knowledge": base.digest,
         "questions": questions,
         "sent": {name: digest_of_all(digests) for name, digests in prompts.items()},
