@@ -161,7 +161,7 @@ def _number(field: FieldSpec) -> Json:
 
 def _named(field: FieldSpec, entry: Json, names: Names) -> Json:
     """Return the schema of a mapping from names to entries; known names are offered."""
-    pattern = (NAME if field.strict else LOOSE_NAME).pattern
+    pattern = ".+" if field.what == "value" else (NAME if field.strict else LOOSE_NAME).pattern
     return {
         "type": ["object", "null"],
         "properties": {

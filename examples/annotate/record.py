@@ -9,10 +9,12 @@ now and then. No vision model has seen these pictures.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 from pathlib import Path
 
 import seke
+from engine import view_in_form
 from seke.datasets.images import picture_of, view_of
 from seke.prompts import Questions
 from seke.sampling.loop import Request
@@ -62,15 +64,15 @@ async def main() -> None:
     with (HERE / "answers.jsonl").open("w") as file:
         for item in MEANT:
             for question in base.questions.values():
-                first = 0
-                for about in question.variables if question.about_one else (None,):
-                    samples = VERIFIED if about else DRAWS
-                    request = Request(item, OBSERVER, question.name, about, "face", first, samples)
-                    # Draws of one question are numbered on, whatever they are about.
+                abouts = question.variables if question.about_one else (None,)
+                for about, form in itertools.product(abouts, range(question.forms)):
+                    samples, view = VERIFIED if about else DRAWS, view_in_form("face", form)
+                    request = Request(item, OBSERVER, question.name, about, view, 0, samples)
                     call = Call(request, questions.prompt(request), picture)
                     for choice in await model.ask(call, Nothing()):
                         reading = {"item": item, "observer": OBSERVER, "question": question.name}
                         reading |= {"about": about} if about else {}
+                        reading |= {"view": view} if form else {}
                         answer = {**reading, "draw": choice.draw, "text": choice.text}
                         file.write(json.dumps(answer) + "\n")
 

@@ -13,9 +13,8 @@ from collections import OrderedDict, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from engine import Answers, Knowledge, people_asked
+from seke.annotation.doubts import doubtful_variables, states_in_question
 from seke.annotation.live_item import LiveItem, renumber_draws
 from seke.annotation.number_scales import NumberScales
 from seke.annotation.recalled_answers import against_in_words, earlier_answer
@@ -34,7 +33,7 @@ from seke.vision.messages import Call
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from engine import Option, Posterior
+    from engine import Option
     from seke.annotation.stopping_rules import Rule
     from seke.datasets.manifest import Item
     from seke.inference.session import Judged, Session
@@ -55,10 +54,6 @@ LEDGER_BATCH = 500
 CACHED_PICTURES = 256
 # Seconds to wait for further answers, so that items are judged together.
 JUDGE_DELAY = 0.1
-# A binary variable is in doubt where its less likely value has more than this probability.
-DOUBT = 0.25
-# Variables in doubt that a prompt may name.
-MOST_DOUBTS = 5
 
 
 @dataclass
@@ -220,11 +215,11 @@ class Annotator:
             answered = [name for name in session_items if self._live[name].records and self.rule is None]
             for unavailable, part in self._group_by_unavailable(answered):
                 answers, judged = await self._judge_live(session.without(unavailable), part)
-                doubts = self._doubtful_variables(answers, judged.posterior)
+                doubts = doubtful_variables(self.base, answers, judged.posterior)
                 for row, name in enumerate(part):
                     following[name] = option = judged.decisions.next[row]
                     self._live[name].doubt = doubts[row]
-                    self._live[name].states = self._states_in_question(judged.posterior, row, option)
+                    self._live[name].states = states_in_question(self.base, judged.posterior, row, option)
                     self._live[name].against = against_in_words(self.base, option.check if option else "")
                 ended = [name for name in part if following[name] is None and unavailable]
                 await self._note_unavailable(session, ended, unavailable)
@@ -292,28 +287,6 @@ class Annotator:
             return None
         line = (live.item.name, option.observer, option.question, option.about, option.view)
         return Request(*line, live.lines[line].draws if line in live.lines else 0, samples)
-
-    def _doubtful_variables(self, answers: Answers, posterior: Posterior) -> list[tuple[str, ...]]:
-        """Return for each item the binary variables that its answers contradict each other about.
-
-        Of many, those that the posterior leaves most in doubt, in the order of the base.
-        """
-        marginals, names = posterior.marginals, list(self.base.cells)
-        if not names:
-            return [()] * len(answers.items)
-        distances = np.array([abs(marginals[name][:, 1] - 0.5) for name in names])
-        differing = np.array([answers.contradicted(name) for name in names]) & (distances < 0.5 - DOUBT)
-        ranks = np.argsort(np.argsort(np.where(differing, distances, np.inf), axis=0), axis=0)
-        chosen = differing & (ranks < MOST_DOUBTS)
-        return [tuple(name for name, here in zip(names, column, strict=True) if here) for column in chosen.T]
-
-    def _states_in_question(self, posterior: Posterior, row: int, option: Option | None) -> tuple[str, ...]:
-        """Return the two likeliest states of a categorical variable that is asked about alone, in order."""
-        about = option.about if option is not None else None
-        if about is None or self.base.variables[about].kind != "categorical":
-            return ()
-        likeliest = np.argsort(-posterior.marginals[about][row], kind="stable")[:2]
-        return tuple(self.base.variables[about].states[state] for state in sorted(likeliest.tolist()))
 
     def _context(self, request: Request, item: Item | None = None) -> Context:
         """Return what the prompt of a request may say; item: whose picture goes with it, if any."""

@@ -41,6 +41,8 @@ NAME, RESERVE = "ledger.sqlite", "ledger.reserve"
 VERSION = 2
 # Writes of one commit at most.
 COMMIT_BATCH = 500
+# Columns that a ledger of the first version lacks.
+ADDED = (("prompts", "system", "TEXT NOT NULL DEFAULT ''"), ("requests", "reasoning_tokens", "INTEGER"))
 # Items of one statement; SQLite before 3.32 takes 999 parameters.
 STATEMENT_ITEMS = 500
 TABLES = """
@@ -274,10 +276,10 @@ class Ledger:
         version = self.facts("version").get("version", VERSION)
         if int(version) > VERSION:
             raise SekeError(f"{self.folder}: was written by a newer version of seke")
-        if int(version) < 2:
-            # The first version knew neither system messages nor what a model reasoned with.
-            self._db.execute("ALTER TABLE prompts ADD COLUMN system TEXT NOT NULL DEFAULT ''")
-            self._db.execute("ALTER TABLE requests ADD COLUMN reasoning_tokens INTEGER")
+        # The first version knew neither system messages nor what a model reasoned with.
+        for table, column, kind in ADDED:
+            if not _has_column(self._db, table, column):
+                self._db.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
         self._db.execute("INSERT OR REPLACE INTO facts VALUES ('version', ?)", (str(VERSION),))
 
     def _pending_batches(self) -> dict[str, tuple[str | None, dict[int, tuple[Call, tuple[int, ...]]]]]:

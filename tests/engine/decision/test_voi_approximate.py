@@ -162,16 +162,19 @@ def test_bulk_and_exact_agree_on_the_shipped_example(inference):
     posterior = inference.posterior(answers)
     first = bulk.next(answers, posterior, answers.asked < base.policy.budget)
     shares, ranks = [], []
-    for item in np.flatnonzero([option is not None for option in first])[::6]:
+    for item in np.flatnonzero([option is not None for option in first])[::3]:
         by_all = {(o.question, o.about, o.samples): o for o in exact.options(answers, item)}
         by_bulk = {(o.question, o.about, o.samples): o for o in bulk.options(answers, posterior, item)}
         chosen = first[item]
         best = next(iter(by_all.values()))
         shares.append(by_all[chosen.question, chosen.about, chosen.samples].rate / best.rate)
-        gainful = [key for key, option in by_bulk.items() if option.gain > 0]
-        ranks.append(spearmanr([by_all[k].rate for k in gainful], [by_bulk[k].rate for k in gainful])[0])
+        # Of options that are worth next to nothing the order is one of sampled paths.
+        rates = [(by_all[key].rate, option.rate) for key, option in by_bulk.items() if option.gain > 0]
+        ranks.append(spearmanr([rate for rate in rates if rate[0] > 0.1 * best.rate])[0])
+    assert len(ranks) > 5
     assert min(shares) > 0.8
-    assert np.median(ranks) > 0.9
+    assert min(ranks) > 0.85
+    assert np.median(ranks) > 0.95
 
 
 def test_both_look_ahead_to_the_aim_and_not_to_the_highest_risk_accepted(inference):

@@ -119,7 +119,7 @@ def test_what_exists_is_not_written_over(folder, calibrated):
     ("table", "message"),
     [
         ("item,expression\nnobody,fear\n", "has no gold for any of the items"),
-        ("item,expression\nitem-000000,joy\n", "gold.csv:2"),
+        ("item,expression\nitem-000000,joyce\n", "gold.csv:2"),
         ("item,expresion\nitem-000000,fear\n", "did you mean expression"),
         ("item,expression\nitem-000000,fear\nitem-000000,anger\n", "item-000000"),
     ],

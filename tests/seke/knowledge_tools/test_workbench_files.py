@@ -223,8 +223,19 @@ ONLY_THE_READER = """
     sum-not-one threshold-off-edge types-and-repeat unaskable-observer unknown-level
     unknown-observer unknown-population unknown-question unknown-source unknown-state
     unknown-variable unknown-word worse-than-guessing"""
-# The bounds of these lie elsewhere in the base: the range of a variable, the number of states.
-RELATIVE = {"mean", "sd", "perception", "noise", "grid", "offset", "nothing", "range", "accuracy"}
+# The bounds of these lie elsewhere in the base: a variable's range, the number of states, what is followed.
+RELATIVE = {
+    "mean",
+    "sd",
+    "perception",
+    "noise",
+    "grid",
+    "offset",
+    "nothing",
+    "range",
+    "accuracy",
+    "probability",
+}
 
 
 @pytest.fixture(scope="module")

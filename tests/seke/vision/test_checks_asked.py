@@ -17,6 +17,8 @@ OVERLAY = Path(__file__).parents[3] / "examples" / "checks" / "self_check.yaml"
 DISGUST = ["AU9", "AU10", "AU17"]
 # A wrinkled nose that is called happy and pleasant.
 JOINT = {
+    "face": "clear",
+    "not_visible": [],
     "expression": ["happiness", "disgust", "neutral"],
     "valence": 0.8,
     "arousal": 0.4,
@@ -50,10 +52,10 @@ class Contradicting:
     def value(self, name, schema):
         if schema["type"] == "object":
             return {unit: unit in DISGUST for unit in schema["properties"]}
-        if name != "action_units" and len(self.calls) > 1:
+        if name in ("expression", "valence", "arousal") and len(self.calls) > 1:
             return (
                 {"expression": "disgust", "valence": -0.7, "arousal": 0.4}[name]
-                if schema["type"] != "array"
+                if "array" not in schema["type"]
                 else ["disgust", "anger", "fear"]
             )
         return JOINT[name]
@@ -78,7 +80,8 @@ def test_a_run_checks_the_place_afresh(picture, tmp_path):
     # Nothing of what was answered, or of what would fit, is in its prompt.
     base = seke.knowledge()
     scale = [f"- {text}" for text in base.variables["valence"].about.values()]
-    assert [line for line in check.prompt.text.splitlines() if line.startswith("- ")] == scale
+    # In the declared order or the reversed one, by turns of the items.
+    assert [line for line in check.prompt.text.splitlines() if line.startswith("- ")] in (scale, scale[::-1])
     assert not any(
         word in check.prompt.text for word in ("0.8", "happiness", "AU9", "nose is", "earlier", "before")
     )
@@ -140,16 +143,16 @@ def test_an_answer_that_stays_with_what_was_stated_counts_for_less():
 @pytest.mark.parametrize(
     ("given", "fault"),
     [
-        ({"expression": 0.5}, "given.expression: met 0.5 .* that is categorical; allowed is a mapping"),
-        ({"expression": "joy"}, "given.expression: no such answer.*'joy'"),
-        ({"valence": 3.0}, "given.valence: 3 is out of range; allowed is -1 to 1"),
-        ({"AU12": "yes"}, "given.AU12: met 'yes' .* that is binary"),
+        ({"expression": 0.5}, "given.expression: met 0.5 .*; allowed is neutral, happiness, "),
+        ({"expression": "joy"}, "given.expression: met 'joy' .*; allowed is neutral, happiness, "),
+        ({"valence": 3.0}, r"given.valence: met 3.0 .*; allowed is -1 to 1"),
+        ({"AU12": "yes"}, "given.AU12: met 'yes' .*; allowed is true or false"),
         ({"mood": "good"}, "given: no such variable: 'mood'"),
         (
             ["happiness"],
             "given: met .*; allowed is a mapping from variable to the value that the prompt stated",
         ),
-        ({"expression": []}, "given.expression: met .*; allowed is a name, true, false or a number"),
+        ({"expression": []}, "given.expression: met .*; allowed is a mapping from variable"),
     ],
 )
 def test_faults_of_what_is_said_to_be_given(given, fault):

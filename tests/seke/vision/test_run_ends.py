@@ -60,7 +60,8 @@ def annotate(script, folder, place, *words, **more):
 
 
 def picture_of(asked):
-    return asked["messages"][-1]["content"][1]["image_url"]["url"]
+    content = asked["messages"][-1]["content"]
+    return next(part["image_url"]["url"] for part in content if part["type"] == "image_url")
 
 
 # By hand ---------------------------------------------------------------------------------------------

@@ -294,8 +294,14 @@ def test_what_may_be_spent_ends_the_run_whoever_would_be_asked(tmp_path, folder)
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--also", "generic-vml=m"], "no observer is called 'generic-vml'; did you mean generic-vlm?"),
-        (["--also", "xyz=m"], "no observer is called 'xyz'; allowed are generic-vlm, gpt-4o"),
+        (
+            ["--also", "generic-vml=m"],
+            "no observer is called 'generic-vml'; declare it under `observers` of an overlay",
+        ),
+        (
+            ["--also", "xyz=m"],
+            "or let its answers be those of 'generic-vlm'; declared are generic-vlm, gpt-4o",
+        ),
         (["--also", "human=m"], "observer 'human' cannot be asked"),
         (["--also", "gpt-4o=m"], "gpt-4o already answers as observer 'gpt-4o'"),
         (["--also", "generic-vlm"], "is not of the form OBSERVER=MODEL"),
