@@ -26,6 +26,7 @@ from seke.prompts.unread_answers import UnreadAnswers
 from seke.runs.ledger import ReadingRequests
 from seke.runs.read_counts import ReadTally
 from seke.samples import answers_from
+from seke.sampling.forms import in_forms
 from seke.sampling.loop import Request
 from seke.vision.errors import FatalError, ObserverLostError, UnansweredError
 from seke.vision.messages import Call
@@ -235,7 +236,7 @@ class Annotator:
             if request is None:
                 ends[name] = live.reason or ""
             else:
-                requests[name] = live.in_forms(request, self.base.questions[request.question].forms)
+                requests[name] = in_forms(request, self.base.questions[request.question].forms, live.drawn)
         if ends:
             await ledger.settle(ends)
         gone = [*ends, *(name for name in names if name in self.waiting)]
@@ -286,7 +287,7 @@ class Annotator:
         if option is None or not samples:
             return None
         line = (live.item.name, option.observer, option.question, option.about, option.view)
-        return Request(*line, live.lines[line].draws if line in live.lines else 0, samples)
+        return Request(*line, live.drawn(line), samples)
 
     def _context(self, request: Request, item: Item | None = None) -> Context:
         """Return what the prompt of a request may say; item: whose picture goes with it, if any."""

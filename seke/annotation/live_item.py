@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import zlib
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from engine import view_in_form
 from seke.annotation.reuse import consecutive_runs
 from seke.sampling.loop import Request
 
@@ -57,25 +55,9 @@ class LiveItem:
             for start, samples in consecutive_runs(asked.missing)
         ]
 
-    def in_forms(self, request: Request, forms: int) -> list[Request]:
-        """Return the requests for the draws of a request, split so that all forms come to have as many.
-
-        An odd draw is of the declared form for one half of the items, of the reversed one for the other.
-        """
-        if forms == 1:
-            return [request]
-        lines = [(*request.line[:4], view_in_form(request.view, form)) for form in range(forms)]
-        drawn = [self.lines[line].draws if line in self.lines else 0 for line in lines]
-        shares = [0] * forms
-        first = zlib.crc32(f"{request.item}/{request.about}".encode()) % forms
-        for _ in range(request.samples):
-            form = min(range(forms), key=lambda form: (drawn[form] + shares[form], (form - first) % forms))
-            shares[form] += 1
-        return [
-            Request(*line, first, share)
-            for line, first, share in zip(lines, drawn, shares, strict=True)
-            if share
-        ]
+    def drawn(self, line: ReadingKey) -> int:
+        """Return how many draws of a line were asked for."""
+        return self.lines[line].draws if line in self.lines else 0
 
 
 def renumber_draws(records: Iterable[Record]) -> list[Record]:

@@ -26,6 +26,7 @@ from seke.files.atomic import write_file
 from seke.files.shipped import knowledge as read_knowledge
 from seke.prompts import Context, Questions
 from seke.runs.ledger import Ledger, plain_errors
+from seke.sampling.forms import in_forms
 from seke.sampling.loop import Request
 from seke.tables.label_table import labels_from
 from seke.tables.record_writer import Writer
@@ -87,8 +88,8 @@ class PromptTrial:
         for question in (base.questions[question] for question in self.questions):
             variables = [variable for variable in question.variables if variable in reported]
             for about in variables if question.about_one else [None]:
-                line = item, base.policy.ask, question.name, about, view
-                requests.append(Request(*line, 0, self.draws))
+                whole = Request(item, base.policy.ask, question.name, about, view, 0, self.draws)
+                requests += in_forms(whole, question.forms, lambda _: 0)
         return requests
 
     def prompt(self, name: str, request: Request, item: Item) -> Prompt:
@@ -208,12 +209,13 @@ class PromptTrial:
         """Yield each item with a request for each run of draws that it lacks."""
         answered = ledger.records([item.name for item in self.items])
         for item in self.items:
-            drawn: defaultdict[tuple[str, str | None], set[int]] = defaultdict(set)
+            drawn: defaultdict[tuple[str, str | None, str], set[int]] = defaultdict(set)
             for record in answered.get(item.name, ()):
-                drawn[record["question"], record.get("extra", {}).get("about")].add(record["draw"])
+                line = record["question"], record.get("extra", {}).get("about"), record["view"]
+                drawn[line].add(record["draw"])
             for request in self.requests(name, item.name):
-                known = drawn[request.question, request.about]
-                missing = [draw for draw in range(self.draws) if draw not in known]
+                known = drawn[request.question, request.about, request.view]
+                missing = [draw for draw in range(request.samples) if draw not in known]
                 if not missing:
                     self.progress(1, 0, ledger.committed)
                 for first, samples in consecutive_runs(missing):
@@ -248,7 +250,7 @@ class PromptTrial:
         tokens = ledger.tokens([item.name for item in self.items], base.policy.ask)
         prompt_tokens = sum(request.prompt_tokens for request in tokens)
         requests = self.requests(name, self.items[0].name)
-        texts = [self.prompt(name, request, self.items[0]).text for request in requests]
+        prompts = [self.prompt(name, request, self.items[0]) for request in requests]
         return {
             "requests": totals.requests,
             "prompt_tokens": prompt_tokens / len(tokens) if tokens else None,
@@ -256,28 +258,10 @@ class PromptTrial:
             if tokens
             else None,
             "cached": sum(r.cached_tokens for r in tokens) / prompt_tokens if prompt_tokens else None,
-            "letters": sum(map(len, texts)) / len(texts),
-            "shared_prefix": shared_prefix(texts),
+            "letters": sum(len(prompt.system) + len(prompt.text) for prompt in prompts) / len(prompts),
+            "shared_prefix": totals.reusable,
             "spent": totals.spent,
         }
-
-
-def shared_prefix(texts: Sequence[str]) -> float:
-    """Return the share of letters of an item's prompts that begin an earlier prompt of it, too.
-
-    That is what a cache of prefixes could reuse of the text if the prompts went out in this order, before
-    the picture.
-    """
-    reused = 0
-    for place, text in enumerate(texts):
-        reused += max((_common(text, earlier) for earlier in texts[:place]), default=0)
-    return reused / max(sum(map(len, texts)), 1)
-
-
-def _common(text: str, other: str) -> int:
-    """Return how many letters two texts begin with alike."""
-    pairs = zip(text, other, strict=False)
-    return next((place for place, (a, b) in enumerate(pairs) if a != b), min(len(text), len(other)))
 
 
 def _region_of(base: Knowledge, request: Request) -> str:

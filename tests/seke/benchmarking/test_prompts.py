@@ -18,7 +18,7 @@ import seke
 from engine import SekeError
 from seke.benchmarking.prompt_comparison import compare_prompts
 from seke.benchmarking.prompt_measures import LEAST_P, calibrated_losses
-from seke.benchmarking.prompt_trial import prompt_trial, shared_prefix
+from seke.benchmarking.prompt_trial import prompt_trial
 from seke.benchmarking.scripted_biases import Bias, BiasedModel
 from seke.benchmarking.variant_answers import equal_budgets
 from seke.cli.main import main
@@ -67,7 +67,7 @@ def surely(estimates, sign):
     [
         (Bias(yes=0.15), "yes if absent", "action_units", +1),
         (Bias(first=0.3), "first option", "expression", +1),
-        (Bias(coupling=0.5), "coupling excess", "expression", +1),
+        (Bias(coupling=0.8), "coupling excess", "expression", +1),
         (Bias(refusal=0.2), "refused", "", +1),
         (Bias(first=0.3), "right", "expression", -1),
         (Bias(first=0.3), "log loss", "expression", +1),
@@ -264,12 +264,6 @@ def test_the_foretold_probabilities_are_probabilities(rows):
     assert (calibrated_losses(shares, gold.astype(float), 3, folds) <= -math.log(LEAST_P)).all()
 
 
-def test_the_shared_prefix_is_that_with_an_earlier_prompt():
-    assert shared_prefix(["abcd", "abxy"]) == 2 / 8
-    assert shared_prefix(["abcd", "xbcd"]) == 0
-    assert shared_prefix(["abcd", "abcd", "ab"]) == 6 / 10
-
-
 def run(*args, status=0):
     result = CliRunner().invoke(main, ["bench", "prompts", *map(str, args)])
     assert result.exit_code == status, result.output
@@ -326,15 +320,20 @@ def test_the_shipped_wordings_say_what_their_page_says(manifest, tmp_path):
     item, texts = trial.items[0], {}
     for name in names:
         for request in trial.requests(name, item.name):
-            texts[name, request.question] = trial.prompt(name, request, item).text
+            prompt = trial.prompt(name, request, item)
+            texts[name, request.question] = prompt.system, prompt.text
     base = seke.knowledge()
     descriptions = [variable.description for variable in base.variables.values() if variable.description]
-    statements = [rule.statement for rule in base.rules if rule.statement]
-    for (name, question), text in texts.items():
-        assert any(words in text for words in descriptions) == (name != "plain" and question != "expression")
-        assert any(words in text for words in statements) == ((name, question) == ("knowledge", "joint"))
-    assert "valence about 0.7; arousal about 0.3" in texts["knowledge", "joint"]
-    assert "about -0.0" not in texts["knowledge", "joint"]
+    told = [rule for rule in base.rules if rule.statement and rule.confidence >= 0.6]
+    for (name, question), (system, text) in texts.items():
+        assert any(words in system for words in descriptions) == (name != "plain")
+        # A check of one unit offers its two sides, whichever is told first.
+        assert name != "plain" or not any(words in text for words in descriptions)
+        assert any(rule.statement in text for rule in told) == ((name, question) == ("knowledge", "joint"))
+        usual = "AU6 cheek raiser" if question == "expression" else "happiness: AU12, AU25, AU6"
+        tells = name == "knowledge" and question in ("joint", "expression")
+        assert (usual in text) == tells
+    assert "valence near 0.7, arousal near 0.3" in texts["knowledge", "joint"][1]
     schemas = {
         json.dumps(trial.prompt(name, request, item).schema)
         for name in names

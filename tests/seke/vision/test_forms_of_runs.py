@@ -12,6 +12,7 @@ from PIL import Image
 from seke.annotation.job import Job
 from seke.annotation.live_item import LiveItem
 from seke.runs.ledger import ReadingRequests
+from seke.sampling.forms import in_forms
 from seke.sampling.loop import Request
 from seke.vision.fake import RecordedModel, ScriptedModel
 from seke.vision.messages import Settings
@@ -73,7 +74,7 @@ def test_further_draws_go_to_the_form_that_has_fewer():
     def split(drawn, reverse, samples):
         lines = {key: ReadingRequests(n, (), "p", "q") for key, n in ((line, drawn), (other, reverse)) if n}
         live = LiveItem(None, [], lines)
-        requests = live.in_forms(Request(*line, drawn, samples), 2)
+        requests = in_forms(Request(*line, drawn, samples), 2, live.drawn)
         return [(request.view, request.first, request.samples) for request in requests]
 
     assert split(0, 0, 1) == [("face", 0, 1)]
@@ -87,7 +88,7 @@ def test_single_draws_are_half_of_them_in_the_reversed_form():
     views = Counter()
     for i in range(400):
         request = Request(f"item {i}", "gpt-4o", "verify", "AU4", "face", 0, 1)
-        views.update(request.view for request in LiveItem(None, [], {}).in_forms(request, 2))
+        views.update(request.view for request in in_forms(request, 2, lambda _: 0))
     assert views.keys() == {"face", "face@reversed"}
     # Four standard deviations of a fair coin.
     assert abs(views["face"] - 200) < 40
