@@ -48,6 +48,9 @@ WORTH_TRYING = 0.05
 # Chance of a test from which it is predicted to pass.
 PASSES = 0.5
 MOST_GOLD = 10_000_000
+# Fewer accepted units than these say too little of how often they come; so many errors as this improbable at
+# alpha, or more, say that the accepted err too often: both are judgements.
+FEWEST_TOLD, UNLIKELY = 10, 0.1
 
 
 def split(items: int, groups: Sequence[object] | None, share: float, rng: np.random.Generator) -> Bools:
@@ -274,20 +277,24 @@ def _missing(n: int, errors: int, trial: _Trial) -> int:
 
 
 def _gold(n: int, errors: int, missing: int, trial: _Trial) -> int | None:
-    """Return how many more units of gold would be about enough at the rates met; None where none would.
+    """Return how many more units of gold would be about enough at the rates met, to two digits.
 
+    None where none would, as the accepted surely err too often; 0 where too few were accepted to tell.
     n, errors: accepted among all units of gold.
     """
     ratio, units = trial.units.ratio, trial.units.fitting + trial.units.certifying
     # The share of all units that certifies.
     testing = ratio / (1 + ratio)
-    if not n or not testing or errors / n >= trial.alpha:
+    if not testing or (errors and 1 - tail(n, errors - 1, trial.alpha) <= UNLIKELY):
         return None
+    if n < FEWEST_TOLD or errors / n >= trial.alpha:
+        return 0
     rate = n / units * testing
     total = _least(lambda total: trial.passes(int(rate * total), int(errors / n * rate * total)))
     # Bad luck in the test is to be made good as well.
     more = max(total - units, math.ceil(missing / rate))
-    return more if more < MOST_GOLD else None
+    coarse = 10 ** max(math.floor(math.log10(max(more, 1))) - 1, 0)
+    return math.ceil(more / coarse) * coarse if more < MOST_GOLD else None
 
 
 def _least(enough: Callable[[int], bool]) -> int:

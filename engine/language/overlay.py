@@ -75,7 +75,21 @@ def _apply_overlay(base: Table, overlay: Table, remove: Node | None, faults: lis
         # Certificates are made together and hold together; none of the base's may stay among them.
         base.drop("certificates")
     _drop_limits(base, overlay)
+    _drop_words(base, overlay)
     merge(base, overlay, faults, upon=True)
+
+
+def _drop_words(base: Table, overlay: Table) -> None:
+    """Drop the words of `sight` that an overlay declares anew: they have an order."""
+    questions = overlay.get("questions")
+    for name in questions.entries if isinstance(questions, Table) else ():
+        node: Node | None = overlay
+        below: Node | None = base
+        for key in ("questions", name, "sight"):
+            node = node.get(key) if isinstance(node, Table) else None
+            below = below.get(key) if isinstance(below, Table) else None
+        if isinstance(node, Table) and isinstance(below, Table) and "words" in node:
+            below.drop("words")
 
 
 def _drop_limits(base: Table, overlay: Table) -> None:

@@ -43,7 +43,7 @@ def questions(
         )
         if "reports" in entries and not fields.items_of(entries["reports"]):
             entries.fault("reports", "must name at least one level or variable")
-        about, sight = entries.value("about"), _sight(fields, entries.get("sight"))
+        about, sight = entries.value("about"), _sight(fields, entries.get("sight"), (*levels, *variables))
         by_name[name] = Question(
             **entries.cited("cost"),
             name=name,
@@ -105,6 +105,8 @@ def _other_names(entries: Entries, allowed: Collection[str]) -> dict[str, tuple[
                 "also", f"{name!r} is no level, variable, word of `sight`, true, false or null{hint}"
             )
         for text in names:
+            if text.strip() in allowed and text.strip() != name:
+                entries.fault("also", f"{text!r} is {text.strip()} itself, and cannot mean {name}")
             if meant.setdefault(text.strip().casefold(), name) != name:
                 entries.fault("also", f"{text!r} means {meant[text.strip().casefold()]} and {name}")
     return also
@@ -123,12 +125,17 @@ def _scale(entries: Entries, kinds: Collection[str]) -> tuple[float, float] | No
     return ends[0], ends[1]
 
 
-def _sight(fields: Fields, node: Node | None) -> Sight | None:
-    """Read what an answer says first of how well it sees; None where nothing is declared."""
+def _sight(fields: Fields, node: Node | None, taken: Collection[str]) -> Sight | None:
+    """Read what an answer says first of how well it sees; None where nothing is declared.
+
+    taken: names of other keys of answers.
+    """
     if node is None:
         return None
     entries = fields.table(node, "SIGHT")
     words = entries.value("words")
+    if entries.value("key") in taken:
+        entries.fault("key", f"{entries.value('key')} is a level or variable; give it another key")
     if "words" in entries and len(words) < 2:
         entries.fault("words", "needs two words at least: that it can be judged, and, last, that it cannot")
     return Sight(entries.value("key"), words) if entries.value("key") and len(words) > 1 else None

@@ -77,7 +77,7 @@ class Certificate:
 
     Where nothing passed: missing, how many more accepted units would do if all of them were right (None: no
     number is known), and gold, about how many more items of gold in all at the rates of acceptance and error
-    that were met (None: at these rates none would do).
+    that were met (None: at these rates none would do; 0: too few were accepted to tell).
     """
 
     variable: str

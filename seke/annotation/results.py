@@ -234,7 +234,7 @@ class RunResults:
             refused=session.refused + ((decisions.why_outside,) if decisions.outside else ()),
             notes=(
                 *decisions.notes(),
-                *limits_in_words(session),
+                *limits_in_words(session, decisions.outside),
                 *self._observer_notes(),
                 *self.annotator.scales.notes(),
                 *how_to_go_on(waiting, self.folder / POSTERIORS),

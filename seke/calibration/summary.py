@@ -122,7 +122,7 @@ def _guarantee(made: Guarantee) -> Iterator[str]:
         passed = certificate.threshold is not None
         numbers = (certificate.limit, certificate.aim, certificate.threshold)[:: 1 if asked else 2]
         coverage = f"{certificate.coverage:.0%}" if passed else "-"
-        bound = f"{certificate.bound:.3f}" if certificate.share else "-"
+        bound = f"{certificate.bound:.3f}" if certificate.share else "untested"
         lacks = "" if passed else lacking(certificate)
         counts = str(certificate.n), str(certificate.errors), bound
         rows.append((certificate.name, *map(_decimal, numbers), *counts, coverage, lacks))

@@ -280,7 +280,7 @@ def _conclude(session: Session, summary: InferSummary, table: bool) -> None:
         f"{summary.line()}; population {session.inference.population}, knowledge "
         f"{session.knowledge.name} {session.knowledge.digest}"
     )
-    for line in (*summary.notes(), *limits_in_words(session)):
+    for line in (*summary.notes(), *limits_in_words(session, summary.outside)):
         print_message(line)
     if session.guarantee is not None:
         for line in summary.promises(session.guarantee):

@@ -109,4 +109,6 @@ def lacking(certificate: Certificate) -> str:
         return "never occurs in the gold of the fit"
     if certificate.gold is None:
         return "too many errors; more gold does not help"
+    if not certificate.gold:
+        return f"{certificate.missing:,} more right values; how much gold that takes, --plan estimates"
     return f"{certificate.missing:,} more right values, about {certificate.gold:,} more items of gold"

@@ -202,7 +202,10 @@ class InferSummary:
 
         alpha, sure = f"{100 * guarantee.alpha:g} %", f"{100 * (1 - guarantee.delta):g} %"
         certified, failed = guarantee.certified, guarantee.failed
-        lines = []
+        lines: list[str] = []
+        total = sum(self.items.values())
+        if self.outside == total:
+            certified = failed = ()
         if certified:
             lines.append(
                 f"guaranteed with {sure} confidence: at most {alpha} wrong among items accepted as "
@@ -213,7 +216,6 @@ class InferSummary:
         if failed:
             lines.append(f"not certified, so not accepted: {_short_list(failed)}")
         if self.outside:
-            total = sum(self.items.values())
             lines.append(
                 f"the guarantee is refused for {self.outside} of {total} items, which were not answered like "
                 f"the gold ({self.why_outside}); they are decided without it"
@@ -276,11 +278,13 @@ class InferSummary:
         return f"{best} {value[best]:.2f}"
 
 
-def limits_in_words(session: Session) -> list[str]:
+def limits_in_words(session: Session, outside: int) -> list[str]:
     """Return how limits of the mean are kept: by which thresholds, or each risk by itself.
 
-    A guarantee takes the place of all limits; then they decide only about items that it does not cover.
+    A guarantee takes the place of all limits; then they decide only about the items `outside` of it.
     """
+    if session.guarantee and not outside:
+        return []
     policy, variables = session.knowledge.policy, session.knowledge.variables
     names_by_risk: dict[str, list[str]] = {}
     for name in (name for name in policy.limits if name in policy.thresholds):

@@ -20,7 +20,7 @@ def on_scale(words: dict[str, Any], base: Knowledge, scale: tuple[float, float] 
     Changed are entries that have the name of an interval variable: their `value`, and the numbers with which
     texts under `about` begin.
     """
-    return words if scale is None else {name: _mapped(value, base, scale) for name, value in words.items()}
+    return words if scale is None else dict(_mapped(words, base, scale))
 
 
 def _mapped(words: Any, base: Knowledge, scale: tuple[float, float]) -> Any:

@@ -108,6 +108,7 @@ class Questions:
     base: Knowledge
     _prompts: dict[Any, Prompt] = field(default_factory=dict, repr=False, compare=False)
     _forms: dict[Any, Form] = field(default_factory=dict, repr=False, compare=False)
+    _systems: dict[Any, str] = field(default_factory=dict, repr=False, compare=False)
 
     def prompt(self, request: Request, context: Context | None = None) -> Prompt:
         """Return the prompt of a request.
@@ -144,28 +145,25 @@ class Questions:
         words = self._words(request, context, form)
         at = f"questions.{question.name}.prompt", question.prompt_place
         # A question about one variable lists in its own text what can be named; what all share stays.
-        system = self.system_reversed if _is_reversed(request) and not request.about else self.system
+        system = self.system(question.scale, reverse=_is_reversed(request) and not request.about)
         text = _render(question.prompt, words, *at)
         return Prompt.of(text, form.schema(), system, context.given(question, request.about))
 
-    @cached_property
-    def system(self) -> str:
-        """What is told first in all prompts; empty where the base has no such text.
+    def system(self, scale: tuple[float, float] | None = None, *, reverse: bool = False) -> str:
+        """Return what is told first in all prompts on one scale; empty where the base has no such text.
+
+        reverse: with what can be named in reversed order.
 
         Raises:
             engine.KnowledgeError: a template that cannot be rendered, at its place.
         """
-        return self._make_system(self._knowledge_words)
-
-    @cached_property
-    def system_reversed(self) -> str:
-        """The same with what can be named in reversed order."""
-        return self._make_system(_reversed_words(self._knowledge_words))
-
-    def _make_system(self, knowledge_words: Record) -> str:
-        briefing = self.briefing
-        words = {**knowledge_words, "unlike": self._lookalikes(set(self.base.variables))}
-        return _render(briefing.prompt, words, "briefing.prompt", briefing.prompt_place)
+        if (scale, reverse) not in self._systems:
+            words = on_scale(self._knowledge_words, self.base, scale)
+            words = _reversed_words(words) if reverse else words
+            words = {**words, "unlike": self._lookalikes(set(self.base.variables))}
+            place = "briefing.prompt", self.briefing.prompt_place
+            self._systems[scale, reverse] = _render(self.briefing.prompt, words, *place)
+        return self._systems[scale, reverse]
 
     def read(self, request: Request, choice: Choice, context: Context | None = None) -> Record:
         """Return the sample record that an answer to a request makes."""
@@ -245,7 +243,7 @@ class Questions:
         question = self.base.questions[request.question]
         scale = question.scale
         known = known_facts(self.base, context.given(question, None), context.known_by)
-        sides = _sides(self.base.variables[request.about], context.states) if request.about else []
+        sides = self._sides(request.about, context.states, scale) if request.about else []
         named = {**on_scale(self._knowledge_words, self.base, scale), "sides": sides}
         return {
             **(_reversed_words(named) if _is_reversed(request) else named),
@@ -263,6 +261,18 @@ class Questions:
             "against": context.against,
             "answer": form.words(),
         }
+
+    def _sides(self, about: str, states: tuple[str, ...], scale: tuple[float, float] | None) -> list[Record]:
+        """Return what is offered of a variable, in its declared order; states: those of a categorical one."""
+        variable = self.base.variables[about]
+        if variable.kind == "interval":
+            points = on_scale(self._entry(variable), self.base, scale)["about"]
+            return [{"name": name, "label": name, "description": text} for name, text in points.items()]
+        texts = variable.descriptions
+        if variable.kind == "binary":
+            texts = {"false": variable.about.get("rest", ""), "true": variable.description}
+        offered = states or variable.states
+        return [{"name": state, "label": state, "description": texts.get(state, "")} for state in offered]
 
     def _lookalikes(self, asked: set[str]) -> list[Record]:
         """Return what tells variables apart of which at least one is asked for."""
@@ -342,17 +352,6 @@ def _render(template: str, words: Record, path: str, place: At) -> str:
             deep = "it is nested too deeply, or calls itself without end"
             fault = RecursionError(deep).with_traceback(error.__traceback__)
         raise KnowledgeError([_fault(template, fault, words, path, place)]) from None
-
-
-def _sides(variable: Variable, states: tuple[str, ...]) -> list[Record]:
-    """Return what is offered of a variable, in its declared order; states: those of a categorical one."""
-    if variable.kind == "interval":
-        return [{"name": n, "label": n, "description": text} for n, text in variable.about.items()]
-    texts = variable.descriptions
-    if variable.kind == "binary":
-        texts = {"false": variable.about.get("rest", ""), "true": variable.description}
-    offered = states or variable.states
-    return [{"name": state, "label": state, "description": texts.get(state, "")} for state in offered]
 
 
 def _stated(value: str | bool | float) -> str:

@@ -161,6 +161,15 @@ def test_missing_gold_by_hand():
     assert not passes(wrong.n + wrong.missing - 1, 5, 0.1, 0.1)
 
 
+def test_of_few_accepted_nothing_is_said_about_the_gold_that_lacks():
+    # 3 in each part, one of them wrong: a sixth is above alpha, but P(1 or more of 6 | .1) = 1 - .9^6 = .47.
+    unsure = one_value([(0.2, 3, 0)], [(0.2, 2, 1)])
+    assert (unsure.n, unsure.errors, unsure.gold) == (3, 1, 0)
+    # Of 24 six are wrong: P(6 or more of 24 | .1) = .028.
+    sure = one_value([(0.2, 9, 3)], [(0.2, 9, 3)])
+    assert (sure.n, sure.errors, sure.gold) == (12, 3, None)
+
+
 def test_a_value_that_is_never_met_has_nothing():
     base = base_of(SIGN)
     guarantee = certified(

@@ -149,10 +149,11 @@ def test_limits_of_the_mean_decide_only_where_the_guarantee_does_not_and_that_is
     path = tmp_path / "mean.yaml"
     path.write_text(f"extends: {MACHINE}\npolicy: {{source: judgement, note: A trial., limits: {limits}}}\n")
     session = Session.open(knowledge(path))
-    (line,) = limits_in_words(session)
+    (line,) = limits_in_words(session, 0)
     assert line.startswith("the limit of the mean risk caps each single risk of")
     covered = replace(session, guarantee=guarantee)
-    assert limits_in_words(covered) == [f"where the guarantee does not decide: {line}"]
+    assert limits_in_words(covered, 1) == [f"where the guarantee does not decide: {line}"]
+    assert limits_in_words(covered, 0) == []
 
 
 def test_what_is_accepted_is_certified_and_by_its_threshold(folder, any_guarantee):

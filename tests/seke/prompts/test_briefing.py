@@ -23,7 +23,7 @@ def asked(questions, question, about=None):
 
 def told(questions, question, about=None):
     """All that a prompt says."""
-    return f"{questions.system}\n{asked(questions, question, about)}"
+    return f"{questions.system()}\n{asked(questions, question, about)}"
 
 
 OF_UNITS = (("joint", None), ("action_units", None), ("verify", "AU4"))
@@ -75,12 +75,12 @@ def test_no_description_of_a_unit_excludes_another(questions):
 
 def test_what_all_questions_share_is_told_first_and_gives_no_label_a_sign(questions):
     prompts = [questions.prompt(request) for request in questions.all_requests()]
-    assert {prompt.system for prompt in prompts} == {questions.system}
+    assert {prompt.system for prompt in prompts} == {questions.system()}
     for unit in questions.base.cells:
-        assert questions.system.count(f"- {unit} {questions.base.variables[unit].label} (") == 1
+        assert questions.system().count(f"- {unit} {questions.base.variables[unit].label} (") == 1
     # What units tell of an expression stays with the question that asks for both.
-    assert not any(rule.statement in questions.system for rule in questions.base.rules if rule.statement)
-    assert "near" not in questions.system
+    assert not any(rule.statement in questions.system() for rule in questions.base.rules if rule.statement)
+    assert "near" not in questions.system()
 
 
 def test_a_template_of_the_briefing_is_checked_at_its_place(tmp_path):

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import seke
-from engine import Answers
+from engine import Answers, KnowledgeError
 from seke.inference.session import Session
 from seke.prompts import Questions
 from seke.samples import answers_from
@@ -225,3 +225,27 @@ def test_what_most_answers_cannot_judge_is_not_asked_again(session, records, ask
     assert (decided["decision"]["item"] == "requery") is asked
     if not asked:
         assert decided["decision"]["reasons"][0] in ("not_judged", "unresolvable")
+
+
+def test_an_overlay_declares_all_words_of_sight_anew(tmp_path):
+    """They have an order, and the last one says that nothing can be judged."""
+    path = tmp_path / "o.yaml"
+    path.write_text(
+        "extends: shipped\nquestions: {joint: {sight: {words: {seen: all of it, unseen: nothing}}}}\n"
+    )
+    sight = seke.knowledge(path).questions["joint"].sight
+    assert (sight.key, list(sight.words), sight.nothing) == ("face", ["seen", "unseen"], "unseen")
+
+
+@pytest.mark.parametrize(
+    ("overlay", "fault"),
+    [
+        ("{affect: {sight: {key: valence}}}", "valence is a level or variable; give it another key"),
+        ("{affect: {also: {valence: [arousal]}}}", "'arousal' is arousal itself, and cannot mean valence"),
+    ],
+)
+def test_a_key_of_answers_means_one_thing(tmp_path, overlay, fault):
+    path = tmp_path / "o.yaml"
+    path.write_text(f"extends: shipped\nquestions: {overlay}\n")
+    with pytest.raises(KnowledgeError, match=fault):
+        seke.knowledge(path)

@@ -355,15 +355,19 @@ def test_a_question_may_declare_the_scale_of_its_numbers(questions, tmp_path, sc
         schema = prompt.schema["properties"]["valence"]
         assert (schema["minimum"], schema["maximum"]) == (low, high)
         assert schema["description"] == f"from {low} to {high}"
-        assert f"valence: {anchor}" in prompt.text
-        assert f"; {(low + high) / 2:g} neither" in prompt.text
-        assert "-0.5 " not in prompt.text
+        told = prompt.system + prompt.text
+        assert f"valence: {anchor}" in told
+        assert f"; {(low + high) / 2:g} neither" in told
+        assert "-0.5 " not in told
         assert prompt.digest != questions.prompt(request(question)).digest
     answer = {"face": "clear", "valence": numbers[0], "arousal": numbers[1]}
     record = read(scaled, answer, "affect")
     assert (record["valence"], record["arousal"]) == (0.5, 0.2)
     outside = read(scaled, {**WHOLE, "valence": high + 1, "arousal": low})
     assert outside["extra"] == {"unread": ["valence", "arousal"], "off_scale": {"valence": high + 1}}
+    path.write_text(f"extends: shipped\nquestions: {{check_affect: {{scale: {scale}}}}}\n")
+    check = Questions(seke.knowledge(path)).prompt(request("check_affect", about="valence"))
+    assert f"- {anchor}" in check.text
     # The variable's own range is no other scale: nothing changes.
     path.write_text("extends: shipped\nquestions: {affect: {scale: [-1, 1]}}\n")
     plain = Questions(seke.knowledge(path)).prompt(request("affect"))
