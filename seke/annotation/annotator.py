@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import OrderedDict, defaultdict
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -308,12 +309,16 @@ class Annotator:
     async def _ask(self, name: str, requests: list[Request], ledger: Ledger) -> None:
         """Ask about an item and keep the answers; an error ends the item or the run."""
         live = self._live[name]
+        drawn = {line: asked.draws for line, asked in live.lines.items()}
+        if len(requests) > 1:
+            with suppress(PictureError):
+                await ledger.plan([await self._call(live, request, ledger) for request in requests])
         for request in requests:
             if self.stopping.is_set():
                 return
             if request.observer in self.lost:
                 continue
-            repeated = request.line in live.lines and request.first < live.lines[request.line].draws
+            repeated = request.first < drawn.get(request.line, 0)
             choices: tuple[Choice, ...] = ()
             try:
                 call = await self._call(live, request, ledger)

@@ -107,8 +107,8 @@ def decoded(text: str, readers: Sequence[Callable[[str], Any]] | None = None) ->
 
 
 def _json(text: str) -> Any:
-    """Read JSON, with line breaks within texts."""
-    return json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_no_constant, strict=False)
+    """Read JSON, with line breaks within texts; NaN and Infinity are texts, which no field takes."""
+    return json.loads(text, object_pairs_hook=_unique_keys, parse_constant=str, strict=False)
 
 
 def _check_mendable(text: str) -> None:
@@ -126,7 +126,7 @@ def _json5(text: str) -> Any:
     _check_mendable(text)
     import json5
 
-    return json5.loads(text, object_pairs_hook=_unique_keys, parse_constant=_no_constant)
+    return json5.loads(text, object_pairs_hook=_unique_keys, parse_constant=str)
 
 
 def _python(text: str) -> Any:
@@ -213,7 +213,3 @@ def _unique_keys(pairs: Iterable[tuple[str, Any]]) -> Record:
 def _same(value: Any, other: Any) -> bool:
     """Say whether two values are the same in JSON, where true is not 1."""
     return bool(value == other) and json.dumps(value, sort_keys=True) == json.dumps(other, sort_keys=True)
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON")

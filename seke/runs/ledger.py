@@ -51,6 +51,11 @@ CREATE TABLE IF NOT EXISTS prompts (
     digest TEXT PRIMARY KEY, text TEXT NOT NULL, form TEXT NOT NULL, system TEXT NOT NULL DEFAULT ''
 );
 CREATE TABLE IF NOT EXISTS stated (prompt TEXT PRIMARY KEY, given TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS planned (
+    item TEXT NOT NULL, observer TEXT NOT NULL, question TEXT NOT NULL, about TEXT NOT NULL,
+    view TEXT NOT NULL, upto INTEGER NOT NULL, prompt TEXT NOT NULL, picture TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS planned_of_items ON planned (item);
 CREATE TABLE IF NOT EXISTS requests (
     number INTEGER PRIMARY KEY, item TEXT NOT NULL, observer TEXT NOT NULL, question TEXT NOT NULL,
     about TEXT NOT NULL, view TEXT NOT NULL, draws TEXT NOT NULL, upto INTEGER NOT NULL, prompt TEXT NOT NULL,
@@ -90,7 +95,12 @@ message = ? WHERE number = ?
 """
 FAILED = "UPDATE requests SET state = 'failed', ended = ?, code = ?, message = ?, paid = ? WHERE number = ?"
 RECORDS = "SELECT item, record FROM choices WHERE passed_over = 0 AND item IN (%s)"
-LINES = f"SELECT {KEY}, max(upto), prompt, picture FROM requests WHERE item IN (%s) GROUP BY {KEY}"
+LINES = f"""
+SELECT {KEY}, max(upto), prompt, picture FROM (
+SELECT {KEY}, upto, prompt, picture FROM requests UNION ALL
+SELECT {KEY}, upto, prompt, picture FROM planned) WHERE item IN (%s) GROUP BY {KEY}
+"""
+PLANNED = f"INSERT INTO planned ({KEY}, upto, prompt, picture) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 EVERY = f"""
 SELECT {", ".join(f"c.{name}" for name in KEY.split(", "))}, r.ended,
 r.price / max(json_array_length(r.draws), 1)
@@ -333,18 +343,33 @@ class Ledger:
         row = (number, *_key(request.line), json.dumps(draws), upto, *digests)
 
         def write(db: sqlite3.Connection) -> None:
-            if prompt.digest not in self._kept:
-                form = json.dumps(prompt.schema, ensure_ascii=False)
-                kept = prompt.digest, prompt.text, form, prompt.system
-                db.execute(PROMPT, kept)
-                if prompt.given:
-                    given = json.dumps(dict(prompt.given), ensure_ascii=False)
-                    db.execute("INSERT OR IGNORE INTO stated VALUES (?, ?)", (prompt.digest, given))
-                self._kept.add(prompt.digest)
+            self._keep_prompt(db, prompt)
             db.execute(REQUEST, (*row, worst_price, time.time()))
 
         await self._submit(write)
         return number
+
+    def _keep_prompt(self, db: sqlite3.Connection, prompt: Prompt) -> None:
+        """Write a prompt that was not written yet."""
+        if prompt.digest in self._kept:
+            return
+        form = json.dumps(prompt.schema, ensure_ascii=False)
+        db.execute(PROMPT, (prompt.digest, prompt.text, form, prompt.system))
+        if prompt.given:
+            given = json.dumps(dict(prompt.given), ensure_ascii=False)
+            db.execute("INSERT OR IGNORE INTO stated VALUES (?, ?)", (prompt.digest, given))
+        self._kept.add(prompt.digest)
+
+    async def plan(self, calls: Sequence[Call]) -> None:
+        """Note calls that belong together, so that whoever goes on after the first makes them all."""
+
+        def write(db: sqlite3.Connection) -> None:
+            for call in calls:
+                self._keep_prompt(db, call.prompt)
+                upto = call.request.first + call.request.samples
+                db.execute(PLANNED, (*_key(call.request.line), upto, call.prompt.digest, call.picture.digest))
+
+        await self._submit(write)
 
     def _check_room(self) -> None:
         """Take room on the disk for answers that are on their way; without it no request leaves."""

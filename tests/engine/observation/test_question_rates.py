@@ -11,9 +11,10 @@ from brute_force import Reading, answers_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine import Inference, KnowledgeError, SimulatedObserver, compile_network, compiled, read
+from engine import Inference, KnowledgeError, SimulatedObserver, compile_network, read
 from engine.observation.question_rates import kernel_by_question, question_sets
-from seke.files.shipped import cache_folder, knowledge
+from seke.files.networks import network_of
+from seke.files.shipped import knowledge
 from seke.samples import answers_from
 
 MACHINE = Path(__file__).parents[1] / "bases" / "machine.yaml"
@@ -75,7 +76,7 @@ def test_observers_that_err_together_do_so_whatever_the_question(tmp_path):
         )
         base = knowledge(path)
         (answers,) = answers_from(records, base)
-        posterior = Inference(compiled(base, cache_folder()), base).posterior(answers)
+        posterior = Inference(network_of(base), base).posterior(answers)
         active[name] = np.array([posterior.marginals[unit][0, 1] for unit in base.cells])
     assert active["alike"] == pytest.approx(active["shared"], abs=1e-9)
     assert abs(active["apart"] - active["shared"]).max() > 0.005

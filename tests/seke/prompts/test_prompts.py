@@ -255,6 +255,15 @@ def test_what_is_no_answer_is_unreadable(questions, text):
     assert answers.unreadable.tolist() == [1]
 
 
+@pytest.mark.parametrize("constant", ["NaN", "Infinity", "-Infinity"])
+def test_what_is_no_number_costs_its_field_alone(questions, constant):
+    record = read(
+        questions, json.dumps(WHOLE).replace(f'"valence": {WHOLE["valence"]}', f'"valence": {constant}')
+    )
+    assert record["extra"]["unread"] == ["valence"]
+    assert set(WHOLE) - {"valence"} <= set(record)
+
+
 def test_refusals_are_no_answers(questions):
     assert read(questions, "", refusal="no")["status"] == "refused"
     assert read(questions, json.dumps(WHOLE), finish="content_filter")["status"] == "refused"
