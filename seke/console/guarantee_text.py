@@ -108,7 +108,7 @@ def lacking(certificate: Certificate) -> str:
     if certificate.missing is None:
         return "never occurs in the gold of the fit"
     if certificate.gold is None:
-        return "too many errors; more gold does not help"
+        return "too many errors at this risk; with much more gold a lower one can be tested"
     if not certificate.gold:
         return f"{certificate.missing:,} more right values; how much gold that takes, --plan estimates"
     return f"{certificate.missing:,} more right values, about {certificate.gold:,} more items of gold"

@@ -221,7 +221,7 @@ ONLY_THE_READER = """
     policy-of-other-kind policy-without-limits prior-add prior-missing-state remove-unknown
     remove-without-base removed-but-mentioned removed-twice repeat-too-small sd-impossible
     sum-not-one threshold-off-edge types-and-repeat unaskable-observer unknown-level
-    unknown-observer unknown-population unknown-question unknown-source unknown-state
+    unknown-observer unknown-population unknown-question unknown-source unknown-state question-scale
     unknown-variable unknown-word worse-than-guessing"""
 # The bounds of these lie elsewhere in the base: a variable's range, the number of states, what is followed.
 RELATIVE = {
