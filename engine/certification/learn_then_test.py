@@ -279,7 +279,8 @@ def _missing(n: int, errors: int, trial: _Trial) -> int:
 def _gold(n: int, errors: int, missing: int, trial: _Trial) -> int | None:
     """Return how many more units of gold would be about enough at the rates met, to two digits.
 
-    None where none would at this threshold, as the accepted surely err too often; 0 where too few were accepted to tell.
+    None where none would at this threshold, as the accepted surely err too often; 0 where too few were
+    accepted to tell.
     n, errors: accepted among all units of gold.
     """
     ratio, units = trial.units.ratio, trial.units.fitting + trial.units.certifying
