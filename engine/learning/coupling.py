@@ -42,7 +42,8 @@ def coupling_statistics(
     for number, (name, question) in enumerate(base.questions.items()):
         units = [v for v in base.cells if v in question.variables and v in answers.labels]
         asked = np.flatnonzero(by_observer & (answers.reading_question == number))[:MOST_READINGS]
-        if base.root not in question.variables or base.root not in answers.labels or len(units) < 2:
+        about_both = base.root in question.variables and base.root in answers.labels and len(units) > 1
+        if not about_both or not asked.size:
             continue
         answered = {v: _first_answers(answers, v, asked) for v in units}
         answered[base.root] = _root_states(inference, observer, _first_answers(answers, base.root, asked))

@@ -332,6 +332,12 @@ class _FitTask:
             return None
         asked = {list(self.base.observers)[index] for index in np.unique(answers.reading_observer)}
         if not policy.ask or not asked & {policy.ask, *policy.others}:
+            if adaptive:
+                whom = " and ".join(dict.fromkeys((policy.ask, *policy.others))) or "nobody"
+                raise SekeError(
+                    f"items that the policy asks cannot be certified: it asks {whom}, the samples are of "
+                    f"{', '.join(sorted(asked))}; leave --adaptive out, or let `policy.ask` name one of these"
+                )
             return None
         singles = single_samples(sources, self.base)
         if table is None or self.options.gold_evidence:

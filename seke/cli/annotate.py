@@ -28,8 +28,10 @@ if TYPE_CHECKING:
     from seke.vision.messages import Prompt, Settings
     from seke.vision.prices import Prices
 
-# Exit status of a run that is not finished, or whose guarantee is refused.
+# Exit status of a run that is not finished, in which items had no answer, or whose guarantee is refused.
 UNSETTLED = 1
+# Why such items are rejected.
+UNANSWERED = "unanswered"
 # Where the command's own words are kept, to name another command like it.
 GIVEN = "seke.annotation.given"
 
@@ -136,7 +138,8 @@ def annotate(images: tuple[str, ...], folder: Path, **given: Any) -> None:
       seke annotate faces/ --run plain --model gpt-4o --strategy agree:4/5
       seke annotate --run run --status
 
-    Exit status: 0 done, 1 stopped early, items wait or a guarantee is refused, 2 bad input.
+    Exit status: 0 done, 1 stopped early, items wait or had no answer, or a
+    guarantee is refused, 2 bad input.
     """
     with exit_on_errors(as_json=given["as_json"]):
         if given["status"]:
@@ -368,7 +371,7 @@ def _gold_lines(gold: Mapping[str, Any] | None) -> Iterator[str]:
 
 
 def _conclude(summary: RunSummary, job: Job, *, as_json: bool) -> bool:
-    """Print what the run did; return whether it is not finished or its guarantee is refused."""
+    """Print what the run did; return whether something of it is open or its guarantee is refused."""
     from seke.runs.failures import failure_lines
     from seke.runs.read_counts import read_lines
 
@@ -399,6 +402,9 @@ def _conclude(summary: RunSummary, job: Job, *, as_json: bool) -> bool:
     refused = [f"the guarantee is refused: {reason}" for reason in summary.refused if not summary.promises]
     for line in (*summary.notes, *summary.promises, *refused):
         print_message(line)
+    unanswered = summary.reasons.get(UNANSWERED, 0)
+    if unanswered and not summary.stopped:
+        print_message(f"no answer came about {unanswered:,} items; the same command asks about them again")
     if summary.stopped:
         print_message(f"stopped before the end: {summary.stopped}; the same command continues")
-    return bool(summary.stopped or summary.refused or not summary.finished)
+    return bool(summary.stopped or summary.refused or unanswered or not summary.finished)

@@ -224,6 +224,7 @@ def account_line(totals: Totals) -> str:
         tokens += f" ({totals.reasoning_tokens:,} of reasoning)"
     cost = f"{totals.spent:.4f} USD" + (f", perhaps {totals.perhaps:.4f} more" if totals.perhaps else "")
     if totals.unpriced:
-        cost = "no prices known" if not totals.spent else f"{cost}, {totals.unpriced:,} requests unpriced"
+        known = totals.spent or totals.perhaps
+        cost = f"{cost}, {totals.unpriced:,} requests unpriced" if known else "no prices known"
     alike = f"; {totals.reusable:.0%} of the texts began as earlier ones" if totals.reusable else ""
     return f"{', '.join(counts)}; {tokens}{alike}; {cost}"

@@ -7,6 +7,8 @@ import pytest
 
 import seke
 from engine import Gold, Inference, compile_network, root_bits
+from engine.learning.coupling import coupling_statistics
+from seke.samples import answers_from
 
 UNITS = ("a", "b", "c", "d", "e", "f")
 CELLS = ", ".join(
@@ -111,3 +113,14 @@ def test_a_declared_halo_learns_how_often_answers_are_made_to_fit(bases, made_to
         if entry.path.endswith("halo.walk.probability")
     )
     assert entry.value < 0.15
+
+
+def test_an_observer_that_was_not_asked_a_question_has_no_coupling_in_it(bases):
+    base = seke.knowledge(bases["none"])
+    record = {"item": "x", "observer": "eye", "question": "walk", "draw": 0, "fault": "worn", "signs": ["a"]}
+    (answers,) = answers_from([record], base)
+    gold = Gold({name: np.zeros(1) for name in base.variables})
+    nobody = np.zeros(1, dtype=bool)
+    given = Inference(compile_network(base), base), base.observers["eye"], answers, gold
+    assert list(coupling_statistics(*given, nobody)) == []
+    assert list(coupling_statistics(*given, ~nobody))

@@ -204,6 +204,19 @@ def test_without_alpha_there_is_nothing_adaptive(folder):
         seke.calibrate([folder / "s.jsonl"], folder / "base.yaml", folder / "gold.csv", adaptive=True)
 
 
+def test_answers_of_somebody_whom_the_policy_does_not_ask_are_refused(tmp_path):
+    samples = [
+        {"item": f"i{i}", "observer": "human", "question": "expression", "draw": 0, "expression": "fear"}
+        for i in range(6)
+    ]
+    gold = tmp_path / "gold.csv"
+    gold.write_text("item,expression\n" + "".join(f"i{i},fear\n" for i in range(6)))
+    words = "it asks gpt-4o, the samples are of human"
+    with pytest.raises(SekeError, match=words):
+        seke.calibrate(samples, None, gold, alpha=0.1, adaptive=True, output=tmp_path / "o.yaml")
+    assert not (tmp_path / "o.yaml").exists()
+
+
 def test_what_is_asked_first_is_part_of_the_policy(folder, tmp_path):
     base = seke.knowledge(folder / "base.yaml")
     (tmp_path / "first.yaml").write_text(

@@ -144,7 +144,7 @@ def test_the_pilot_is_asked_as_declared_and_all_others_by_what_it_cost(folder, w
     assert session.knowledge.questions["joint"].further == prices["joint"]["further"]
 
 
-@pytest.mark.parametrize("stop", [3, 41, 130])
+@pytest.mark.parametrize("stop", [3, 41, pytest.param(130, marks=pytest.mark.slow)])
 def test_stopped_at_any_moment_a_run_ends_as_one_that_was_not(folder, whole, tmp_path, stop):
     """Before, at and after the end of the pilot."""
     came = 0

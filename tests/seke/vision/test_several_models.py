@@ -341,6 +341,7 @@ def test_batches_are_refused_in_python_too(tmp_path, folder):
 # Going on, branches, recordings ---------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_a_run_of_two_goes_on_and_buys_nothing_twice(tmp_path):
     # So slow that each kill finds requests on their way.
     with served(tmp_path, 0.15) as server:
@@ -361,7 +362,7 @@ def test_a_run_of_several_is_repeated_from_its_recording(tmp_path, folder):
     for name in ("posteriors.jsonl", "samples.jsonl", "answers.jsonl"):
         assert (tmp_path / "r" / name).read_bytes() == (tmp_path / "t" / name).read_bytes()
     # Without the other one its answers are not taken for the first one's.
-    run(folder, "--run", tmp_path / "u", *recorded)
+    run(folder, "--run", tmp_path / "u", *recorded, status=1)
     assert set(observers_of(tmp_path / "u")) == {"gpt-4o"}
     theirs = {json.dumps(row, sort_keys=True) for row in rows(recorded[-1])}
     replayed = {json.dumps(row, sort_keys=True) for row in rows(tmp_path / "u" / "answers.jsonl")}
