@@ -142,7 +142,8 @@ class RunResults:
                 answers = annotator.answers({name: by_item[name] for name in names})
                 judged = session.judge(answers)
                 decisions = self._closing_decisions(judged, names, reasons)
-                conclusions = judged.posterior, decisions, judged.diagnostics, judged.scope
+                diagnostics = session.with_checks(answers, judged)
+                conclusions = judged.posterior, decisions, diagnostics, judged.scope
                 records |= zip(names, session.layout.records(answers, *conclusions), strict=True)
             yield [records[name] for name in by_item]
 

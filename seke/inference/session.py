@@ -210,7 +210,7 @@ class Session:
     def records(self, answers: Answers) -> list[Record]:
         """Return one posterior record an item, in the order of the items."""
         judged = self.judge(answers)
-        conclusions = judged.posterior, judged.decisions, judged.diagnostics
+        conclusions = judged.posterior, judged.decisions, self.with_checks(answers, judged)
         return self.layout.records(answers, *conclusions, judged.scope, judged.drawn)
 
     def _following(
@@ -246,7 +246,7 @@ class Session:
         diagnostics: Diagnostics,
         disputed: tuple[Mapping[str, str], ...],
     ) -> tuple[Diagnostics, tuple[Mapping[str, str], ...]]:
-        """Return the diagnostics with contradictions and checks, and what may be checked about each item.
+        """Return the diagnostics with contradictions, and what may be checked about each item.
 
         They are looked for where the policy checks first. The second is variable -> the contradiction that
         names it, in words; of several the first.
@@ -254,12 +254,19 @@ class Session:
         if not self.knowledge.policy.checks_first:
             return diagnostics, ()
         standing = contradictions_of(self.inference, answers, posterior, diagnostics, disputed)
-        checks = checks_of(self.inference, answers, posterior, standing)
         named = tuple(
             {name: c.text for c in reversed(contradictions) for name in c.variables}
             for contradictions in standing
         )
-        return replace(diagnostics, contradictions=standing, checks=checks), named
+        return replace(diagnostics, contradictions=standing), named
+
+    def with_checks(self, answers: Answers, judged: Judged) -> Diagnostics:
+        """Return the diagnostics of judged answers with what checks changed, which only records tell."""
+        diagnostics = judged.diagnostics
+        if not self.knowledge.policy.checks_first:
+            return diagnostics
+        standing = diagnostics.contradictions
+        return replace(diagnostics, checks=checks_of(self.inference, answers, judged.posterior, standing))
 
     def judge(self, answers: Answers, may_ask: Callable[[ReadingKey], bool] | None = None) -> Judged:
         """Infer the posterior; decide what is accepted and what is asked next.

@@ -158,7 +158,8 @@ class Loop:
     def records(self, state: LoopState) -> list[Record]:
         """Return a posterior record for each item, as `seke infer` gives them, with the loop's decisions."""
         judged = self.session.judge(state.answers)
-        conclusions = judged.posterior, state.decisions, judged.diagnostics
+        diagnostics = self.session.with_checks(state.answers, judged)
+        conclusions = judged.posterior, state.decisions, diagnostics
         return self.session.layout.records(state.answers, *conclusions, judged.scope)
 
     def _judge(self, answers: Answers, given: Mapping[ReadingKey, int]) -> Decisions:
