@@ -253,3 +253,24 @@ def test_both_look_aheads_know_that_a_question_has_rates_of_its_own(inference):
     assert gains["apart", 1, "AU12"] > 5 * gains["shared", 1, "AU12"]
     # Another draw of a reading that is sharp tells less than the first.
     assert gains["apart", 2, "AU12"] < gains["apart", 1, "AU12"]
+
+
+def test_what_is_next_of_an_item_does_not_depend_on_what_is_beside_it(inference):
+    """Of items beside it other observers answered, too, and so it is looked at as one of several."""
+    inference = with_policy(inference, ask="gpt-4o", others=("generic-vlm",))
+    answer = {"expression": ["happiness", "anger", "neutral"], "valence": 0.5, "arousal": 0.0}
+    key = {"question": "joint", "draw": 0, "action_units": ["AU4", "AU6", "AU25"]}
+    alone = [{"item": "alone", "observer": "gpt-4o", **key, **answer}]
+    beside = [
+        {"item": "beside", "observer": observer, **key, **answer} for observer in ("gpt-4o", "generic-vlm")
+    ]
+    options = []
+    for records in (alone, alone + beside):
+        (answers,) = answers_from(records, inference.knowledge)
+        every = np.ones(len(answers.items), dtype=bool)
+        posterior, may_ask = inference.posterior(answers), lambda line: line[2] == "affect"
+        options.append(LookAhead(inference).next(answers, posterior, every, may_ask)[0])
+    first, second = options
+    assert first is not None
+    assert (first.question, first.samples) == (second.question, second.samples)
+    assert second.gain == pytest.approx(first.gain, rel=1e-5)

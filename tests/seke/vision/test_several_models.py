@@ -341,7 +341,6 @@ def test_batches_are_refused_in_python_too(tmp_path, folder):
 # Going on, branches, recordings ---------------------------------------------------------------------
 
 
-@pytest.mark.slow
 def test_killed_at_any_moment_a_run_of_two_goes_on_and_buys_nothing_twice(tmp_path):
     # So slow that each kill finds requests on their way.
     with served(tmp_path, 0.15) as server:
