@@ -273,22 +273,22 @@ class PredictiveSampler:
         moments = (edges[None, :-1] + edges[None, 1:]) / 2, np.full((1, 1), instrument.perception**2)
         if settled is not None:
             # An item about which no other observer answered is as it is alone, whatever is beside it.
-            told = self._is_told_by_others(name)[:, None]
+            shared = self._is_told_by_others(name)[:, None]
             given_others = settled_moments(kernel, variable, settled)
             alone_mean, alone_variance = moments
             moments = (
-                np.where(told, given_others[0], alone_mean),
-                np.where(told, given_others[1], alone_variance),
+                np.where(shared, given_others[0], alone_mean),
+                np.where(shared, given_others[1], alone_variance),
             )
         return self._sample_numbers(name, kernel, continued, other_counts, truth, moments)
 
     def _is_told_by_others(self, name: str) -> Bools:
         """Return whether another observer told an interval variable of each item, (n,)."""
-        told = np.zeros(len(self.answers.items), dtype=bool)
+        by_others = np.zeros(len(self.answers.items), dtype=bool)
         if name in self.answers.numbers:
             readings = self.answers.numbers[name].reading
-            told[self.answers.reading_item[readings[~self.by_observer[readings]]]] = True
-        return told
+            by_others[self.answers.reading_item[readings[~self.by_observer[readings]]]] = True
+        return by_others
 
     def _sample_labels(
         self,
