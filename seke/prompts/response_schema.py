@@ -95,8 +95,9 @@ class Form:
         return _object(outer | ({"reports": _object(inner)} if inner else {}))
 
     def reversed(self) -> Form:
-        """Return the same form with the names in each key in reversed order."""
-        return Form(tuple(replace(key, allowed=key.allowed[::-1]) for key in self.keys))
+        """Return the same form with the names in each key in reversed order; words of sight keep theirs."""
+        keys = (key if key.kind == "sight" else replace(key, allowed=key.allowed[::-1]) for key in self.keys)
+        return replace(self, keys=tuple(keys))
 
     def words(self) -> str:
         """Return an example of the form, with dots where the model has to say something."""

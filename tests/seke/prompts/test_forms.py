@@ -119,3 +119,21 @@ def test_with_more_draws_it_is_at_most_halved():
     unbiased = belief_in_the_first(0.0, 1, 6)
     one, two = (belief_in_the_first(0.5, forms, 6) - unbiased for forms in (1, 2))
     assert two < 0.6 * one
+
+
+@pytest.mark.parametrize("view", ["face", "face@reversed"])
+def test_an_answer_means_the_same_in_both_forms(tmp_path, view):
+    """Words of sight have an order of their own, and other names of keys are read in both."""
+    path = tmp_path / "o.yaml"
+    path.write_text("extends: shipped\nquestions: {joint: {forms: 2, also: {action_units: [units]}}}\n")
+    questions = Questions(seke.knowledge(path))
+    asked = Request("i", "gpt-4o", "joint", None, view, 0, 1)
+    seen = {"units": ["AU6"], "not_visible": ["AU25"], "valence": 0.6, "arousal": 0.2, "expression": "fear"}
+
+    def read(sight):
+        return questions.read(asked, Choice(0, json.dumps({"face": sight, **seen}), "stop"))
+
+    clear = read("clear")
+    assert (clear["action_units"]["AU6"], clear["action_units"]["AU25"]) == (True, None)
+    assert (clear["expression"], clear["valence"]) == ("fear", 0.6)
+    assert read("cannot be judged")["status"] == "not_judged"
