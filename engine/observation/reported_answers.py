@@ -74,9 +74,10 @@ def reported_answers(
     table, stated = kernel.log_likelihood(patterns), _stated_answers(answers, name, echo)
     if stated is not None and (echoing := stated.echo[answered] > 0).any():
         rows = answered[echoing]
-        logs = echoed_labels(
-            kernel, counts[rows].astype(np.float64), stated.value[rows].astype(np.int64), stated.echo[rows]
-        )
+        # The column in which the question's answers are counted.
+        repeated = stated.value[rows].astype(np.int64)
+        repeated += kernel.alpha.shape[1] * kernel.blocks(answers.reading_question[rows])
+        logs = echoed_labels(kernel, counts[rows].astype(np.float64), repeated, stated.echo[rows])
         pattern = pattern.copy()
         pattern[echoing] = len(table) + np.arange(len(rows))
         table = namespace(table).concatenate([table, logs])

@@ -136,3 +136,21 @@ def test_what_was_stated_moves_with_its_reading():
     copied = asked.inference.posterior(one.copies(np.array([[True], [False]]))).marginals[asked.root]
     np.testing.assert_allclose(copied[0], p[0], atol=1e-12)
     assert both.without_each(every).stated_of(asked.root)[0].size == 0
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_a_repeat_says_little_where_its_question_has_rates_of_its_own_too(apart):
+    base = Asked(0.9).base
+    (observer,) = base.observers.values()
+    name = next(name for name in observer.labels if name != base.root)
+    rates = (("again", ((0.9, 0.1), (0.4, 0.6))),) if apart else ()
+    labels = {**observer.labels, name: replace(observer.labels[name], by_question=rates)}
+    base = replace(base, observers={observer.name: replace(observer, labels=labels)})
+    inference = Inference(compile_network(base), base)
+    rows = np.zeros(1, np.int64), np.ones(1, np.int64), np.ones(1)
+    first = Answers.nothing().with_answers((0, 0, "face"), {name: rows}, {})
+    twice = first.with_answers((0, 1, "face"), {name: rows}, {})
+    told = replace(twice, reading_given=np.array([-1, 0]), givens=(((name, 1.0),),))
+    p = [inference.posterior(answers).marginals[name][0] for answers in (first, told, twice)]
+    assert abs(p[2] - p[0]).max() > 1e-3
+    assert 0 < abs(p[1] - p[0]).max() < 0.5 * abs(p[2] - p[0]).max()
