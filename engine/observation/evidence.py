@@ -36,7 +36,11 @@ from engine.errors import AnswerError
 from engine.observation import repeated_views
 from engine.observation.carried_likelihood import carried_log_likelihood, log_mixture
 from engine.observation.contributions import Contributions, ObserverContribution
-from engine.observation.given_looks import likelihood_given_looks, settled_given
+from engine.observation.given_looks import (
+    answered_by_several,
+    likelihood_given_looks,
+    settled_given,
+)
 from engine.observation.kernels import LEAST
 from engine.observation.observer_kernels import ObserverKernels
 from engine.observation.ranking_tails import add_tails
@@ -337,22 +341,15 @@ class ObservationModel(ObserverKernels):
         collected = self.contributions(answers)
         names = []
         for name, contributions in collected.contributions.items():
-            observers = np.zeros(len(collected.row_item), dtype=np.int64)
-            for part in contributions:
-                observers[np.unique(part.row)] += 1
-            if self.observers_of(name) and observers.max(initial=0) > 1:
+            if self.observers_of(name) and answered_by_several(contributions, len(collected.row_item)).any():
                 names.append(name)
         return tuple(names)
 
     def _add_all(self, logs: Array, name: str, contributions: list[ObserverContribution]) -> None:
         """Add the evidence about a variable to `logs` (states, rows)."""
         look = self.shared_look(name) if len(contributions) > 1 else None
-        together = np.zeros(logs.shape[1], dtype=bool)
-        if look is not None:
-            observers = np.zeros(logs.shape[1], dtype=np.int64)
-            for part in contributions:
-                observers[np.unique(part.row)] += 1
-            together = observers > 1
+        none = np.zeros(logs.shape[1], dtype=bool)
+        together = none if look is None else answered_by_several(contributions, len(none))
         for part in contributions:
             alone = part.within(~together) if together.any() else part
             self._add(logs, name, alone)

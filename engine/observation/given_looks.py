@@ -15,11 +15,11 @@ from engine.observation.carried_likelihood import MOST_CELLS, settled_logs
 from engine.observation.reported_answers import positions_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
-    from engine.backend.types import Floats, Ints
+    from engine.backend.types import Bools, Floats, Ints
     from engine.observation.contributions import ObserverContribution
-    from engine.observation.dependence import SharedLook
+    from engine.observation.dependence import FamilyLook, SharedLook
     from engine.observation.observer_kernels import ObserverKernels
 
 
@@ -31,22 +31,32 @@ def likelihood_given_looks(
     by_family: dict[int, list[ObserverContribution]] = {}
     for part in (part for part in contributions if len(part.row)):
         by_family.setdefault(look.family_of(place[part.observer]), []).append(part)
-    # The only member of a family that answered is as an observer without one.
-    strangers = [
-        part for number, parts in by_family.items() for part in parts if number < 0 or len(parts) == 1
-    ]
+    strangers = by_family.pop(-1, [])
+    fellows: list[tuple[FamilyLook, list[ObserverContribution], Ints]] = []
+    for number, parts in by_family.items():
+        # Who is the only member of a family to answer about an item is as an observer without one.
+        together = answered_by_several(parts, int(rows.max(initial=-1)) + 1)
+        strangers += [part.within(~together) for part in parts]
+        within = [part.within(together) for part in parts]
+        fellows.append((look.families[number], within, np.flatnonzero(together[rows])))
     given = [(part, look.answer_given[place[part.observer]]) for part in strangers]
     joint, scale = _product(model, name, given, look.look_given_state.shape, rows)
-    for number, parts in by_family.items():
-        if number >= 0 and len(parts) > 1:
-            family = look.families[number]
-            members = [(part, family.of_member(place[part.observer])) for part in parts]
-            for some, likelihood, logs in _likelihood_given_family(
-                model, name, members, family.settled_given.shape, rows
-            ):
-                joint[:, :, some] *= np.einsum("xjf,xjfn->xjn", family.settled_given, likelihood)
-                scale[some] += logs
+    for family, parts, columns in fellows:
+        members = [(part, family.of_member(place[part.observer])) for part in parts]
+        for some, likelihood, logs in _likelihood_given_family(
+            model, name, members, family.settled_given.shape, rows[columns]
+        ):
+            joint[:, :, columns[some]] *= np.einsum("xjf,xjfn->xjn", family.settled_given, likelihood)
+            scale[columns[some]] += logs
     return joint, scale
+
+
+def answered_by_several(contributions: Iterable[ObserverContribution], rows: int) -> Bools:
+    """Return the rows to which several observers contribute, (rows,); each observer has one contribution."""
+    observers = np.zeros(rows, dtype=np.int64)
+    for part in contributions:
+        observers[np.unique(part.row)] += 1
+    return np.asarray(observers > 1)
 
 
 def settled_given(

@@ -348,7 +348,8 @@ class World:
         """P(what a family, or a single observer, answered | x, look): over what the family made of it."""
         family = members[0][0].family
         fellows = [o for o in self.base.observers.values() if name in o.labels and o.family == family]
-        if not family or len(fellows) < 2:
+        # Who answers alone is as if without family, also where an exponent tempers the answers.
+        if not family or len(members) < 2:
             ((observer, used, followed),) = members
             return self._answered(
                 name, x, observer, used, followed, self._settles(name, look, observer)[x, j]

@@ -116,13 +116,15 @@ def test_a_family_that_nobody_follows_is_none(seed):
 @few
 @given(seeds)
 def test_one_member_is_as_if_it_had_no_family(seed):
-    """Of whom nobody else answered, beside strangers that did."""
-    base = family_base(seed, members=("o0", "o1"), halo=True)
-    items = [
-        [reading for reading in readings if reading.observer != "o1"]
-        for readings in random_items(base, seed, items=4, readings=9)
-    ]
-    same(posterior_of(base, items), posterior_of(strangers(base), items), atol=1e-9)
+    """Of whom nobody else answered, beside strangers that did; whoever answered about the items beside it."""
+    base = family_base(seed, members=("o0", "o1"), halo=True, exponent=True)
+    whole = random_items(base, seed, items=4, readings=9)
+    items = [[reading for reading in readings if reading.observer != "o1"] for readings in whole]
+    apart = posterior_of(strangers(base), items)
+    same(posterior_of(base, items), apart, atol=1e-9)
+    beside_all = posterior_of(base, [*items, *whole])
+    for name, p in apart.marginals.items():
+        np.testing.assert_allclose(beside_all.marginals[name][: len(items)], p, atol=1e-9, err_msg=name)
 
 
 @few
