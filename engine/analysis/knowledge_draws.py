@@ -101,8 +101,7 @@ def _compile_draw(inference: Inference, places: Floats) -> Inference:
             if reach < LEAST_REACH:
                 raise
         else:
-            device, threads = inference.device, inference.threads
-            return Inference(network, drawn, inference.population, device=device, threads=threads)
+            return Inference(network, drawn, inference.population, device=inference.device)
 
 
 def count_numbers(base: Knowledge) -> int:

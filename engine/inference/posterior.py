@@ -9,7 +9,6 @@ have their prior distribution.
 from __future__ import annotations
 
 import math
-from contextlib import nullcontext
 from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,7 +17,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine.backend.arrays import namespace
-from engine.backend.threads import torch_threads
 from engine.inference.device_tree import DeviceTree, as_numpy, check_device
 from engine.model.responses import cuts_of
 from engine.network.junction_tree import (
@@ -46,15 +44,13 @@ if TYPE_CHECKING:
 
 # Rows of evidence built at once.
 MOST_ROWS = 8192
-# Rows of a pass over the tree at most: on the CPU for each thread, and on a device.
+# Rows of a pass over the tree at most: on the CPU, and on a device.
 MOST_CHUNK = 2560
 DEVICE_CHUNK = 1 << 17
 # Numbers of a pass's largest array at most, so that it stays in a processor's cache.
-CACHED_NUMBERS = 400_000
+CACHED_NUMBERS = 200_000
 # Below this the calls themselves cost more than what they compute.
 LEAST_CHUNK = 24
-# Rows with evidence up to which numpy is used in place of torch, whose calls cost more.
-FEW_ROWS = 96
 # Odds beyond this are as good as certain, and still numbers.
 MOST_LOG_ODDS = 600.0
 
@@ -85,9 +81,8 @@ class Inference:
     """Exact inference in a network, for one population.
 
     knowledge: the base that the network was compiled from, with its observers, questions and policy.
-    device: where torch computes; "cpu" or a CUDA device. single: in float32 there. threads: how many torch
-    uses on the CPU; more than one pays for thousands of items on an idle machine. Raises SekeError where
-    torch cannot compute on the device here.
+    device: "cpu", where numpy computes in one thread, or a device of torch, as a CUDA one. single: in float32
+    there. Raises SekeError where torch cannot compute on the device here.
     """
 
     def __init__(
@@ -98,14 +93,13 @@ class Inference:
         *,
         device: str = "cpu",
         single: bool = False,
-        threads: int = 1,
     ) -> None:
         if device != "cpu":
             check_device(device)
         self.network, self.knowledge = network, knowledge
         self.population = population or network.reference
         self.observations = ObservationModel(network, knowledge, self.population)
-        self.device, self.single, self.threads = device, single, threads
+        self.device, self.single = device, single
         self.steps = network.steps
         self.rules = tuple(r for r in network.rules if r.status in ("met", "unmet"))
         self._layout = _RowLayout(network, knowledge, tuple(rule.name for rule in self.rules))
@@ -234,19 +228,16 @@ class Inference:
         rows = np.bincount(evidence.row_item, minlength=evidence.items)
         ends = np.cumsum(rows)
         log_z = np.empty(evidence.items)
-        few = self.device == "cpu" and np.count_nonzero(evidence.has_evidence) <= FEW_ROWS
-        most = self._chunk * self.threads if self.device == "cpu" else DEVICE_CHUNK
+        tree, most = (self._tree, self._chunk) if self.device == "cpu" else (self._tensors, DEVICE_CHUNK)
         # Chunks of equal size rather than a small last one.
         most = -(-len(evidence.row_item) // max(-(-len(evidence.row_item) // most), 1))
-        with nullcontext() if few else torch_threads(self.threads):
-            tree = self._tree if few else self._tensors
-            for start, stop in cuts_of(ends, most):
-                first, last = int(ends[start] - rows[start]), int(ends[stop - 1])
-                part = evidence.part(start, stop, first, last)
-                part_stacked = None if stacked is None else stacked[:, start:stop]
-                log_z[start:stop], share = self._chunk_log_evidence(tree, part, part_stacked)
-                if shares is not None:
-                    shares[first:last] = share
+        for start, stop in cuts_of(ends, most):
+            first, last = int(ends[start] - rows[start]), int(ends[stop - 1])
+            part = evidence.part(start, stop, first, last)
+            part_stacked = None if stacked is None else stacked[:, start:stop]
+            log_z[start:stop], share = self._chunk_log_evidence(tree, part, part_stacked)
+            if shares is not None:
+                shares[first:last] = share
         return log_z
 
     def _chunk_log_evidence(

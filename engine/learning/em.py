@@ -81,7 +81,7 @@ def learn_knowledge(fit: Fit, answers: Answers, gold: Gold, before: Knowledge) -
         base = _update_base(before, sums)
         moved = _largest_change(inference.knowledge, base)
         network = compile_network(base, inference.network)
-        inference = Inference(network, base, inference.population, threads=inference.threads)
+        inference = Inference(network, base, inference.population)
         if moved < CONVERGED:
             break
     entries = tuple(_entries(before, inference.knowledge, sums))

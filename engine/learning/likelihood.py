@@ -78,7 +78,7 @@ class _SumOverItems(torch.autograd.Function):
         """Return the sum, a scalar."""
         leaves = [value.detach().clone().requires_grad_() for value in values]
         total = 0.0
-        with torch_threads(likelihood.inference.threads), torch.enable_grad():
+        with torch_threads(1), torch.enable_grad():
             for part in likelihood.parts:
                 part_sum = likelihood.of_part(part, make(leaves), gold=gold).sum()
                 if part_sum.requires_grad:

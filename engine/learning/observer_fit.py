@@ -115,7 +115,7 @@ def fit_observers(
     parameters = ObserverParameters(inference, answers, gold, settings.priors)
     if not parameters.sites:
         raise ValueError("nothing was answered")
-    with torch_threads(inference.threads):
+    with torch_threads(1):
         return _fit(parameters, answers, gold, settings, progress, begin)
 
 

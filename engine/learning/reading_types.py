@@ -192,7 +192,7 @@ def _held_out_scores(
     fit = fit_observers(inference, answers, gold, settings, progress)
     fold = np.random.default_rng(settings.seed).permutation(len(answers.items)) % FOLDS
     joint, alone = np.zeros(len(fold)), np.zeros(len(fold))
-    with torch_threads(inference.threads):
+    with torch_threads(1):
         for k in range(FOLDS):
             in_fold = fold == k
             target = Target(

@@ -60,7 +60,7 @@ def tempered(fit: Fit, answers: Answers, gold: Gold, progress: Progress) -> Fit:
     fold = np.where(known, rng.permutation(len(known)) % FOLDS, -1)
     inference = fit.parameters.inference
     held_out = []
-    with torch_threads(inference.threads):
+    with torch_threads(1):
         for k in range(FOLDS):
             in_fold = fold == k
             target = Target(

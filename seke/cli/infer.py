@@ -47,11 +47,13 @@ LONG_INPUT = 2_000_000
     help="Device that computes the network: cpu, or one of torch such as cuda.",
 )
 @click.option(
+    "--processes",
     "--threads",
+    "processes",
     type=options.COUNT,
     default=1,
     show_default=True,
-    help="Threads of the CPU; more than one helps with thousands of items.",
+    help="Processes that share the work; more than one pays for many thousands of items.",
 )
 @options.labels_final()
 @click.option(
@@ -154,7 +156,7 @@ class _Request:
     in_order: bool
     seed: int
     device: str
-    threads: int
+    processes: int
     labels_final: bool
     blind_to: str | None
     knowledge_uncertainty: bool
@@ -173,7 +175,6 @@ class _Request:
             self.population,
             self.seed,
             device=self.device,
-            threads=self.threads,
             knowledge_uncertainty=self.knowledge_uncertainty,
         )
 
@@ -203,6 +204,7 @@ def _infer(samples: tuple[str, ...], request: _Request, output: Path | None, ver
     """Write the records; return whether a guarantee is refused or does not hold for all of them."""
     from engine import SekeError, cost_of
     from seke.console.infer_summary import InferSummary
+    from seke.inference.processes import worked_on
     from seke.samples import read_batches
     from seke.sampling.infer import blind_answers
     from seke.sampling.replay import mark_off_policy
@@ -226,8 +228,8 @@ def _infer(samples: tuple[str, ...], request: _Request, output: Path | None, ver
         summary = InferSummary(base)
         with _bar(samples) as bar:
             batches = read_batches(samples, base, in_order=request.in_order, progress=bar.advance)
-            for answers in batches if blind is None else blind.of(batches):
-                records = session.records(answers)
+            parts = batches if blind is None else blind.of(batches)
+            for answers, records in worked_on(session.records, parts, request.processes):
                 summary.add(records)
                 summary.add_looks(session.inference, answers)
                 if writer is not None:
@@ -260,7 +262,8 @@ def _with_thresholds(
         return session
     with _bar(samples) as bar:
         batches = read_batches(samples, session.knowledge, progress=bar.advance)
-        return session.with_thresholds(batches if blind is None else blind.of(batches))
+        parts = batches if blind is None else blind.of(batches)
+        return session.with_thresholds(parts, request.processes)
 
 
 def _bar(samples: tuple[str, ...]) -> ProgressBar:

@@ -31,6 +31,7 @@ from engine import (
 )
 from seke.files.networks import network_of
 from seke.inference.coverage import GuaranteeScope
+from seke.inference.processes import worked_on
 from seke.inference.record import RecordLayout
 
 if TYPE_CHECKING:
@@ -82,10 +83,9 @@ class Session:
         seed: int = 0,
         *,
         device: str = "cpu",
-        threads: int = 1,
         knowledge_uncertainty: bool = False,
     ) -> Session:
-        """Compile a base and return its session; device and threads are those of `engine.Inference`.
+        """Compile a base and return its session; device is that of `engine.Inference`.
 
         knowledge_uncertainty: draw the base's numbers within their strengths, too, by the seed.
 
@@ -97,7 +97,7 @@ class Session:
             hint = did_you_mean(population, base.populations)
             raise SekeError(f"no population is called {population!r}{hint}")
         network = network_of(base)
-        inference = Inference(network, base, population, device=device, threads=threads)
+        inference = Inference(network, base, population, device=device)
         guarantee = base.guarantee
         refused = guarantee.refusals(base.digests, inference.population) if guarantee else ()
         holds = guarantee if not refused else None
@@ -139,18 +139,18 @@ class Session:
         """The first question about an item without answers; None where nothing may be asked."""
         return self.look_ahead.first(self.inference.posterior(Answers.nothing()))
 
-    def with_thresholds(self, parts: Iterable[Answers]) -> Session:
+    def with_thresholds(self, parts: Iterable[Answers], processes: int = 1) -> Session:
         """Return the session with thresholds that keep limits of the mean over these items, too.
 
-        parts: the answers about all items, in batches. A threshold that the base's fits have found stays the
-        highest; where there are too few items with a value, it stays as it is.
+        parts: the answers about all items, in batches; so many processes work on them. A threshold that the
+        base's fits have found stays the highest; where there are too few items with a value, it stays as it
+        is.
         """
         base, policy = self.knowledge, self.knowledge.policy
         gathered: dict[str, list[LevelDecision]] = {
             name: [] for name in policy.limits if name in policy.mean_limits
         }
-        for answers in parts if gathered else ():
-            levels = self.levels(answers)
+        for _, levels in worked_on(self.levels, parts, processes) if gathered else ():
             for name, kept in gathered.items():
                 kept.append(levels[name])
         thresholds = dict(policy.thresholds)

@@ -249,6 +249,6 @@ def test_a_device_that_is_not_there_is_refused(device: str, reason: str) -> None
     assert result.stderr.count(b"\n") == 1
 
 
-def test_threads_change_no_answer() -> None:
-    one_thread, two_threads = (seke("infer", str(EXAMPLE), "--threads", n) for n in "12")
-    assert one_thread.stdout == two_threads.stdout
+def test_processes_change_no_answer() -> None:
+    alone, shared = (seke("infer", str(EXAMPLE), "--processes", n) for n in "12")
+    assert alone.stdout == shared.stdout
