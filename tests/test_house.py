@@ -227,7 +227,7 @@ def test_infer_loads_only_what_it_needs():
         "print('LOADED', sorted(sys.modules))"
     )
     loaded = run(code).split("LOADED")[1]
-    slow = ("pyro", "pgmpy", "pyarrow", "openai", "sympy", "pandas", "rich", "scipy.stats", "scipy.signal")
+    slow = ("torch", "pyro", "pgmpy", "pyarrow", "openai", "sympy", "pandas", "rich", "scipy.stats", "scipy.signal")
     for name in slow:
         assert f"'{name}'" not in loaded
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 def exit_on_errors(*, as_json: bool = False) -> Iterator[None]:
     """Print faults with the line that each is about, and end with status 2; what is printed is printable.
 
+    So, too, where a package is not installed that an extra of this project brings.
+
     as_json: also print them as JSON on the standard output.
     """
     from engine import KnowledgeError, SekeError
@@ -26,7 +28,7 @@ def exit_on_errors(*, as_json: bool = False) -> Iterator[None]:
 
     forget_lines()
     try:
-        with printable_output(), _exit_when_terminated():
+        with printable_output(), _exit_when_terminated(), _missing_packages_named():
             yield
     except KnowledgeError as error:
         if as_json:
@@ -49,6 +51,21 @@ def exit_on_errors(*, as_json: bool = False) -> Iterator[None]:
             drop_output()
         print_message(f"{error.filename or '<stdout>'}: {error.strerror}")
         sys.exit(2)
+
+
+@contextmanager
+def _missing_packages_named() -> Iterator[None]:
+    """Raise a SekeError where a package is not installed that an extra of this project brings."""
+    from engine import SekeError
+    from seke.console.extras import missing_package_text
+
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        text = missing_package_text(error.name or "")
+        if text is None:
+            raise
+        raise SekeError(text) from None
 
 
 @contextmanager

@@ -1,0 +1,37 @@
+"""Which part of an installation a package that is not installed belongs to."""
+
+from __future__ import annotations
+
+# The first part of a module's name -> the extra of this project that brings it.
+EXTRAS = {
+    "aiolimiter": "vision",
+    "arviz": "calibrate",
+    "contourpy": "plots",
+    "datasets": "export",
+    "h5netcdf": "calibrate",
+    "matplotlib": "plots",
+    "openai": "vision",
+    "pgmpy": "exchange",
+    "pydot": "plots",
+    "pyro": "calibrate",
+    "tenacity": "vision",
+    "torch": "calibrate",
+    "trl": "export",
+}
+WHAT = {
+    "calibrate": "fits, and a base whose network is not at hand,",
+    "exchange": "networks for other programs",
+    "export": "reading exports back",
+    "plots": "pictures and plots",
+    "vision": "asking models",
+}
+
+
+def missing_package_text(module: str) -> str | None:
+    """Return what needs a module that is not installed, and how to install it; None for any other module."""
+    package = module.partition(".")[0]
+    extra = EXTRAS.get(package)
+    if extra is None:
+        return None
+    verb = "needs" if extra in ("export", "vision") else "need"
+    return f"{WHAT[extra]} {verb} {package}, which is not installed; pip install 'seke[{extra}]'"

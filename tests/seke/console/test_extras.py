@@ -1,0 +1,99 @@
+"""What runs without the extras, and what is said where one is missing."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+from seke.console.extras import EXTRAS, WHAT, missing_package_text
+
+ROOT = Path(__file__).parents[3]
+FACES = ROOT / "examples" / "faces" / "samples.jsonl"
+
+# Runs commands in a process that can import no package of an extra; prints status and output of each.
+ALONE = """
+import json, sys
+from click.testing import CliRunner
+names = set(json.loads(sys.argv[1]))
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in names:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Missing())
+from seke.cli.main import main
+results = []
+for command in json.loads(sys.argv[2]):
+    result = CliRunner().invoke(main, command)
+    results.append((result.exit_code, result.output))
+print(json.dumps(results))
+"""
+
+
+def alone(folder, *commands):
+    given = [json.dumps(sorted(EXTRAS)), json.dumps(commands)]
+    done = subprocess.run(
+        [sys.executable, "-c", ALONE, *given],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=folder,
+        env={**os.environ, "SEKE_CACHE": ""},
+    )
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_the_main_commands_need_no_extra(tmp_path):
+    run = str(tmp_path / "run")
+    gold = tmp_path / "gold.csv"
+    gold.write_text("item,expression\nagreement,happiness\nverified,anger\n")
+    commands = (
+        ["infer", str(FACES), "-o", "records.jsonl"],
+        ["annotate", str(ROOT / "examples" / "annotate"), "--run", run, "--model", "gpt-4o", "--scripted"],
+        ["knowledge", "show", "AU6"],
+        ["knowledge", "diff", "posed", "spontaneous"],
+        ["simulate", "--items", "3", "-o", "made.jsonl"],
+        ["plan", "--items", "5", "--limits", "1", "--fixed", "1"],
+        ["bench", "score", "records.jsonl", str(gold)],
+        ["export", run, "-o", "exported", "--format", "parquet", "--uncalibrated"],
+    )
+    results = alone(tmp_path, *commands)
+    failed = [(command, *end) for command, end in zip(commands, results, strict=True) if end[0]]
+    assert failed == []
+
+
+def test_a_missing_package_is_met_by_the_command_that_installs_it(tmp_path):
+    (tmp_path / "gold.csv").write_text("item,expression\nagreement,happiness\n")
+    results = alone(
+        tmp_path,
+        ["infer", str(FACES), "-k", str(ROOT / "examples" / "overlay" / "one-rule.yaml")],
+        ["calibrate", str(FACES), "--gold", "gold.csv", "-o", "o.yaml"],
+        ["annotate", str(ROOT / "examples" / "annotate"), "--run", "r", "--model", "gpt-4o"],
+        ["knowledge", "graph", "-o", "graph.png"],
+        ["knowledge", "export", "bif", "-o", "network.bif"],
+    )
+    ends = [(status, output.splitlines()[-1]) for status, output in results]
+    fits = (
+        "fits, and a base whose network is not at hand, need torch, which is not installed; "
+        "pip install 'seke[calibrate]'"
+    )
+    assert ends == [
+        (2, fits),
+        (2, fits),
+        (2, "asking models needs openai, which is not installed; pip install 'seke[vision]'"),
+        (2, "pictures and plots need matplotlib, which is not installed; pip install 'seke[plots]'"),
+        (2, "networks for other programs need pgmpy, which is not installed; pip install 'seke[exchange]'"),
+    ]
+
+
+def test_extras_are_those_that_are_declared():
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    names = {"pyro": "pyro-ppl"}
+    for module, extra in EXTRAS.items():
+        distributions = {re.split(r"[<>=\[]", entry)[0] for entry in declared[extra]}
+        assert names.get(module, module) in distributions
+        assert extra in WHAT
+    assert missing_package_text("torch.nn") == missing_package_text("torch")
+    assert missing_package_text("surely_not") is None
