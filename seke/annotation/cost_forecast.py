@@ -181,7 +181,8 @@ def _requests(
     session, base, rule = job.annotator.session, job.annotator.base, job.annotator.rule
     names = list(items)
     truth = _truth(prior_truth(session.inference, POOL, rng), list(items.values()), job, rng)
-    source = _RecordingSource(SimulatedSource(session.inference, names, truth, seed))
+    known = {name: item.labels for name, item in items.items()}
+    source = _RecordingSource(SimulatedSource(session.inference, names, truth, seed, known=known))
     known_answers = Answers.unasked(names)
     label_observer = job.annotator.known_by
     labels = [
