@@ -133,6 +133,7 @@ if TYPE_CHECKING:
     from engine.learning.em import Learned as Learned
     from engine.learning.em import learn_knowledge as learn_knowledge
     from engine.learning.em import learn_population as learn_population
+    from engine.learning.followed_shares import with_followed_shares as with_followed_shares
     from engine.learning.observer_fit import Fit as Fit
     from engine.learning.observer_fit import FitSettings as FitSettings
     from engine.learning.observer_fit import fit_observers as fit_observers

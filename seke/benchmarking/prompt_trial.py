@@ -19,7 +19,7 @@ import msgspec
 from engine import Knowledge, SekeError, did_you_mean
 from seke.annotation.live_item import renumber_draws
 from seke.annotation.reuse import consecutive_runs
-from seke.benchmarking.asking import Asking, OpenRequest, entered
+from seke.benchmarking.open_requests import OpenRequest, RequestLoop, entered
 from seke.benchmarking.prompt_comparison import PromptReport, compare_prompts
 from seke.benchmarking.variant_answers import ORDER, options_of
 from seke.datasets.images import picture_of, region_shown, view_of
@@ -191,8 +191,8 @@ class PromptTrial:
     async def _ask_all(self, model: Model, name: str, ledger: Ledger) -> str:
         """Ask a variant's open requests; return why it stopped early, or no text."""
         async with entered(model, self.problems) as opened:
-            asking = Asking(opened, ledger, self.concurrency, self.stopping, self.problems, self.progress)
-            return await asking.ask_all(self._open_requests(name, ledger))
+            loop = RequestLoop(opened, ledger, self.concurrency, self.stopping, self.problems, self.progress)
+            return await loop.ask_all(self._open_requests(name, ledger))
 
     def _open_requests(self, name: str, ledger: Ledger) -> Iterator[OpenRequest]:
         """Yield a request for each run of draws that an item lacks; items that failed before come last."""

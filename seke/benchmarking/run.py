@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from engine import Knowledge, SekeError
-from seke.benchmarking.asking import Asking, OpenRequest, entered
 from seke.benchmarking.direct_questions import OK, REFUSED, UNREADABLE, level_questions
+from seke.benchmarking.open_requests import OpenRequest, RequestLoop, entered
 from seke.datasets.images import picture_of, view_of
 from seke.datasets.manifest import items_of
 from seke.files.atomic import write_file
@@ -124,8 +124,10 @@ class Benchmark:
             with closing(self._open()) as ledger:
                 if forget_unanswered:
                     self.problems(ledger.forget_unanswered())
-                asking = Asking(model, ledger, self.concurrency, self.stopping, self.problems, self.progress)
-                stopped = await asking.ask_all(self._open_requests(ledger))
+                loop = RequestLoop(
+                    model, ledger, self.concurrency, self.stopping, self.problems, self.progress
+                )
+                stopped = await loop.ask_all(self._open_requests(ledger))
                 return self._write_files(ledger, stopped)
 
     def _open(self) -> Ledger:

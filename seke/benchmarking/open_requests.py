@@ -63,7 +63,7 @@ async def entered(model: Any, problems: Callable[[str], None]) -> AsyncIterator[
 
 
 @dataclass
-class Asking:
+class RequestLoop:
     """A model that is asked requests, `concurrency` at a time, whose answers a ledger keeps.
 
     progress: is called with how many requests were done and answers came, and what was spent in all, in USD.
