@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -192,10 +193,15 @@ def _models(
 def _show_prompts(trial: PromptTrial) -> None:
     item = trial.items[0]
     for name in trial.variants:
+        system = ""
         for request in trial.requests(name, item.name):
             prompt = trial.prompt(name, request, item)
+            if prompt.system != system:
+                system = prompt.system
+                print(f"--- {name}: told first, in all questions that follow\n{system}\n")
             about = f" about {request.about}" if request.about else ""
-            print(f"--- {name}: {request.question}{about} ({prompt.digest[:16]})\n{prompt.text}\n")
+            print(f"--- {name}: {request.question}{about} ({prompt.digest[:16]})")
+            print(f"{prompt.text}\n--- its form: {json.dumps(prompt.schema)}\n")
 
 
 def _forecast(trial: PromptTrial, requests: int, prices: Prices | None, *, as_json: bool) -> None:
