@@ -112,6 +112,7 @@ if TYPE_CHECKING:
     from engine.inference.simulation import draw_looks as draw_looks
     from engine.inference.simulation import prior_truth as prior_truth
     from engine.inference.simulation import values_of as values_of
+    from engine.inference.stated_answers import repeat_stated as repeat_stated
     from engine.language.certificates_yaml import certificates_yaml as certificates_yaml
     from engine.language.json_schema import json_schema as json_schema
     from engine.language.migrate import Migration as Migration
@@ -132,6 +133,7 @@ if TYPE_CHECKING:
     from engine.learning.em import Learned as Learned
     from engine.learning.em import learn_knowledge as learn_knowledge
     from engine.learning.em import learn_population as learn_population
+    from engine.learning.followed_shares import with_followed_shares as with_followed_shares
     from engine.learning.observer_fit import Fit as Fit
     from engine.learning.observer_fit import FitSettings as FitSettings
     from engine.learning.observer_fit import fit_observers as fit_observers

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.inference.simulation import choose, draw_labels, draw_numbers
+from engine.inference.choice import choose
+from engine.inference.simulation import draw_labels, draw_numbers
 from engine.observation.kernels import LabelKernel, NumberKernel
 from engine.observation.switches import further_switch
 

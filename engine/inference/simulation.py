@@ -10,10 +10,14 @@ purpose from those that are declared.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from engine.inference.choice import choose
+from engine.inference.shared_switch import SharedSwitch
+from engine.inference.stated_answers import follow_stated
 from engine.observation.evidence import Evidence
 from engine.observation.kernels import LabelKernel
 
@@ -49,12 +53,8 @@ class Misfit:
 
 
 AS_DECLARED = Misfit()
-
-
-def choose(p: Floats, u: Floats) -> Ints:
-    """Return the index (N,) at which the running sum of each row of p (N, states) passes u (N,)."""
-    reached = (np.cumsum(p, axis=1) < u[:, None] * p.sum(1, keepdims=True)).sum(1)
-    return np.asarray(np.minimum(reached, p.shape[1] - 1))
+# What prompts state that state nothing.
+NOTHING: Mapping[str, Floats] = MappingProxyType({})
 
 
 def draw_truth(
@@ -220,34 +220,42 @@ class SimulatedObserver:
         self.items = len(truth[self.base.root])
         self.kernels = {v: k for (o, v), k in observations.kernels.items() if o == self.index}
         self.seen = {name: self._draw_settled(name, looks or {}, rng) for name in self.kernels}
-        self.switches = _SharedSwitch()
+        self.switches, self.told_switches = SharedSwitch(), SharedSwitch()
         self.usual: dict[str, SimulatedReading] = {}
         self.lost = misfit.drift * (np.linspace(0, 1, self.items) if when is None else when)
 
-    def reading(self, question: str, draws: int, view: str = "") -> dict[str, NDArray[Any]]:
+    def reading(
+        self, question: str, draws: int, view: str = "", stated: Mapping[str, Floats] = NOTHING
+    ) -> dict[str, NDArray[Any]]:
         """Ask a question about a view not shown yet; return answers by variable, (N, draws).
 
-        view: its name; one without a name repeats no other. Labels are indices of the instrument's answers
-        (binary: 0 absent, 1 present), numbers in the unit.
+        view: its name; one without a name repeats no other. stated: as `begin` takes it. Labels are indices
+        of the instrument's answers (binary: 0 absent, 1 present), numbers in the unit.
         """
-        return self.begin(question, view=view).more(draws)
+        return self.begin(question, view=view, stated=stated).more(draws)
 
     def begin(
-        self, question: str, rng: np.random.Generator | None = None, view: str = ""
+        self,
+        question: str,
+        rng: np.random.Generator | None = None,
+        view: str = "",
+        stated: Mapping[str, Floats] = NOTHING,
     ) -> SimulatedReading:
         """Begin a reading of a question about a view not shown yet; rng: of all that is drawn in it.
 
-        A view that repeats the usual one begins the reading of that, too, where it has not begun.
+        stated: variable -> (N,) what its prompts state of the items, as `model.responses.Given` has it, NaN
+        where they state nothing; how often answers echo that is left to `stated_answers.repeat_stated`. A
+        view that repeats the usual one begins the reading of that, too, where it has not begun.
         """
         rng = self.rng if rng is None else rng
         share = 0.0 if self.misfit.independent else self.observations.repeats.get(view, 0.0)
         if share or view == self.base.usual_view:
-            usual = self.usual.get(question) or SimulatedReading(self, question, rng)
+            usual = self.usual.get(question) or SimulatedReading(self, question, rng, stated)
             self.usual[question] = usual
             if not share:
                 return usual
             before = dict(self.switches.types)
-            reading = SimulatedReading(self, question, rng)
+            reading = SimulatedReading(self, question, rng, stated)
             once_more: Bools = np.asarray(rng.random(self.items) < share)
             reading.repeat(usual, once_more)
             # A label that was followed in a reading that is none is not kept.
@@ -256,10 +264,12 @@ class SimulatedObserver:
                 for name, types in self.switches.types.items()
             }
             return reading
-        return SimulatedReading(self, question, rng)
+        return SimulatedReading(self, question, rng, stated)
 
-    def reading_types(self, question: str, rng: np.random.Generator) -> dict[str, Ints]:
-        """Draw what a reading brings out of each variable, (N,) reading types."""
+    def reading_types(
+        self, question: str, rng: np.random.Generator, stated: Mapping[str, Floats] = NOTHING
+    ) -> dict[str, Ints]:
+        """Draw what a reading brings out of each variable, (N,) reading types; stated: as `begin` has it."""
         names = [v for v in self.base.questions[question].variables if v in self.kernels]
         carry = 0.0 if self.misfit.independent else self.observations.carry[self.index]
         reading_types: dict[str, Ints] = {}
@@ -267,6 +277,10 @@ class SimulatedObserver:
             again = rng.random(self.items) < carry
             reading_types[name] = np.where(again, self.seen[name], self._draw_fresh(name, rng))
         self._follow_label(question, reading_types, rng)
+        if stated:
+            carry = 0.0 if self.misfit.independent else float(self.observations.carry[self.index])
+            asked = self.observations, self.index, question
+            follow_stated(*asked, stated, reading_types, self.told_switches, carry, rng)
         return reading_types
 
     def _draw_settled(self, name: str, looks: Mapping[str, Ints], rng: np.random.Generator) -> Ints:
@@ -310,50 +324,20 @@ class SimulatedObserver:
         self.switches.keep(root, reading_types[root], on)
 
 
-class _SharedSwitch:
-    """What the readings of an observer that follow their label share, item by item (`observation.switches`).
-
-    types: variable -> (N,) the label of the first that followed one, and what it implied; -1 where none did.
-    """
-
-    def __init__(self) -> None:
-        self.types: dict[str, Ints] = {}
-        self.first: tuple[Bools, float] | None = None
-        self.u: Floats | None = None
-        self.one: Bools | None = None
-
-    def draw(self, halo: float, carry: float, items: int, rng: np.random.Generator) -> tuple[Bools, Bools]:
-        """Draw whether a reading follows its label, (N,), and whether it does so as others did, (N,)."""
-        on: Bools = np.asarray(rng.random(items) < halo)
-        if self.first is None or not carry:
-            self.first = self.first or (on, halo)
-            return on, np.zeros(items, dtype=bool)
-        if self.u is None or self.one is None:
-            # Whether it is one switch shows with the second reading; of it the first has told a part.
-            switched, least = self.first
-            self.u = np.where(switched, least * rng.random(items), least + (1 - least) * rng.random(items))
-            self.one = np.asarray(rng.random(items) < carry)
-        return np.where(self.one, self.u < halo, on), self.one & self.followed
-
-    @property
-    def followed(self) -> Bools:
-        """Whether any reading of this switch has followed a label yet, (N,)."""
-        return np.asarray(np.max(list(self.types.values()), axis=0) >= 0)
-
-    def keep(self, name: str, types: Ints, on: Bools) -> None:
-        """Keep what a reading that followed its label brought, where none did before; types, on: (N,)."""
-        kept = self.types.get(name, np.full(len(on), -1))
-        self.types[name] = np.where((kept < 0) & on, types, kept)
-
-
 class SimulatedReading:
     """One reading of all items: its types and propensities stay, whenever further answers are drawn.
 
     Answers are drawn one after another, so that the first do not depend on how many follow.
     """
 
-    def __init__(self, observer: SimulatedObserver, question: str, rng: np.random.Generator) -> None:
-        self.observer, self.question, self.rng = observer, question, rng
+    def __init__(
+        self,
+        observer: SimulatedObserver,
+        question: str,
+        rng: np.random.Generator,
+        stated: Mapping[str, Floats] = NOTHING,
+    ) -> None:
+        self.observer, self.question, self.rng, self.stated = observer, question, rng, stated
         self._begin()
 
     def more(self, count: int) -> dict[str, NDArray[Any]]:
@@ -374,7 +358,7 @@ class SimulatedReading:
             self.theta[name] = np.where(once_more[:, None], theta, self.theta[name])
 
     def _begin(self) -> None:
-        self.reading_types = self.observer.reading_types(self.question, self.rng)
+        self.reading_types = self.observer.reading_types(self.question, self.rng, self.stated)
         self.theta: dict[str, Floats] = {}
         for name, kind in self.reading_types.items():
             kernel = self.observer.kernels[name]

@@ -19,6 +19,8 @@ def yaml_keys(key: ParameterKey, width: Literal["", "sd", "n"] = "") -> tuple[st
     table where the key has a cell.
     """
     keys: tuple[str, ...] = ("observers", key.observer)
+    if key.what == "echo":
+        return (*keys, "echo", key.question)
     if key.question and not key.kind:
         keys += ("halo", key.question)
     if key.kind:

@@ -70,7 +70,8 @@ class Fit:
     point: key of a site -> its value at the mode (map), the Gaussian's centre (svi) or the mean (nuts).
     draws: key -> (S, ...) from the posterior; prior: as many from the prior. chains: how many the draws are
     of, one after another. centre, root: those of the Gaussian at the point, of the unconstrained coordinates,
-    (P,) and (P, P). exponents: key -> declared, sd of its prior, fitted, its sd (`tempering`).
+    (P,) and (P, P). exponents: key -> declared, sd of its prior, fitted, its sd (`tempering`); followed: the
+    same of the shares of answers that follow what their prompt stated (`followed_shares`).
     """
 
     parameters: ObserverParameters
@@ -82,6 +83,7 @@ class Fit:
     centre: Floats
     root: Floats
     exponents: Mapping[ParameterKey, tuple[float, float, float, float]] = field(default_factory=dict)
+    followed: Mapping[ParameterKey, tuple[float, float, float, float]] = field(default_factory=dict)
 
     def observations(self) -> ObservationModel:
         """Return the observation model at the point, with the exponents where they were fitted."""

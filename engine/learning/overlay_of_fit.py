@@ -117,6 +117,9 @@ class _ObserverEntries:
             yield key.of("exponent"), Entry(yaml_keys(key.of("exponent")), *numbers)
         for question in self.observer.halo:
             yield from self._number(replace(key, what="probability", question=question))
+        for share, numbers in self.fit.followed.items():
+            if share.observer == self.observer.name:
+                yield share, Entry(yaml_keys(share), *numbers)
         yield from self._stereotype(key.of("stereotype"))
         names, binary = list(self.answered.answered(self.index)), self.answered.binary(self.index)
         for name in names:
@@ -254,7 +257,8 @@ def overlay_tree(fit: Fit, source: str) -> Tree:
             rows.setdefault(key.of(key.what, key.cell[0]), []).append(entry)
             continue
         _insert(tree, entry.keys, _text(key, entry.value))
-        if not entry.derived:
+        # Beside an echo the YAML has no place for how sure it is.
+        if not entry.derived and key.what != "echo":
             _insert(tree, yaml_keys(key, "sd"), _short(entry.sd))
     for row, members in rows.items():
         for entry, text in zip(members, shares_of_one([member.value for member in members]), strict=True):

@@ -8,7 +8,7 @@ from typing import Literal
 # Which number.
 What = (
     Literal["", "carry", "exponent", "spread"]  # of an observer; "" for all numbers about a variable
-    | Literal["probability", "stereotype"]  # of its halo
+    | Literal["probability", "stereotype", "echo"]  # of its halo, and of answers that repeat what is shown
     | Literal["confusion", "settled", "accuracy", "sensitivity", "specificity"]  # of tables
     | Literal["repeat", "strength", "room", "share", "misread"]  # of how draws scatter
     | Literal["bonus", "habit", "pull"]  # of rankings

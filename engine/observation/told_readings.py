@@ -70,7 +70,7 @@ def log_weight_of_told(
     logs = model.zeros(len(table))
     for given in np.unique(answers.reading_given[reading]).tolist():
         here = place[answers.reading_given[reading] == given]
-        stated = asarray_like(_stated_root(model, answers.givens[given])[None], table)
+        stated = asarray_like(stated_root(model, answers.givens[given])[None], table)
         logs[here] += log_mixture(take_rows(table, here), stated)[:, 0]
     logs[place] *= model.exponent[answers.reading_observer[reading]]
     alone = pairs.on & was_told[pairs.reading] & (pairs.bundle < 0)
@@ -103,7 +103,7 @@ def _add_root_answers(
         table[readings + bundles] += log_mixture(answered, implied)
 
 
-def _stated_root(model: ObserverKernels, given: Given) -> Floats:
+def stated_root(model: ObserverKernels, given: Given) -> Floats:
     """Return P(root state | what was stated) under the population, and 0 for no state, (K + 1,)."""
     variables, stated = model.knowledge.variables, dict(given)
     p = model.prior.copy()

@@ -18,7 +18,6 @@ from engine import Answers, Knowledge, people_asked
 from seke.annotation.doubts import doubtful_variables, states_in_question
 from seke.annotation.live_item import LiveItem, renumber_draws
 from seke.annotation.number_scales import NumberScales
-from seke.annotation.recalled_answers import against_in_words, earlier_answer
 from seke.annotation.stopping_rules import label_of
 from seke.datasets.images import PictureError, picture_of, region_shown, view_of
 from seke.datasets.manifest import label_sample
@@ -29,6 +28,7 @@ from seke.runs.read_counts import ReadTally
 from seke.samples import answers_from
 from seke.sampling.forms import in_forms
 from seke.sampling.loop import Request
+from seke.sampling.recalled_answers import against_in_words, earlier_answer
 from seke.vision.errors import FatalError, ObserverLostError, UnansweredError
 from seke.vision.messages import Call
 

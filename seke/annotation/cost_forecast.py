@@ -14,25 +14,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine import Answers, people_asked, prior_truth
-from seke.datasets.images import PictureError, picture_of, view_of
+from seke.annotation.expected_tokens import expected_tokens, kind_of
+from seke.datasets.images import view_of
 from seke.datasets.manifest import label_sample
-from seke.prompts import Questions
 from seke.samples import answers_from
 from seke.sampling.answerers import SimulatedSource
 from seke.sampling.ceiling import ceiling
 from seke.sampling.loop import Loop, Request, run_to_completion
-from seke.vision.fake import ScriptedModel
-from seke.vision.messages import Call
-from seke.vision.prices import Estimate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from engine import Floats, Ints, Option, View
+    from engine import Floats, Ints, Option
     from seke.annotation.job import Job
     from seke.annotation.stopping_rules import Label, Rule
     from seke.datasets.manifest import Item
-    from seke.vision.messages import Picture, Settings
+    from seke.vision.messages import Settings
     from seke.vision.prices import Prices
 
 
@@ -40,17 +37,10 @@ if TYPE_CHECKING:
 MADE_UP = 200
 # Truths that are drawn for the labelled ones to choose from: of a state of .01 about twenty.
 POOL = 2_000
-MOST_TRIED = 100  # pictures of which one has to be one that can be shown, so that its size is known
 # Resamples of the made-up items; the quantiles of a thousand are steady to about a hundredth of the range.
 RESAMPLES = 1_000
 # Of the range, as shares.
 LOW, HIGH = 0.1, 0.9
-# Letters a token, a judgement: English prose has about four; marks and short names make it three in JSON.
-PROMPT_LETTERS, ANSWER_LETTERS = 4, 3
-# Pixels a token of a picture: patches of 28 x 28 (Qwen2-VL, arXiv 2409.12191).
-PIXELS = 28 * 28
-# Made-up answers of which the mean length is taken.
-LENGTHS = 20
 
 
 @dataclass(frozen=True)
@@ -106,15 +96,17 @@ def forecast(job: Job, settings: Settings, prices: Mapping[str, Prices | None], 
     requests = [request for request in everything if request.observer not in people]
     looks = {(request.observer, request.item) for request in everything if request.observer in people}
     waits = Counter(observer for observer, _ in looks)
-    tokens, largest_tokens = _tokens(job, requests, settings)
+    option = job.annotator.session.first
+    view = view_of(job.annotator.base, option.view if option else job.annotator.base.usual_view)
+    lengths = expected_tokens(job.annotator.base, job.items, view, requests, settings)
     # (observers, MADE_UP, 5): requests, prompt and answer tokens of each item, and the most these may be.
     observers = list(dict.fromkeys(request.observer for request in requests))
     place = {name: i for i, name in enumerate(names)}
     per_item = np.zeros((len(observers), MADE_UP, 5))
     answers, by_observer = Counter[str](), Counter[str]()
     for request in requests:
-        key, n = _kind(request), request.samples
-        row = [1, tokens[key][0], n * tokens[key][1], n * largest_tokens[key][0], n * largest_tokens[key][1]]
+        length, n = lengths[kind_of(request)], request.samples
+        row = [1, length.prompt, n * length.answer, n * length.most_prompt, n * length.most_answer]
         per_item[observers.index(request.observer), place[request.item]] += row
         answers[request.question] += n
         by_observer[request.observer] += n
@@ -181,7 +173,8 @@ def _requests(
     session, base, rule = job.annotator.session, job.annotator.base, job.annotator.rule
     names = list(items)
     truth = _truth(prior_truth(session.inference, POOL, rng), list(items.values()), job, rng)
-    source = _RecordingSource(SimulatedSource(session.inference, names, truth, seed))
+    known = {name: item.labels for name, item in items.items()}
+    source = _RecordingSource(SimulatedSource(session.inference, names, truth, seed, known=known))
     known_answers = Answers.unasked(names)
     label_observer = job.annotator.known_by
     labels = [
@@ -244,50 +237,3 @@ class _RecordingSource:
         """Return the answers; see `loop.AnswerSource`."""
         self.requests += requests
         return self.source.ask(requests)
-
-
-def _kind(request: Request) -> tuple[str, str, str | None]:
-    """Return the key of requests whose prompts and answers have about the same length."""
-    return request.observer, request.question, request.about
-
-
-def _first_picture(items: Sequence[Item], view: View) -> tuple[Item, Picture]:
-    """Return the first item whose picture can be shown, and that picture.
-
-    Raises:
-        PictureError: none of the first MOST_TRIED can be; that of the first.
-    """
-    faults = list[PictureError]()
-    for item in items[:MOST_TRIED]:
-        try:
-            return item, picture_of(item.path, view, item.box)
-        except PictureError as fault:
-            faults.append(fault)
-    raise faults[0]
-
-
-def _tokens(
-    job: Job, requests: Sequence[Request], settings: Settings
-) -> tuple[
-    dict[tuple[str, str, str | None], tuple[float, float]], dict[tuple[str, str, str | None], tuple[int, int]]
-]:
-    """Return the tokens of a prompt and of an answer, expected and at most, by `_kind`."""
-    base = job.annotator.base
-    estimate, questions, model = Estimate(None, settings), Questions(base), ScriptedModel()
-    option = job.annotator.session.first
-    view = view_of(base, option.view if option is not None else base.usual_view)
-    first_item, picture = _first_picture(job.items, view)
-    expected, largest = {}, {}
-    for request in requests:
-        key = _kind(request)
-        if key in expected:
-            continue
-        call = Call(
-            replace(request, item=first_item.name, view=view.name), questions.prompt(request), picture
-        )
-        prompt = call.prompt.letters / PROMPT_LETTERS + picture.width * picture.height / PIXELS
-        texts = [model.answer(call, draw).text for draw in range(LENGTHS)]
-        answer = sum(map(len, texts)) / LENGTHS / ANSWER_LETTERS
-        expected[key] = prompt, min(answer, settings.max_tokens)
-        largest[key] = estimate.tokens(call, 1)
-    return expected, largest

@@ -6,7 +6,7 @@ import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, ExitStack, closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -14,7 +14,14 @@ import msgspec
 from engine import Knowledge, SekeError, people_asked
 from seke.annotation.annotator import Annotator
 from seke.annotation.branches import OtherSettingsError, is_run, note_origin, origins
-from seke.annotation.measured_prices import pilot_of, stored_or_measured_prices, with_prices
+from seke.annotation.expected_tokens import expected_tokens
+from seke.annotation.measured_prices import (
+    ESTIMATED,
+    estimate_prices,
+    pilot_of,
+    stored_or_measured_prices,
+    with_prices,
+)
 from seke.annotation.number_scales import NumberScales
 from seke.annotation.observers import AskedObservers, asking
 from seke.annotation.people import note_given, read_given
@@ -22,7 +29,7 @@ from seke.annotation.results import RunResults
 from seke.annotation.reuse import ReusedAnswers
 from seke.annotation.several import address_notes, addresses_of, check_several, note_answered
 from seke.annotation.stopping_rules import rule_of
-from seke.datasets.images import view_of
+from seke.datasets.images import PictureError, view_of
 from seke.datasets.manifest import items_of
 from seke.files.shipped import DATASET_OBSERVER
 from seke.files.shipped import knowledge as read_knowledge
@@ -63,6 +70,7 @@ class Job:
     facts: Mapping[str, Any]
     max_cost: float | None = None
     prices: Prices | None = None
+    estimated: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -94,10 +102,9 @@ class Job:
         table of the labels that the set has; labels_final: whether they are kept whatever is seen. answers:
         sample files or records of observers that no model answers as, such as people for whom items waited; a
         run that was given some needs them again. prices: of the first model's tokens; by them the prices of
-        questions are measured on the first items of a policy's run, unless declared_prices keeps them. A
-        guarantee holds only where the declared ones choose the questions, and a batch takes too long to wait
-        for.
-        options: `problems`, `progress` and `reading` of the annotator.
+        questions are estimated, and then measured on the first items of a policy's run, unless
+        declared_prices keeps them; a guarantee holds only where the declared ones choose the questions, and a
+        batch takes too long to wait for. options: `problems`, `progress` and `reading` of the annotator.
 
         Raises:
             engine.KnowledgeError, engine.SekeError: all that could go wrong later for reasons known now.
@@ -114,15 +121,17 @@ class Job:
         known_by, labels_of = _known_labels(base, items)
         rule = rule_of(strategy, base.policy.budget)
         if rule is not None and session.guarantee is None:
-            # Nothing is worth asking for the policy, so that it does not look ahead.
-            worthless = replace(base.policy, worth=dict.fromkeys(base.policy.worth, 0.0))
-            session = replace(session.under(worthless), refused=session.refused)
+            session = _without_look_ahead(session)
+        measured = rule is None and session.guarantee is None and not declared_prices
+        paid = prices if measured else None
+        estimated = _estimated_prices(session, items, settings, paid)
+        session = with_prices(session, estimated)
         names = dict.fromkeys(item.name for item in items)
         given = read_given(answers, base, names.keys(), {asked.first, *asked.also})
         annotator = Annotator(session, model, rule, known_by, labels_of, given, concurrency, **options)
-        measured = rule is None and session.guarantee is None and not declared_prices
-        by_tokens = prices if measured and not isinstance(model, Batches) else None
-        return cls(folder, items, annotator, _facts_of(session, settings, asked, model), max_cost, by_tokens)
+        facts = _facts_of(session, settings, asked, model)
+        by_tokens = None if isinstance(model, Batches) else paid
+        return cls(folder, items, annotator, facts, max_cost, by_tokens, estimated)
 
     def open(self) -> Ledger:
         """Open the ledger, a new one where there is none.
@@ -152,6 +161,12 @@ class Job:
             ledger.close()
             raise
         ledger.note({**self.facts, "items": len(self.items), "program": __version__})
+        if self.estimated:
+            # A run goes on with the prices by which it began.
+            begun = ledger.facts(ESTIMATED) or {ESTIMATED: dict(self.estimated)}
+            ledger.note(begun)
+            self.annotator.session = with_prices(self.annotator.session, begun[ESTIMATED])
+            self.annotator.base = self.annotator.session.knowledge
         ledger.reopen()
         return ledger
 
@@ -321,6 +336,7 @@ def session_of(folder: Path, base: Knowledge, population: str | None = None, see
         facts = msgspec.json.decode((folder / SUMMARY).read_bytes())["facts"]
         made_with, whose, prior = facts["knowledge"], facts["observer"], facts["population"]
         budget, model, prices = facts["budget"], facts["model"], facts.get("prices", {})
+        estimated = facts.get(ESTIMATED, {})
         people = facts.get("strategy", "policy") == "policy"
         also = facts.get("also", {}) if people else {}
         thresholds = {name: tuple(risks) for name, risks in facts.get("thresholds", {}).items()}
@@ -338,8 +354,35 @@ def session_of(folder: Path, base: Knowledge, population: str | None = None, see
     if labels_final:
         base = replace(base, policy=replace(base.policy, labels_final=True))
     opened = asking(Session.open(base, population or prior, seed), whose, budget, model, also, people=people)
-    session = with_prices(opened, prices)
+    session = with_prices(with_prices(opened, estimated), prices)
     return session.with_policy(replace(session.knowledge.policy, thresholds=thresholds))
+
+
+def _without_look_ahead(session: Session) -> Session:
+    """Return the session under a policy for which nothing is worth asking."""
+    policy = session.knowledge.policy
+    worthless = replace(policy, worth=dict.fromkeys(policy.worth, 0.0))
+    return replace(session.under(worthless), refused=session.refused)
+
+
+def _estimated_prices(
+    session: Session, items: Sequence[Item], settings: Settings, prices: Prices | None
+) -> dict[str, Any]:
+    """Return the prices of questions to the observer that is asked first, before any was asked.
+
+    A question about one variable has the length of the one about its first. Nothing is estimated where no
+    picture can be shown.
+    """
+    base, first = session.knowledge, session.first
+    if first is None or prices is None:
+        return {}
+    requests = [r for r in Questions(base).all_requests() if r.observer == base.policy.ask]
+    try:
+        lengths = expected_tokens(base, items, view_of(base, first.view), requests, settings)
+    except PictureError:
+        return {}
+    by_question = {question: length for (_, question, _), length in lengths.items()}
+    return estimate_prices(base, first.question, by_question, prices)
 
 
 def _check_askable(session: Session) -> None:

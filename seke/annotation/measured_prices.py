@@ -1,6 +1,8 @@
 """The prices of a run's questions, measured on its first items: tokens -> prices in the unit of the base.
 
-The first items of a run are its pilot. They are asked by the declared prices until each is settled; then the
+The first items of a run are its pilot. They are asked by prices that are estimated before anything is sent,
+from the lengths of each question's texts, picture and answers; what a server keeps of them is not known then,
+so that nothing of a prompt counts as cached. Once each of these items is settled the
 prices of the questions that were answered often enough are computed from the tokens of the pilot's requests
 alone, and kept in the ledger. All other items are asked by these. So what is decided about an item depends
 neither on when its answers came nor on whether the run was stopped in between.
@@ -26,11 +28,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from engine import Knowledge
+    from seke.annotation.expected_tokens import RequestLength
     from seke.inference.session import Session
     from seke.runs.ledger import Ledger, RequestTokens
     from seke.vision.prices import Prices
 
-# Items that are asked by the declared prices. Most ask for one or two answers of the first question, so that
+# Items that are asked by the estimated prices. Most ask for one or two answers of the first question, so that
 # it has its fewest answers with room to spare.
 PILOT_ITEMS = 40
 # Fewest answers of a question from which its price is taken: the mean of twenty answers' lengths is within a
@@ -38,6 +41,8 @@ PILOT_ITEMS = 40
 FEWEST_ANSWERS = 20
 # Of a price, in the unit of the base.
 DIGITS = 6
+# The fact of a run that holds the prices by which it began.
+ESTIMATED = "estimated_prices"
 
 
 def pilot_of(ledger: Ledger, names: Sequence[str]) -> list[str]:
@@ -63,6 +68,27 @@ def stored_or_measured_prices(
         ledger.note({"prices": measure_prices(base, requests, prices)})
     kept: dict[str, Any] = ledger.facts("prices")["prices"]
     return kept
+
+
+def estimate_prices(
+    base: Knowledge, unit: str, lengths: Mapping[str, RequestLength], prices: Prices
+) -> dict[str, Any]:
+    """Return the prices of questions before any was asked, as facts: question -> cost and further.
+
+    unit: the question whose declared cost stays. lengths: question -> tokens of a request for one answer.
+    Nothing is estimated where nothing is paid.
+    """
+    paid = {name: prices.of(length.prompt, 0, length.answer) for name, length in lengths.items()}
+    if not paid.get(unit) or not base.questions[unit].cost:
+        return {}
+    scale = base.questions[unit].cost / paid[unit]
+    return {
+        name: {
+            "cost": round(paid[name] * scale, DIGITS),
+            "further": round(prices.of(0, 0, length.answer) * scale, DIGITS),
+        }
+        for name, length in lengths.items()
+    }
 
 
 @dataclass(frozen=True)
@@ -142,8 +168,9 @@ def with_prices(session: Session, prices: Mapping[str, Mapping[str, float]]) -> 
 
 
 def price_lines(prices: Mapping[str, Mapping[str, float]]) -> list[str]:
-    """Return measured prices as lines of YAML, as an overlay's `questions` takes them."""
+    """Return measured or estimated prices as lines of YAML, as an overlay's `questions` takes them."""
     return [
-        f"{name}: {{cost: {price['cost']:g}, further: {price['further']:g}}}  # {price['answers']:,} answers"
+        f"{name}: {{cost: {price['cost']:g}, further: {price['further']:g}}}"
+        + (f"  # {price['answers']:,} answers" if "answers" in price else "")
         for name, price in prices.items()
     ]

@@ -11,6 +11,7 @@ import msgspec
 
 from seke.annotation.annotator import ITEM_BATCH
 from seke.annotation.live_item import renumber_draws
+from seke.annotation.measured_prices import ESTIMATED
 from seke.annotation.people import WAITING, awaited_observers, how_to_go_on
 from seke.annotation.run_summary import RunSummary, spread_of
 from seke.console.infer_summary import InferSummary, limits_in_words
@@ -246,7 +247,7 @@ class RunResults:
             failures=tuple(failures_of(self.folder)),
             facts={
                 **self.facts,
-                **self.ledger.facts("prices"),
+                **self.ledger.facts("prices", ESTIMATED),
                 "thresholds": dict(base.policy.thresholds),
             },
         )

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from contextlib import AsyncExitStack, closing
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +19,10 @@ import msgspec
 from engine import Knowledge, SekeError, did_you_mean
 from seke.annotation.live_item import renumber_draws
 from seke.annotation.reuse import consecutive_runs
+from seke.benchmarking.open_requests import OpenRequest, RequestLoop, entered
 from seke.benchmarking.prompt_comparison import PromptReport, compare_prompts
 from seke.benchmarking.variant_answers import ORDER, options_of
-from seke.datasets.images import PictureError, picture_of, region_shown, view_of
+from seke.datasets.images import picture_of, region_shown, view_of
 from seke.datasets.manifest import items_of
 from seke.files.atomic import write_file
 from seke.files.shipped import knowledge as read_knowledge
@@ -30,9 +32,7 @@ from seke.sampling.forms import in_forms
 from seke.sampling.loop import Request
 from seke.tables.label_table import labels_from
 from seke.tables.record_writer import Writer
-from seke.vision.errors import FatalError, UnansweredError
 from seke.vision.messages import Call
-from seke.vision.signals import interrupts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -49,6 +49,10 @@ SAMPLES, RAW, REPORT = "samples.jsonl", "answers.jsonl", "comparison.json"
 GROUP = "trial group"
 # Facts that must not change when a variant continues.
 SAME = ("prompts of", "settings")
+
+
+class TrialStoppedError(SekeError):
+    """A trial ended before there was anything to compare; the message says why."""
 
 
 @dataclass
@@ -138,6 +142,7 @@ class PromptTrial:
 
         Raises:
             engine.SekeError: another trial is in the folder, it cannot be written, or nothing was answered.
+            TrialStoppedError: the run ended before all variants have answers about the same item.
         """
         records: dict[str, list[Record]] = {}
         requests: Facts = {}
@@ -152,6 +157,9 @@ class PromptTrial:
                     records[name] = self._write_files(folder, ledger)
                     requests[name] = self._sent(name, ledger)
                     spent += ledger.committed
+        answered = [{record["item"] for record in of_variant} for of_variant in records.values()]
+        if stopped and not set.intersection(*answered):
+            raise TrialStoppedError(f"{stopped}; nothing can be compared yet, the same command goes on")
         labels = gold if gold is not None else self.labels()
         report = compare_prompts(records, self.variants, labels, **options)
         facts = {**report.facts, "requests": requests, "stopped": stopped}
@@ -180,35 +188,16 @@ class PromptTrial:
         ledger.note(facts)
         return ledger
 
-    async def _ask_all(self, model: Any, name: str, ledger: Ledger) -> str:
+    async def _ask_all(self, model: Model, name: str, ledger: Ledger) -> str:
         """Ask a variant's open requests; return why it stopped early, or no text."""
-        waiting, fatal = self._open_requests(name, ledger), list[str]()
-        async with AsyncExitStack() as stack:
-            if hasattr(model, "__aenter__"):
-                await stack.enter_async_context(model)
-                await model.check()
+        async with entered(model, self.problems) as opened:
+            loop = RequestLoop(opened, ledger, self.concurrency, self.stopping, self.problems, self.progress)
+            return await loop.ask_all(self._open_requests(name, ledger))
 
-            async def work() -> None:
-                for item, request in waiting:
-                    if self.stopping.is_set():
-                        return
-                    try:
-                        await self._ask(model, name, item, request, ledger)
-                    except FatalError as error:
-                        # Nothing more is sent; answers under way are still received.
-                        fatal.append(str(error))
-                        self.stopping.set()
-
-            with interrupts(self.stopping, self.problems):
-                async with asyncio.TaskGroup() as group:
-                    for _ in range(self.concurrency):
-                        group.create_task(work())
-        return fatal[0] if fatal else "interrupted" if self.stopping.is_set() else ""
-
-    def _open_requests(self, name: str, ledger: Ledger) -> Iterator[tuple[Item, Request]]:
-        """Yield each item with a request for each run of draws that it lacks."""
-        answered = ledger.records([item.name for item in self.items])
-        for item in self.items:
+    def _open_requests(self, name: str, ledger: Ledger) -> Iterator[OpenRequest]:
+        """Yield a request for each run of draws that an item lacks; items that failed before come last."""
+        answered, failed = ledger.records([item.name for item in self.items]), ledger.failed_items()
+        for item in sorted(self.items, key=lambda item: item.name in failed):
             drawn: defaultdict[tuple[str, str | None, str], set[int]] = defaultdict(set)
             for record in answered.get(item.name, ()):
                 line = record["question"], record.get("extra", {}).get("about"), record["view"]
@@ -219,20 +208,15 @@ class PromptTrial:
                 if not missing:
                     self.progress(1, 0, ledger.committed)
                 for first, samples in consecutive_runs(missing):
-                    yield item, Request(*request.line, first, samples)
-
-    async def _ask(self, model: Model, name: str, item: Item, request: Request, ledger: Ledger) -> None:
-        """Ask for the draws of one request; without an answer the problem is reported."""
-        try:
-            call = await asyncio.to_thread(self.call, name, request, item)
-            choices = await model.ask(call, ledger)
-        except PictureError as error:
-            self.problems(f"{item.name}: {error}")
-            choices = ()
-        except UnansweredError as error:
-            self.problems(f"{name}, {item.name}, {request.question}: {error.reason}")
-            choices = error.choices
-        self.progress(1, len(choices), ledger.committed)
+                    lacking = Request(*request.line, first, samples)
+                    yield OpenRequest(
+                        f"{name}, {item.name}, {request.question}",
+                        request.observer,
+                        request.question,
+                        partial(self.call, name, lacking, item),
+                        partial(self.read, name),
+                        self.variants[name].questions[request.question].sight,
+                    )
 
     def _write_files(self, folder: Path, ledger: Ledger) -> list[Record]:
         """Write a variant's answers as they came and as samples, and return the samples."""

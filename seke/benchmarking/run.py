@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from contextlib import AsyncExitStack, closing
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,24 +18,20 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from engine import Knowledge, SekeError
-from seke.annotation.several import address_notes, note_answered
 from seke.benchmarking.direct_questions import OK, REFUSED, UNREADABLE, level_questions
-from seke.datasets.images import PictureError, picture_of, view_of
+from seke.benchmarking.open_requests import OpenRequest, RequestLoop, entered
+from seke.datasets.images import picture_of, view_of
 from seke.datasets.manifest import items_of
 from seke.files.atomic import write_file
 from seke.files.shipped import knowledge as read_knowledge
-from seke.prompts.unread_answers import UnreadAnswers
-from seke.runs.batch_client import Batches, fit_together
-from seke.runs.failures import failures_of, nothing_answered
+from seke.runs.failures import failures_of
 from seke.runs.ledger import Ledger, plain_errors
 from seke.sampling.loop import Request
 from seke.tables.record_writer import Writer
-from seke.vision.errors import FatalError, UnansweredError
 from seke.vision.messages import Call, Settings
-from seke.vision.signals import interrupts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from seke.benchmarking.direct_questions import DirectQuestion
     from seke.datasets.manifest import Item
@@ -91,7 +88,6 @@ class Benchmark:
     def __post_init__(self) -> None:
         self.questions = level_questions(self.base)
         self.view = view_of(self.base, self.base.usual_view)
-        self._unread = UnreadAnswers()
 
     def questions_for(self, item: Item) -> list[DirectQuestion]:
         """Return the questions about an item: those on its labels' levels, all where it has no labels."""
@@ -124,17 +120,14 @@ class Benchmark:
             return asyncio.run(self._go(forget_unanswered=forget_unanswered))
 
     async def _go(self, *, forget_unanswered: bool) -> BenchmarkSummary:
-        async with AsyncExitStack() as stack:
-            model: Any = self.model
-            if hasattr(model, "__aenter__"):
-                await stack.enter_async_context(model)
-                await model.check()
-            for note in address_notes(model):
-                self.problems(note)
+        async with entered(self.model, self.problems) as model:
             with closing(self._open()) as ledger:
                 if forget_unanswered:
                     self.problems(ledger.forget_unanswered())
-                stopped = await self._ask_all(model, ledger)
+                loop = RequestLoop(
+                    model, ledger, self.concurrency, self.stopping, self.problems, self.progress
+                )
+                stopped = await loop.ask_all(self._open_requests(ledger))
                 return self._write_files(ledger, stopped)
 
     def _open(self) -> Ledger:
@@ -165,38 +158,7 @@ class Benchmark:
             **self.questions[request.question].read(choice),
         }
 
-    async def _ask_all(self, model: Model, ledger: Ledger) -> str:
-        """Ask the open questions, `concurrency` at a time; return why it stopped early, or no text."""
-        waiting, fatal = self._open_questions(ledger), list[str]()
-
-        async def work() -> None:
-            for item, question in waiting:
-                if self.stopping.is_set():
-                    return
-                try:
-                    await self._ask(item, question, ledger)
-                except FatalError as error:
-                    # Nothing more is sent; answers under way are still received.
-                    fatal.append(str(error))
-                    self.stopping.set()
-
-        fit_together(model, ledger)
-        note_answered(model, ledger)
-        with interrupts(self.stopping, self.problems):
-            try:
-                if isinstance(model, Batches):
-                    await model.resume(ledger)
-                await _all(work() for _ in range(self.concurrency))
-            except FatalError as error:
-                return str(error)
-            except asyncio.CancelledError:
-                if not self.stopping.is_set():
-                    raise
-        if fatal or self.stopping.is_set():
-            return fatal[0] if fatal else "interrupted"
-        return nothing_answered(self.folder, ledger.totals().answers)
-
-    def _open_questions(self, ledger: Ledger) -> Iterator[tuple[Item, DirectQuestion]]:
+    def _open_requests(self, ledger: Ledger) -> Iterator[OpenRequest]:
         """Yield the questions without an answer; those about items that failed before come last."""
         failed = ledger.failed_items()
         remaining_items = iter(sorted(self.items, key=lambda item: item.name in failed))
@@ -208,27 +170,13 @@ class Benchmark:
                     if question.level in done:
                         self.progress(1, 0, ledger.committed)
                     else:
-                        yield item, question
-
-    async def _ask(self, item: Item, question: DirectQuestion, ledger: Ledger) -> None:
-        """Ask one question; without an answer the problem is reported and the question stays open."""
-        try:
-            call = await asyncio.to_thread(self.call, item, question)
-            choices = await self.model.ask(call, ledger)
-        except (PictureError, UnansweredError) as error:
-            reason = error.reason if isinstance(error, UnansweredError) else str(error)
-            self.problems(f"{item.name}, {question.level}: {reason}")
-            choices = ()
-        statuses = [question.read(choice).get("status", OK) for choice in choices]
-        for choice, status in zip(choices, statuses, strict=True):
-            if choice.ended and status == UNREADABLE:
-                self.problems(f"{item.name}, {question.level}: {choice.ended}")
-        self.progress(1, len(choices), ledger.committed)
-        reason = self._unread.note(
-            self.settings.model, question.level, statuses, choices[-1] if choices else None
-        )
-        if reason:
-            raise FatalError(reason)
+                        yield OpenRequest(
+                            f"{item.name}, {question.level}",
+                            self.settings.model,
+                            question.level,
+                            partial(self.call, item, question),
+                            self._read,
+                        )
 
     def _write_files(self, ledger: Ledger, stopped: str) -> BenchmarkSummary:
         """Write predictions and answers, each file whole or not at all, and return the summary."""
@@ -281,16 +229,6 @@ class Benchmark:
                 counts[level][UNANSWERED] += 1
             row |= {name: values[name] for name in question.members}
         return row
-
-
-async def _all(jobs: Iterable[Coroutine[Any, Any, None]]) -> None:
-    tasks = [asyncio.create_task(job) for job in jobs]
-    try:
-        await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def benchmark(

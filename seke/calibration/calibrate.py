@@ -40,6 +40,7 @@ from engine import (
     split_types,
     tempered,
     unidentified_numbers,
+    with_followed_shares,
 )
 from engine import learn_population as learn_prior
 from seke.calibration.certify import issue_guarantee
@@ -300,6 +301,8 @@ class _FitTask:
             fit = fit_observers(learned[0].inference, *known, self.settings, progress, fit)
         if options.exponent:
             fit = tempered(fit, *known, progress)
+        if data.stated is not None:
+            fit = with_followed_shares(fit, data.stated.answers, data.stated.gold)
         if options.population:
             progress("population", 0, 0)
             learned.append(learn_prior(fit, fit.parameters.inference, data.sample.answers, data.sample.gold))

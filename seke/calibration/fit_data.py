@@ -23,7 +23,8 @@ AGREED = (
 
 
 TOLD = (
-    "readings whose prompt stated something are left out of the fit: they do not show how an observer looks"
+    "readings whose prompt stated something are left out of the fit of their observer: they do not show how "
+    "it looks, but only how often it follows what it is told"
 )
 
 
@@ -32,8 +33,8 @@ class FitData:
     """The items of a calibration.
 
     every: all that were read. parts: which of these fit and which certify; None where nothing is to be
-    certified. sample: without those that certify. seen: those of the sample that the fit sees. warnings: a
-    line each.
+    certified. sample: without those that certify. seen: those of the sample that the fit sees. stated: the
+    same with the readings whose prompts stated something, None where there are none. warnings: a line each.
     """
 
     every: LabelledAnswers
@@ -41,6 +42,7 @@ class FitData:
     sample: LabelledAnswers
     seen: LabelledAnswers
     warnings: tuple[str, ...]
+    stated: LabelledAnswers | None = None
 
     @classmethod
     def of(
@@ -71,11 +73,12 @@ class FitData:
             reason = LONE if unlabelled else AGREED
             warnings.append(f"{count} items without gold are left out of the fit: {reason}")
             seen = sample.only(telling)
-        blind = seen.answers.blind
+        blind, stated = seen.answers.blind, None
         if not blind.all():
+            stated = seen
             warnings.append(f"{int((~blind).sum())} {TOLD}")
             seen = replace(seen, answers=seen.answers.keeping(blind))
-        return cls(every, parts, sample, seen, tuple(warnings))
+        return cls(every, parts, sample, seen, tuple(warnings), stated)
 
     @property
     def persons(self) -> int:
@@ -89,7 +92,7 @@ class FitData:
             "items": len(answers.items),
             "answers": int(answers.samples.sum()),
             "gold": {name: int((~np.isnan(values)).sum()) for name, values in gold.values.items()},
-            "data_digest": data_digest(self.seen),
+            "data_digest": data_digest(self.stated or self.seen),
         }
 
 
@@ -131,7 +134,7 @@ def _rows(table: LabelTable, answers: Answers) -> list[bool]:
 def data_digest(data: LabelledAnswers) -> str:
     """Return a digest of answers and gold."""
     answers, gold = data.answers, data.gold
-    made = hashlib.sha256("\n".join(answers.items).encode())
+    made = hashlib.sha256("\n".join((*answers.items, *map(str, answers.givens))).encode())
     for array in (
         answers.reading_item,
         answers.reading_observer,

@@ -101,7 +101,7 @@ class _RecordingCommand(click.Command):
     "--declared-prices",
     is_flag=True,
     help="Keep the declared prices of questions. By default, where prices of tokens are known, they are "
-    "measured on the first 40 items and used for the others.",
+    "estimated from the lengths of requests, measured on the first 40 items, and used for the others.",
 )
 @options.path(
     "--branch",

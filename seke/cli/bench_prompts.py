@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,7 +85,12 @@ def prompts(variants: tuple[str, ...], folder: Path | None, **given: Any) -> Non
       seke bench prompts shipped mine.yaml --images faces.csv --run trial \\
         --model gpt-4o --question joint --question verify --max-cost 5 \\
         --price-in 2 --price-out 8
+      seke bench prompts shipped mine.yaml --images faces.csv --run trial \\
+        --model gpt-4o --batch
       seke bench prompts plain.jsonl mine.jsonl --gold gold.csv --groups person
+
+    A server that fails again and again ends the trial with its words, as in seke annotate; so do forty
+    answers of which none can be read. The same command goes on.
 
     Exit status: 0 done, 1 some questions have no answer, 2 bad input.
     """
@@ -117,11 +123,11 @@ def _compare(variants: tuple[str, ...], given: dict[str, Any]) -> None:
 def _ask(variants: tuple[str, ...], folder: Path, given: dict[str, Any]) -> None:
     """Ask the variants, and compare their answers."""
     from engine import SekeError
-    from seke.benchmarking.prompt_trial import prompt_trial
+    from seke.benchmarking.prompt_trial import TrialStoppedError, prompt_trial
     from seke.tables.label_table import read_labels
 
-    if given["knowledge"] or given["batch"]:
-        raise SekeError("variants are bases themselves: no -k; and a trial is not asked in batches")
+    if given["knowledge"]:
+        raise SekeError("variants are bases themselves: no -k")
     if given["biases"] and not given["scripted"]:
         raise SekeError("--bias goes with --scripted")
     settings, prices = asking.settings(given), asking.prices(given)
@@ -144,12 +150,16 @@ def _ask(variants: tuple[str, ...], folder: Path, given: dict[str, Any]) -> None
     if given["show_prompts"]:
         _show_prompts(trial)
     elif given["dry_run"]:
-        _forecast(trial, requests, prices, as_json=given["as_json"])
+        _forecast(trial, requests, asking.applicable_prices(prices, given), as_json=given["as_json"])
     else:
         gold = None if given["gold"] is None else read_labels(given["gold"], base, given["groups"])
         asking.confirm(len(trial.items), model_of(next(iter(trial.variants))), yes=given["yes"])
-        with progress.over(requests):
-            report = trial.run(model_of, gold, **_intervals(given))
+        try:
+            with progress.over(requests):
+                report = trial.run(model_of, gold, **_intervals(given))
+        except TrialStoppedError as error:
+            print_message(f"stopped before the end: {error}")
+            sys.exit(UNFINISHED)
         print_result(report.facts, report, as_json=given["as_json"])
         print_message(f"samples of each variant: {folder}/VARIANT/samples.jsonl, for seke calibrate")
         if report.facts["stopped"]:
@@ -183,10 +193,15 @@ def _models(
 def _show_prompts(trial: PromptTrial) -> None:
     item = trial.items[0]
     for name in trial.variants:
+        system = ""
         for request in trial.requests(name, item.name):
             prompt = trial.prompt(name, request, item)
+            if prompt.system != system:
+                system = prompt.system
+                print(f"--- {name}: told first, in all questions that follow\n{system}\n")
             about = f" about {request.about}" if request.about else ""
-            print(f"--- {name}: {request.question}{about} ({prompt.digest[:16]})\n{prompt.text}\n")
+            print(f"--- {name}: {request.question}{about} ({prompt.digest[:16]})")
+            print(f"{prompt.text}\n--- its form: {json.dumps(prompt.schema)}\n")
 
 
 def _forecast(trial: PromptTrial, requests: int, prices: Prices | None, *, as_json: bool) -> None:

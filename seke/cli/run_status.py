@@ -56,16 +56,18 @@ def print_status(folder: Path, *, as_json: bool) -> None:
 
 def _price_status(facts: Mapping[str, Any]) -> list[str]:
     """Return in words by which prices of questions a run asks."""
-    from seke.annotation.measured_prices import price_lines
+    from seke.annotation.measured_prices import ESTIMATED, price_lines
 
+    begun = "as the base declares them"
+    estimated = [f"  {line}" for line in price_lines(facts.get(ESTIMATED, {}))]
+    if estimated:
+        begun = "estimated from the lengths of texts, picture and answers"
     if "pilot" not in facts:
-        return ["prices of questions: as the base declares them"]
+        return [f"prices of questions: {begun}", *estimated]
     count = len(facts["pilot"])
     if "prices" not in facts:
-        return [f"prices of questions: as the base declares them, until the first {count} items are settled"]
+        return [f"prices of questions: {begun}, until the first {count} items are settled", *estimated]
     if not facts["prices"]:
-        return [
-            f"prices of questions: as the base declares them; the first {count} items had too few answers"
-        ]
+        return [f"prices of questions: {begun}; the first {count} items had too few answers", *estimated]
     headline = f"prices of questions: measured on the first {count} items, and used for all others"
     return [headline, *(f"  {line}" for line in price_lines(facts["prices"]))]

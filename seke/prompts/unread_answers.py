@@ -68,5 +68,5 @@ def blurred_problem(question: str, statuses: Mapping[str, int], sight: Sight | N
     return (
         f"{not_judged} of the first {answers} answers to question {question} say {word!r}: this server "
         "may blur faces (some do), or the pictures show none. Look at some of them; --show-prompts says how "
-        "they are sent. The same command goes on; with --retry-refused it asks these again"
+        "they are sent. The same command goes on"
     )

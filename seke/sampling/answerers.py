@@ -8,24 +8,27 @@ from __future__ import annotations
 
 import zlib
 from collections import defaultdict
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine import Answers, Labels, Misfit, Numbers, SimulatedObserver, draw_looks
+from engine import Answers, Labels, Misfit, Numbers, SimulatedObserver, draw_looks, repeat_stated
+from seke.sampling.statements import asked_for, stated_number
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from engine import Bools, Floats, Inference, Ints, Knowledge
+    from engine import Bools, Floats, Given, Inference, Ints, Knowledge
     from engine import SimulatedReading as Reading
     from seke.samples import SingleSamples
     from seke.sampling.loop import ReadingKey, Request
 
 
 AS_DECLARED = Misfit()
+NOTHING: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
 
 
 class SimulatedSource:
@@ -43,11 +46,16 @@ class SimulatedSource:
         seed: int,
         misfit: Misfit = AS_DECLARED,
         when: Floats | None = None,
+        known: Mapping[str, Mapping[str, Any]] = NOTHING,
     ) -> None:
-        """inference: whose observers answer. truth, when: as `engine.SimulatedObserver` takes them."""
+        """inference: whose observers answer. truth, when: as `engine.SimulatedObserver` takes them.
+
+        known: item -> variable -> what is known of it, a state, true or false or a number; questions state
+        what they tell of that, and their answers follow it as often as the observer declares.
+        """
         self.base, self.observations = inference.knowledge, inference.observations
         self.place = {name: i for i, name in enumerate(items)}
-        self.truth, self.seed, self.misfit, self.when = truth, seed, misfit, when
+        self.truth, self.seed, self.misfit, self.when, self.known = truth, seed, misfit, when, known
         self.observers = {name: number for number, name in enumerate(self.base.observers)}
         self.questions = {name: number for number, name in enumerate(self.base.questions)}
         self._looks = draw_looks(self.observations, truth, self._chance("looks"))
@@ -67,8 +75,11 @@ class SimulatedSource:
             drawn = self._answers(
                 observer, question, view, max(request.first + request.samples for request in group)
             )
+            reported = [self._reported(request, drawn) for request in group]
             for name, answers in drawn.items():
-                counts = [request.samples if request.about in (None, name) else 0 for request in group]
+                counts = [
+                    request.samples * (name in names) for request, names in zip(group, reported, strict=True)
+                ]
                 if not any(counts):
                     continue
                 reading = np.repeat(np.array(members), counts)
@@ -77,6 +88,8 @@ class SimulatedSource:
                     [request.first + np.arange(count) for request, count in zip(group, counts, strict=True)]
                 ).astype(np.int64)
                 requested_answers = answers[item, draw]
+                if self.base.questions[question].recall:
+                    requested_answers = self._with_echoes(name, requested_answers, group, counts)
                 if name in self.base.observers[observer].numbers:
                     numbers[name].append((reading, requested_answers))
                 else:
@@ -93,6 +106,8 @@ class SimulatedSource:
             [self.base.observers[request.observer].askable for request in requests], dtype=bool
         )
         none = np.zeros(len(requests), dtype=np.int64)
+        stated = [self._given(request) for request in requests]
+        givens = tuple(dict.fromkeys(given for given in stated if given))
         plain = {}
         for name, parts in labels.items():
             reading, answer = (np.concatenate(column) for column in zip(*parts, strict=True))
@@ -120,15 +135,63 @@ class SimulatedSource:
             not_judged=none,
             hidden=none,
             asked=count * askable,
-            reading_given=np.full(len(requests), -1),
-            givens=(),
+            reading_given=np.array(
+                [givens.index(given) if given else -1 for given in stated], dtype=np.int64
+            ),
+            givens=givens,
         )
+
+    def _reported(self, request: Request, names: Collection[str]) -> Collection[str]:
+        """Return the variables that an answer to a request reports, of those that the observer answers."""
+        known = self.known.get(request.item, {})
+        return (request.about,) if request.about else asked_for(names, known) if known else names
+
+    def _given(self, request: Request) -> Given:
+        """Return what the prompt of a request states of its item."""
+        question = self.base.questions[request.question]
+        known = self.known.get(request.item, {}) if question.tells else {}
+        values = {name: known[name] for name in question.tells if name in known}
+        if request.about is not None and request.earlier is not None:
+            values[request.about] = request.earlier
+        variables = self.base.variables
+        numbers = {name: stated_number(variables[name], value) for name, value in values.items()}
+        return tuple((name, numbers[name]) for name in variables if not np.isnan(numbers.get(name, np.nan)))
+
+    def _stated(self, question: str) -> dict[str, Floats]:
+        """Return what the prompts of a question state of all items, variable -> (N,), NaN for nothing."""
+        columns = {
+            name: np.array(
+                [
+                    stated_number(self.base.variables[name], self.known.get(item, {}).get(name))
+                    for item in self.place
+                ]
+            )
+            for name in self.base.questions[question].tells
+        }
+        return {name: values for name, values in columns.items() if not np.isnan(values).all()}
+
+    def _with_echoes(
+        self, name: str, answers: NDArray[Any], group: Sequence[Request], counts: Sequence[int]
+    ) -> NDArray[Any]:
+        """Return answers to requests of one reading, of which some repeat what was answered before, (S,).
+
+        counts: of each request how many of the answers are to it.
+        """
+        stated = np.repeat([dict(self._given(request)).get(name, np.nan) for request in group], counts)
+        chance = [
+            self._chance("echo", *map(str, request.line)).random(request.first + count)[request.first :]
+            for request, count in zip(group, counts, strict=True)
+        ]
+        asked = self.observers[group[0].observer], group[0].question, name
+        columns = answers[:, None], stated, np.concatenate(chance)[:, None]
+        return repeat_stated(self.observations, *asked, *columns)[:, 0]
 
     def _answers(self, observer: str, question: str, view: str, count: int) -> Mapping[str, NDArray[Any]]:
         """Return at least `count` answers of a reading of all items, variable -> (N, answers)."""
         key = (observer, question, view)
         if key not in self._readings:
-            self._readings[key] = self._observer(observer).begin(question, self._chance(*key), view)
+            stated = self._stated(question)
+            self._readings[key] = self._observer(observer).begin(question, self._chance(*key), view, stated)
         had = self._drawn.get(key)
         missing = count - (next(iter(had.values())).shape[1] if had else 0)
         if missing > 0:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from engine import Answers, Decisions, LevelDecision, SekeError, all_required, look_in_words, price_of
+from seke.sampling.recalled_answers import earlier_answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -36,7 +37,8 @@ class Request:
     """A request for `samples` further answers about one item.
 
     about: the one variable where the question is about one. first: how many such answers (same observer,
-    question, about and view) the item has already, which is the number of the next one from 0.
+    question, about and view) the item has already, which is the number of the next one from 0. earlier: of a
+    question that recalls, what its prompt says that the observer answered before, where a loop asks it.
     """
 
     item: str
@@ -46,6 +48,7 @@ class Request:
     view: str
     first: int
     samples: int
+    earlier: str | bool | float | None = None
 
     @property
     def line(self) -> ReadingKey:
@@ -181,7 +184,11 @@ class Loop:
             option: Option | None = decisions.next[i]
             if option is not None:
                 line = (answers.items[i], option.observer, option.question, option.about, option.view)
-                requests.append(Request(*line, given.get(line, 0), option.samples))
+                earlier = None
+                if option.about is not None and self.base.questions[option.question].recall:
+                    of_item = answers.only(np.arange(len(answers.items)) == i)
+                    earlier = earlier_answer(self.base, of_item, option.observer, option.about)
+                requests.append(Request(*line, given.get(line, 0), option.samples, earlier))
         return tuple(requests)
 
 

@@ -22,14 +22,15 @@ from seke.files.networks import network_of
 from seke.files.shipped import knowledge as read_knowledge
 from seke.samples.columns_builder import cure_of_unknown_observer
 from seke.samples.vocabulary import vocabulary_of
+from seke.sampling.statements import DIGITS, Statements, asked_for, stated_value, states_something
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from engine import Floats, Observer, Question
+    from engine import Floats, Ints, Observer, Question
     from seke.samples.vocabulary import Field
 
     Record = dict[str, Any]
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
 # Items that are simulated at once.
 BATCH = 2000
 AS_DECLARED = Misfit()
-# Decimal places of numbers in samples and labels.
-DIGITS = 6
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,9 @@ def simulate(
 
     Truth is drawn from the compiled network under the population, answers as the observation model has
     them. Infer with another population to see what a wrong prior does, and give a misfit to see what wrong
-    observers do. A question about one variable is asked about one, drawn by item.
+    observers do. A question about one variable is asked about one, drawn by item. One that tells something
+    tells what made-up labels say, where an observer with `origin: label` is among those that are named; one
+    that recalls, what the observer answered before.
 
     Args:
         knowledge: a base, or the folder or file of one; the shipped base by default.
@@ -116,12 +117,16 @@ class _Simulator:
         self, base: Knowledge, observers: list[str], questions: list[str], views: list[str], draws: int
     ) -> None:
         self.base, self.views, self.draws = base, views, draws
-        self.asked = [
+        asked = [
             (base.observers[observer], base.questions[question])
             for observer in observers
             for question in questions
             if set(base.questions[question].variables) & set(base.observers[observer].instruments)
+            # Labels are what is told.
+            and not (base.questions[question].tells and base.observers[observer].origin == "label")
         ]
+        # What states something comes after all that it may state.
+        self.asked = sorted(asked, key=lambda pair: states_something(*pair))
         for name in observers:
             if name not in [observer.name for observer, _ in self.asked]:
                 raise SekeError(f"{name} answers none of the questions {', '.join(questions)}")
@@ -149,10 +154,17 @@ class _Simulator:
             for name in asked
         }
         samples: list[list[Record]] = [[] for _ in names]
+        statements = Statements(self.base, inference, len(names))
         for observer, question in self.asked:
             for view in self.views:
-                drawn = simulated[observer.name].reading(question.name, self.draws, view)
-                self._write(samples, names, observer, question, view, drawn, rng)
+                known = statements.known(observer, question)
+                drawn = simulated[observer.name].reading(question.name, self.draws, view, known)
+                about = rng.integers(0, len(drawn), len(names)) if question.about_one else None
+                if question.recall and about is not None:
+                    known = statements.earlier(observer, drawn, about)
+                    drawn = statements.repeated(observer, question, drawn, known, rng)
+                statements.note(observer, question, drawn, about)
+                self._write(samples, names, observer, question, view, drawn, about, known)
         rows = [
             {"item": item} | {name: _label_cell(table[name][i]) for name in self.columns}
             for i, item in enumerate(names)
@@ -167,16 +179,22 @@ class _Simulator:
         question: Question,
         view: str,
         drawn: dict[str, NDArray[Any]],
-        rng: np.random.Generator,
+        about: Ints | None,
+        known: Mapping[str, Floats],
     ) -> None:
-        """Append a record for every item and draw."""
+        """Append a record for every item and draw; known: what prompts stated, variable -> (N,)."""
         sample_values = {
             name: self._sample_values(observer, name, answers) for name, answers in drawn.items()
         }
-        about = rng.integers(0, len(sample_values), len(names)) if question.about_one else None
         variables = list(sample_values)
         for i, item in enumerate(names):
-            reported = variables if about is None else [variables[about[i]]]
+            given: Record = {
+                name: stated_value(self.base.variables[name], float(values[i]))
+                for name, values in known.items()
+                if not np.isnan(values[i])
+            }
+            # What a prompt recalls is asked for again, what it tells is not.
+            reported = asked_for(variables, given) if about is None else [variables[about[i]]]
             for draw in range(self.draws):
                 record: Record = {
                     "item": item,
@@ -186,6 +204,8 @@ class _Simulator:
                 }
                 if view != self.base.usual_view:
                     record["view"] = view
+                if given:
+                    record["given"] = given
                 for name in reported:
                     self._set_value(record, self.field_of.get(name), name, sample_values[name][i][draw])
                 samples[i].append(record)

@@ -103,7 +103,8 @@ class ScriptedModel:
 
     truths: item -> what the answers are about (variable -> value); of an item without, a truth is made up.
     error: how often an answer is anything instead. refusal: how often there is none. not_judged: how often it
-    says that nothing can be judged, where the form has a word for that. seconds: how long one takes.
+    says that nothing can be judged, where the form has a word for that. seconds: how long one takes. caches:
+    whether it had what all questions share cached, as a server with a prefix cache reports.
     """
 
     def __init__(
@@ -115,10 +116,11 @@ class ScriptedModel:
         refusal: float = 0.0,
         not_judged: float = 0.0,
         seconds: float = 0.0,
+        caches: bool = False,
     ) -> None:
         self.seed, self.truths = seed, truths or {}
         self.error, self.refusal, self.not_judged = error, refusal, not_judged
-        self.seconds = seconds
+        self.seconds, self.caches = seconds, caches
 
     async def ask(self, call: Call, journal: Journal) -> tuple[Choice, ...]:
         """Return made-up answers; see `messages.Model`."""
@@ -136,7 +138,7 @@ class ScriptedModel:
             None,
             (len(call.prompt.system) + len(call.prompt.text)) // 4,
             letters // 4,
-            0,
+            len(call.prompt.system) // 4 if self.caches else 0,
             0.0,
             self.seconds,
         )

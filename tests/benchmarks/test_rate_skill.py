@@ -20,7 +20,8 @@ from small_bases import record, small_base
 
 import seke
 from engine import Inference, compile_network
-from engine.inference.simulation import choose, prior_truth
+from engine.inference.choice import choose
+from engine.inference.simulation import prior_truth
 from seke.samples import answers_from
 
 pytestmark = pytest.mark.slow

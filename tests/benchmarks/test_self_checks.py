@@ -35,10 +35,10 @@ import pytest
 
 import seke
 from engine import Answers, Numbers, prior_truth
-from seke.annotation.recalled_answers import earlier_answer
 from seke.inference.session import Session
 from seke.sampling.answerers import SimulatedSource
 from seke.sampling.loop import Loop, run_to_completion
+from seke.sampling.recalled_answers import earlier_answer
 
 DATA = Path(__file__).parents[3] / "shared" / "data" / "vlm_repeats.csv"
 OVERLAY = Path(__file__).parents[2] / "examples" / "checks" / "self_check.yaml"

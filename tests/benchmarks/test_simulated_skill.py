@@ -48,7 +48,8 @@ from small_bases import record, small_base
 
 import seke
 from engine import Inference, compile_network
-from engine.inference.simulation import choose, propensities
+from engine.inference.choice import choose
+from engine.inference.simulation import propensities
 from engine.model.confusion import confused_scatter
 from seke.files.shipped import shipped_folder
 from seke.samples import answers_from

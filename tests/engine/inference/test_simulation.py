@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine import Inference, Misfit, SimulatedObserver, compile_network, prior_truth
-from engine.inference.simulation import bearing_on, choose, draw_truth
+from engine.inference.choice import choose
+from engine.inference.simulation import bearing_on, draw_truth
 from engine.observation.evidence import Evidence
 
 N = 20_000

@@ -280,6 +280,9 @@ def test_the_command_asks_repeats_a_recording_and_says_what_is_wrong(manifest, t
     assert (forecast["requests"], forecast["variants"]) == (2 * FACES, ["plain", "knowledge"])
     shown = run(*common, "--run", tmp_path / "c", "--scripted", "--show-prompts").stdout
     assert "--- plain: expression" in shown
+    # All that differs between variants: what is told first, and the form.
+    assert shown.count("told first, in all questions that follow\n") == 2
+    assert '--- its form: {"type": "object"' in shown
     assert not (tmp_path / "c").exists()
     files = [tmp_path / "a" / name / "samples.jsonl" for name in ("plain", "knowledge")]
     run(*files, "--gold", manifest, status=2)

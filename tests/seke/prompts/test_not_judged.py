@@ -28,6 +28,8 @@ WHOLE = {
 }
 SILENCE = "action_units: what it does not list"
 MARKS = {"AU6": True, "AU12": False, "AU25": None}
+# What a question about one variable is asked about here.
+ABOUT = {"verify": "AU12", "check_expression": "expression", "check_affect": "valence"}
 # Units of the lower face, as a mask hides them.
 MASKED = ["AU10", "AU12", "AU14", "AU15", "AU17", "AU20", "AU23", "AU24", "AU25", "AU26"]
 
@@ -44,7 +46,7 @@ def questions(session):
 
 def read(questions, answer, question="joint", item="face-1"):
     text = answer if isinstance(answer, str) else json.dumps(answer)
-    request = Request(item, "gpt-4o", question, None, "face", 0, 1)
+    request = Request(item, "gpt-4o", question, ABOUT.get(question), "face", 0, 1)
     return questions.read(request, Choice(0, text, "stop"))
 
 
@@ -65,6 +67,12 @@ def judged(session, records):
         ("expression", {"face": "clear", "expression": None}),
         ("affect", {"face": "partly covered", "valence": None, "arousal": None}),
         ("action_units", {"face": NOTHING, "action_units": {"AU6": None}}),
+        ("verify", {"face": NOTHING, "action_units": {"AU12": None}}),
+        ("verify", {"face": NOTHING, "action_units": {"AU12": True}}),
+        ("verify", "cannot be judged"),
+        ("check_expression", {"face": NOTHING, "expression": None}),
+        ("check_expression", {"face": "clear", "expression": None}),
+        ("check_affect", {"face": NOTHING, "valence": 0.2}),
     ],
 )
 def test_what_cannot_be_judged_is_neither_evidence_nor_unreadable(session, questions, question, answer):
@@ -101,6 +109,34 @@ def test_what_cannot_be_parsed_stays_unreadable(questions, question, answer):
         "draw": 0,
         "status": "unreadable",
     }
+
+
+def test_every_shipped_question_has_room_for_not_judging(questions):
+    """Its answers begin with how well they see, in one order of words, whatever the order of all else."""
+    for name, question in questions.base.questions.items():
+        about = ABOUT.get(name)
+        forms = [Request("a", "gpt-4o", name, about, view, 0, 1) for view in ("face", "face@reversed")]
+        prompts = [questions.prompt(request) for request in forms[: question.forms]]
+        for prompt in prompts:
+            first, schema = next(iter(prompt.schema["properties"].items()))
+            assert (first, schema["enum"]) == ("face", ["clear", "partly covered", NOTHING])
+            places = [prompt.text.index(f"- {word}: ") for word in schema["enum"]]
+            assert places == sorted(places)
+            assert "null" in prompt.text[places[-1] :]
+
+
+def test_a_place_that_is_hidden_is_null_and_judged(session, questions):
+    """Of a part behind a hand the answer says so; it looked, and says nothing of the unit."""
+    record = read(questions, {"face": "partly covered", "action_units": {"AU12": None}}, "verify")
+    assert record["action_units"] == {"AU12": None}
+    assert record["extra"] == {"face": "partly covered"}
+    answers, posterior = judged(session, [record])
+    assert [int(count[0]) for count in (answers.hidden, answers.not_judged)] == [1, 0]
+    prior = session.inference.posterior(Answers.nothing())
+    np.testing.assert_allclose(posterior.marginals["AU12"], prior.marginals["AU12"], atol=1e-12)
+    seen = read(questions, {"face": "partly covered", "action_units": {"AU12": True}}, "verify")
+    plain = read(questions, {"action_units": {"AU12": True}}, "verify")
+    assert seen == plain | {"extra": {"face": "partly covered"}}
 
 
 @pytest.mark.parametrize("missing", ["expression", "valence", "arousal"])

@@ -269,7 +269,7 @@ def test_a_check_gives_no_answer_away(session):
         in unit.text
     )
     valence = questions.prompt(replace(request, question="check_affect", about="valence"), Context())
-    assert valence.schema["properties"].keys() == {"valence"}
+    assert valence.schema["properties"].keys() == {"face", "valence"}
 
 
 @pytest.mark.parametrize("unit", list(seke.knowledge().cells))
@@ -280,7 +280,7 @@ def test_every_unit_is_offered_with_both_of_its_sides(unit):
     assert (
         f"- false: {base.variables[unit].about['rest']}\n- true: {base.variables[unit].description}\n" in text
     )
-    assert text.endswith(f'{{"action_units": {{"{unit}": ...}}}}')
+    assert text.endswith(f'{{"face": "...", "action_units": {{"{unit}": ...}}}}')
     assert "false or true, or null if that place cannot be seen." in text
 
 

@@ -281,7 +281,7 @@ def made_up(asked):
     levels = {name: chance.choice([-0.5, 0.0, 0.5]) for name in ("valence", "arousal")}
     properties = asked["response_format"]["json_schema"]["schema"]["properties"]
     marked = properties.get("action_units", {}).get("properties")
-    alone = properties.get("expression", {}).get("type") == "string"
+    alone = "string" in (properties.get("expression", {}).get("type") or ())
     names = marked or ("AU1", "AU4", "AU6", "AU12", "AU25")
     units = {name: chance.random() < 0.5 for name in names}
     reported_units = units if marked else [name for name, seen in units.items() if seen]

@@ -15,11 +15,13 @@ from server import Reply, Server, error, made_up
 import seke
 from engine import SekeError
 from seke.benchmarking.direct_questions import level_questions
+from seke.benchmarking.prompt_trial import TrialStoppedError, prompt_trial
 from seke.benchmarking.run import benchmark
 from seke.cli.main import main
 from seke.runs.batch_client import Batches
 from seke.runs.ledger import status_of
 from seke.vision.client import Endpoint
+from seke.vision.failure_run import AFTER_AN_ANSWER
 from seke.vision.fake import RecordedModel, ScriptedModel
 from seke.vision.messages import Choice, Settings
 from seke.vision.prices import Prices
@@ -324,3 +326,83 @@ def test_variants_of_the_prompts_are_asked_at_a_real_server_and_its_tokens_are_t
     assert len(set(texts)) == 2
     assert facts["requests"]["plain"]["prompt_tokens"] > 0
     assert facts["stopped"] == ""
+
+
+def trial_over(script, images, folder, *, batch=False, **given):
+    """Ask two wordings at a server; return the facts of the report and what the server saw."""
+    options = {"quiet": 0.1, "poll": 0.02} if batch else {"attempts": 1, "concurrency": 1}
+
+    async def go():
+        async with Server(script) as server:
+            trial = prompt_trial(
+                [ROOT / "examples" / "ablation" / "plain.yaml", "shipped"],
+                images,
+                folder,
+                MADE_UP,
+                ["joint"],
+                **{"problems": lambda _: None, **given},
+            )
+
+            def model_of(_):
+                kind = Batches if batch else Endpoint
+                return kind(MADE_UP, base_url=server.url, prices=Prices(2.0, 8.0), **options)
+
+            report = await asyncio.to_thread(trial.run, model_of, bootstrap=0)
+            return report.facts, len(server.batches), len(server.seen)
+
+    return asyncio.run(go())
+
+
+def test_wordings_that_are_asked_in_batches_get_the_same_answers_for_less(faces, tmp_path):
+    facts, batches, _ = trial_over(lambda *_: Reply([GOOD]), faces, tmp_path / "batch", batch=True)
+    single, none, _ = trial_over(lambda *_: Reply([GOOD]), faces, tmp_path / "single")
+    assert (batches, none) == (2, 0)
+    for name in ("plain", "shipped"):
+        assert facts["variants"][name]["answers"] == single["variants"][name]["answers"] == 5
+        files = [(tmp_path / way / name / "samples.jsonl").read_text() for way in ("batch", "single")]
+        lines = [sorted(text.splitlines()) for text in files]
+        assert lines[0] == lines[1]
+        spent = [report["requests"][name]["spent"] for report in (facts, single)]
+        assert spent[0] == pytest.approx(spent[1] / 2)
+
+
+def many_faces(tmp_path, count=60):
+    lines = ["path,item", *(f"f.png,face-{k:02}" for k in range(count))]
+    Image.new("RGB", (24, 24), (40, 90, 10)).save(tmp_path / "f.png")
+    (tmp_path / "many.csv").write_text("\n".join(lines))
+    return tmp_path / "many.csv"
+
+
+def test_a_server_that_fails_again_and_again_ends_a_trial_with_its_words(tmp_path):
+    images = many_faces(tmp_path)
+
+    def answers_but(first, last):
+        """A server that fails from one request to another."""
+        down = error(500, "the model is not loaded")
+        return lambda number, _: down if first <= number < last else Reply([GOOD])
+
+    facts, _, seen = trial_over(answers_but(63, 999), images, tmp_path / "run", concurrency=1)
+    assert "the model is not loaded" in facts["stopped"]
+    # The first variant, three answers, and the failures in a row after which a run ends.
+    assert seen == 60 + 3 + AFTER_AN_ANSWER
+    assert facts["variants"]["shipped"]["answers"] == 3
+    # The same command goes on, and ends.
+    facts, _, seen = trial_over(answers_but(999, 999), images, tmp_path / "run", concurrency=1)
+    assert (facts["stopped"], seen) == ("", 57)
+    with pytest.raises(TrialStoppedError, match=r"the model is not loaded.*nothing can be compared yet"):
+        trial_over(answers_but(0, 999), images, tmp_path / "none", concurrency=1)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"), [("What a face!", "can be read"), ('{"face": "cannot be judged"}', "may blur faces")]
+)
+def test_a_trial_ends_where_no_answer_can_be_read_or_judges_anything(tmp_path, text, words):
+    sent = []
+
+    def script(*_):
+        sent.append(text)
+        return Reply([text])
+
+    with pytest.raises(TrialStoppedError, match=words):
+        trial_over(script, many_faces(tmp_path), tmp_path / "run", concurrency=1)
+    assert len(sent) == 40

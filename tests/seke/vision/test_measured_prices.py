@@ -12,8 +12,16 @@ from click.testing import CliRunner
 from PIL import Image
 
 import seke
+from seke.annotation.expected_tokens import RequestLength
 from seke.annotation.job import Job, session_of
-from seke.annotation.measured_prices import PILOT_ITEMS, measure_prices, price_lines, with_prices
+from seke.annotation.measured_prices import (
+    ESTIMATED,
+    PILOT_ITEMS,
+    estimate_prices,
+    measure_prices,
+    price_lines,
+    with_prices,
+)
 from seke.cli.main import main
 from seke.inference.session import Session
 from seke.runs.ledger import RequestTokens
@@ -104,6 +112,19 @@ def test_a_session_with_prices_weighs_by_them(base):
     assert changed.records(answers)[0]["expression"] == session.records(answers)[0]["expression"]
 
 
+def test_estimated_prices_by_hand(base):
+    """1,000 prompt tokens and 100 of the answer are .0028 USD, the unit; nothing of them is cached."""
+    lengths = {"joint": RequestLength(1000, 100, 0, 0), "verify": RequestLength(900, 10, 0, 0)}
+    estimated = estimate_prices(base, "joint", lengths, PRICES)
+    assert estimated["joint"] == {"cost": 1.0, "further": pytest.approx(0.0008 / 0.0028, abs=1e-6)}
+    assert estimated["verify"] == {
+        "cost": pytest.approx(0.00188 / 0.0028, abs=1e-6),
+        "further": pytest.approx(0.00008 / 0.0028, abs=1e-6),
+    }
+    assert estimate_prices(base, "joint", lengths, Prices(0, 0)) == {}
+    assert price_lines(estimated)[0] == "joint: {cost: 1, further: 0.285714}"
+
+
 # Runs ----------------------------------------------------------------------------------------------
 
 
@@ -125,23 +146,71 @@ def whole(folder, tmp_path_factory):
     return place
 
 
-def test_the_pilot_is_asked_as_declared_and_all_others_by_what_it_cost(folder, whole, tmp_path):
-    prices, pilot = facts(whole, "prices"), facts(whole, "pilot")
+def samples(place, inside):
+    """The samples of items in the pilot, or of the others."""
+    pilot = {f"f{i:02}" for i in range(PILOT_ITEMS)}
+    rows = map(json.loads, (place / "samples.jsonl").read_text().splitlines())
+    return [row for row in rows if (row["item"] in pilot) is inside]
+
+
+def test_the_pilot_is_asked_by_estimates_and_all_others_by_what_it_cost(folder, whole, tmp_path):
+    prices, pilot, estimated = (facts(whole, name) for name in ("prices", "pilot", ESTIMATED))
     assert pilot == [f"f{i:02}" for i in range(PILOT_ITEMS)]
     assert prices["joint"]["answers"] >= PILOT_ITEMS
     # Prompts are long and answers short: a further answer costs little.
     assert 0 < prices["joint"]["further"] < 0.15
     summary = json.loads((whole / "summary.json").read_text())
-    assert summary["facts"]["prices"] == prices
+    assert (summary["facts"]["prices"], summary["facts"][ESTIMATED]) == (prices, estimated)
     assert job(folder, tmp_path, prices=PRICES, declared_prices=True).run().finished
-    asked = [(place / "samples.jsonl").read_text().splitlines() for place in (whole, tmp_path)]
-    of_pilot, of_others = ([[row for row in map(json.loads, rows) if (row["item"] in pilot) == inside]
-                            for rows in asked] for inside in (True, False))  # fmt: skip
-    assert of_pilot[0] == of_pilot[1]
-    assert of_others[0] != of_others[1]
-    assert facts(tmp_path, "prices") is None
+    for inside in (True, False):
+        assert samples(whole, inside) != samples(tmp_path, inside)
+    assert facts(tmp_path, "prices") is facts(tmp_path, ESTIMATED) is None
     session = session_of(whole, seke.knowledge())
     assert session.knowledge.questions["joint"].further == prices["joint"]["further"]
+    rare = [name for name in estimated if name not in prices]
+    assert rare
+    for name in rare:
+        assert session.knowledge.questions[name].cost == estimated[name]["cost"]
+
+
+def test_before_the_first_answer_a_short_question_is_priced_with_all_that_its_request_has(folder, tmp_path):
+    """The declared prices take a prefix cache for granted; no server has reported one yet."""
+    begun = job(folder, tmp_path, prices=PRICES)
+    declared = seke.knowledge().questions
+    priced = begun.annotator.base.questions
+    assert priced["joint"].cost == declared["joint"].cost == 1.0
+    assert declared["verify"].cost == 0.2
+    # Of its request the briefing and the picture are most, which the joint question has as well.
+    assert 0.5 < priced["verify"].cost < 0.9
+    # The estimate has the parts of a request: 5,000 letters of briefing and a picture of 448 pixels a side.
+    assert begun.estimated["verify"]["cost"] == priced["verify"].cost
+
+
+@pytest.fixture(scope="module")
+def cached(folder, tmp_path_factory):
+    """The same run at a server that keeps what all questions share, for nothing."""
+    place = tmp_path_factory.mktemp("cached")
+    model = ScriptedModel(caches=True)
+    free = Prices(prompt=2.0, answer=8.0, cached=0.0)
+    ready = Job.of([folder], place, model, Settings("gpt-4o"), concurrency=4, prices=free)
+    assert ready.run().finished
+    return place
+
+
+def test_short_questions_are_cheap_only_where_the_server_reports_cached_tokens(whole, cached):
+    """And the order of questions follows."""
+    plain, kept = (facts(place, "prices") for place in (whole, cached))
+    short = [name for name in plain if name in kept and name != "joint"]
+    assert short
+    for name in short:
+        assert kept[name]["cost"] < 0.8 * plain[name]["cost"]
+    # Until the first answers are there nothing is known of the cache: both pilots are asked alike.
+    assert samples(whole, inside=True) == samples(cached, inside=True)
+    orders = [
+        [row["question"] for row in samples(place, inside=False) if row["question"] != "joint"]
+        for place in (whole, cached)
+    ]
+    assert orders[0] != orders[1]
 
 
 @pytest.mark.parametrize("stop", [3, 41, pytest.param(130, marks=pytest.mark.slow)])
@@ -176,6 +245,7 @@ def test_what_was_measured_holds_for_items_that_come_later(folder, whole, tmp_pa
 
 def test_where_rules_or_guarantees_ask_prices_stay_as_declared(folder, tmp_path):
     assert job(folder, tmp_path, prices=PRICES, strategy="fixed:1").prices is None
+    assert job(folder, tmp_path, prices=PRICES, strategy="fixed:1").estimated == {}
     assert job(folder, tmp_path).prices is None
     assert job(folder, tmp_path, prices=PRICES).prices == PRICES
 
@@ -191,8 +261,12 @@ def test_status_says_which_prices_are_in_use(folder, whole, tmp_path):
     assert f"measured on the first {PILOT_ITEMS} items, and used for all others" in output
     price = f"joint: {{cost: {joint['cost']:g}, further: {joint['further']:g}}}"
     assert f"{price}  # {joint['answers']:,} answers" in output
-    job(sorted(folder.glob("*.png"))[0], tmp_path).run()
-    assert "prices of questions: as the base declares them\n" in status(tmp_path)
+    job(sorted(folder.glob("*.png"))[0], tmp_path / "unpriced").run()
+    assert "prices of questions: as the base declares them\n" in status(tmp_path / "unpriced")
+    job(sorted(folder.glob("*.png"))[0], tmp_path / "priced", prices=PRICES).run()
+    output = status(tmp_path / "priced")
+    assert "prices of questions: estimated from the lengths of texts, picture and answers\n" in output
+    assert "joint: {cost: 1, further: " in output
 
 
 def test_measured_prices_as_an_overlay(whole, tmp_path, base):
