@@ -73,6 +73,7 @@ class BenchmarkSummary:
 class Benchmark:
     """A run that is ready to start or to continue.
 
+    exact_csv: whether texts of the predictions stay as they are, though a spreadsheet might execute them.
     progress: is called with how many questions were done and answers came since the last call, and what was
     spent in all, in USD.
     """
@@ -84,6 +85,7 @@ class Benchmark:
     settings: Settings
     max_cost: float | None = None
     concurrency: int = 16
+    exact_csv: bool = False
     problems: Callable[[str], None] = print
     progress: Callable[[int, int, float], None] = lambda *_: None
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
@@ -235,7 +237,7 @@ class Benchmark:
         counts: dict[str, Counter[str]] = {
             level: Counter({OK: 0, REFUSED: 0, UNREADABLE: 0, UNANSWERED: 0}) for level in self.questions
         }
-        with Writer(self.folder / PREDICTIONS) as writer:
+        with Writer(self.folder / PREDICTIONS, exact=self.exact_csv) as writer:
             remaining_items = iter(self.items)
             while batch := list(islice(remaining_items, ITEMS_PER_BATCH)):
                 records_by_item = ledger.records([item.name for item in batch])
@@ -311,7 +313,7 @@ def benchmark(
         settings: how the model is asked; one greedy answer by default. An `Endpoint` with
             `free=("temperature",)` leaves the temperature to a server that takes no other than its own.
         knowledge: the base whose variables are asked for; the shipped base by default.
-        given: max_cost, concurrency, problems and progress, as `Benchmark` has them.
+        given: max_cost, concurrency, exact_csv, problems and progress, as `Benchmark` has them.
 
     Raises:
         engine.KnowledgeError, engine.SekeError: bad input.
