@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from engine import Knowledge, SekeError
+from seke.annotation.number_scales import NumberScales
 from seke.annotation.several import address_notes, note_answered
 from seke.benchmarking.direct_questions import OK, REFUSED, UNREADABLE, level_questions
 from seke.datasets.images import PictureError, picture_of, view_of
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
 ITEMS_PER_BATCH = 500
 PREDICTIONS, SUMMARY, RAW = "predictions.csv", "summary.json", "answers.jsonl"
 UNANSWERED = "unanswered"
+# What a sample is known by.
+KEY = ("item", "observer", "question", "view", "draw")
 # Facts that must not change when a run continues.
 SAME = ("benchmark", "model", "settings")
 
@@ -94,6 +97,13 @@ class Benchmark:
         self.questions = level_questions(self.base)
         self.view = view_of(self.base, self.base.usual_view)
         self._unread = UnreadAnswers()
+        ranges = {
+            level: (key.low, key.high)
+            for level, question in self.questions.items()
+            for key in question.form.keys
+            if key.kind == "number"
+        }
+        self._scales = NumberScales(self.base, ranges, declarable=False)
 
     def questions_for(self, item: Item) -> list[DirectQuestion]:
         """Return the questions about an item: those on its labels' levels, all where it has no labels."""
@@ -136,7 +146,9 @@ class Benchmark:
             with closing(self._open()) as ledger:
                 if forget_unanswered:
                     self.problems(ledger.forget_unanswered())
+                self._scales.resume(ledger)
                 stopped = await self._ask_all(model, ledger)
+                await self._scales.settle(ledger, self._reread, self.problems)
                 return self._write_files(ledger, stopped)
 
     def _open(self) -> Ledger:
@@ -160,12 +172,12 @@ class Benchmark:
     def _read(self, call: Call, choice: Choice) -> Record:
         request = call.request
         key = {"item": request.item, "observer": request.observer, "question": request.question}
-        return {
-            **key,
-            "view": request.view,
-            "draw": choice.draw,
-            **self.questions[request.question].read(choice),
-        }
+        return self._reread({**key, "view": request.view, "draw": choice.draw}, choice)
+
+    def _reread(self, record: Mapping[str, Any], choice: Choice) -> Record:
+        """Return the sample record of an answer anew, as its scale is decided about now."""
+        key = {name: record[name] for name in KEY}
+        return self._scales.apply({**key, **self.questions[record["question"]].read(choice)})
 
     async def _ask_all(self, model: Model, ledger: Ledger) -> str:
         """Ask the open questions, `concurrency` at a time; return why it stopped early, or no text."""
@@ -221,15 +233,19 @@ class Benchmark:
             reason = error.reason if isinstance(error, UnansweredError) else str(error)
             self.problems(f"{item.name}, {question.level}: {reason}")
             choices = ()
-        statuses = [question.read(choice).get("status", OK) for choice in choices]
+        records = [self._read(call, choice) for choice in choices]
+        statuses = [record.get("status", OK) for record in records]
         for choice, status in zip(choices, statuses, strict=True):
             if choice.ended and status == UNREADABLE:
                 self.problems(f"{item.name}, {question.level}: {choice.ended}")
         self.progress(1, len(choices), ledger.committed)
-        reason = self._unread.note(
-            self.settings.model, question.level, statuses, choices[-1] if choices else None
-        )
-        if reason:
+        asking = self.settings.model, question.level
+        self._scales.count(records)
+        if self._scales.due(asking):
+            self.problems(await self._scales.change(asking, ledger, self._reread))
+        off_scale = bool(records) and "off_scale" in records[-1].get("extra", {})
+        last = choices[-1] if choices else None
+        if reason := self._unread.note(*asking, statuses, last, off_scale=off_scale):
             raise FatalError(reason)
 
     def _write_files(self, ledger: Ledger, stopped: str) -> BenchmarkSummary:
@@ -262,11 +278,13 @@ class Benchmark:
         return summary
 
     def _notes(self) -> tuple[str, ...]:
-        """Return in words which settings the server did not take."""
-        dialect = getattr(self.model, "dialect", None)
-        if dialect is None or "temperature" not in dialect.omitted or self.settings.temperature == 1:
-            return ()
-        return (f"the server takes no temperature of {self.settings.temperature:g}: answers are at its own",)
+        """Return in words which settings the server did not take, and whose numbers are on another scale."""
+        notes = self._scales.notes()
+        omitted = getattr(getattr(self.model, "dialect", None), "omitted", ())
+        if "temperature" in omitted and self.settings.temperature != 1:
+            temperature = f"{self.settings.temperature:g}"
+            notes.append(f"the server takes no temperature of {temperature}: answers are at its own")
+        return tuple(notes)
 
     def _row(self, item: Item, records: list[Record], counts: Mapping[str, Counter[str]]) -> Record:
         row: Record = {"item": item.name}

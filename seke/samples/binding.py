@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 LARGEST_SUM = 1.01  # of a distribution whose entries were rounded
 PER_CENT = 100
+# What to do about numbers outside: samples have the scale of the variable, whatever a question asks for.
+OTHER_SCALE = " (convert numbers of another scale; `scale:` of a question is for answers that seke asks for)"
 
 
 def bind(chunk: Chunk, vocabulary: Vocabulary, prefix: str, faults: Faults) -> Sheet:
@@ -172,13 +174,14 @@ def _check_range(
     numbers: Floats,
     limits: tuple[float, float],
     path: Callable[[int], str],
+    cure: str = "",
 ) -> None:
     low, high = limits
     builder.note(~np.isfinite(numbers), rows, lambda at: not_finite_fault(path(at), float(numbers[at])))
     builder.note(
         ~((numbers >= low) & (numbers <= high)),
         rows,
-        lambda at: f"{path(at)}: {numbers[at]:.10g} is out of range; allowed is {low:g} to {high:g}",
+        lambda at: f"{path(at)}: {numbers[at]:.10g} is out of range; allowed is {low:g} to {high:g}{cure}",
     )
 
 
@@ -186,7 +189,7 @@ def _intervals(builder: SheetBuilder, path: str, variable: int, rows: Ints, valu
     builder.check(rows, variable, lambda _: path)
     numbers = np.array(values, dtype=np.float64)
     limits = float(builder.vocabulary.low[variable]), float(builder.vocabulary.high[variable])
-    _check_range(builder, rows, numbers, limits, lambda _: path)
+    _check_range(builder, rows, numbers, limits, lambda _: path, OTHER_SCALE)
     builder.add(rows, variable, NUMBER, 0, numbers)
 
 

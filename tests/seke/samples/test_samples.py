@@ -417,7 +417,8 @@ JSON_FAULTS = {
     ),
     "out of range": (
         line(valence=1.5),
-        "2: valence: 1.5 is out of range; allowed is -1 to 1",
+        "2: valence: 1.5 is out of range; allowed is -1 to 1 (convert numbers of another scale; "
+        "`scale:` of a question is for answers that seke asks for)",
     ),
     "a probability out of range": (
         line(expression={"anger": 1.25}),
