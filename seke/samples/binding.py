@@ -352,7 +352,7 @@ def _givens(builder: SheetBuilder) -> None:
                 continue
             number = _stated_number(vocabulary, index, value)
             if number is None:
-                allowed = ", ".join(vocabulary.stated[index]) or "true or false"
+                allowed = ", ".join(vocabulary.stated[index].names) or "true or false"
                 if vocabulary.kinds[index] == "interval":
                     allowed = f"{vocabulary.low[index]:g} to {vocabulary.high[index]:g}"
                 reason = f"{path}: {describe_met(value)}; allowed is {allowed}"
@@ -365,8 +365,8 @@ def _stated_number(vocabulary: Vocabulary, variable: int, value: Any) -> float |
     """Return a stated value as a number, None where the variable has no such value."""
     kind = vocabulary.kinds[variable]
     if kind == "categorical":
-        state = vocabulary.stated[variable].get(value) if isinstance(value, str) else None
-        return None if state is None else float(state)
+        state = vocabulary.stated[variable][value] if isinstance(value, str) else -1
+        return None if state < 0 else float(state)
     if kind == "binary":
         return float(value) if isinstance(value, bool) else None
     inside = type(value) in (int, float) and vocabulary.low[variable] <= value <= vocabulary.high[variable]

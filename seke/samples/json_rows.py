@@ -10,7 +10,7 @@ import numpy as np
 
 from seke.files.rows import UNDECODABLE
 from seke.samples.repeated_keys import may_repeat_keys, repeated_key
-from seke.samples.schema import Chunk, decoding_fault, in_chunks, record_type, with_text_item
+from seke.samples.schema import Chunk, decoding_fault, in_chunks, record_type, with_plain_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +48,7 @@ def _decoded(
         if not line.strip():
             continue
         try:
-            sample = with_text_item(decoder.decode(line))
+            sample = with_plain_key(decoder.decode(line))
             if repeated := repeated_key(line):
                 column, key = repeated
                 file.faults.note(

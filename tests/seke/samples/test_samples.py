@@ -957,3 +957,16 @@ def test_a_key_of_one_object_is_found_twice_and_of_two_objects_is_not(keys, spac
     twice = repeated_key(f'{{"AU6": {{"AU6": 1}}, "marks": {{{parts}}}}}'.encode())
     assert (twice is not None) == (len(set(keys)) < len(keys))
     assert twice is None or twice[1] in keys
+
+
+@pytest.mark.parametrize("name", ["s.jsonl", "s.csv"])
+def test_a_draw_that_pandas_wrote_as_a_float_is_read(tmp_path, name):
+    keys = ("item", "observer", "question")
+    if name == "s.csv":
+        cells = ",".join(str(KEY[key]) for key in keys)
+        text = f"item,observer,question,draw,valence\n{cells},0.0,0.5\n{cells},1.00,0.5\n"
+    else:
+        text = "\n".join(json.dumps({**KEY, "draw": draw, "valence": 0.5}) for draw in (0.0, 1.0))
+    read = read_text(tmp_path, text, name)
+    plain = "\n".join(json.dumps({**KEY, "draw": draw, "valence": 0.5}) for draw in (0, 1))
+    assert_same([read], [read_text(tmp_path, plain, "plain.jsonl")])
