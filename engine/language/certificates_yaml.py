@@ -12,7 +12,8 @@ import yaml
 
 from engine.language.fields import Fields
 from engine.language.numbers import PlainNumber, RecordDumper, rounded_down, rounded_up
-from engine.language.yaml_nodes import CITATION
+from engine.language.yaml_nodes import CITATION, read_text
+from engine.language.yaml_tree import digest_of_node
 from engine.model.guarantee import (
     ANY,
     PARTS,
@@ -35,6 +36,10 @@ if TYPE_CHECKING:
 TESTS = "threshold n errors share bound predicted coverage mu missing gold limit aim"
 ROUNDING = 1e-9
 WIDTH = 160
+EDITED = (
+    "is not that of this section: it was edited after it was written, so that its promise is nobody's; "
+    "certify anew, or take the section out"
+)
 
 
 def certificates(
@@ -57,13 +62,22 @@ def certificates(
     spent = sum(test.share for test in tests)
     if len(fields.faults) == before and spent > delta + ROUNDING:
         entries.fault("values", f"spends shares of {spent:g} in all, more than delta, {delta:g}")
+    sealed = "digest" in entries
+    if sealed and len(fields.faults) == before and entries.value("digest") != _digest_of(node):
+        entries.fault("digest", EDITED)
     return Guarantee(
         tests,
         digests=certified_digests,
         design=_design(design) if design else Design(False, 0, 0, ()),
         place=node.place,
+        sealed=sealed,
         **entries.values("alpha delta unit population items made assumptions"),
     )
+
+
+def _digest_of(section: Node) -> str:
+    """Return a digest of the section without its citations and the digest in it."""
+    return digest_of_node(section, ("digest",))
 
 
 def _check_overlaps(entries: Entries, tests: Sequence[Certificate]) -> None:
@@ -176,11 +190,22 @@ def certificates_yaml(guarantee: Guarantee, source: str, note: str = "") -> str:
         "values": values,
         **({"pooled": pooled} if pooled else {}),
     }
-    head = _summary(guarantee)
-    text = yaml.dump(
-        {"certificates": section}, Dumper=RecordDumper, sort_keys=False, width=WIDTH, allow_unicode=True
+    read = read_text(_dumped(section), "certificates", [])
+    node = None if read is None else read.get("certificates")
+    assert node is not None, "what is written can be read"
+    return f"{_summary(guarantee)}{_dumped({**section, 'digest': _digest_of(node)})}"
+
+
+def _dumped(section: Mapping[str, Any]) -> str:
+    return str(
+        yaml.dump(
+            {"certificates": dict(section)},
+            Dumper=RecordDumper,
+            sort_keys=False,
+            width=WIDTH,
+            allow_unicode=True,
+        )
     )
-    return f"{head}{text}"
 
 
 def _summary(guarantee: Guarantee) -> str:

@@ -153,7 +153,7 @@ def with_digests(base: Knowledge, tree: Table) -> Knowledge:
         base,
         digest=digest_of(tree),
         digests=digests_of(tree),
-        observer_digests={name: _digest_of_node(node, ()) for name, node in _named(tree, "observers")},
+        observer_digests={name: digest_of_node(node, ()) for name, node in _named(tree, "observers")},
         question_digests={name: _question_digest(tree, node) for name, node in _named(tree, "questions")},
     )
     return with_thresholds(base)
@@ -165,7 +165,7 @@ def _named(tree: Table, section: str) -> Iterator[tuple[str, Node]]:
         yield from ((name, node) for name, node in table.entries.items() if name not in CITATION)
 
 
-def _digest_of_node(node: Node, without: Collection[str]) -> str:
+def digest_of_node(node: Node, without: Collection[str]) -> str:
     """Return a digest of a node without citations and the keys in `without`."""
     if isinstance(node, Table):
         keys = [key for key in node.entries if key not in (*CITATION, *without)]
@@ -175,10 +175,10 @@ def _digest_of_node(node: Node, without: Collection[str]) -> str:
 
 def _question_digest(tree: Table, question: Node) -> str:
     """Return a digest of a question, its prices left out, and of what is told before it."""
-    digest, briefing = _digest_of_node(question, PRICES), tree.get("briefing")
+    digest, briefing = digest_of_node(question, PRICES), tree.get("briefing")
     if briefing is None:
         return digest
-    return hashlib.sha256(f"{digest} {_digest_of_node(briefing, ())}".encode()).hexdigest()[:16]
+    return hashlib.sha256(f"{digest} {digest_of_node(briefing, ())}".encode()).hexdigest()[:16]
 
 
 def digest_of(tree: Table) -> str:

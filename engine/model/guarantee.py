@@ -172,6 +172,7 @@ class Guarantee:
 
     unit: `item`, or `subject` where items cluster. population: the prior of the inference. digests: of the
     parts of the base (PARTS). items: gold items that certified; made: the date. assumptions: in words.
+    sealed: whether it bears the digest with which it was written, where it was read.
     """
 
     certificates: tuple[Certificate, ...]
@@ -185,6 +186,7 @@ class Guarantee:
     made: str
     assumptions: tuple[str, ...]
     place: Place | None = field(compare=False, default=None)
+    sealed: bool = True
 
     @property
     def certified(self) -> tuple[Certificate, ...]:
@@ -226,6 +228,8 @@ class Guarantee:
             for part in PARTS
             if self.digests[part] != digests.get(part)
         ]
+        if not self.sealed:
+            reasons.append("it has no digest, so that it may have been edited; certify anew")
         if population != self.population:
             reasons.append(f"it was made for population {self.population}, this is {population}")
         return tuple(reasons)

@@ -96,7 +96,7 @@ class Annotator:
         self._pictures: OrderedDict[tuple[str, str, str, bool], Picture] = OrderedDict()
         self._unread = UnreadAnswers()
         self._tally = ReadTally()
-        self.scales = NumberScales(self.base)
+        self.scales = NumberScales.of_questions(self.base)
 
     def read(self, call: Call, choice: Choice) -> Record:
         """Return the sample record of an answer, with what its prompt stated, and the digests of both."""
@@ -116,11 +116,6 @@ class Annotator:
         asked_with = {name: extra[name] for name in ("prompt", "picture", "about") if name in extra}
         given = {"given": record["given"]} if "given" in record else {}
         return {**anew, **given, "extra": {**anew.get("extra", {}), **asked_with}}
-
-    async def settle_scales(self, ledger: Ledger) -> None:
-        """Decide in the end whether the numbers of all answers are on the scale that was asked for."""
-        for asking in sorted(self.scales.differing()):
-            self.problems(await self.scales.change(asking, ledger, self.reread))
 
     def drop_observer(self, observer: str, reason: str) -> None:
         """Ask this observer nothing more; items go on with the others."""

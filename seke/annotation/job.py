@@ -22,7 +22,6 @@ from seke.annotation.measured_prices import (
     stored_or_measured_prices,
     with_prices,
 )
-from seke.annotation.number_scales import NumberScales
 from seke.annotation.observers import AskedObservers, asking
 from seke.annotation.people import note_given, read_given
 from seke.annotation.results import RunResults
@@ -245,9 +244,10 @@ class Job:
                 ledger.pass_over_refusals()
             if forget_unanswered:
                 self.annotator.problems(ledger.forget_unanswered())
-            self.annotator.scales = NumberScales.of(self.annotator.base, ledger)
+            scales = self.annotator.scales
+            scales.resume(ledger)
             stopped = await self._ask_all(inner, ledger)
-            await self.annotator.settle_scales(ledger)
+            await scales.settle(ledger, self.annotator.reread, self.annotator.problems)
             return ledger, stopped
 
     async def _ask_all(self, inner: Any, ledger: Ledger) -> str:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     Record = dict[str, Any]
     Asking = tuple[str, str]
+    # An earlier record and the answer as it came -> the record anew.
+    Reread = Callable[[Mapping[str, Any], Choice], Record]
 
 # Answers with numbers after which it is decided for the first time.
 FIRST = 40
@@ -33,25 +35,36 @@ FEWEST, SHARE = 3, 0.1
 class NumberScales:
     """What is known of the scales of a run. other: observer and question whose numbers are no evidence.
 
-    answers, outside: of each observer and question, how many answers have numbers, and some outside.
+    ranges: question -> lowest and highest number that it asks for. declarable: whether the base may declare
+    another scale of these questions. answers, outside: of each observer and question, how many answers have
+    numbers, and some outside.
     """
 
     base: Knowledge
+    ranges: Mapping[str, tuple[float, float]]
+    declarable: bool = True
     other: set[Asking] = field(default_factory=set)
     answers: Counter[Asking] = field(default_factory=Counter)
     outside: Counter[Asking] = field(default_factory=Counter)
     example: dict[Asking, float] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, base: Knowledge, ledger: Ledger) -> NumberScales:
-        """Return what an earlier process noted, and the counts of the answers that there are."""
-        scales = cls(
-            base, {(pair[0], pair[1]) for pair in ledger.facts("other_scale").get("other_scale", [])}
-        )
-        for observer, question, answers, outside in ledger.count_numbers(base.intervals):
-            scales.answers[observer, question] = answers
-            scales.outside[observer, question] = outside
-        return scales
+    def of_questions(cls, base: Knowledge) -> NumberScales:
+        """Return the scales that the questions of a base ask for; nothing is known of answers."""
+        ranges = {}
+        for name, question in base.questions.items():
+            members = [base.variables[member] for member in question.variables]
+            edges = next((member.edges for member in members if member.kind == "interval"), None)
+            if edges is not None:
+                ranges[name] = question.scale or (edges[0], edges[-1])
+        return cls(base, ranges)
+
+    def resume(self, ledger: Ledger) -> None:
+        """Take up what an earlier process noted, and the counts of the answers that there are."""
+        self.other = {(pair[0], pair[1]) for pair in ledger.facts("other_scale").get("other_scale", [])}
+        for observer, question, answers, outside in ledger.count_numbers(self.base.intervals):
+            self.answers[observer, question] = answers
+            self.outside[observer, question] = outside
 
     def apply(self, record: Record) -> Record:
         """Return a record, without its numbers where these are on another scale; they are told as unread."""
@@ -93,9 +106,12 @@ class NumberScales:
     def _is_other(self, asking: Asking) -> bool:
         return self.outside[asking] >= max(FEWEST, SHARE * self.answers[asking])
 
-    async def change(
-        self, asking: Asking, ledger: Ledger, reread: Callable[[Mapping[str, Any], Choice], Record]
-    ) -> str:
+    async def settle(self, ledger: Ledger, reread: Reread, problems: Callable[[str], None]) -> None:
+        """Decide in the end whether the numbers of all answers are on the scale that was asked for."""
+        for asking in sorted(self.differing()):
+            problems(await self.change(asking, ledger, reread))
+
+    async def change(self, asking: Asking, ledger: Ledger, reread: Reread) -> str:
         """Decide otherwise about an observer and a question, make their records anew, and say so."""
         self.other ^= {asking}
         ledger.note({"other_scale": sorted(self.other)})
@@ -106,22 +122,18 @@ class NumberScales:
         """Return what is decided about the numbers of an observer's answers to a question."""
         observer, name = asking
         counts = f"{self.outside[asking]} of {self.answers[asking]} answers of {observer} to question {name}"
-        scale = self.base.questions[name].scale
-        variable = next(
-            self.base.variables[variable]
-            for variable in self.base.questions[name].variables
-            if self.base.variables[variable].kind == "interval"
-        )
-        low, high = scale or (variable.edges[0], variable.edges[-1])
+        low, high = self.ranges[name]
         example = f", such as {self.example[asking]:g}" if asking in self.example else ""
         outside = f"{counts} have numbers outside {low:g} to {high:g}{example}"
         if asking not in self.other:
             return f"only {outside}; the numbers of the others are evidence again"
-        return (
-            f"{outside}: they are on another scale, and none of their numbers is evidence. Say in the prompt "
-            f"which scale is meant, or declare the one that the model uses, such as "
+        cure = (
+            "Say in the prompt which scale is meant, or declare the one that the model uses, such as "
             f"`questions: {{{name}: {{scale: [1, 9]}}}}`"
+            if self.declarable
+            else "They count as unreadable"
         )
+        return f"{outside}: they are on another scale, and none of their numbers is evidence. {cure}"
 
     def notes(self) -> list[str]:
         """Return what is to be said in the end."""

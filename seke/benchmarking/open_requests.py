@@ -21,11 +21,14 @@ from seke.vision.errors import FatalError, UnansweredError
 from seke.vision.signals import interrupts
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
 
     from engine import Sight
+    from seke.annotation.number_scales import Asking, NumberScales, Reread
     from seke.runs.ledger import Ledger
     from seke.vision.messages import Call, Choice, Model
+
+    Record = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ class OpenRequest:
     observer: str
     question: str
     call: Callable[[], Call]
-    read: Callable[[Call, Choice], Mapping[str, Any]]
+    read: Callable[[Call, Choice], Record]
     sight: Sight | None = None
 
 
@@ -67,6 +70,8 @@ class RequestLoop:
     """A model that is asked requests, `concurrency` at a time, whose answers a ledger keeps.
 
     progress: is called with how many requests were done and answers came, and what was spent in all, in USD.
+    rescaling: what is known of the scales of numbers, and what makes a record anew; None where that is not
+    looked at.
     """
 
     model: Model
@@ -75,6 +80,7 @@ class RequestLoop:
     stopping: asyncio.Event
     problems: Callable[[str], None]
     progress: Callable[[int, int, float], None]
+    rescaling: tuple[NumberScales, Reread] | None = None
     unread: UnreadAnswers = field(default_factory=UnreadAnswers)
 
     async def ask_all(self, waiting: Iterator[OpenRequest]) -> str:
@@ -119,7 +125,7 @@ class RequestLoop:
             FatalError: no further request is worth sending.
         """
         choices: tuple[Choice, ...] = ()
-        records: list[Mapping[str, Any]] = []
+        records: list[Record] = []
         try:
             call = await asyncio.to_thread(request.call)
             choices = await self.model.ask(call, self.ledger)
@@ -135,11 +141,21 @@ class RequestLoop:
             if choice.ended and status == "unreadable":
                 self.problems(f"{request.name}: {choice.ended}")
         self.progress(1, len(choices), self.ledger.committed)
+        if self.rescaling is not None:
+            await self._rescale((request.observer, request.question), records, *self.rescaling)
         last = choices[-1] if choices else None
         off_scale = bool(records) and "off_scale" in records[-1].get("extra", {})
         asked = request.observer, request.question, statuses, last, request.sight
         if reason := self.unread.note(*asked, off_scale=off_scale):
             raise FatalError(reason)
+
+    async def _rescale(
+        self, asking: Asking, records: list[Record], scales: NumberScales, reread: Reread
+    ) -> None:
+        """Count numbers outside their scale; where that decides otherwise about them, make records anew."""
+        scales.count(records)
+        if scales.due(asking):
+            self.problems(await scales.change(asking, self.ledger, reread))
 
 
 async def _all(jobs: Iterable[Coroutine[Any, Any, None]]) -> None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from engine import Knowledge, SekeError
+from seke.annotation.number_scales import NumberScales
 from seke.benchmarking.direct_questions import OK, REFUSED, UNREADABLE, level_questions
 from seke.benchmarking.open_requests import OpenRequest, RequestLoop, entered
 from seke.datasets.images import picture_of, view_of
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
 ITEMS_PER_BATCH = 500
 PREDICTIONS, SUMMARY, RAW = "predictions.csv", "summary.json", "answers.jsonl"
 UNANSWERED = "unanswered"
+# What a sample is known by.
+KEY = ("item", "observer", "question", "view", "draw")
 # Facts that must not change when a run continues.
 SAME = ("benchmark", "model", "settings")
 
@@ -70,6 +73,7 @@ class BenchmarkSummary:
 class Benchmark:
     """A run that is ready to start or to continue.
 
+    exact_csv: whether texts of the predictions stay as they are, though a spreadsheet might execute them.
     progress: is called with how many questions were done and answers came since the last call, and what was
     spent in all, in USD.
     """
@@ -81,6 +85,7 @@ class Benchmark:
     settings: Settings
     max_cost: float | None = None
     concurrency: int = 16
+    exact_csv: bool = False
     problems: Callable[[str], None] = print
     progress: Callable[[int, int, float], None] = lambda *_: None
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
@@ -88,6 +93,13 @@ class Benchmark:
     def __post_init__(self) -> None:
         self.questions = level_questions(self.base)
         self.view = view_of(self.base, self.base.usual_view)
+        ranges = {
+            level: (key.low, key.high)
+            for level, question in self.questions.items()
+            for key in question.form.keys
+            if key.kind == "number"
+        }
+        self._scales = NumberScales(self.base, ranges, declarable=False)
 
     def questions_for(self, item: Item) -> list[DirectQuestion]:
         """Return the questions about an item: those on its labels' levels, all where it has no labels."""
@@ -124,10 +136,12 @@ class Benchmark:
             with closing(self._open()) as ledger:
                 if forget_unanswered:
                     self.problems(ledger.forget_unanswered())
-                loop = RequestLoop(
-                    model, ledger, self.concurrency, self.stopping, self.problems, self.progress
-                )
+                self._scales.resume(ledger)
+                how = self.stopping, self.problems, self.progress
+                rescaling = self._scales, self._reread
+                loop = RequestLoop(model, ledger, self.concurrency, *how, rescaling=rescaling)
                 stopped = await loop.ask_all(self._open_requests(ledger))
+                await self._scales.settle(ledger, self._reread, self.problems)
                 return self._write_files(ledger, stopped)
 
     def _open(self) -> Ledger:
@@ -151,12 +165,12 @@ class Benchmark:
     def _read(self, call: Call, choice: Choice) -> Record:
         request = call.request
         key = {"item": request.item, "observer": request.observer, "question": request.question}
-        return {
-            **key,
-            "view": request.view,
-            "draw": choice.draw,
-            **self.questions[request.question].read(choice),
-        }
+        return self._reread({**key, "view": request.view, "draw": choice.draw}, choice)
+
+    def _reread(self, record: Mapping[str, Any], choice: Choice) -> Record:
+        """Return the sample record of an answer anew, as its scale is decided about now."""
+        key = {name: record[name] for name in KEY}
+        return self._scales.apply({**key, **self.questions[record["question"]].read(choice)})
 
     def _open_requests(self, ledger: Ledger) -> Iterator[OpenRequest]:
         """Yield the questions without an answer; those about items that failed before come last."""
@@ -183,7 +197,7 @@ class Benchmark:
         counts: dict[str, Counter[str]] = {
             level: Counter({OK: 0, REFUSED: 0, UNREADABLE: 0, UNANSWERED: 0}) for level in self.questions
         }
-        with Writer(self.folder / PREDICTIONS) as writer:
+        with Writer(self.folder / PREDICTIONS, exact=self.exact_csv) as writer:
             remaining_items = iter(self.items)
             while batch := list(islice(remaining_items, ITEMS_PER_BATCH)):
                 records_by_item = ledger.records([item.name for item in batch])
@@ -208,11 +222,13 @@ class Benchmark:
         return summary
 
     def _notes(self) -> tuple[str, ...]:
-        """Return in words which settings the server did not take."""
-        dialect = getattr(self.model, "dialect", None)
-        if dialect is None or "temperature" not in dialect.omitted or self.settings.temperature == 1:
-            return ()
-        return (f"the server takes no temperature of {self.settings.temperature:g}: answers are at its own",)
+        """Return in words which settings the server did not take, and whose numbers are on another scale."""
+        notes = self._scales.notes()
+        omitted = getattr(getattr(self.model, "dialect", None), "omitted", ())
+        if "temperature" in omitted and self.settings.temperature != 1:
+            temperature = f"{self.settings.temperature:g}"
+            notes.append(f"the server takes no temperature of {temperature}: answers are at its own")
+        return tuple(notes)
 
     def _row(self, item: Item, records: list[Record], counts: Mapping[str, Counter[str]]) -> Record:
         row: Record = {"item": item.name}
@@ -249,7 +265,7 @@ def benchmark(
         settings: how the model is asked; one greedy answer by default. An `Endpoint` with
             `free=("temperature",)` leaves the temperature to a server that takes no other than its own.
         knowledge: the base whose variables are asked for; the shipped base by default.
-        given: max_cost, concurrency, problems and progress, as `Benchmark` has them.
+        given: max_cost, concurrency, exact_csv, problems and progress, as `Benchmark` has them.
 
     Raises:
         engine.KnowledgeError, engine.SekeError: bad input.

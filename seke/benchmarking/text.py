@@ -37,6 +37,8 @@ _SHARES = {"coverage", "accepted_error", "accepted_risk", "inside", "prevalence"
 NOTHING = "-"
 # Columns of a table that fit a terminal; wider tables are left to the JSON.
 MOST_COLUMNS = 10
+# Scores of a variable that have one reason for having no value, from which it is told once.
+MOST_ALIKE = 3
 
 
 def text(facts: Facts) -> str:
@@ -157,13 +159,25 @@ def _interval(name: str, score: Facts) -> str:
 
 
 def _scores(variable: Facts) -> list[str]:
+    """Return a line for each score; those without a value for one and the same reason share one."""
     rows = []
+    by_reason: dict[str, list[str]] = {}
     for name, label in _LABELS.items():
         score = variable["scores"].get(name)
-        if score is not None:
-            note = score.get("reason") or _note(name, variable)
+        if score is not None and score.get("reason"):
+            by_reason.setdefault(score["reason"], []).append(label)
+    for name, label in _LABELS.items():
+        score = variable["scores"].get(name)
+        reason = "" if score is None else score.get("reason") or ""
+        if score is not None and len(by_reason.get(reason, ())) < MOST_ALIKE:
+            note = reason or _note(name, variable)
             rows.append([label, _number(name, score["value"]), _interval(name, score), note])
-    return table_lines([], rows)
+    shared = {reason: labels for reason, labels in by_reason.items() if len(labels) >= MOST_ALIKE}
+    without = [
+        f"  {len(labels)} scores without a value, {reason}: {'; '.join(labels)}"
+        for reason, labels in shared.items()
+    ]
+    return [*table_lines([], rows), *without]
 
 
 def _note(name: str, variable: Facts) -> str:
@@ -188,6 +202,8 @@ def _absent(variable: Facts) -> Iterator[str]:
 
 
 def _classes(variable: Facts) -> list[str]:
+    if not variable["items"]:
+        return []
     void = any(row["void"] for row in variable["classes"])
     header = ["class", "gold", "predicted", *(["no answer"] if void else []), "precision", "recall", "F1"]
     rows = [

@@ -38,6 +38,7 @@ UNFINISHED = 1
 @options.sampling(temperature=0.0)
 @options.without_model()
 @options.forget_unanswered()
+@options.exact_csv()
 @options.json()
 def run(images: tuple[str, ...], folder: Path, **given: Any) -> None:
     """Ask a model the benchmark's questions, one answer to each, for seke bench score.
@@ -68,6 +69,7 @@ def run(images: tuple[str, ...], folder: Path, **given: Any) -> None:
             settings=settings,
             knowledge=given["knowledge"],
             max_cost=given["max_cost"],
+            exact_csv=given["exact_csv"],
             concurrency=asking.concurrency(given),
             problems=progress.problem,
             progress=progress.add,

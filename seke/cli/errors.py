@@ -44,8 +44,10 @@ def exit_on_errors(*, as_json: bool = False) -> Iterator[None]:
         print_message(error)
         sys.exit(2)
     except BrokenPipeError:
+        # The reader has what it wanted, as `head` does: nothing is said, and the status is that of a process
+        # that the signal ended.
         drop_output()
-        sys.exit(1)
+        sys.exit(128 + signal.SIGPIPE)
     except OSError as error:
         if error.filename is None:
             drop_output()

@@ -112,6 +112,7 @@ def _command(name: str) -> click.Command:
             help="Only pictures whose path within DIR matches, or whose label file's path does.",
         ),
         *(SET_OPTIONS[option] for option in of_set),
+        options.exact_csv(),
         options.knowledge(),
         options.json(),
     )

@@ -67,11 +67,7 @@ LONG_INPUT = 2_000_000
     is_flag=True,
     help="Draw the base's numbers within their strengths (by --seed); limits apply to risk + its deviation.",
 )
-@click.option(
-    "--exact-csv",
-    is_flag=True,
-    help="In CSV, keep texts that spreadsheets execute (=, +, -, @) without an apostrophe before them.",
-)
+@options.exact_csv()
 @click.option(
     "--explain",
     "explained",

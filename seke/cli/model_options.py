@@ -222,9 +222,17 @@ def account_line(totals: Totals) -> str:
     tokens = f"{totals.prompt_tokens:,}{cached} + {totals.answer_tokens:,} tokens"
     if totals.reasoning_tokens:
         tokens += f" ({totals.reasoning_tokens:,} of reasoning)"
-    cost = f"{totals.spent:.4f} USD" + (f", perhaps {totals.perhaps:.4f} more" if totals.perhaps else "")
-    if totals.unpriced:
-        known = totals.spent or totals.perhaps
-        cost = f"{cost}, {totals.unpriced:,} requests unpriced" if known else "no prices known"
     alike = f"; {totals.reusable:.0%} of the texts began as earlier ones" if totals.reusable else ""
-    return f"{', '.join(counts)}; {tokens}{alike}; {cost}"
+    return f"{', '.join(counts)}; {tokens}{alike}{_cost_in_words(totals)}"
+
+
+def _cost_in_words(totals: Totals) -> str:
+    """Return the cost after a semicolon; nothing where nothing is known of any."""
+    known = totals.spent or totals.perhaps
+    if not known and totals.unpriced:
+        return "; no prices known"
+    if not known and totals.answers <= totals.refused:
+        return ""
+    perhaps = f", perhaps {totals.perhaps:.4f} more" if totals.perhaps else ""
+    unpriced = f", {totals.unpriced:,} requests unpriced" if totals.unpriced else ""
+    return f"; {totals.spent:.4f} USD{perhaps}{unpriced}"

@@ -84,6 +84,12 @@ def json_on_terminal() -> Option:
     return json("Print JSON even on a terminal.")
 
 
+def exact_csv() -> Option:
+    """Return the option of what writes CSV with names from outside."""
+    text = "In CSV, keep texts that spreadsheets execute (=, +, -, @) without an apostrophe before them."
+    return click.option("--exact-csv", is_flag=True, help=text)
+
+
 def labels_final() -> Option:
     """Return the option that keeps the labels of a data set."""
     text = "Keep the labels of a data set, whatever the observers answer; report where they disagree."

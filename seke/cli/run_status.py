@@ -41,14 +41,12 @@ def print_status(folder: Path, *, as_json: bool) -> None:
     for line in (*failure_lines(failures), *read_lines(read_counts(folder))):
         print(f"  {line}")
     for observer_totals in several:
-        spent = (
-            "no prices known"
-            if observer_totals.unpriced and not observer_totals.spent
-            else f"{observer_totals.spent:.4f} USD"
-        )
+        spent = f"; {observer_totals.spent:.4f} USD" if observer_totals.answers else ""
+        if observer_totals.unpriced and not observer_totals.spent:
+            spent = "; no prices known"
         print(
             f"  {observer_totals.observer}: {observer_totals.answers:,} answers in "
-            f"{observer_totals.requests:,} requests; {spent}"
+            f"{observer_totals.requests:,} requests{spent}"
         )
     for line in _price_status(facts):
         print(f"  {line}")

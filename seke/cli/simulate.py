@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 @options.seed()
 @options.output("Write the samples to FILE: .jsonl or .jsonl.gz.")
 @options.path("--truth", f"Write the truth to FILE, a label table: {TABLE_FORMATS}.")
+@options.exact_csv()
 def simulate(output: Path | None, truth: Path | None, **given: Any) -> None:
     """Simulate items, their truth, and the answers of observers.
 
@@ -78,7 +79,9 @@ def _simulate(output: Path | None, truth: Path | None, given: dict[str, Any]) ->
         raise SekeError(f"{output}: is named for both samples and truth; name two files")
     misfit = Misfit(*(given.pop(name) for name in ("independent", "halo", "drift")))
     items = samples = 0
-    with Writer(output) as writer, Writer(truth) if truth else nullcontext() as labels:
+    exact = given.pop("exact_csv")
+    truth_file = Writer(truth, exact=exact) if truth else nullcontext()
+    with Writer(output) as writer, truth_file as labels:
         for part in made_up(given.pop("knowledge"), given.pop("items"), misfit=misfit, **given):
             writer.write(part.samples)
             if labels is not None:

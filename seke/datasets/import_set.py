@@ -63,6 +63,7 @@ def import_set(
     *,
     knowledge: Knowledge | str | Path | None = None,
     only: str = "",
+    exact_csv: bool = False,
     **given: Any,
 ) -> Imported:
     """Read the labels of a set into a manifest, which is whole or not there.
@@ -74,6 +75,7 @@ def import_set(
         knowledge: the base whose variables are told; the shipped base by default.
         only: a pattern; only pictures whose path below the folder matches, or whose label file's path or
             whose split does.
+        exact_csv: whether texts of CSV stay as they are, though a spreadsheet might execute them.
         given: `every`, `pictures`, `threshold`, `neutral`, `feab` (see `common.ReadOptions`).
 
     Raises:
@@ -89,7 +91,7 @@ def import_set(
     source = SourceFolder(source_sets()[name], root, base, ReadOptions(**given), tally)
     layout = LAYOUTS[name](source)
     counts = _Counts()
-    with Writer(target) as writer:
+    with Writer(target, exact=exact_csv) as writer:
         rows: list[Row] = []
         for frame in _select_frames(layout.frames, only):
             counts.add(frame)

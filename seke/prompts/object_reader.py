@@ -205,7 +205,7 @@ def _outside_of_strings(text: str, start: int) -> Iterator[tuple[int, str]]:
 def _unique_keys(pairs: Iterable[tuple[str, Any]]) -> Record:
     given = list(pairs)
     mapping = dict(given)
-    if not all(_same(mapping[key], value) for key, value in given):
+    if len(mapping) < len(given) and not all(_same(mapping[key], value) for key, value in given):
         raise ValueError("a key is given twice")
     return mapping
 

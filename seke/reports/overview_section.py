@@ -49,6 +49,7 @@ def overview_facts(
         "cost": None if cost is None else {**_histogram(cost), "total": json_numbers(cost.sum())},
         "unit": cost_unit(inputs.item_samples),
         "classes": _classes(table, gold),
+        "unanswered": _unanswered(table),
         "guarantee": _guarantee(inputs),
         "reliability": list(_reliability(compared.table, compared.gold)) if compared else [],
         "gold": 0 if gold is None else int(max((~np.isnan(v)).sum() for v in gold.values.values())),
@@ -228,20 +229,28 @@ def _histogram(values: Floats) -> Facts:
 
 
 def _classes(table: RecordTable, gold: Gold | None) -> list[Facts]:
-    """Return for each state of the root the items with it likeliest, by decision, and its expected count."""
+    """Return for each state of the root the items with it likeliest, by decision, and its expected count.
+
+    Items without an answer have no likeliest state; see `_unanswered`.
+    """
     truth = None if gold is None else gold.values.get(table.base.root)
     classes = []
     for k, state in enumerate(table.base.variables[table.base.root].states):
-        decisions = table.decision[table.label == k]
+        decisions = table.decision[(table.label == k) & table.answered]
         classes.append(
             {
                 "state": state,
                 "decisions": np.bincount(decisions, minlength=len(DECISIONS)).tolist(),
-                "expected": json_numbers(table.root[:, k].sum(), 1),
+                "expected": json_numbers(table.root[table.answered, k].sum(), 1),
                 "gold": None if truth is None else int((truth == k).sum()),
             }
         )
     return classes
+
+
+def _unanswered(table: RecordTable) -> list[int]:
+    """Return the number of items without an answer that could be read, by decision."""
+    return [int(n) for n in np.bincount(table.decision[~table.answered], minlength=len(DECISIONS))]
 
 
 def _guarantee(inputs: ReportInputs) -> Facts:

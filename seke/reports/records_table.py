@@ -99,6 +99,12 @@ class RecordTable:
         return np.where(known, basis, NO_BASIS)
 
     @property
+    def answered(self) -> Bools:
+        """Return whether an item has any answer that could be read, (N,)."""
+        samples, *without_content = self.counts.T
+        return np.asarray(samples > sum(without_content), dtype=np.bool_)
+
+    @property
     def label(self) -> Ints:
         """Return the likeliest state of the root, (N,)."""
         return np.asarray(self.root.argmax(1), dtype=np.int64)

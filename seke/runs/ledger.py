@@ -268,7 +268,7 @@ class Ledger:
         self._calls: dict[int, tuple[Call, float]] = {}
         self._kept: set[str] = set()
         self._waiting: list[asyncio.Future[None]] = []
-        self.patient = False
+        self.patient, self._unbounded = False, ""
         total = self.totals()
         self._spent = total.spent + total.perhaps
         self._batches = self._pending_batches()
@@ -326,9 +326,14 @@ class Ledger:
         self._check_room()
         if self.max_cost is not None and worst_price is None:
             raise OutOfMoneyError("--max-cost needs prices: none is known for this request")
-        while self.patient and self._calls and self._exceeds_max_cost(worst):
+        while self.patient and self._calls and self._exceeds_max_cost(worst) and not self._unbounded:
             self._waiting.append(asyncio.get_running_loop().create_future())
             await self._waiting[-1]
+        if self.max_cost is not None and self._unbounded:
+            raise OutOfMoneyError(
+                f"--max-cost {self.max_cost:g} cannot be kept: {self._unbounded}. Start a run with as many "
+                "--max-tokens as the model takes with its thoughts, or go on without --max-cost"
+            )
         if self._exceeds_max_cost(worst):
             raise OutOfMoneyError(
                 f"the next request could exceed --max-cost {self.max_cost:g}: it can cost {worst:.4f} USD, "
@@ -395,6 +400,7 @@ class Ledger:
 
     async def answered(self, number: int, reply: Reply) -> None:
         """Keep what a request brought; see `messages.Journal`."""
+        self._unbounded = self._unbounded or reply.unbounded
         call = self._settle_cost(number, reply.price)
         key = _key(call.request.line)
         rows = []

@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 LARGEST_SUM = 1.01  # of a distribution whose entries were rounded
 PER_CENT = 100
+# What to do about numbers outside: samples have the scale of the variable, whatever a question asks for.
+OTHER_SCALE = " (convert numbers of another scale; `scale:` of a question is for answers that seke asks for)"
 
 
 def bind(chunk: Chunk, vocabulary: Vocabulary, prefix: str, faults: Faults) -> Sheet:
@@ -172,13 +174,14 @@ def _check_range(
     numbers: Floats,
     limits: tuple[float, float],
     path: Callable[[int], str],
+    cure: str = "",
 ) -> None:
     low, high = limits
     builder.note(~np.isfinite(numbers), rows, lambda at: not_finite_fault(path(at), float(numbers[at])))
     builder.note(
         ~((numbers >= low) & (numbers <= high)),
         rows,
-        lambda at: f"{path(at)}: {numbers[at]:.10g} is out of range; allowed is {low:g} to {high:g}",
+        lambda at: f"{path(at)}: {numbers[at]:.10g} is out of range; allowed is {low:g} to {high:g}{cure}",
     )
 
 
@@ -186,7 +189,7 @@ def _intervals(builder: SheetBuilder, path: str, variable: int, rows: Ints, valu
     builder.check(rows, variable, lambda _: path)
     numbers = np.array(values, dtype=np.float64)
     limits = float(builder.vocabulary.low[variable]), float(builder.vocabulary.high[variable])
-    _check_range(builder, rows, numbers, limits, lambda _: path)
+    _check_range(builder, rows, numbers, limits, lambda _: path, OTHER_SCALE)
     builder.add(rows, variable, NUMBER, 0, numbers)
 
 
@@ -349,7 +352,7 @@ def _givens(builder: SheetBuilder) -> None:
                 continue
             number = _stated_number(vocabulary, index, value)
             if number is None:
-                allowed = ", ".join(vocabulary.stated[index]) or "true or false"
+                allowed = ", ".join(vocabulary.stated[index].names) or "true or false"
                 if vocabulary.kinds[index] == "interval":
                     allowed = f"{vocabulary.low[index]:g} to {vocabulary.high[index]:g}"
                 reason = f"{path}: {describe_met(value)}; allowed is {allowed}"
@@ -362,8 +365,8 @@ def _stated_number(vocabulary: Vocabulary, variable: int, value: Any) -> float |
     """Return a stated value as a number, None where the variable has no such value."""
     kind = vocabulary.kinds[variable]
     if kind == "categorical":
-        state = vocabulary.stated[variable].get(value) if isinstance(value, str) else None
-        return None if state is None else float(state)
+        state = vocabulary.stated[variable][value] if isinstance(value, str) else -1
+        return None if state < 0 else float(state)
     if kind == "binary":
         return float(value) if isinstance(value, bool) else None
     inside = type(value) in (int, float) and vocabulary.low[variable] <= value <= vocabulary.high[variable]

@@ -9,7 +9,8 @@ import msgspec
 import numpy as np
 
 from seke.files.rows import UNDECODABLE
-from seke.samples.schema import Chunk, decoding_fault, in_chunks, record_type, with_text_item
+from seke.samples.repeated_keys import may_repeat_keys, repeated_key
+from seke.samples.schema import Chunk, decoding_fault, in_chunks, record_type, with_plain_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +31,10 @@ def read_json_lines(file: RowFile, vocabulary: Vocabulary) -> Iterator[Chunk]:
         except UNDECODABLE:  # also where a line is blank
             yield from in_chunks(file.index, _decoded(file, lines, first, vocabulary, wide))
         else:
-            yield Chunk(file.index, records, np.arange(first, first + len(lines)))
+            if any(map(may_repeat_keys, lines)):
+                yield from in_chunks(file.index, _decoded(file, lines, first, vocabulary, wide))
+            else:
+                yield Chunk(file.index, records, np.arange(first, first + len(lines)))
 
 
 def _decoded(
@@ -44,7 +48,14 @@ def _decoded(
         if not line.strip():
             continue
         try:
-            yield number, with_text_item(decoder.decode(line))
+            sample = with_plain_key(decoder.decode(line))
+            if repeated := repeated_key(line):
+                column, key = repeated
+                file.faults.note(
+                    f"{file.place(number)}:{column}: {key}: is given twice", (file.index, number)
+                )
+            else:
+                yield number, sample
         except UNDECODABLE as error:
             fault = partial(decoding_fault, line, file.place(number), vocabulary, error)
             file.faults.note(fault, (file.index, number))

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 # Records that are decoded and bound at once.
 CHUNK = 4096
 LARGEST_DRAW = 2**63 - 1
+# The largest draw that is written as a float, as tables of numbers have it: up to here each stands for one.
+LARGEST_WHOLE = 2**53
 ALLOWED = {
     "categorical": "a name, a list of names (best first) or a mapping from name to probability",
     "interval": "a number",
@@ -65,12 +67,13 @@ def record_type(vocabulary: Vocabulary, *, narrow: bool = False) -> type[msgspec
     them; one that fits it fits the wide type too.
     """
     text = Annotated[str, msgspec.Meta(min_length=1)]
+    whole = Annotated[int, msgspec.Meta(ge=0, le=LARGEST_DRAW)]
     report = str | list[str] | dict[str, float] | bool | float | None
     fixed: list[tuple[str, Any] | tuple[str, Any, Any]] = [
         ("item", text if narrow else text | int),
         ("observer", _name_type(vocabulary.observers if narrow else ())),
         ("question", _name_type(vocabulary.questions if narrow else ())),
-        ("draw", Annotated[int, msgspec.Meta(ge=0, le=LARGEST_DRAW)]),
+        ("draw", whole if narrow else whole | Annotated[float, msgspec.Meta(ge=0, le=LARGEST_WHOLE)]),
         ("view", text, vocabulary.usual_view),
         ("status", _name_type(STATUSES), "ok"),
         ("reports", dict[str, report] | None, None),
@@ -130,7 +133,7 @@ def structure_records(
     for number, record in numbered:
         plain = _plain(record)
         try:
-            structured = with_text_item(msgspec.convert(plain, sample))
+            structured = with_plain_key(msgspec.convert(plain, sample))
             f"{structured.item}{structured.view}".encode()
         except UnicodeEncodeError:
             source.note(number, "item and view must be encodable as UTF-8 (half a surrogate pair is not)")
@@ -140,10 +143,18 @@ def structure_records(
             yield number, structured
 
 
-def with_text_item(sample: Any) -> Any:
-    """Return a sample whose item is a text: a whole number is named by its digits."""
+def with_plain_key(sample: Any) -> Any:
+    """Return a sample whose item is a text, a whole number by its digits, and whose draw is a whole number.
+
+    Raises:
+        msgspec.ValidationError: the draw is no whole number.
+    """
     if type(sample.item) is int:
         sample.item = str(sample.item)
+    if type(sample.draw) is float:
+        if not sample.draw.is_integer():
+            raise msgspec.ValidationError("draw is no whole number")
+        sample.draw = int(sample.draw)
     return sample
 
 
@@ -234,6 +245,8 @@ def _text(path: str, value: object) -> str | None:
 
 
 def _draw(path: str, value: object) -> str | None:
+    if isinstance(value, float) and value.is_integer() and abs(value) <= LARGEST_WHOLE:
+        value = int(value)
     whole = isinstance(value, int) and not isinstance(value, bool)
     if whole and isinstance(value, int) and value > LARGEST_DRAW:
         return f"{path}: {describe_met(value)}; allowed is at most {LARGEST_DRAW}"

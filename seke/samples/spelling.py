@@ -51,11 +51,11 @@ class Spellings(dict[str, int]):
         self, known: Mapping[str, int], also: Mapping[str, str], labels: Mapping[str, str] | None = None
     ) -> None:
         super().__init__(known)
-        self._names, self._also, self._labels = tuple(known), also, labels or {}
+        self.names, self._also, self._labels = tuple(known), also, labels or {}
 
     def __missing__(self, text: str) -> int:
         """Return the number of a text that is no name as it stands, and keep it."""
-        name = name_meant(text, self._names, self._also, self._labels)
+        name = name_meant(text, self.names, self._also, self._labels)
         if name is None:
             return -1
         self[text] = number = self[name]

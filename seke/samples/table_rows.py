@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from seke.samples.schema import Chunk
     from seke.samples.vocabulary import Vocabulary
 
-_WHOLE = re.compile(r"[0-9]{1,30}")
+# A whole number, also as pandas writes one of a column with gaps.
+_WHOLE = re.compile(r"[0-9]{1,30}(\.0+)?")
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|[-+]?(nan|inf|infinity)", re.I | re.A)
 _BETWEEN_NAMES = re.compile(r"[\s,;|]+")
 _TRUTH = {"1": True, "true": True, "0": False, "false": False, "null": None}
@@ -152,5 +153,5 @@ def _value_of_text(path: str, kind: str, text: str) -> Any:
     if kind == "truth" and text.lower() in _TRUTH:
         return _TRUTH[text.lower()]
     if kind == "draw" and _WHOLE.fullmatch(text):
-        return int(text)
+        return int(text.partition(".")[0])
     return float(text) if kind in ("interval", "truth") and _NUMBER.fullmatch(text) else text

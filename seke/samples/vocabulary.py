@@ -81,7 +81,7 @@ class Vocabulary:
     askable: Bools
     original: Ints
     usual_view: str
-    stated: tuple[Mapping[str, int], ...]
+    stated: tuple[Spellings, ...]
     may_follow: Bools
 
     def member_mask(self, field: Field) -> Bools:
@@ -141,7 +141,10 @@ def vocabulary_of(knowledge: Knowledge) -> Vocabulary:
         original=np.array([place[name] for name in original_of.values()], dtype=np.int64),
         usual_view=knowledge.usual_view,
         stated=tuple(
-            {state: index for index, state in enumerate(variable.states) if variable.kind == "categorical"}
+            Spellings(
+                {state: at for at, state in enumerate(variable.states) if variable.kind == "categorical"},
+                other_words(variable),
+            )
             for variable in knowledge.variables.values()
         ),
         may_follow=np.array(

@@ -289,7 +289,7 @@ class Endpoint:
         if isinstance(result, Reply):
             result = replace(result, note=self.without_key(result.note)) if result.note else result
             self.failures.note_answer()
-            self.estimate.note(call, result)
+            result = replace(result, unbounded=self.estimate.note(call, result))
             self._note_structure(result, dialect)
         elif isinstance(result, Refusal) and result.of_picture and (last or not result.passing):
             # A server's own error may pass, whatever it says of the picture.

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from seke.vision.event_streams import decoded_body, joined_text
 from seke.vision.http_bodies import decoded_json, quoted_beginning
 from seke.vision.messages import Choice, Reply, ended_in_words
+from seke.vision.native_bodies import as_completion
 from seke.vision.server_errors import Refusal, error_in
 
 if TYPE_CHECKING:
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
     Record = dict[str, Any]
 
+# Tokens in a body that cannot be read.
+TOKENS = re.compile(rb'"(?:prompt|input|completion|output|total)_tokens"\s*:\s*"?[1-9]')
 # Characters of an answer; what is longer is cut.
 LONGEST = 200_000
 # Characters of other texts of a reply, such as the name of its model.
@@ -56,6 +60,7 @@ def reply_from(
     decoded: Any, draws: tuple[int, ...], prices: Prices | None = None, seconds: float = 0.0
 ) -> Reply | Refusal | None:
     """Return the reply that a decoded body holds, or its error; None where it is neither."""
+    decoded = as_completion(decoded)
     if not isinstance(decoded, dict):
         return error_in(decoded)
     raw_choices = decoded.get("choices")
@@ -123,8 +128,10 @@ def no_answer(body: bytes) -> str:
         return "a web page came in place of an answer (is --base-url right?)"
     try:
         decoded = decoded_body(body)
-    except ValueError:
+    except json.JSONDecodeError:
         return "the answer cannot be read"
+    except ValueError as fault:
+        return f"the answer cannot be read ({fault})"
     if not isinstance(decoded, dict):
         return "the answer is no completion"
     return "the answer ended with an error" if decoded.get("choices") else "the answer has no choices"
@@ -135,7 +142,7 @@ def has_tokens(body: bytes) -> bool:
     try:
         return any(token_counts(decoded_body(body)))
     except ValueError:
-        return False
+        return TOKENS.search(body) is not None
 
 
 def is_json(text: str) -> bool:

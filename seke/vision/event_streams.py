@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from seke.vision.http_bodies import VALUE_LIMIT, decoded_json
+from seke.vision.native_bodies import as_completion
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,11 +33,11 @@ def decoded_body(body: bytes) -> Any:
         ValueError: it is neither, or a stream that breaks off.
     """
     try:
-        return decoded_json(_without_mark(body))
+        return as_completion(decoded_json(_without_mark(body)))
     except ValueError:
         if body.count(b"\n") > VALUE_LIMIT:
             raise
-        events = list(_events(body))
+        events = list(map(as_completion, _events(body)))
     if not events:
         raise ValueError("no JSON")
     if len(events) == 1 and not _deltas(events[0]):
@@ -90,10 +91,13 @@ def _merged(events: list[Any]) -> Record:
     """Return the completion whose parts came in events."""
     merged: Record = {}
     by_index: dict[int, Record] = {}
+    counts: Record = {}
     for event in events:
         if not isinstance(event, dict):
             raise ValueError("an event is no object")
         merged |= {name: value for name, value in event.items() if value not in (None, "", [])}
+        # Some servers tell the tokens of the prompt first and those of the answer last.
+        counts |= event["usage"] if isinstance(event.get("usage"), dict) else {}
         choices = event.get("choices")
         for place, choice in enumerate(choices if isinstance(choices, list) else ()):
             if isinstance(choice, dict):
@@ -105,7 +109,11 @@ def _merged(events: list[Any]) -> Record:
         # What came before it is no answer.
         for choice in by_index.values():
             choice["finish_reason"] = choice["finish_reason"] or "error"
-    return {**merged, "choices": [_whole_choice(by_index[index]) for index in sorted(by_index)]}
+    return {
+        **merged,
+        "usage": counts,
+        "choices": [_whole_choice(by_index[index]) for index in sorted(by_index)],
+    }
 
 
 def _empty_choice() -> Record:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import zlib
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,10 @@ ERROR_LIMIT = 64 << 10
 # Values in one JSON text. Each takes up to 100 bytes of memory and more as an object; the longest list of
 # models that is known has 30,000.
 VALUE_LIMIT = 100_000
+# Strings of a JSON text, or one that its end cuts off.
+STRINGS = re.compile(rb'(?:"(?:[^"\\]++|\\.)*+")++|("(?:[^"\\]++|\\.)*+\\?\Z)', re.DOTALL)
+# Digits of a whole number that is read as one: more than any count or time has.
+MOST_DIGITS = 100
 # Letters of a body that was no answer that are kept in its place, and what stands before them.
 BEGINNING, BEGINS = 200, "; it begins "
 # Bytes that are unpacked at once.
@@ -63,17 +68,37 @@ def decoded_json(text: bytes) -> Any:
     Raises:
         ValueError: no JSON, too deep, or of more than VALUE_LIMIT values.
     """
-    if count_separators(text) > VALUE_LIMIT:
+    if SeparatorCount().add(text) > VALUE_LIMIT:
         raise ValueError(f"has more than {VALUE_LIMIT:,} values")
     try:
-        return json.loads(text.decode("utf-8-sig", "replace"))
+        return json.loads(text.decode("utf-8-sig", "replace"), parse_int=_whole_number)
     except RecursionError:
         raise ValueError("is nested too deeply") from None
 
 
-def count_separators(text: bytes) -> int:
-    """Return the number of separators of a JSON text: an upper bound on its number of values, less one."""
-    return text.count(b",") + text.count(b"[") + text.count(b"{")
+def _whole_number(digits: str) -> int | str:
+    """Return a whole number; the digits themselves where there are too many."""
+    return int(digits) if len(digits) <= MOST_DIGITS else digits
+
+
+class SeparatorCount:
+    """The separators of a JSON text outside of its strings: a bound on its number of values, less one.
+
+    The text may come in pieces.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        # What an unfinished string began with: its quotation mark, and a backslash that escapes what follows.
+        self._open = b""
+
+    def add(self, piece: bytes) -> int:
+        """Add a piece; return the count so far."""
+        outside, quote, inside = STRINGS.sub(rb"\1", self._open + piece).partition(b'"')
+        escaped = (len(inside) - len(inside.rstrip(b"\\"))) % 2
+        self._open = quote + b"\\" * escaped
+        self.count += outside.count(b",") + outside.count(b"[") + outside.count(b"{")
+        return self.count
 
 
 class BodyBounds:
@@ -123,12 +148,12 @@ class BodyBounds:
 
     async def _few_at_once(self, pieces: Pieces) -> Pieces:
         """Pass a JSON text on; large ones wait for each other."""
-        size, values, waited, beginning = 0, 0, False, b""
+        size, separators, waited, beginning = 0, SeparatorCount(), False, b""
         try:
             async for piece in pieces:
                 beginning = beginning or piece
-                size, values = size + len(piece), values + count_separators(piece)
-                if values > VALUE_LIMIT:
+                size += len(piece)
+                if separators.add(piece) > VALUE_LIMIT:
                     raise BodyError(f"the answer has more than {VALUE_LIMIT:,} values", beginning)
                 if size > LARGE and not waited:
                     waited = await self._large.acquire()

@@ -76,6 +76,11 @@ class Prompt:
         """The letters of all that a request says, its form included."""
         return len(self.system) + len(self.text) + len(str(self.schema))
 
+    @property
+    def bytes(self) -> int:
+        """The bytes of all that a request says in UTF-8; a token has one at least."""
+        return len(f"{self.system}{self.text}{self.schema}".encode("utf-8", "replace"))
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -146,7 +151,8 @@ class Reply:
 
     model, fingerprint: as the server names itself. tokens: of the whole request; cached of those of the
     prompt, reasoning of those of the answers. price: in USD; None where no price is known. seconds: from
-    sending to the last byte. note: in words why it holds no answer, where it holds none.
+    sending to the last byte. note: in words why it holds no answer, where it holds none. unbounded: in words
+    that it took more tokens than were asked for, where it did.
     """
 
     choices: tuple[Choice, ...]
@@ -160,6 +166,7 @@ class Reply:
     seconds: float = 0.0
     reasoning_tokens: int | None = None
     note: str = ""
+    unbounded: str = ""
 
 
 @dataclass(frozen=True)

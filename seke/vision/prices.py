@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
 
-    from seke.vision.messages import Call, Reply, Settings
+    from seke.vision.messages import Call, Picture, Reply, Settings
 
 MILLION = 1_000_000
 # Bounds of an estimate before the first reply: see `Estimate`.
@@ -31,6 +31,8 @@ LETTERS_A_TOKEN = 2
 PICTURE_TOKENS = 3_000
 # Times the longest prompt, or answer, so far.
 MARGIN = 1.2
+# Pixels of the side of a tile by which servers count a picture (OpenAI's guide "Images and vision").
+TILE = 512
 REQUIRED, OPTIONAL = ("prompt", "answer"), ("cached", "batch")
 
 
@@ -116,15 +118,17 @@ def _number(path: Path, name: str, node: Any) -> float:
 class Estimate:
     """The most that a request can cost.
 
-    Until replies tell how long prompts are, a token is taken to be two letters, and a picture 3,000 tokens,
-    which is more than common models count; from then on the longest prompt that was met and a fifth more.
-    An answer has at most as many tokens as were allowed, and a fifth more than the longest that was met where
-    a server does not count what its model thinks among these.
+    Until a reply tells how long prompts are, a token is taken to be two letters, and a picture 3,000 tokens,
+    which is more than most models count. From then on a prompt has at most a fifth more than the longest so
+    far to its question; of a larger picture than was met, so much more as it has more pixels or tiles; of a
+    question without a reply, the longest of all and a token for each byte of its text. An answer has at most
+    as many tokens as are asked for; whether a server keeps to that, `note` tells.
     """
 
     def __init__(self, prices: Prices | None, settings: Settings) -> None:
         self.prices, self.settings = prices, settings
         self.longest: dict[str, int] = {}
+        self.largest = (1, 1)
         self.answer = settings.max_tokens
         self._probe: asyncio.Event | None = None
         self._answered = False
@@ -144,30 +148,42 @@ class Estimate:
             self._probe.set()
             self._probe = None
 
-    def note(self, call: Call, reply: Reply) -> None:
-        """Note how many tokens a prompt and its answers had."""
+    def note(self, call: Call, reply: Reply) -> str:
+        """Note how many tokens a prompt and its answers had; return in words if these passed their bound."""
         self._answered = True
         if reply.prompt_tokens is not None:
             question = call.request.question
             self.longest[question] = max(self.longest.get(question, 0), reply.prompt_tokens)
+            pixels, tiles = _extent(call.picture)
+            self.largest = max(self.largest[0], pixels), max(self.largest[1], tiles)
         answer = math.ceil((reply.completion_tokens or 0) / max(len(reply.choices), 1))
-        if answer > self.settings.max_tokens:
-            self.answer = max(self.answer, math.ceil(answer * MARGIN))
+        most = self.settings.max_tokens
+        if answer <= most:
+            return ""
+        self.answer = max(self.answer, math.ceil(answer * MARGIN))
+        return f"an answer took {answer:,} tokens where at most {most:,} were asked for (--max-tokens)"
 
     def tokens(self, call: Call, answers: int) -> tuple[int, int]:
         """Return the most tokens of prompt and answers."""
+        if not self.longest:
+            prompt = call.prompt.letters // LETTERS_A_TOKEN + PICTURE_TOKENS
+            return prompt, answers * self.answer
+        pixels, tiles = _extent(call.picture)
+        larger = max(1.0, pixels / self.largest[0], tiles / self.largest[1])
         longest = self.longest.get(call.request.question)
-        prompt = (
-            call.prompt.letters // LETTERS_A_TOKEN + PICTURE_TOKENS
-            if longest is None
-            else math.ceil(longest * MARGIN)
-        )
-        return prompt, answers * self.answer
+        if longest is None:
+            longest = max(self.longest.values()) + call.prompt.bytes
+        return math.ceil(longest * larger * MARGIN), answers * self.answer
 
     def worst(self, call: Call, answers: int) -> float | None:
         """Return the most that a request for so many answers can cost, USD; None where no price is known."""
-        return None if self.prices is None else self.prices.of(*self._of(call, answers))
-
-    def _of(self, call: Call, answers: int) -> tuple[int, int, int]:
+        if self.prices is None:
+            return None
         prompt, answer = self.tokens(call, answers)
-        return prompt, 0, answer
+        return self.prices.of(prompt, 0, answer)
+
+
+def _extent(picture: Picture) -> tuple[int, int]:
+    """Return a picture's pixels and tiles, at least one."""
+    width, height = max(picture.width, 1), max(picture.height, 1)
+    return width * height, math.ceil(width / TILE) * math.ceil(height / TILE)

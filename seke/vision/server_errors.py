@@ -157,7 +157,9 @@ def refusal_of(
     named = (STATUSES.get(kind.lower()) or _status(kind) for kind in kinds)
     in_words = (status for pattern, status in WORDS if pattern.search(words[:LONGEST_MESSAGE]))
     status = code or next(filter(None, named), None) or next(in_words, 0)
-    return Refusal(status, words, " ".join(kinds)[:LONGEST_MESSAGE], retry_after(headers or {}))
+    wait = retry_after(headers or {})
+    wait = retry_delay(body, DEEPEST) if wait is None else wait
+    return Refusal(status, words, " ".join(kinds)[:LONGEST_MESSAGE], wait)
 
 
 def error_in(body: Any) -> Refusal | None:
@@ -233,6 +235,19 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         if not math.isnan(wait):
             return min(max(wait, 0.0), LONGEST_WAIT)
     return None
+
+
+def retry_delay(value: Any, depth: int) -> float | None:
+    """Return the seconds that an error asks to wait, at most LONGEST_WAIT (google.rpc.RetryInfo)."""
+    if not depth or not isinstance(value, dict | list):
+        return None
+    delay = value.get("retryDelay") if isinstance(value, dict) else None
+    seconds = seconds_of(delay) if isinstance(delay, str) else None
+    if seconds is not None:
+        return min(seconds, LONGEST_WAIT)
+    parts = value[:10] if isinstance(value, list) else [value.get(name) for name in (*HOLDERS, "details")]
+    waits = (retry_delay(part, depth - 1) for part in parts)
+    return next((wait for wait in waits if wait is not None), None)
 
 
 def _seconds(header: str, unit: float) -> float:

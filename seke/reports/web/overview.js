@@ -35,9 +35,9 @@ function overviewSection(facts) {
 
 function levelsTable(overview) {
   const known = overview.gold > 0, drawn = overview.levels.some((level) => level.of_knowledge !== null);
-  const heads = ["level", "#accepted", "#uncalibrated*", "#inferred", "#stated risk", ...(drawn ? ["#doubt from the base"] : []), ...(known ? ["#wrong", "#95 % interval"] : [])];
+  const heads = ["level", "#accepted", "#not calibrated*", "#inferred", "#stated risk", ...(drawn ? ["#doubt from the base"] : []), ...(known ? ["#wrong, 95 % interval"] : [])];
   const rows = overview.levels.map((level) => [named(level.name), percent(level.accepted), percent(level.uncalibrated), percent(level.inferred), percent(level.stated, 1),
-    ...(drawn ? [percent(level.of_knowledge, 1)] : []), ...(known ? [percent(level.wrong, 1), between(level.low, level.high, 1)] : [])]);
+    ...(drawn ? [percent(level.of_knowledge, 1)] : []), ...(known ? [make("span", {}, percent(level.wrong, 1), make("span", {class: "muted below"}, between(level.low, level.high, 1)))] : [])]);
   return [tableOf("what is accepted", heads, rows), make("p", {class: "muted"}, known
     ? `Accepted values are compared with the gold labels of ${count(overview.gold)} items.${overview.gold_evidence ? ` Note: ${overview.gold_evidence}.` : ""}`
     : "These are accepted values. Without gold labels (--gold) it is not known how many are wrong."), overview.basis.uncalibrated > 0 && uncalibratedLegend()];
@@ -105,20 +105,21 @@ function reasonsList(overview) {
 }
 
 function classesTable(facts) {
-  const {classes} = facts.overview, known = classes.some((one) => one.gold != null);
-  const most = Math.max(...classes.map((one) => one.decisions.reduce((a, b) => a + b, 0)), 1);
-  const rows = classes.map((one) => {
-    const told = one.decisions.map((n, at) => `${count(n)} ${DECISIONS[at]}`).join(", ");
-    return [one.state, stack(one.decisions.map((n) => n / most), DECISIONS, told),
-      count(one.decisions.reduce((a, b) => a + b, 0)), count(Math.round(one.expected)), ...(known ? [count(one.gold)] : [])];
-  });
+  const {classes, unanswered} = facts.overview, known = classes.some((one) => one.gold != null);
+  const sum = (decisions) => decisions.reduce((a, b) => a + b, 0);
+  const most = Math.max(...[...classes.map((one) => one.decisions), unanswered].map(sum), 1);
+  const row = (name, decisions, ...more) => [name, stack(decisions.map((n) => n / most), DECISIONS,
+    decisions.map((n, at) => `${count(n)} ${DECISIONS[at]}`).join(", ")), count(sum(decisions)), ...more];
+  const rows = classes.map((one) => row(one.state, one.decisions, count(Math.round(one.expected)), ...(known ? [count(one.gold)] : [])));
+  if (sum(unanswered)) rows.push(row("(no answer)", unanswered, "", ...(known ? [""] : [])));
   return [tableOf("classes", [facts.base.root, "by decision", "#likeliest", "#expected", ...(known ? ["#gold"] : [])], rows),
-    make("p", {class: "muted"}, `Likeliest: the number of items with this state as their best guess. Expected: the sum of its probabilities over all items. Prior: ${facts.base.population}.`)];
+    make("p", {class: "muted"}, `Likeliest: the number of items with this state as their best guess. Expected: the sum of its probabilities over all items. Items without an answer that could be read are in neither. Prior: ${facts.base.population}.`)];
 }
 
 const spread = (found, what) => make("p", {class: "muted"}, found.q05 === found.q95 && found.counts.length === 1
   ? `all have ${short(found.mean)} ${what}` : `mean ${short(found.mean)}; 5 % have ${short(found.q05)} or less, half ${short(found.q50)} or less, 95 % ${short(found.q95)} or less`);
 const counted = (counts) => make("p", {class: "muted"}, `${count(counts.samples)} answers, ${count(counts.refused)} refused, ${count(counts.unreadable)} unreadable, ${count(counts.not_judged)} not judged`);
 const paid = (totals) => totals && make("p", {class: "muted"}, `${count(totals.requests)} requests (${count(totals.failed)} failed), ` +
-  `${count(totals.prompt_tokens)} + ${count(totals.answer_tokens)} tokens, ${plain(totals.spent, 4)} USD` +
+  `${count(totals.prompt_tokens)} + ${count(totals.answer_tokens)} tokens` +
+  (totals.spent || totals.perhaps || (!totals.unpriced && totals.answers > totals.refused) ? `, ${plain(totals.spent, 4)} USD` : totals.unpriced ? ", no prices known" : "") +
   (totals.perhaps ? `, perhaps ${plain(totals.perhaps, 4)} more` : ""));

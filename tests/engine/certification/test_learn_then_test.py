@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 from fractions import Fraction
 
@@ -388,6 +389,23 @@ def test_what_is_written_is_read_again(tmp_path):
         assert abs(certificate.mu - other.mu) <= 1e-4
     assert replace(read_guarantee, certificates=()) == replace(guarantee, certificates=())
     assert again.numbers == base.numbers
+
+
+@pytest.mark.parametrize("key", ["threshold", "predicted", "items", "population"])
+def test_a_section_that_was_edited_is_faulty_and_one_without_its_digest_is_refused(tmp_path, key):
+    path = written(tmp_path, machine_guarantee(read(MACHINE)))
+    text = path.read_text("utf-8")
+    path.write_text(text.replace("certificates:\n", "certificates:\n  note: A note.\n"), "utf-8")
+    assert read(path).guarantee.sealed
+    before, after = re.split(rf"(?<=\b{key}: )[^,\n]*(?=\d|[a-z]\n)", text, maxsplit=1)
+    changed = "9" if after[0].isdigit() and after[0] != "9" else "8"
+    path.write_text(f"{before}{text[len(before) : -len(after)]}{changed}{after[1:]}", "utf-8")
+    with pytest.raises(KnowledgeError, match=r"certificates\.digest: is not that of this section"):
+        read(path)
+    path.write_text(re.sub(r"\n  digest: .*", "", text), "utf-8")
+    again = read(path)
+    (reason,) = again.guarantee.refusals(again.digests, "here")
+    assert "has no digest" in reason
 
 
 @given(st.floats(1e-9, 1))

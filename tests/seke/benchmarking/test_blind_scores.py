@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 
 import pytest
 from click.testing import CliRunner
@@ -103,6 +104,11 @@ def test_records_that_are_all_evidence_have_no_scores_and_the_reason(folder):
     score = expression(seke.score(some, folder / "gold.csv"))["scores"]["macro_f1"]
     assert score["value"] is None
     assert score["reason"] == "all its gold entered as evidence, as labels of a data set"
+    text = str(seke.score(some, folder / "gold.csv"))
+    assert text.count(score["reason"]) == 1
+    assert re.search(r"(?m)^  \d+ scores without a value, all its gold entered .*macro F1; ", text)
+    # A table of classes without an item says nothing.
+    assert "precision" not in text
 
 
 def test_old_records_name_what_only_a_label_reports(folder):

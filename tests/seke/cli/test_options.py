@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import click
@@ -16,7 +17,9 @@ import pytest
 
 from seke.cli.errors import exit_on_errors
 from seke.cli.main import main
+from seke.cli.model_options import account_line
 from seke.cli.progress import ProgressBar, RunProgress
+from seke.runs.ledger import Totals
 
 ROOT = Path(__file__).parents[3]
 
@@ -145,3 +148,22 @@ def test_twenty_problems_of_a_run_are_printed(capsys: pytest.CaptureFixture[str]
     lines = capsys.readouterr().err.splitlines()
     assert lines[-2:] == ["problem 19", "... and more of this kind; the ledger has all"]
     assert len(lines) == 21
+
+
+@pytest.mark.parametrize(
+    ("changes", "cost"),
+    [
+        ({"spent": 0.5}, "; 0.5000 USD"),
+        ({"perhaps": 0.25}, "; 0.0000 USD, perhaps 0.2500 more"),
+        ({"spent": 0.5, "unpriced": 2}, "; 0.5000 USD, 2 requests unpriced"),
+        ({"unpriced": 4}, "; no prices known"),
+        # Prices of nothing are prices.
+        ({}, "; 0.0000 USD"),
+        ({"answers": 0, "failed": 4}, ""),
+        ({"refused": 4}, ""),
+    ],
+)
+def test_a_cost_is_told_where_one_is_known(changes: dict[str, float], cost: str) -> None:
+    names = [field.name for field in fields(Totals)]
+    totals = Totals(**{**dict.fromkeys(names, 0), "requests": 4, "answers": 4, **changes})
+    assert account_line(totals).partition(" + 0 tokens")[2] == cost

@@ -115,6 +115,25 @@ def test_all_sections_open_and_say_what_they_are_about(files, page):
         assert report_page.locator("nav a[aria-current]").inner_text() == name
 
 
+def test_items_without_an_answer_are_in_a_row_of_their_own_and_the_tables_fit(files, page):
+    report_page = page(files / "faces.html")
+    report_page.set_viewport_size({"width": 1280, "height": 900})
+    records = [json.loads(line) for line in (files / "p.jsonl").read_text().splitlines()]
+    silent = [
+        record
+        for record in records
+        if record["diagnostics"]["samples"]
+        == sum(record["diagnostics"][name] for name in ("refused", "unreadable", "not_judged"))
+    ]
+    rows = report_page.locator("table[aria-label=classes] tbody tr")
+    counts = [row.locator("th, td").all_inner_texts() for row in rows.all()]
+    assert len(silent) > 1
+    assert (counts[-1][0], counts[-1][2]) == ("(no answer)", f"{len(silent)}")
+    assert sum(int(cells[2]) for cells in counts) == len(records)
+    for scrolled in report_page.locator("main .scroll").all():
+        assert scrolled.evaluate("part => part.scrollWidth <= part.clientWidth")
+
+
 def test_the_doubt_from_the_base_has_a_column_where_it_was_drawn(tmp_path, page):
     plants = FACES.parents[1] / "plants"
     base = plants / "knowledge" / "tomatoes.yaml"

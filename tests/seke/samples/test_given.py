@@ -149,3 +149,14 @@ def test_a_halo_of_its_own_label_is_never_certain(tmp_path, given, probability, 
     (tmp_path / "o.yaml").write_text(text)
     with pytest.raises(KnowledgeError, match=fault):
         seke.knowledge(tmp_path / "o.yaml")
+
+
+def test_a_stated_state_may_be_spelled_as_answers_may(base):
+    """`fearful` is another word for fear (`also`); a word for no state is named, without the other words."""
+    posteriors = [
+        list(seke.infer([sample(given={"expression": word}, **UNITS)], base)) for word in ("fear", "fearful")
+    ]
+    assert posteriors[0] == posteriors[1]
+    words = r"given\.expression: met 'feer' \(a text\); allowed is neutral, [a-z, ]+$"
+    with pytest.raises(AnswerError, match=words):
+        list(answers_from([sample(given={"expression": "feer"}, **UNITS)], base))

@@ -24,6 +24,7 @@ from engine.model.knowledge import Code, LabelInstrument, NumberInstrument, Obse
 from engine.model.policy import Policy, Question
 from engine.model.variable import Variable
 from seke.samples import answers_from, read_batches
+from seke.samples.repeated_keys import repeated_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -417,7 +418,8 @@ JSON_FAULTS = {
     ),
     "out of range": (
         line(valence=1.5),
-        "2: valence: 1.5 is out of range; allowed is -1 to 1",
+        "2: valence: 1.5 is out of range; allowed is -1 to 1 (convert numbers of another scale; "
+        "`scale:` of a question is for answers that seke asks for)",
     ),
     "a probability out of range": (
         line(expression={"anger": 1.25}),
@@ -553,6 +555,14 @@ JSON_FAULTS = {
     "a report of another kind": (
         line(observer="human", question="garden", reports={"sprinkler": "on"}),
         "2: reports.sprinkler: met 'on' (a text); allowed is true, false, null or a probability",
+    ),
+    "a key twice": (
+        line(valence=0.1)[:-1] + ', "valence": 0.2}',
+        f"2:{len(line(valence=0.1)) + 2}: valence: is given twice",
+    ),
+    "a unit twice": (
+        line(action_units={"AU6": True})[:-2] + ', "AU6": false}}',
+        f"2:{len(line(action_units={'AU6': True})) + 1}: AU6: is given twice",
     ),
     "reported twice": (
         line(expression="anger", reports={"expression": "anger"}),
@@ -938,3 +948,25 @@ def test_nothing_but_an_answer_error_escapes(data: bytes, cut: int, name: str) -
 def test_one_sample_is_not_taken_for_a_list_of_names(given):
     with pytest.raises(AnswerError, match=r"^samples: met a (dict|bytes); allowed are a file, or a list"):
         list(seke.infer(given))
+
+
+@given(st.lists(st.sampled_from(["AU6", "AU12", r"a\"b", "{"]), max_size=4), st.booleans())
+def test_a_key_of_one_object_is_found_twice_and_of_two_objects_is_not(keys, spaced):
+    colon = " : " if spaced else ":"
+    parts = ", ".join(f'"{key}"{colon}"x: {{}} \\" :"' for key in keys)
+    twice = repeated_key(f'{{"AU6": {{"AU6": 1}}, "marks": {{{parts}}}}}'.encode())
+    assert (twice is not None) == (len(set(keys)) < len(keys))
+    assert twice is None or twice[1] in keys
+
+
+@pytest.mark.parametrize("name", ["s.jsonl", "s.csv"])
+def test_a_draw_that_pandas_wrote_as_a_float_is_read(tmp_path, name):
+    keys = ("item", "observer", "question")
+    if name == "s.csv":
+        cells = ",".join(str(KEY[key]) for key in keys)
+        text = f"item,observer,question,draw,valence\n{cells},0.0,0.5\n{cells},1.00,0.5\n"
+    else:
+        text = "\n".join(json.dumps({**KEY, "draw": draw, "valence": 0.5}) for draw in (0.0, 1.0))
+    read = read_text(tmp_path, text, name)
+    plain = "\n".join(json.dumps({**KEY, "draw": draw, "valence": 0.5}) for draw in (0, 1))
+    assert_same([read], [read_text(tmp_path, plain, "plain.jsonl")])

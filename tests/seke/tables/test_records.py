@@ -13,9 +13,12 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
+import seke
 from engine import SekeError
 from seke.cli.main import main
+from seke.datasets.manifest import items_of
 from seke.files.rows import as_written, without_formula
 from seke.tables.record_reader import posterior_records
 from seke.tables.record_writer import Writer
@@ -287,3 +290,26 @@ def test_names_that_a_spreadsheet_would_execute_are_kept_from_that(tmp_path, exa
     # Numbers are numbers, also where a minus stands before them.
     assert all(float(row["valence.mean"]) < 0 for row in rows)
     assert [record["item"] for record in posterior_records(tmp_path / "p.csv")] == names
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_every_command_that_writes_names_into_csv_keeps_them_from_that(tmp_path, exact):
+    """A data set in a folder `=set` is listed, asked about and simulated."""
+    picture = tmp_path / "=set" / "train" / "5" / "train_1_aligned.jpg"
+    picture.parent.mkdir(parents=True)
+    Image.new("RGB", (20, 20)).save(picture)
+    manifest, run, truth = tmp_path / "m.csv", tmp_path / "run", tmp_path / "t.csv"
+    commands = (
+        ("import", "rafdb", tmp_path / "=set", "-o", manifest),
+        ("bench", "run", "--images", manifest, "--run", run, "--scripted"),
+        ("simulate", "--items", "2", "--draws", "1", "-o", tmp_path / "s.jsonl", "--truth", truth),
+    )
+    for command in commands:
+        given = [*map(str, command), *(["--exact-csv"] if exact else [])]
+        result = CliRunner().invoke(main, given)
+        assert result.exit_code == 0, result.output
+    with manifest.open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert row["path"] == ("" if exact else "'") + "=set/train/5/train_1_aligned.jpg"
+    (item,) = items_of([str(manifest)], seke.knowledge())
+    assert item.path == picture

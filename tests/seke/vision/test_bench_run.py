@@ -223,7 +223,8 @@ def over(script, faces, folder, **options):
     async def go():
         async with Server(script) as server:
             model = Endpoint(MADE_UP, base_url=server.url, attempts=2, prices=Prices(1.0, 1.0))
-            job = benchmark(faces, folder, model, settings=MADE_UP, problems=lambda _: None, **options)
+            options.setdefault("problems", lambda _: None)
+            job = benchmark(faces, folder, model, settings=MADE_UP, **options)
             return await asyncio.to_thread(job.run), server.seen
 
     return asyncio.run(go())
@@ -406,3 +407,29 @@ def test_a_trial_ends_where_no_answer_can_be_read_or_judges_anything(tmp_path, t
     with pytest.raises(TrialStoppedError, match=words):
         trial_over(script, many_faces(tmp_path), tmp_path / "run", concurrency=1)
     assert len(sent) == 40
+
+
+@pytest.mark.parametrize("count", [3, 44])
+def test_numbers_on_another_scale_count_as_unreadable_in_all_answers(tmp_path, count):
+    """Of answers from 1 to 9 every fourth lies within -1 to 1 by chance."""
+    lines = ["path,item,valence,arousal", *(f"f{k}.png,f{k:02},0,0" for k in range(count))]
+    for k in range(count):
+        Image.new("RGB", (24, 24), (5 * k, 90, 10)).save(tmp_path / f"f{k}.png")
+    (tmp_path / "faces.csv").write_text("\n".join(lines))
+    near, far = '{"valence": 1, "arousal": 1}', '{"valence": 7, "arousal": 3}'
+    texts = [near if k % 4 == 3 else far for k in range(count)]
+    said, answers = [], iter(texts)
+
+    def go():
+        options = {"concurrency": 1, "problems": said.append}
+        return over(lambda *_: Reply([next(answers)]), tmp_path / "faces.csv", tmp_path / "run", **options)
+
+    summary, _ = go()
+    words = (
+        f"{texts.count(far)} of {count} answers of made-up to question affect have numbers outside -1 to 1"
+    )
+    assert any(f"{words}, such as 7" in note for note in summary.notes)
+    assert any("They count as unreadable" in line for line in said)
+    assert {row["valence"] for row in rows(tmp_path / "run").values()} == {"unreadable"}
+    # Another process knows it, too.
+    assert go()[0].notes == tuple(note.replace(", such as 7", "") for note in summary.notes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import os
 import sqlite3
@@ -23,7 +24,7 @@ from test_annotate import pictures, rows
 from seke.files.shipped import knowledge
 from seke.inference.session import Session
 from seke.vision import http_bodies
-from seke.vision.http_bodies import ANSWER_LIMIT, BodyBounds, BodyError, decoded_json
+from seke.vision.http_bodies import ANSWER_LIMIT, BodyBounds, BodyError, SeparatorCount, decoded_json
 
 # Resident, of the whole process; in MiB.
 MOST_MEMORY = 300
@@ -34,7 +35,7 @@ REASONS = {
     "no gzip": "the answer is no gzip data, though it says so; it begins 'plain text'",
     "values": 'the answer has more than 100,000 values; it begins \'{"choices": [{},{},',
     "data": 'the answer has more than 100,000 values; it begins \'{"object": "list"',
-    "deep": 'the answer cannot be read; it begins \'{"choices": [[[[',
+    "deep": 'the answer cannot be read (is nested too deeply); it begins \'{"choices": [[[[',
     "no JSON": "a web page came in place of an answer (is --base-url right?); it begins '<html>",
 }
 TOO_LONG = "the answer is longer than 8,388,608 bytes"
@@ -328,3 +329,21 @@ def test_json_within_the_limits_is_read(text):
 def test_json_that_is_deep_or_large_is_none(text):
     with pytest.raises(ValueError, match=r"has more than 100,000 values|nested too deeply|Expecting"):
         decoded_json(text)
+
+
+@given(st.text('[{,"\\ax', max_size=40), st.lists(st.integers(0, 40), max_size=4))
+def test_separators_count_outside_of_strings_however_a_text_is_cut(text, places):
+    counted, quoted, escaped = 0, False, False
+    for letter in text:
+        counted += not quoted and letter in "[{,"
+        if quoted and not escaped and letter == "\\":
+            escaped = True
+            continue
+        quoted ^= letter == '"' and not escaped
+        escaped = False
+    # An unfinished string is one.
+    count, data = SeparatorCount(), text.encode()
+    cuts = [0, *sorted(places), len(data)]
+    for start, stop in itertools.pairwise(cuts):
+        count.add(data[start:stop])
+    assert count.count == counted

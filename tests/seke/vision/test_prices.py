@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
+import tempfile
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from engine import SekeError
 from seke.annotation.cost_forecast import _resample_totals, forecast
 from seke.annotation.job import Job
 from seke.cli.main import main
+from seke.runs.ledger import Ledger
+from seke.sampling.loop import Request
+from seke.vision.errors import OutOfMoneyError
 from seke.vision.fake import ScriptedModel
-from seke.vision.messages import Settings
-from seke.vision.prices import Prices, read_prices
+from seke.vision.messages import Call, Choice, Picture, Prompt, Reply, Settings
+from seke.vision.prices import Estimate, Prices, read_prices
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "annotate"
 GOOD = """
@@ -140,3 +149,81 @@ def test_the_range_of_a_total_by_the_normal_law():
     width = 1.2816 * costs.std() * np.sqrt(count + count**2 / len(costs))
     assert middle == pytest.approx(count * costs.mean(), rel=0.02)
     assert (high - low) / 2 == pytest.approx(width, rel=0.12)
+
+
+# What may be spent -----------------------------------------------------------------------------------
+
+DEAR = Prices(prompt=2.0, answer=8.0)
+BOUND = Settings("m", max_tokens=600)
+
+
+def ask_call(number, side=100, question="joint"):
+    picture = Picture(b"", "image/jpeg", side, side, f"q{number}")
+    request = Request(f"f{number}", "gpt-4o", question, None, "face", 0, 1)
+    return Call(request, Prompt("Look.", {}, "p"), picture)
+
+
+async def spend(ledger, requests, at_once):
+    """Ask as a run does: the first request alone, then so many at once; return the largest reservation."""
+    estimate, free, reserved = Estimate(DEAR, BOUND), asyncio.Semaphore(at_once), [0.0]
+
+    async def ask(number, tokens, side, wait):
+        call = ask_call(number, side, f"question {number % 2}")
+        async with free, estimate.turn():
+            reserved.append(estimate.worst(call, 1))
+            sent = await ledger.sent(call, (0,), reserved[-1])
+            for _ in range(wait):
+                await asyncio.sleep(0)
+            # As many tokens of a prompt as a server by tiles counts; 170 a tile, and text before.
+            prompt = 800 + 170 * math.ceil(side / 512) ** 2
+            price = DEAR.of(prompt, 0, tokens)
+            reply = Reply((Choice(0, "", "stop"),), "m", None, None, prompt, tokens, 0, price)
+            estimate.note(call, reply)
+            await ledger.answered(sent, reply)
+
+    tasks = (ask(number, *request) for number, request in enumerate(requests))
+    ends = await asyncio.gather(*tasks, return_exceptions=True)
+    assert all(end is None or isinstance(end, OutOfMoneyError) for end in ends)
+    return max(reserved), any(ends)
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 600), st.integers(50, 1100), st.integers(0, 5)), min_size=15, max_size=25
+    ),
+    st.integers(1, 16),
+    st.floats(0.008, 0.12),
+)
+@settings(max_examples=15, deadline=None)
+def test_no_lengths_of_answers_within_their_bound_pass_what_may_be_spent(requests, at_once, limit):
+    with tempfile.TemporaryDirectory() as folder, closing(Ledger(Path(folder), made_record, limit)) as ledger:
+        ledger.patient = True
+        reserved, ended = asyncio.run(spend(ledger, requests, at_once))
+        assert ledger.totals().spent <= limit
+        # Ended so, less remains than one request could have cost.
+        assert not ended or limit - ledger.totals().spent < reserved
+
+
+def test_little_of_a_budget_remains_unused(tmp_path):
+    rng = np.random.default_rng(0)
+    requests = [(int(rng.integers(20, 120)), 300, int(rng.integers(0, 6))) for _ in range(200)]
+    with closing(Ledger(tmp_path, made_record, 0.4)) as ledger:
+        ledger.patient = True
+        assert asyncio.run(spend(ledger, requests, 16))[1]
+        # 0.4 USD, of which a request takes 0.0025 and may take 0.0071: 1.8 % at most are left.
+        assert 0.982 * 0.4 < ledger.totals().spent <= 0.4
+
+
+def made_record(call, choice):
+    return {"item": call.request.item, "draw": choice.draw}
+
+
+def test_a_larger_picture_or_another_question_is_reckoned_with_before_its_first_reply():
+    estimate = Estimate(DEAR, BOUND)
+    estimate.note(ask_call(0, 400), Reply((), "m", prompt_tokens=1000))
+    assert estimate.tokens(ask_call(1, 512), 1)[0] == pytest.approx(1000 * 1.2 * (512 / 400) ** 2, abs=1)
+    # 513 pixels a side take four tiles of 512.
+    assert estimate.tokens(ask_call(1, 513), 2) == (4800, 1200)
+    assert estimate.tokens(ask_call(1, 100), 1)[0] == 1200
+    # A token has a byte at least: "Look." and "{}" are seven.
+    assert estimate.tokens(ask_call(1, 400, "other"), 1)[0] == math.ceil(1007 * 1.2)

@@ -214,21 +214,33 @@ def test_tokens_that_went_into_thoughts_are_told_from_the_first_answer_on(tmp_pa
     assert "1,200 tokens (1,200 of reasoning)" in result.stdout
 
 
-def test_what_may_be_spent_holds_for_thoughts_that_no_limit_counts(tmp_path):
-    """2,050 tokens an answer where 600 are allowed: the first answer goes alone and tells."""
+def test_what_may_be_spent_holds_for_thoughts_within_the_bound(tmp_path):
+    """2,050 tokens an answer, as the total tells, where 2,100 are allowed."""
     folder = pictures(tmp_path / "faces", 12)
-    usage = {"prompt_tokens": 1000, "completion_tokens": 50, "total_tokens": 3050}
-
-    def script(_, asked):
-        return Reply([made_up(asked)], usage=usage, alone=True, after=0.02)
-
-    limit = ["--max-cost", "0.1", "--concurrency", "16"]
-    result, server = annotate(script, folder, tmp_path / "r", *PRICES, *limit, status=1)
+    limit = ["--max-cost", "0.1", "--concurrency", "16", "--max-tokens", "2100"]
+    result, server = annotate(thoughtful, folder, tmp_path / "r", *PRICES, *limit, status=1)
     assert "could exceed --max-cost 0.1" in result.stderr
     assert server.most > 1
     totals = status_of(tmp_path / "r")[2]
     assert totals.spent == pytest.approx(totals.answers * (1000 * 2 + 2050 * 8) / 1e6)
     assert 0.05 < totals.spent <= 0.1
+
+
+def test_a_server_that_passes_the_bound_of_answers_ends_a_run_with_a_limit(tmp_path):
+    """The first request goes alone, so that one answer is all that is paid for."""
+    folder = pictures(tmp_path / "faces", 12)
+    limit = ["--max-cost", "0.1", "--concurrency", "16"]
+    result, server = annotate(thoughtful, folder, tmp_path / "r", *PRICES, *limit, status=1)
+    words = "--max-cost 0.1 cannot be kept: an answer took 2,050 tokens where at most 600 were asked for"
+    assert words in result.stderr
+    assert len(server.seen) == 1
+    result, server = annotate(thoughtful, folder, tmp_path / "r", *PRICES)
+    assert len(server.seen) == 11
+
+
+def thoughtful(_, asked):
+    usage = {"prompt_tokens": 1000, "completion_tokens": 50, "total_tokens": 3050}
+    return Reply([made_up(asked)], usage=usage, alone=True, after=0.02)
 
 
 def test_what_answers_that_never_came_hold_is_released_on_request(tmp_path):

@@ -13,13 +13,17 @@ from hypothesis import strategies as st
 from server import Raw
 from test_client import SCHEMA, call, run
 
+import seke
+from seke.prompts import Questions
 from seke.prompts.parser import read_choice
 from seke.prompts.response_schema import Form, Key
+from seke.sampling.loop import Request
 from seke.vision.capabilities import Dialect
-from seke.vision.completions import reply_of
+from seke.vision.completions import LONGEST, reply_of
 from seke.vision.errors import FatalError, UnansweredError
 from seke.vision.event_streams import decoded_body
 from seke.vision.http_bodies import VALUE_LIMIT
+from seke.vision.lost_answer import unread
 from seke.vision.messages import Settings
 from seke.vision.prices import Prices
 from seke.vision.server_errors import refusal_of
@@ -60,6 +64,40 @@ def chunk(delta, finish=None, **more):
     return {"id": "x", "object": "chat.completion.chunk", "model": "m", "choices": [choice], **more}
 
 
+def lines(*values):
+    """A stream of objects, one a line."""
+    return raw("\n".join(map(json.dumps, values)).encode(), kind="application/x-ndjson")
+
+
+def anthropic(content, stop="end_turn"):
+    usage = {"input_tokens": 100, "cache_read_input_tokens": 900, "output_tokens": 50}
+    message = {"id": "x", "type": "message", "role": "assistant", "model": "m", "content": content}
+    return {**message, "stop_reason": stop, "stop_sequence": None, "usage": usage}
+
+
+def ollama(text, done=True, **more):
+    counts = {"done_reason": "stop", "prompt_eval_count": 1000, "eval_count": 50} if done else {}
+    message = {"role": "assistant", "content": text, **more}
+    return {"model": "m", "created_at": "2026-11-01T00:00:00Z", "message": message, "done": done, **counts}
+
+
+def gemini(*parts, finish="STOP"):
+    candidate = {"content": {"parts": list(parts), "role": "model"}, "finishReason": finish, "index": 0}
+    counts = {"promptTokenCount": 1000, "candidatesTokenCount": 50, "totalTokenCount": 1050}
+    return {"candidates": [candidate], "usageMetadata": counts, "modelVersion": "m"}
+
+
+ANTHROPIC_EVENTS = (
+    {"type": "message_start", "message": {**anthropic([], None), "usage": {"input_tokens": 1000}}},
+    {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+    {"type": "ping"},
+    {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": TEXT[:4]}},
+    {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": TEXT[4:]}},
+    {"type": "content_block_stop", "index": 0},
+    {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 50}},
+    {"type": "message_stop"},
+)
+RETRY_INFO = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "39s"}
 THOUGHTS = {"completion_tokens_details": {"reasoning_tokens": 2000}}
 TOOL = {"id": "t", "type": "function", "function": {"name": "answer", "arguments": TEXT}}
 # What a server sends, the text that is read in it, and the tokens of its answer.
@@ -143,6 +181,26 @@ ANSWERED = {
         50,
     ),
     "Anthropic, parts": (raw(body({"content": [{"type": "text", "text": TEXT}]})), 50),
+    "Anthropic, its own form": (raw(anthropic([{"type": "text", "text": TEXT}])), 50),
+    "Anthropic, its own form with thoughts": (
+        raw(anthropic([{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": TEXT}])),
+        50,
+    ),
+    "Anthropic, its own tool": (raw(anthropic([{"type": "tool_use", "input": {"a": 1}}], "tool_use")), 50),
+    "Anthropic, its own stream": (
+        raw("".join(f"event: {e['type']}\ndata: {json.dumps(e)}\n\n" for e in ANTHROPIC_EVENTS).encode()),
+        50,
+    ),
+    "Ollama, its own form": (raw(ollama(TEXT)), 50),
+    "Ollama, its own stream": (
+        lines(ollama("", False, thinking="hm"), ollama(TEXT[:4], False), ollama(TEXT[4:], False), ollama("")),
+        50,
+    ),
+    "Ollama, an answer to a prompt alone": (
+        raw({"response": TEXT, "done": True, "prompt_eval_count": 1000, "eval_count": 50}),
+        50,
+    ),
+    "Gemini, its own form": (raw(gemini({"text": "hm", "thought": True}, {"text": TEXT})), 50),
     "a content that is an object": (raw(body({"content": {"a": 1}})), 50),
     "a content that is a list of objects": (raw(body({"content": [{"a": 1}]})), 50),
     "a message that is a text": (raw({"choices": [{"message": TEXT, "finish_reason": "stop"}]}), None),
@@ -250,6 +308,8 @@ REFUSED = {
         {"object": "error", "message": "Image could not be decoded", "type": "invalid_request_image"}, 400
     ),
     "Anthropic": raw(body("", "refusal")),
+    "Anthropic, its own form": raw(anthropic([], "refusal")),
+    "Gemini, its own form": raw(gemini(finish="SAFETY")),
     "Anthropic, a picture": raw(
         {"type": "error", "error": {"type": "invalid_request_error", "message": "Could not process image"}},
         400,
@@ -306,6 +366,7 @@ AGAIN = {
         chunk({"content": "{"}), chunk({}, "error", error={"code": 504, "message": "late"}), mark=False
     ),
     "Gemini": raw([{"error": {"code": 429, "message": "quota", "status": "RESOURCE_EXHAUSTED"}}], 429),
+    "Ollama, with 200": raw({"error": "llama runner process is overloaded, try again"}),
     "Gemini, with 200": raw([{"error": {"message": "try again", "status": "UNAVAILABLE"}}]),
     "Anthropic": raw({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}, 529),
     "Anthropic, in a stream": raw(
@@ -372,7 +433,7 @@ NOTHING = {
     "no choices, with tokens": (raw(body(TEXT) | {"choices": []}), "has no choices", True),
     "a stream that breaks off": (
         events(chunk({"content": TEXT[:4]}), mark=False),
-        "cannot be read; it begins 'data: {",
+        "cannot be read (the event stream breaks off); it begins 'data: {",
         False,
     ),
     "an empty body": (raw(b""), "cannot be read", False),
@@ -521,3 +582,69 @@ def test_a_setting_that_nobody_asked_for_need_not_be_taken():
     with pytest.raises(UnansweredError, match="does not support"):
         asyncio.run(go())
     assert SCHEMA["required"] == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("headers", "details", "wait"),
+    [
+        ({}, [{"@type": "x"}, RETRY_INFO], 39),
+        ({}, [{**RETRY_INFO, "retryDelay": "0.5s"}], 0.5),
+        ({}, [{**RETRY_INFO, "retryDelay": "900s"}], 60),
+        ({}, [{**RETRY_INFO, "retryDelay": "soon"}], None),
+        ({}, [{**RETRY_INFO, "retryDelay": 39}], None),
+        ({"retry-after": "3"}, [RETRY_INFO], 3),
+        ({}, "none", None),
+    ],
+)
+def test_the_wait_that_the_body_of_an_error_asks_for_is_kept(headers, details, wait):
+    described = {"error": {"code": 429, "status": "RESOURCE_EXHAUSTED", "message": "", "details": details}}
+    for value in (described, [described]):
+        assert refusal_of(429, value, headers=headers).wait == wait
+
+
+HOSTILE_TEXTS = {
+    "lists": "[" * 100_000,
+    "closed lists": "[" * 50_000 + "]" * 50_000,
+    "objects": '{"a":' * 100_000,
+    "closed objects": '{"a":' * 900 + "1" + "}" * 900,
+    "digits": "1" * 1_000_000,
+    "a number": '{"valence": ' + "1" * 90_000 + "}",
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE_TEXTS)
+def test_a_text_that_is_deep_or_long_is_an_answer_that_cannot_be_read(name):
+    text = HOSTILE_TEXTS[name]
+    choices, journal, _ = run(lambda *_: raw(body(text)))
+    assert choices[0].text == text[:LONGEST]
+    assert len(journal.ends) == 1
+    request = Request("a", "gpt-4o", "joint", None, "face", 0, 1)
+    assert Questions(seke.knowledge()).read(request, choices[0])["status"] == "unreadable"
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (b'{"choices": [{"message": {"content": ' + b"[" * 90_000, "is nested too deeply"),
+        (b'{"choices": [{"message": {"content": ' + b"[" * 110_000, "has more than 100,000 values"),
+        (b"[" * 90_000, "is nested too deeply"),
+        (b"1" * 1_000_000, "the answer is no completion"),
+    ],
+)
+def test_a_body_that_is_deep_or_long_is_no_answer_and_says_how_it_begins(value, words):
+    failure, journal, _ = run(lambda *_: raw(value))
+    assert words in str(failure)
+    assert "it begins" in str(failure)
+    assert len(journal.rows) == 2
+
+
+def test_a_number_of_any_length_is_kept_and_undoes_nothing():
+    digits = b"7" * 5000
+    sent = b'{"choices": [{"message": {"content": %s}}], "usage": {"prompt_tokens": %s}}' % (digits, digits)
+    reply = reply_of(sent, (0,))
+    assert reply.choices[0].text == digits.decode()
+
+
+def test_tokens_of_a_body_that_cannot_be_read_may_be_paid_for():
+    usage = b'{"usage": {"completion_tokens": %d}, "choices": ' + b"[" * 60_000
+    assert [unread(usage % tokens).paid for tokens in (50, 0)] == [True, False]
