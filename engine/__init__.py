@@ -75,6 +75,7 @@ if TYPE_CHECKING:
     from engine.decision.gold_evidence import GoldEvidence as GoldEvidence
     from engine.decision.gold_evidence import labelled_by_sets as labelled_by_sets
     from engine.decision.level import LevelDecision as LevelDecision
+    from engine.decision.limits import EligibleRisks as EligibleRisks
     from engine.decision.limits import set_thresholds as set_thresholds
     from engine.decision.limits import thresholds_by_value as thresholds_by_value
     from engine.decision.looks_at_labels import LabelLooks as LabelLooks

@@ -10,6 +10,7 @@ import numpy as np
 
 from engine import (
     Answers,
+    EligibleRisks,
     Guarantee,
     Inference,
     Knowledge,
@@ -147,16 +148,16 @@ class Session:
         is.
         """
         base, policy = self.knowledge, self.knowledge.policy
-        gathered: dict[str, list[LevelDecision]] = {
+        gathered: dict[str, list[EligibleRisks]] = {
             name: [] for name in policy.limits if name in policy.mean_limits
         }
         for _, levels in worked_on(self.levels, parts, processes) if gathered else ():
             for name, kept in gathered.items():
-                kept.append(levels[name])
+                kept.append(EligibleRisks.of(base.variables[name], levels[name]))
         thresholds = dict(policy.thresholds)
         for name, kept in gathered.items():
             variable = base.variables[name]
-            risk_thresholds = set_thresholds(variable, policy, LevelDecision.stacked(kept)) if kept else {}
+            risk_thresholds = set_thresholds(variable, policy, EligibleRisks.stacked(kept)) if kept else {}
             if risk_thresholds:
                 before = policy.thresholds.get(name, (policy.worst,) * len(variable.values))
                 risks = {value: threshold.risk for value, threshold in risk_thresholds.items()}

@@ -191,6 +191,7 @@ def _batches(
             stack.enter_context(closing(stage))
         for sheet in walk[-1]:
             arranged = arrange(sheet, vocabulary, prefixes)
+            del sheet
             count = len(arranged.items)
             for part in split(arranged, [*range(0, count, size), count]):
                 yield answers_of(part, vocabulary)

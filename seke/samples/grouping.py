@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def gather_items(sheets: Iterable[Sheet], size: int, in_memory: int) -> Generator[Sheet, None, None]:
-    """Yield every item whole, ordered by first appearance.
+    """Yield every item whole, ordered by first appearance; what was yielded or stored is not kept.
 
     Up to `in_memory` samples come as one sheet; more go through a file on disk and come
     `size` items at a time.
@@ -33,10 +33,21 @@ def gather_items(sheets: Iterable[Sheet], size: int, in_memory: int) -> Generato
         parts.append(sheet)
         count += len(sheet.rows)
         if count > in_memory:
-            yield from _gather_on_disk(chain(parts, sheets), size)
+            del sheet
+            yield from _gather_on_disk(chain(_emptied(parts), sheets), size)
             return
     if count:
-        yield join(parts)
+        del sheet
+        joined = [join(parts)]
+        parts.clear()
+        yield from _emptied(joined)
+
+
+def _emptied(sheets: list[Sheet]) -> Iterator[Sheet]:
+    """Yield the sheets of a list, which loses each before the next is asked for."""
+    sheets.reverse()
+    while sheets:
+        yield sheets.pop()
 
 
 @contextmanager

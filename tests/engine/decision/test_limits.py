@@ -10,7 +10,7 @@ from brute_force import seen_level
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine import Policy, Variable, set_thresholds, thresholds_by_value
+from engine import EligibleRisks, Policy, Variable, set_thresholds, thresholds_by_value
 from engine.decision.limits import TIE, mean_threshold
 
 RISKS = st.lists(st.integers(0, 60).map(lambda k: k / 100), min_size=1, max_size=40).map(np.array)
@@ -99,6 +99,18 @@ def test_values_of_a_categorical_variable_share_theirs_and_few_items_find_none()
     few = seen_level(np.zeros(30), value[:30], risk[:30])
     assert set_thresholds(COLOUR, policy, few) == {}
     assert set(set_thresholds(COLOUR, policy, few, least=30)) == {"any"}
+
+
+@pytest.mark.parametrize("variable", [SIGN, COLOUR])
+def test_the_part_that_is_kept_of_batches_has_the_same_thresholds(variable):
+    rng = np.random.default_rng(0)
+    level = seen_level(np.zeros(900), rng.integers(0, 2, 900), rng.random(900) ** 3)
+    level.eligible[:] = rng.random(900) < 0.7
+    policy = Policy(limits={variable.name: 0.07}, mean_limits=frozenset({variable.name}))
+    parts = [EligibleRisks.of(variable, level.of(np.arange(at, at + 90))) for at in range(0, 900, 90)]
+    whole = set_thresholds(variable, policy, level)
+    assert whole
+    assert set_thresholds(variable, policy, EligibleRisks.stacked(parts)) == whole
 
 
 def test_what_may_not_be_accepted_at_all_does_not_count():
