@@ -107,5 +107,5 @@ def _of_gemini(body: Record) -> Record:
         finish = candidate.get("finishReason") if isinstance(candidate, dict) else None
         choices += _completion({}, message, finish, {})["choices"]
     names = {"model": body.get("modelVersion"), "id": body.get("responseId")}
-    rest = {name: body[name] for name in ("promptFeedback",) if name in body}
-    return {**names, **rest, "choices": choices, "usage": {k: n for k, n in tokens.items() if n is not None}}
+    feedback = {name: body[name] for name in ("promptFeedback",) if name in body}
+    return {**names, **feedback, "choices": choices, "usage": {k: n for k, n in tokens.items() if n is not None}}
