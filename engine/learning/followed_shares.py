@@ -16,8 +16,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import logsumexp
-from scipy.stats import beta
+from scipy.special import logsumexp, xlog1py, xlogy
 
 from engine.learning.likelihood import Likelihood
 from engine.learning.parameters import Unidentified
@@ -123,8 +122,13 @@ def _posterior(fit: Fit, asked: _StatedQuestion, likelihood: Likelihood) -> tupl
         else declared.halo_of_given[asked.observer, asked.question]
     )
     mean, count = fit.parameters.widths.share(asked.key, float(value))
-    prior = beta(mean * count, (1 - mean) * count)
-    logs = logs + prior.logpdf(GRID)
+    # The Beta prior, up to a factor.
+    logs = logs + xlog1py((1 - mean) * count - 1, -GRID) + xlogy(mean * count - 1, GRID)
     weight = np.exp(logs - logsumexp(logs))
     fitted = float(weight @ GRID)
-    return mean, float(prior.std()), fitted, float(np.sqrt(weight @ (GRID - fitted) ** 2))
+    return (
+        mean,
+        float(np.sqrt(mean * (1 - mean) / (count + 1))),
+        fitted,
+        float(np.sqrt(weight @ (GRID - fitted) ** 2)),
+    )

@@ -13,7 +13,7 @@ import click
 from seke.cli import model_options as asking
 from seke.cli import options
 from seke.cli.comparison import print_comparison
-from seke.cli.errors import exit_on_errors
+from seke.cli.errors import exit_on_errors, missing_packages_named
 from seke.cli.output import print_json, print_message
 from seke.cli.progress import RunProgress
 from seke.cli.run_status import print_status
@@ -338,12 +338,14 @@ def _gold(job: Job) -> dict[str, Any] | None:
     Where that cannot be computed: `why`.
     """
     from engine import SekeError
-    from seke.planning.plan import worth_of_gold
 
     if job.annotator.base.fits or job.annotator.rule is not None:
         return None
     try:
-        return worth_of_gold(job.annotator.base, job.facts["population"])
+        with missing_packages_named():
+            from seke.planning.plan import worth_of_gold
+
+            return worth_of_gold(job.annotator.base, job.facts["population"])
     except SekeError as error:
         return {"why": str(error)}
 

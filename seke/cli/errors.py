@@ -28,7 +28,7 @@ def exit_on_errors(*, as_json: bool = False) -> Iterator[None]:
 
     forget_lines()
     try:
-        with printable_output(), _exit_when_terminated(), _missing_packages_named():
+        with printable_output(), _exit_when_terminated(), missing_packages_named():
             yield
     except KnowledgeError as error:
         if as_json:
@@ -56,7 +56,7 @@ def exit_on_errors(*, as_json: bool = False) -> Iterator[None]:
 
 
 @contextmanager
-def _missing_packages_named() -> Iterator[None]:
+def missing_packages_named() -> Iterator[None]:
     """Raise a SekeError where a package is not installed that an extra of this project brings."""
     from engine import SekeError
     from seke.console.extras import missing_package_text

@@ -108,4 +108,9 @@ def _of_gemini(body: Record) -> Record:
         choices += _completion({}, message, finish, {})["choices"]
     names = {"model": body.get("modelVersion"), "id": body.get("responseId")}
     feedback = {name: body[name] for name in ("promptFeedback",) if name in body}
-    return {**names, **feedback, "choices": choices, "usage": {k: n for k, n in tokens.items() if n is not None}}
+    return {
+        **names,
+        **feedback,
+        "choices": choices,
+        "usage": {k: n for k, n in tokens.items() if n is not None},
+    }

@@ -52,6 +52,7 @@ def test_the_main_commands_need_no_extra(tmp_path):
     commands = (
         ["infer", str(FACES), "-o", "records.jsonl"],
         ["annotate", str(ROOT / "examples" / "annotate"), "--run", run, "--model", "gpt-4o", "--scripted"],
+        ["annotate", str(ROOT / "examples" / "annotate"), "--run", "r", "--model", "gpt-4o", "--dry-run"],
         ["knowledge", "show", "AU6"],
         ["knowledge", "diff", "posed", "spontaneous"],
         ["simulate", "--items", "3", "-o", "made.jsonl"],
@@ -62,6 +63,7 @@ def test_the_main_commands_need_no_extra(tmp_path):
     results = alone(tmp_path, *commands)
     failed = [(command, *end) for command, end in zip(commands, results, strict=True) if end[0]]
     assert failed == []
+    assert "what gold labels would buy is not known: fits, and a base" in results[2][1]
 
 
 def test_a_missing_package_is_met_by_the_command_that_installs_it(tmp_path):
