@@ -44,6 +44,9 @@ CERTAIN = 1e-12
 # Squared parameters of all fits after the first, which are tried where rules fail because of weaker ones: 18
 # fits of the shipped base, about .4 s each, and five where it has thirty rules more, a second or two each.
 MOST_REFITTED = 20_000
+# Cells that these fits may sum over (`DualProblem.work`): 1.2 million a second of one core, or more of a wide
+# base, so seven seconds at most.
+MOST_REFIT_WORK = 8_000_000
 MOST_MISSED = 1e-6
 
 
@@ -152,8 +155,10 @@ def _solve_by_strength(model: DualProblem, strengths: Sequence[float]) -> Soluti
     The larger the base, the fewer are tried: a fit takes time as the square of its parameters.
     """
     bounds = model.c.bounds.copy()
+    before = model.work
     solution = model.fit(bounds)
-    fits_left = MOST_REFITTED // model.size**2 if len(strengths) else 0
+    work = max(model.work - before, 1)
+    fits_left = min(MOST_REFITTED // model.size**2, MOST_REFIT_WORK // work) if len(strengths) else 0
 
     def fitted(trial: Floats) -> Solution | None:
         nonlocal fits_left

@@ -8,6 +8,7 @@ Zhu 1995, doi:10.1137/0916069) finds θ, and Newton's method then makes the loca
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -104,6 +105,9 @@ class DualProblem:
         self.local = self.targets.shape[1]
         self.size = self.local + len(constraints.rules)
         self.begin = begin
+        self.cells = sum(math.prod(sizes[name] for name in step.nodes) for step in steps)
+        # Cells that were summed over so far: what a fit takes in time, on any machine.
+        self.work = 0
         self.designs = self._designs()
 
     def _designs(self) -> list[tuple[list[int], Tensor] | None]:
@@ -162,6 +166,7 @@ class DualProblem:
         """
         torch = self.torch
         count = self.size if count is None else count
+        self.work += max(count, 1) * self.cells
         x = torch.as_tensor(parameters).repeat(max(count, 1), 1).requires_grad_()
         value = self.log_z(self.log_tables(x))
         (gradient,) = torch.autograd.grad(value.sum(), x, create_graph=True)
@@ -175,6 +180,7 @@ class DualProblem:
 
     def slope(self, parameters: Floats) -> tuple[Floats, Floats]:
         """Return log Z (K,) and its gradient (K, P)."""
+        self.work += self.cells
         x = self.torch.as_tensor(parameters).requires_grad_()
         value = self.log_z(self.log_tables(x))
         (gradient,) = self.torch.autograd.grad(value.sum(), x)
@@ -182,6 +188,7 @@ class DualProblem:
 
     def value(self, parameters: Floats) -> Floats:
         """Return log Z (K,)."""
+        self.work += self.cells
         with self.torch.no_grad():
             return self.log_z(self.log_tables(self.torch.as_tensor(parameters))).numpy()
 
