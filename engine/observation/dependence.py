@@ -16,7 +16,8 @@ at most MOST_FOLLOWS. The rest is derived from these, the same whenever the base
    it sees in `seen` beyond chance, as far as its table has skill, else by its habit, the mean of T's rows.
 2. Expectation maximisation brings λ S G + (1 - λ) T near the tables of all observers, each of which counts
    for `n` answers a state, against the shapes with their own weights (Dempster, Laird & Rubin 1977,
-   doi:10.1111/j.2517-6161.1977.tb01600.x).
+   doi:10.1111/j.2517-6161.1977.tb01600.x). An observer that only follows has no part in S: its G is fitted
+   to the S of the others, so that a base with it derives for these what a base without it does.
 3. V[x, j, y], in proportion to λ G[j, y] + (1 - λ) T[x, y], is scaled in turn along y and along x, until
    Σ_j S[x, j] V[x, j, y] = T[x, y] (iterative proportional fitting; Deming & Stephan 1940,
    doi:10.1214/aoms/1177731829). An observer asked alone has exactly its own table, whatever λ.
@@ -138,16 +139,21 @@ class SharedLook:
 
 
 def shared_look(
-    tables: Sequence[Floats], matches: Sequence[Floats], follows: Floats, declared: Dependence
+    tables: Sequence[Floats],
+    matches: Sequence[Floats],
+    follows: Floats,
+    declared: Dependence,
+    followers: Sequence[bool] = (),
 ) -> SharedLook:
     """Return the looks that the observers of a variable share.
 
     tables: T of each observer, (K, Y), P(settles on y | truth); matches: (K, Y), 1 where an answer names the
-    truth. follows: λ, (observers,).
+    truth. follows: λ, (observers,). followers: which observers only follow, (observers,); none by default.
     """
     shapes = DeclaredShapes(declared.clear, declared.ambiguous, declared.n, declared.look_n, declared.seen_n)
     given = (tuple(tuple(map(tuple, table.tolist())) for table in parts) for parts in (tables, matches))
-    return _derived_look(*given, tuple(follows.tolist()), shapes)
+    shaping = tuple(not follower for follower in followers) or (True,) * len(tables)
+    return _derived_look(*given, tuple(follows.tolist()), shaping, shapes)
 
 
 @lru_cache(MOST_KEPT)
@@ -155,13 +161,17 @@ def _derived_look(
     table_rows: tuple[Rows, ...],
     match_rows: tuple[Rows, ...],
     follow_shares: tuple[float, ...],
+    shaping: tuple[bool, ...],
     declared: DeclaredShapes,
 ) -> SharedLook:
-    """Return the looks as `shared_look` does; kept, since every session of a base derives the same."""
+    """Return the looks as `shared_look` does; kept, since every session of a base derives the same.
+
+    shaping: which observers have a part in what items look like, (observers,).
+    """
     tables, matches = ([np.array(rows) for rows in parts] for parts in (table_rows, match_rows))
     follows = np.array(follow_shares)
     skills = np.array([skill(table, match) for table, match in zip(tables, matches, strict=True)])
-    weights = follows * skills
+    weights = follows * skills * np.array(shaping)
     mean_skill = float(weights @ skills / weights.sum()) if weights.sum() > 0 else 0.5
     looks, seen = _declared_shapes(len(tables[0]), mean_skill, declared)
     most = skill_of_square(looks @ seen)
@@ -171,7 +181,7 @@ def _derived_look(
         named = match.sum(1, keepdims=True)
         reliable = match + (1 - named) * table
         answers.append(seen @ (share * reliable + (1 - share) * table.mean(0)))
-    looks, answers = _fit_to_tables(tables, looks, answers, follows, declared)
+    looks, answers = _fit_to_tables(tables, looks, answers, follows, shaping, declared)
     joint = tuple(
         _scale_to_table(looks, answer, table, share)
         for answer, table, share in zip(answers, tables, follows, strict=True)
@@ -235,6 +245,7 @@ def _fit_to_tables(
     looks: Floats,
     answers: Sequence[Floats],
     follows: Floats,
+    shaping: Sequence[bool],
     declared: DeclaredShapes,
 ) -> tuple[Floats, list[Floats]]:
     """Return S (K, J) and each observer's G (J, Y) brought near to all tables by expectation maximisation."""
@@ -243,11 +254,12 @@ def _fit_to_tables(
     for _ in range(EM_STEPS):
         look_total = look_counts.copy()
         updated = []
-        for table, answer, prior, share in zip(tables, answers, answer_counts, follows, strict=True):
+        parts = zip(tables, answers, answer_counts, follows, shaping, strict=True)
+        for table, answer, prior, share, shapes_look in parts:
             followed = share * (looks @ answer)
             # Of n T[x, y] answers y to a truth x those that followed the look, over P(y | x, followed).
             weight = declared.n * table * share / np.maximum(followed + (1 - share) * table, 1e-300)
-            look_total += looks * (weight @ answer.T)
+            look_total += shapes_look * looks * (weight @ answer.T)
             updated.append(_normalise_rows(prior + answer * (looks.T @ weight)))
         looks, answers = _normalise_rows(look_total), updated
     return looks, list(answers)

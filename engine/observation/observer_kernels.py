@@ -195,10 +195,13 @@ class ObserverKernels:
         if like.knowledge.dependence != self.knowledge.dependence:
             return {}
 
-        def inputs(model: ObserverKernels, name: str) -> list[tuple[int, int, float, str, float]]:
+        def inputs(model: ObserverKernels, name: str) -> list[tuple[int, int, float, bool, str, float]]:
             known = [(o, id(model.kernels[o, name]), model.observers[o]) for o in model.observers_of(name)]
             return [
-                (o, key, settled_follows(observer), observer.family, family_follows(observer))
+                (
+                    *(o, key, settled_follows(observer), observer.follows_only),
+                    *(observer.family, family_follows(observer)),
+                )
                 for o, key, observer in known
             ]
 
@@ -234,7 +237,8 @@ class ObserverKernels:
         if np.count_nonzero(follows) < 2 and not families:
             return None
         matches = [own_answers(a, variable) for a in answers]
-        look = with_families(shared_look(tables, matches, follows, declared), families)
+        followers = [observer.follows_only for observer in observers]
+        look = with_families(shared_look(tables, matches, follows, declared, followers), families)
         return look.of_types(shares, answer_of)
 
     def _teller(self, index: int, name: str) -> NumberTeller:

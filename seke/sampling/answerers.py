@@ -120,6 +120,7 @@ class SimulatedSource:
             not_judged=none,
             hidden=none,
             asked=count * askable,
+            asked_in_vain=none,
             reading_given=np.full(len(requests), -1),
             givens=(),
         )

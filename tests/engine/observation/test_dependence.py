@@ -210,6 +210,20 @@ def test_an_observer_that_is_declared_and_follows_nothing_changes_no_look(seed):
 
 @few
 @given(seeds)
+def test_an_observer_that_follows_only_changes_nothing_where_it_did_not_answer(seed):
+    """Its tables have no part in the looks, and alone it answers by exactly its own, as all do."""
+    base = dependent_base(seed, follows=(0.9, 0.7, 0.8))
+    observers = {**base.observers, "o2": replace(base.observers["o2"], follows_only=True)}
+    base = replace(base, observers=observers)
+    others = [[k for k in readings if k.observer != "o2"] for readings in random_items(base, seed, items=4)]
+    smaller = replace(base, observers={name: base.observers[name] for name in ("o0", "o1")})
+    same(posterior_of(base, others), posterior_of(smaller, others), atol=1e-12)
+    alone = [[k for k in readings if k.observer == "o2"] for readings in random_items(base, seed, items=4)]
+    same(posterior_of(base, alone), posterior_of(replace(base, dependence=None), alone), atol=1e-9)
+
+
+@few
+@given(seeds)
 def test_the_order_of_arrival_changes_nothing(seed):
     base = dependent_base(seed, halo=True)
     rng = np.random.default_rng(seed)
@@ -403,6 +417,7 @@ def in_columns(base, labels, items):
         none + observers,
         *[none] * 4,
         asked=none + observers,
+        asked_in_vain=none,
         reading_given=np.full_like(reading, -1),
         givens=(),
     )
