@@ -104,7 +104,7 @@ class Answers:
         """Return items about which nothing was asked."""
         none, zero = np.zeros(0, dtype=np.int64), np.zeros(len(items), dtype=np.int64)
         readings = tuple(items), (), none, none, none, none
-        return cls(*readings, {}, {}, {}, *[zero] * len(COUNTS), none, ())
+        return cls(*readings, {}, {}, {}, zero, zero, zero, zero, zero, zero, zero, none, ())
 
     @property
     def blind(self) -> Bools:

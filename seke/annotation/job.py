@@ -46,9 +46,19 @@ if TYPE_CHECKING:
     Facts = dict[str, Any]
     Result = TypeVar("Result")
 
-SAME = ("settings", "observer", "also", "population", "strategy", "budget", "labels_final", "digests")
+SAME = (
+    "settings",
+    "observer",
+    "also",
+    "observed_by",
+    "population",
+    "strategy",
+    "budget",
+    "labels_final",
+    "digests",
+)
 # Facts of runs that were begun before these facts were noted.
-BEFORE: Facts = {"labels_final": False, "also": {}}
+BEFORE: Facts = {"labels_final": False, "also": {}, "observed_by": []}
 # Settings of runs that were begun before there was a choice.
 SETTINGS_BEFORE: Facts = {"picture": "last", "system": False}
 
@@ -97,7 +107,7 @@ class Job:
         questions are measured on the first items of a policy's run, unless declared_prices keeps them. A
         guarantee holds only where the declared ones choose the questions, and a batch takes too long to wait
         for.
-        options: `problems`, `progress` and `reading` of the annotator.
+        options: `free`, `problems`, `progress` and `reading` of the annotator.
 
         Raises:
             engine.KnowledgeError, engine.SekeError: all that could go wrong later for reasons known now.
@@ -114,15 +124,15 @@ class Job:
         known_by, labels_of = _known_labels(base, items)
         rule = rule_of(strategy, base.policy.budget)
         if rule is not None and session.guarantee is None:
-            # Nothing is worth asking for the policy, so that it does not look ahead.
-            worthless = replace(base.policy, worth=dict.fromkeys(base.policy.worth, 0.0))
-            session = replace(session.under(worthless), refused=session.refused)
+            session = _without_worth(session)
         names = dict.fromkeys(item.name for item in items)
-        given = read_given(answers, base, names.keys(), {asked.first, *asked.also})
+        observed_by = list(options["free"].names) if options.get("free") else []
+        given = read_given(answers, base, names.keys(), {asked.first, *asked.also, *observed_by})
         annotator = Annotator(session, model, rule, known_by, labels_of, given, concurrency, **options)
         measured = rule is None and session.guarantee is None and not declared_prices
         by_tokens = prices if measured and not isinstance(model, Batches) else None
-        return cls(folder, items, annotator, _facts_of(session, settings, asked, model), max_cost, by_tokens)
+        facts = {**_facts_of(session, settings, asked, model), "observed_by": observed_by}
+        return cls(folder, items, annotator, facts, max_cost, by_tokens)
 
     def open(self) -> Ledger:
         """Open the ledger, a new one where there is none.
@@ -299,6 +309,13 @@ def _facts_of(session: Session, settings: Settings, asked: AskedObservers, model
         "digests": dict(base.digests),
         "knowledge": f"{base.name} {base.digest}",
     }
+
+
+def _without_worth(session: Session) -> Session:
+    """Return the session in which nothing is worth asking for the policy, so that it does not look ahead."""
+    policy = session.knowledge.policy
+    worthless = replace(policy, worth=dict.fromkeys(policy.worth, 0.0))
+    return replace(session.under(worthless), refused=session.refused)
 
 
 def _known_labels(base: Knowledge, items: Sequence[Item]) -> tuple[str | None, dict[str, Mapping[str, Any]]]:
