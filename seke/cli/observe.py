@@ -116,7 +116,7 @@ def _tell(unseen: str, counts: Counter[str], problems: Sequence[str], output: Pa
     place = f"{output}: " if output is not None else ""
     faces = [f"{counts[name]:,} {name}" for name in ("without a face", "with several faces") if counts[name]]
     details = f" ({', '.join(faces)})" if faces else ""
-    print_message(f"{place}{counts['samples']:,} samples of {counts['items']:,} items{details}")
+    print_message(f"{place}{count(counts['samples'], 'sample')} of {count(counts['items'], 'item')}{details}")
     if problems:
         print_message(f"{count(len(problems), 'picture')} could not be shown:")
     for problem in problems[:MOST_NAMED]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import ctypes
 import math
 import weakref
 from contextlib import suppress
@@ -28,6 +29,8 @@ MOST_FACES = 10  # that are looked for; each takes about as long as a picture wi
 BORDER = 0.25
 # Digits of scores and probabilities that are written.
 DIGITS = 4
+# Where what MediaPipe reports of its own use is sent: a port of this machine at which nothing listens.
+NOWHERE = "http://127.0.0.1:9"
 # Networks that were not closed.
 _OPEN: weakref.WeakSet[FaceLandmarker] = weakref.WeakSet()
 
@@ -41,6 +44,18 @@ def _close_all() -> None:
     for landmarker in list(_OPEN):
         with suppress(RuntimeError):
             landmarker.close()
+
+
+def keep_reports_here() -> None:
+    """Keep MediaPipe from telling its publisher how it is used, as it does by default.
+
+    By its privacy notice these are metrics, and no pictures. It sends them by libcurl, which takes a proxy
+    from the environment of the process. That is set past `os.environ`, so that no client in Python minds it.
+    """
+    environment = ctypes.CDLL(None)
+    environment.setenv(b"https_proxy", NOWHERE.encode(), 1)
+    for name in (b"no_proxy", b"NO_PROXY"):
+        environment.unsetenv(name)
 
 
 class FaceLandmarker:
@@ -60,6 +75,7 @@ class FaceLandmarker:
         self.units: Mapping[str, Mapping[str, Any]] = declared["units"]
         self.unseen = tuple(declared["unseen"])
         self._network = digest_of(path)
+        keep_reports_here()
         self._mediapipe = runtime_of(NAME)
         tasks = self._mediapipe.tasks
         options = tasks.vision.FaceLandmarkerOptions(

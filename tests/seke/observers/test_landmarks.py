@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +14,7 @@ import pytest
 from PIL import Image
 
 import seke
-from seke.observers.landmarks import FaceLandmarker, pose_of, units_of
+from seke.observers.landmarks import NOWHERE, FaceLandmarker, pose_of, units_of
 from seke.observers.networks import declaration_of, network_of
 from seke.observers.seen import Box, Face, ShownPart, in_order
 
@@ -135,6 +139,42 @@ def test_no_face_is_found_where_there_is_none(landmarker):
     assert landmarker.faces(ShownPart(grey)) == ()
     assert landmarker.faces(ShownPart(noise)) == ()
     assert landmarker.faces(ShownPart(np.zeros((16, 16, 3), np.uint8))) == ()
+
+
+REPORTING = """
+import sys, numpy as np
+from seke.observers import landmarks
+from seke.observers.networks import network_of
+from seke.observers.seen import ShownPart
+landmarks.NOWHERE = sys.argv[1]
+opened = landmarks.FaceLandmarker(network_of("face-landmarker"))
+opened.faces(ShownPart(np.zeros((64, 64, 3), np.uint8)))
+opened.close()
+import os, urllib.request
+assert "https_proxy" not in os.environ and "https" not in urllib.request.getproxies()
+"""
+
+
+def test_what_mediapipe_reports_of_its_use_goes_where_nobody_listens():
+    """It asks for a way to its publisher at the address that is given in place of a proxy; here we listen."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(60)
+        address = f"http://127.0.0.1:{server.getsockname()[1]}"
+        command = [sys.executable, "-c", REPORTING, address]
+        environment = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
+        with subprocess.Popen(
+            command, env={**environment, "NO_PROXY": "*"}, stderr=subprocess.PIPE
+        ) as program:
+            connection, _ = server.accept()
+            with connection:
+                asked = connection.recv(200)
+            _, errors = program.communicate(timeout=60)
+    assert program.returncode == 0, errors
+    assert asked.startswith(b"CONNECT ")
+    # Nobody is at the address that is used otherwise.
+    with socket.socket() as client:
+        host, port = NOWHERE.removeprefix("http://").split(":")
+        assert client.connect_ex((host, int(port))) != 0
 
 
 def test_a_file_that_is_no_network_is_refused(tmp_path):
