@@ -16,8 +16,7 @@ at most MOST_FOLLOWS. The rest is derived from these, the same whenever the base
    it sees in `seen` beyond chance, as far as its table has skill, else by its habit, the mean of T's rows.
 2. Expectation maximisation brings λ S G + (1 - λ) T near the tables of all observers, each of which counts
    for `n` answers a state, against the shapes with their own weights (Dempster, Laird & Rubin 1977,
-   doi:10.1111/j.2517-6161.1977.tb01600.x). An observer that only follows has no part in S: its G is fitted
-   to the S of the others, so that a base with it derives for these what a base without it does.
+   doi:10.1111/j.2517-6161.1977.tb01600.x).
 3. V[x, j, y], in proportion to λ G[j, y] + (1 - λ) T[x, y], is scaled in turn along y and along x, until
    Σ_j S[x, j] V[x, j, y] = T[x, y] (iterative proportional fitting; Deming & Stephan 1940,
    doi:10.1214/aoms/1177731829). An observer asked alone has exactly its own table, whatever λ.
@@ -143,17 +142,20 @@ def shared_look(
     matches: Sequence[Floats],
     follows: Floats,
     declared: Dependence,
-    followers: Sequence[bool] = (),
+    shapes: Sequence[bool] = (),
 ) -> SharedLook:
     """Return the looks that the observers of a variable share.
 
     tables: T of each observer, (K, Y), P(settles on y | truth); matches: (K, Y), 1 where an answer names the
-    truth. follows: λ, (observers,). followers: which observers only follow, (observers,); none by default.
+    truth. follows: λ, (observers,). shapes: of each observer whether the looks are derived from its table,
+    too, all by default; what the others settle on in a look follows from looks that know nothing of them.
     """
-    shapes = DeclaredShapes(declared.clear, declared.ambiguous, declared.n, declared.look_n, declared.seen_n)
+    declared_shapes = DeclaredShapes(
+        declared.clear, declared.ambiguous, declared.n, declared.look_n, declared.seen_n
+    )
     given = (tuple(tuple(map(tuple, table.tolist())) for table in parts) for parts in (tables, matches))
-    shaping = tuple(not follower for follower in followers) or (True,) * len(tables)
-    return _derived_look(*given, tuple(follows.tolist()), shaping, shapes)
+    shaping = tuple(shapes) or (True,) * len(tables)
+    return _derived_look(*given, tuple(follows.tolist()), shaping, declared_shapes)
 
 
 @lru_cache(MOST_KEPT)
@@ -164,15 +166,13 @@ def _derived_look(
     shaping: tuple[bool, ...],
     declared: DeclaredShapes,
 ) -> SharedLook:
-    """Return the looks as `shared_look` does; kept, since every session of a base derives the same.
-
-    shaping: which observers have a part in what items look like, (observers,).
-    """
+    """Return the looks as `shared_look` does; kept, since every session of a base derives the same."""
     tables, matches = ([np.array(rows) for rows in parts] for parts in (table_rows, match_rows))
     follows = np.array(follow_shares)
     skills = np.array([skill(table, match) for table, match in zip(tables, matches, strict=True)])
-    weights = follows * skills * np.array(shaping)
-    mean_skill = float(weights @ skills / weights.sum()) if weights.sum() > 0 else 0.5
+    shapes = np.array(shaping)
+    weights = (follows * skills)[shapes]
+    mean_skill = float(weights @ skills[shapes] / weights.sum()) if weights.sum() > 0 else 0.5
     looks, seen = _declared_shapes(len(tables[0]), mean_skill, declared)
     most = skill_of_square(looks @ seen)
     answers = []
@@ -248,18 +248,22 @@ def _fit_to_tables(
     shaping: Sequence[bool],
     declared: DeclaredShapes,
 ) -> tuple[Floats, list[Floats]]:
-    """Return S (K, J) and each observer's G (J, Y) brought near to all tables by expectation maximisation."""
+    """Return S (K, J) and each observer's G (J, Y) brought near to the tables by expectation maximisation.
+
+    shaping: of each observer whether its table shapes S, too.
+    """
     look_counts = declared.look_n * looks
     answer_counts = [declared.seen_n * answer for answer in answers]
     for _ in range(EM_STEPS):
         look_total = look_counts.copy()
         updated = []
-        parts = zip(tables, answers, answer_counts, follows, shaping, strict=True)
-        for table, answer, prior, share, shapes_look in parts:
+        observers = zip(tables, answers, answer_counts, follows, shaping, strict=True)
+        for table, answer, prior, share, shapes_looks in observers:
             followed = share * (looks @ answer)
             # Of n T[x, y] answers y to a truth x those that followed the look, over P(y | x, followed).
             weight = declared.n * table * share / np.maximum(followed + (1 - share) * table, 1e-300)
-            look_total += shapes_look * looks * (weight @ answer.T)
+            if shapes_looks:
+                look_total += looks * (weight @ answer.T)
             updated.append(_normalise_rows(prior + answer * (looks.T @ weight)))
         looks, answers = _normalise_rows(look_total), updated
     return looks, list(answers)
