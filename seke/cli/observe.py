@@ -117,6 +117,10 @@ def _tell(unseen: str, counts: Counter[str], problems: Sequence[str], output: Pa
     faces = [f"{counts[name]:,} {name}" for name in ("without a face", "with several faces") if counts[name]]
     details = f" ({', '.join(faces)})" if faces else ""
     print_message(f"{place}{count(counts['samples'], 'sample')} of {count(counts['items'], 'item')}{details}")
+    if counts["without a face"]:
+        print_message(
+            "a face takes an eighth of the picture's width to be found; of smaller ones give the boxes"
+        )
     if problems:
         print_message(f"{count(len(problems), 'picture')} could not be shown:")
     for problem in problems[:MOST_NAMED]:

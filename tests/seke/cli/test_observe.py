@@ -97,6 +97,7 @@ def test_one_bad_picture_ends_nothing(tmp_path, faces):
         "with_several_faces": 1,
     }
     assert "11 samples of 4 items (1 without a face, 1 with several faces)" in result.stderr
+    assert "an eighth of the picture's width to be found; of smaller ones give the boxes" in result.stderr
     assert "1 picture could not be shown:\n  " in result.stderr
     assert "broken.png: is no picture of a kind that is read" in result.stderr
     samples = rows(tmp_path / "s.jsonl")
