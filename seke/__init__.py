@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from seke import plot as plot
     from seke._version import __version__ as __version__
     from seke.annotation.from_python import annotate as annotate
+    from seke.annotation.observing import observe as observe
     from seke.benchmarking.prompt_comparison import compare_prompts as compare_prompts
     from seke.benchmarking.prompt_trial import prompt_trial as prompt_trial
     from seke.benchmarking.run import benchmark as benchmark

@@ -48,7 +48,7 @@ FLOORS = {
         "_version files",
         "samples inference",
         "tables sampling console",
-        "vision",
+        "vision observers",
         "runs prompts datasets",
         "annotation graphics exporting",
         "calibration benchmarking knowledge_tools explanations",
@@ -135,6 +135,9 @@ SHIPPED_NAMES = {
     "datasets.class_folders": "expression",
     "datasets.common": "expression valence arousal",
     # Fields of a record.
+    # The observers that are programs: each is one of its name.
+    "observers.expression_network": "fer",
+    "observers.landmarks": "face-landmarker",
     "knowledge_tools.diff": "action_units quadrant",
     # The section of the YAML.
     "calibration.summary": "affect",
@@ -276,6 +279,7 @@ def test_a_wheel_is_whole_and_keeps_to_its_own_knowledge(tmp_path):
     for name in (
         *("graphics/face.yaml", "graphics/face.js", "explanations/explain.html", "reports/web/app.js"),
         *("knowledge_tools/table_verdicts.html", "knowledge_tools/table_verdicts.css"),
+        *("observers/face-landmarker.yaml", "observers/fer.yaml"),
     ):
         assert (site / "seke" / name).exists()
 

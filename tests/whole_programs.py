@@ -15,7 +15,7 @@ WHOLE = {
     "engine/observation": "test_family test_numbers",
     "seke/benchmarking": "test_score test_score_card test_blind_scores",
     "seke/calibration": "test_calibrate test_gold_plan test_mean_thresholds test_limits_in_use",
-    "seke/cli": "test_cli",
+    "seke/cli": "test_cli test_observe",
     "seke/datasets": "test_import test_images",
     "seke/explanations": "test_explanation test_figures",
     "seke/exporting": "test_consumers test_export test_splits",
@@ -28,7 +28,7 @@ WHOLE = {
     "seke/sampling": "test_replay",
     ".": "test_walk",
     "seke/vision": "test_several_models test_annotate test_bodies test_measured_prices test_prices "
-    "test_batches test_client test_people_asked test_bench_run",
+    "test_batches test_client test_people_asked test_bench_run test_observed_runs",
 }
 WHOLE_FILES = {
     (Path(room) / f"{name}.py").as_posix() for room, names in WHOLE.items() for name in names.split()

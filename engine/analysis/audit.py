@@ -233,7 +233,11 @@ def _dependence_warnings(base: Knowledge) -> Iterator[Fault]:
 
 
 def _family_warnings(base: Knowledge) -> Iterator[Fault]:
-    """Yield faults of families without two members, and of members whose `follows` exceeds `carry`."""
+    """Yield faults of families without two members, and of members whose `follows` exceeds `carry`.
+
+    A family that has an entry of its own may wait for a second member, of an overlay; another one with a
+    single member is likely a name that was misspelt.
+    """
     members = Counter(observer.family for observer in base.observers.values())
     declared = base.dependence.families if base.dependence is not None else {}
     for name, family in declared.items():
@@ -242,7 +246,7 @@ def _family_warnings(base: Knowledge) -> Iterator[Fault]:
             yield Fault(family.place, f"dependence.families.{name}", message)
     for observer in (observer for observer in base.observers.values() if observer.family):
         path, family_name, follows = f"observers.{observer.name}", observer.family, observer.family_follows
-        if members[family_name] == 1:
+        if members[family_name] == 1 and family_name not in declared:
             other_families = [other for other in members if other not in ("", family_name)]
             message = f"is the only observer of the family {family_name}, so the family has no effect"
             yield Fault(observer.place, path, message + did_you_mean(family_name, other_families))

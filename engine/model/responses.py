@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Given = tuple[tuple[str, float], ...]
 READINGS = ("reading_observer", "reading_question", "reading_view", "reading_given")
 COLUMNS = ("labels", "numbers", "rankings")
-COUNTS = ("samples", "refused", "unreadable", "not_judged", "hidden", "asked")
+COUNTS = ("samples", "refused", "unreadable", "not_judged", "hidden", "asked", "asked_in_vain")
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,8 @@ class Answers:
     are two readings.
     samples, refused, unreadable, not_judged, hidden: (N,) counts of records, of refused and unreadable
     ones, of those whose observer looked and could not tell, and of single variables reported as not visible.
-    asked: (N,) answers from askable observers, whatever their status. A reading all of whose answers
-    report nothing does not appear.
+    asked: (N,) answers from askable observers, whatever their status; asked_in_vain: those of them that
+    judged nothing. A reading all of whose answers report nothing does not appear.
     """
 
     items: tuple[str, ...]
@@ -90,6 +90,7 @@ class Answers:
     not_judged: Ints
     hidden: Ints
     asked: Ints
+    asked_in_vain: Ints
     reading_given: Ints
     givens: tuple[Given, ...]
 
@@ -103,7 +104,7 @@ class Answers:
         """Return items about which nothing was asked."""
         none, zero = np.zeros(0, dtype=np.int64), np.zeros(len(items), dtype=np.int64)
         readings = tuple(items), (), none, none, none, none
-        return cls(*readings, {}, {}, {}, zero, zero, zero, zero, zero, zero, none, ())
+        return cls(*readings, {}, {}, {}, zero, zero, zero, zero, zero, zero, zero, none, ())
 
     @property
     def blind(self) -> Bools:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections import OrderedDict, defaultdict
+from collections import defaultdict
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -18,8 +18,9 @@ from engine import Answers, Knowledge, people_asked
 from seke.annotation.doubts import doubtful_variables, states_in_question
 from seke.annotation.live_item import LiveItem, renumber_draws
 from seke.annotation.number_scales import NumberScales
+from seke.annotation.shown_pictures import ShownPictures
 from seke.annotation.stopping_rules import label_of
-from seke.datasets.images import PictureError, picture_of, region_shown, view_of
+from seke.datasets.images import PictureError
 from seke.datasets.manifest import label_sample
 from seke.prompts import Context, Questions
 from seke.prompts.unread_answers import UnreadAnswers
@@ -33,15 +34,16 @@ from seke.vision.errors import FatalError, ObserverLostError, UnansweredError
 from seke.vision.messages import Call
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 
     from engine import Option
+    from seke.annotation.observing import FreeObservers
     from seke.annotation.stopping_rules import Rule
     from seke.datasets.manifest import Item
     from seke.inference.session import Judged, Session
     from seke.runs.ledger import Ledger
     from seke.sampling.loop import ReadingKey
-    from seke.vision.messages import Choice, Model, Picture, Prompt
+    from seke.vision.messages import Choice, Model, Prompt
 
     Record = dict[str, Any]
 
@@ -52,8 +54,6 @@ UNANSWERED_BY = "unanswered-by"
 ITEM_BATCH = 512
 # Items of which the ledger is read at once.
 LEDGER_BATCH = 500
-# Encoded pictures that are kept for an item's next request.
-CACHED_PICTURES = 256
 # Seconds to wait for further answers, so that items are judged together.
 JUDGE_DELAY = 0.1
 
@@ -63,7 +63,8 @@ class Annotator:
     """Asks a model about items until each is decided.
 
     known_by: the observer that stands for the set's own labels. labels: item -> these, where it has any.
-    given: item -> further sample records that the run did not ask for, such as those of people.
+    given: item -> further sample records that the run did not ask for, such as those of people. free:
+    observers that cost nothing, who look at each item once, before anybody is asked.
     progress: is called with how many items were settled and answers came since the last call, and what was
     spent in all, in USD; reading: with how many answers were read in each way. pilot: the items that are
     asked as the session declares; by_measure: the session with which all others are asked, where prices were
@@ -87,13 +88,14 @@ class Annotator:
     by_measure: Session | None = None
     lost: dict[str, str] = field(default_factory=dict)
     waiting: dict[str, Option] = field(default_factory=dict)
+    free: FreeObservers | None = None
 
     def __post_init__(self) -> None:
         self.base: Knowledge = self.session.knowledge
         self.questions = Questions(self.base)
         self.people = people_asked(self.base)
         self._live: dict[str, LiveItem] = {}
-        self._pictures: OrderedDict[tuple[str, str, str, bool], Picture] = OrderedDict()
+        self.pictures = ShownPictures(self.base)
         self._unread = UnreadAnswers()
         self._tally = ReadTally()
         self.scales = NumberScales.of_questions(self.base)
@@ -139,8 +141,8 @@ class Annotator:
                 for live in itertools.islice(waiting, max(room, 0)):
                     name = live.item.name
                     self._live[name] = live
-                    if missing := live.missing_requests():
-                        tasks[asyncio.create_task(self._ask(name, missing, ledger))] = name
+                    if work := self._first_work(live, ledger):
+                        tasks[asyncio.create_task(work)] = name
                     else:
                         ready.append(name)
                 if ready and not self.stopping.is_set():
@@ -179,6 +181,7 @@ class Annotator:
         while batch := list(itertools.islice(remaining, LEDGER_BATCH)):
             names = [item.name for item in batch]
             settled, by_item, lines = ledger.reasons(names), ledger.records(names), ledger.lines(names)
+            observed = ledger.observed(names) if self.free else set(names)
             requests_of: dict[str, dict[ReadingKey, ReadingRequests]] = {name: {} for name in names}
             for line, asked in lines.items():
                 requests_of[line[0]][line] = asked
@@ -186,7 +189,8 @@ class Annotator:
             for item in batch:
                 if item.name not in settled:
                     records = [*self.known_records(item), *by_item.get(item.name, ())]
-                    yield LiveItem(item, records, requests_of[item.name])
+                    requests = requests_of[item.name]
+                    yield LiveItem(item, records, requests, observed=item.name in observed)
 
     def known_records(self, item: Item) -> list[Record]:
         """Return the samples of an item that this run did not ask for: the set's labels and given answers."""
@@ -288,7 +292,7 @@ class Annotator:
     def _context(self, request: Request, item: Item | None = None) -> Context:
         """Return what the prompt of a request may say; item: whose picture goes with it, if any."""
         live = self._live.get(request.item)
-        shown = "" if item is None else self._region(item, request.line)
+        shown = "" if item is None else self.pictures.region(item, request.line)
         known = self.labels.get(request.item, {})
         by = self.known_by or ""
         if live is None:
@@ -300,6 +304,32 @@ class Annotator:
             earlier = earlier_answer(self.base, answers, request.observer, request.about)
             live.stated[request.line] = earlier
         return Context(known, live.doubt, shown, by, (), live.stated[request.line], live.against)
+
+    def _first_work(self, live: LiveItem, ledger: Ledger) -> Coroutine[Any, Any, None] | None:
+        """Return what is done about an item before it is judged first; None for nothing."""
+        if not live.observed:
+            return self._observe(live, ledger)
+        missing = live.missing_requests()
+        return self._ask(live.item.name, missing, ledger) if missing else None
+
+    async def _observe(self, live: LiveItem, ledger: Ledger) -> None:
+        """Let the observers that cost nothing look at an item, and keep what they answer."""
+        assert self.free is not None
+        try:
+            records = await asyncio.to_thread(self.free.records, live.item)
+            await ledger.keep_observed(live.item.name, records)
+        except PictureError as error:
+            live.reason = f"picture-{error.reason}"
+            self.problems(str(error))
+        except FatalError as error:
+            self._stop(error)
+        else:
+            live.records += records
+
+    def _stop(self, error: FatalError) -> None:
+        """Ask nothing more in this run."""
+        self.stopped_by = self.stopped_by or error
+        self.stopping.set()
 
     async def _ask(self, name: str, requests: list[Request], ledger: Ledger) -> None:
         """Ask about an item and keep the answers; an error ends the item or the run."""
@@ -333,8 +363,7 @@ class Annotator:
                     self._pass_over(live, request, repeated=repeated)
                 self.problems(f"{name}: {error.reason}")
             except FatalError as error:
-                self.stopped_by = self.stopped_by or error
-                self.stopping.set()
+                self._stop(error)
                 return
             records = [self.read(call, choice) for choice in choices]
             live.records += records
@@ -385,8 +414,7 @@ class Annotator:
         if reason and request.observer != self.base.policy.ask:
             self.drop_observer(request.observer, reason)
         elif reason:
-            self.stopped_by = self.stopped_by or FatalError(reason)
-            self.stopping.set()
+            self._stop(FatalError(reason))
 
     async def _call(self, live: LiveItem, request: Request, ledger: Ledger) -> Call:
         """Return a request with its prompt and picture, which stay those of the reading's first request.
@@ -394,9 +422,9 @@ class Annotator:
         Raises:
             PictureError: the picture cannot be shown, or is another one by now.
         """
-        picture = await asyncio.to_thread(self._picture, live.item, request)
+        picture = await asyncio.to_thread(self.pictures.picture, live.item, request)
         for line, asked in live.lines.items():
-            same = self._shown(live.item, line) == self._shown(live.item, request.line)
+            same = self.pictures.shown(live.item, line) == self.pictures.shown(live.item, request.line)
             if same and line[4] == request.view and asked.picture != picture.digest:
                 raise PictureError("changed", f"{live.item.path}: is not the same picture as before")
         earlier = live.lines.get(request.line)
@@ -411,28 +439,3 @@ class Annotator:
         earlier = live.lines.get(request.line)
         stored = ledger.prompt(earlier.prompt) if earlier else None
         return stored or self.questions.prompt(request, self._context(request, live.item))
-
-    def _region(self, item: Item, line: ReadingKey) -> str:
-        """Return the part of the face that a reading's picture is cut to; empty where it shows the whole."""
-        _, _, question, about, view = line
-        if not about or not self.base.questions[question].enlarge:
-            return ""
-        region = str(self.base.variables[about].about.get("region", ""))
-        return region_shown(view_of(self.base, view), item.box, region)
-
-    def _shown(self, item: Item, line: ReadingKey) -> tuple[str, bool]:
-        """Return the part that a reading's picture is cut to, and whether the face stands beside it."""
-        region = self._region(item, line)
-        return region, bool(region) and self.base.questions[line[2]].whole
-
-    def _picture(self, item: Item, request: Request) -> Picture:
-        region, whole = self._shown(item, request.line)
-        key = (item.name, request.view, region, whole)
-        cached = self._pictures.get(key)
-        if cached is not None:
-            return cached
-        picture = picture_of(item.path, view_of(self.base, request.view), item.box, region, whole=whole)
-        self._pictures[key] = picture
-        while len(self._pictures) > CACHED_PICTURES:
-            self._pictures.popitem(last=False)
-        return picture

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seke.annotation.job import Job
+from seke.annotation.observing import free_observers
 from seke.annotation.several import FurtherModel, SeveralModels
 from seke.vision.messages import Settings
 
@@ -35,6 +36,8 @@ def annotate(
     forget_unanswered: bool = False,
     branch_of: str | Path | None = None,
     also: Mapping[str, str | Model] | None = None,
+    observed_by: Sequence[str] = (),
+    networks: Sequence[str | Path] = (),
     **given: Any,
 ) -> RunSummary:
     """Annotate pictures as `seke annotate` does; the results are files in a folder.
@@ -58,33 +61,39 @@ def annotate(
         also: further observers of the base that may be asked -> who answers as each: its name at the
             endpoint, MODEL or MODEL@BASE_URL, or a model. The key of an address of its own is taken from
             SEKE_KEY_ and the observer's name. Names have no prices; `max_cost` needs endpoints with prices.
+        observed_by: networks on this machine that look first, at no cost: `face-landmarker`, `fer`.
+        networks: files of these in place of those that packages ship.
         given: knowledge, labels, answers (of people for whom items wait), labels_final, population, observer,
             strategy, max_samples, max_cost, problems, progress and declared_prices, as `Job.of` takes them.
 
     Raises:
         engine.KnowledgeError, engine.SekeError: bad input; nothing was sent.
     """
-    from seke.vision.client import Endpoint
-
     model_settings = settings or Settings(_name_of(model))
     options: dict[str, Any] = {"base_url": base_url, "concurrency": concurrency, "rpm": rpm, "tpm": tpm}
-    if isinstance(model, str):
-        model = Endpoint(model_settings, prices=prices, **options)
-    further = _further_models(also or {}, model_settings, options)
-    if further:
-        model = SeveralModels(model, further)
-    given["also"] = {observer: _name_of(answerer) for observer, answerer in further.items()}
-    given |= {"concurrency": concurrency, "prices": prices}
+    model, further = _models(model, also or {}, model_settings, prices, options)
+    given |= {"concurrency": concurrency, "prices": prices, "also": further}
     image_list = [images] if isinstance(images, str | Path) else images
-    job = Job.of(image_list, Path(folder), model, model_settings, **given)
     origin = None if branch_of is None else Path(branch_of)
-    return job.run(retry_refused=retry_refused, forget_unanswered=forget_unanswered, branch_of=origin)
+    with free_observers(given.get("knowledge"), observed_by, networks) as free:
+        job = Job.of(image_list, Path(folder), model, model_settings, **(given | free))
+        return job.run(retry_refused=retry_refused, forget_unanswered=forget_unanswered, branch_of=origin)
 
 
-def _further_models(
-    also: Mapping[str, str | Model], settings: Settings, options: Mapping[str, Any]
-) -> dict[str, Model]:
-    return {name: _further_model(name, answerer, settings, options) for name, answerer in also.items()}
+def _models(
+    model: str | Model,
+    also: Mapping[str, str | Model],
+    settings: Settings,
+    prices: Prices | None,
+    options: Mapping[str, Any],
+) -> tuple[Model, dict[str, str]]:
+    """Return who answers for all observers, and further observer -> the name of the model behind it."""
+    from seke.vision.client import Endpoint
+
+    first = Endpoint(settings, prices=prices, **options) if isinstance(model, str) else model
+    further = {name: _further_model(name, answerer, settings, options) for name, answerer in also.items()}
+    names = {observer: _name_of(answerer) for observer, answerer in further.items()}
+    return (SeveralModels(first, further) if further else first), names
 
 
 def _further_model(

@@ -52,9 +52,19 @@ if TYPE_CHECKING:
     Facts = dict[str, Any]
     Result = TypeVar("Result")
 
-SAME = ("settings", "observer", "also", "population", "strategy", "budget", "labels_final", "digests")
+SAME = (
+    "settings",
+    "observer",
+    "also",
+    "observed_by",
+    "population",
+    "strategy",
+    "budget",
+    "labels_final",
+    "digests",
+)
 # Facts of runs that were begun before these facts were noted.
-BEFORE: Facts = {"labels_final": False, "also": {}}
+BEFORE: Facts = {"labels_final": False, "also": {}, "observed_by": []}
 # Settings of runs that were begun before there was a choice.
 SETTINGS_BEFORE: Facts = {"picture": "last", "system": False}
 
@@ -103,7 +113,8 @@ class Job:
         run that was given some needs them again. prices: of the first model's tokens; by them the prices of
         questions are estimated, and then measured on the first items of a policy's run, unless
         declared_prices keeps them; a guarantee holds only where the declared ones choose the questions, and a
-        batch takes too long to wait for. options: `problems`, `progress` and `reading` of the annotator.
+        batch takes too long to wait for. options: `free`, `problems`, `progress` and `reading` of the
+        annotator.
 
         Raises:
             engine.KnowledgeError, engine.SekeError: all that could go wrong later for reasons known now.
@@ -126,9 +137,10 @@ class Job:
         estimated = _estimated_prices(session, items, settings, paid)
         session = with_prices(session, estimated)
         names = dict.fromkeys(item.name for item in items)
-        given = read_given(answers, base, names.keys(), {asked.first, *asked.also})
+        observed_by = list(options["free"].names) if options.get("free") else []
+        given = read_given(answers, base, names.keys(), {asked.first, *asked.also, *observed_by})
         annotator = Annotator(session, model, rule, known_by, labels_of, given, concurrency, **options)
-        facts = _facts_of(session, settings, asked, model)
+        facts = {**_facts_of(session, settings, asked, model), "observed_by": observed_by}
         by_tokens = None if isinstance(model, Batches) else paid
         return cls(folder, items, annotator, facts, max_cost, by_tokens, estimated)
 

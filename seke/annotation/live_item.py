@@ -27,6 +27,7 @@ class LiveItem:
     silent: observers other than the first that gave no answer about it, and are not asked again. states: of a
     categorical variable that is asked about alone, the two likeliest, in their declared order. stated: of a
     line what its prompt states that the observer answered before; against: what contradicts that, in words.
+    observed: whether the observers that cost nothing have looked at it, where there are any.
     """
 
     item: Item
@@ -39,6 +40,7 @@ class LiveItem:
     states: tuple[str, ...] = ()
     stated: dict[ReadingKey, str | bool | float | None] = field(default_factory=dict)
     against: str = ""
+    observed: bool = True
 
     def __post_init__(self) -> None:
         """Take what prompts stated from the records of an earlier process."""

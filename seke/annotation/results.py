@@ -235,6 +235,7 @@ class RunResults:
             promises=tuple(decisions.promises(session.guarantee)) if session.guarantee else (),
             refused=session.refused + ((decisions.why_outside,) if decisions.outside else ()),
             notes=(
+                *decisions.unseen(),
                 *decisions.notes(),
                 *limits_in_words(session, decisions.outside),
                 *self._observer_notes(),

@@ -60,6 +60,7 @@ class _RecordingCommand(click.Command):
     help="Samples from outside the run, such as answers of people for whom items wait; may be given again.",
 )
 @options.labels_final()
+@options.observed_by("none")
 @options.population()
 @click.option(
     "--observer",
@@ -123,6 +124,9 @@ def annotate(images: tuple[str, ...], folder: Path, **given: Any) -> None:
     and the ledger. A manifest is a table with the column path, and any of item, group, source, left, top,
     width, height (the face's box) and labels that the set already has.
 
+    Networks on this machine (--with face-landmarker,fer; see seke observe) look at each picture once, before
+    the model is asked anything, and cost nothing.
+
     The policy may ask people, too (`others`). An item waits where their answer is worth most; its record
     names the question (decision.next). Give their answers with --answers, and the run continues.
 
@@ -132,6 +136,7 @@ def annotate(images: tuple[str, ...], folder: Path, **given: Any) -> None:
       seke annotate faces/ --run run --model gpt-4o --max-cost 20 --price-in 2 --price-out 8
       seke annotate faces.csv --run run --model qwen2.5-vl --base-url http://localhost:8000/v1
       seke annotate faces/ --run run --model gpt-4o --also generic-vlm=llava@http://localhost:8000/v1
+      seke annotate faces/ --run run --model gpt-4o --with face-landmarker,fer
       seke annotate faces/ --run run --model gpt-5 --extra reasoning_effort='"low"' --max-tokens 4000
       seke annotate faces/ --run run --model gpt-4o --dry-run
       seke annotate faces/ --run run --model gpt-4o -k with_coder.yaml --answers coder.jsonl
@@ -147,10 +152,15 @@ def annotate(images: tuple[str, ...], folder: Path, **given: Any) -> None:
         elif not images:
             raise click.UsageError("name pictures, folders or a manifest")
         else:
-            _annotate(images, folder, given)
+            from seke.annotation.observing import free_observers
+
+            observed = given["knowledge"], given["observed_by"], given["networks"]
+            with free_observers(*observed) as free:
+                _annotate(images, folder, given, free)
 
 
-def _annotate(images: tuple[str, ...], folder: Path, given: dict[str, Any]) -> None:
+def _annotate(images: tuple[str, ...], folder: Path, given: dict[str, Any], free: Mapping[str, Any]) -> None:
+    """Annotate; free: what the job takes of observers that cost nothing, and their base."""
     from engine import SekeError
     from seke.annotation.job import Job
     from seke.annotation.several import IN_BATCHES, further_models
@@ -168,7 +178,7 @@ def _annotate(images: tuple[str, ...], folder: Path, given: dict[str, Any]) -> N
     begun = branch is not None and branch.exists() and any(branch.iterdir())
     if begun and not _is_branch(branch, folder):
         raise SekeError(f"{branch}: is there already; --branch begins a new run")
-    names = ("knowledge", "population", "observer", "strategy", "max_samples", "max_cost")
+    names = ("population", "observer", "strategy", "max_samples", "max_cost")
     more = ("labels_final", "declared_prices")
     progress = RunProgress()
     job = Job.of(
@@ -184,6 +194,7 @@ def _annotate(images: tuple[str, ...], folder: Path, given: dict[str, Any]) -> N
         problems=progress.problem,
         progress=progress.add,
         reading=progress.reading,
+        **free,
         **{name: given[name] for name in (*names, *more)},
     )
     observer = job.facts["observer"]
@@ -301,6 +312,8 @@ def _forecast(job: Job, settings: Settings, prices: Mapping[str, Prices | None],
         print(f"  {name:16} {count:12,.0f} answers")
     for name, count in estimate.observers.items() if len(estimate.observers) > 1 else ():
         print(f"    of {name:13} {count:9,.0f} answers")
+    if job.facts["observed_by"]:
+        print(f"  without what {' and '.join(job.facts['observed_by'])} see before, which may save answers")
     for name, count in estimate.people.items():
         print(f"  about {count:,.0f} of the items would wait for {name}")
     print(f"  about {estimate.requests:,.0f} requests, if the server gives several answers to one request")

@@ -275,6 +275,8 @@ def _conclude(session: Session, summary: InferSummary, table: bool) -> None:
 
     if table:
         summary.show(table_console())
+    for line in summary.unseen():
+        print_message(line)
     print_message(
         f"{summary.line()}; population {session.inference.population}, knowledge "
         f"{session.knowledge.name} {session.knowledge.digest}"

@@ -14,6 +14,7 @@ from seke.cli.import_ import import_
 from seke.cli.independence import independence
 from seke.cli.infer import infer
 from seke.cli.knowledge import knowledge
+from seke.cli.observe import observe
 from seke.cli.plan import plan
 from seke.cli.report import report
 from seke.cli.simulate import simulate
@@ -46,6 +47,7 @@ for command in (
     explain,
     report,
     infer,
+    observe,
     simulate,
 ):
     main.add_command(command)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -207,6 +207,39 @@ def _usd(name: str, text: str) -> Option:
 def _a_minute(name: str, what: str) -> Option:
     rates = click.FloatRange(min=0, min_open=True)
     return click.option(name, type=rates, metavar="N", help=f"{what} per minute at most.")
+
+
+def observed_by(default: str, *, network: str = "--network") -> Option:
+    """Return the options that name observers on this machine, and the files of their networks.
+
+    default: who looks where none is named. network: the names of the option of files.
+    """
+    return group(
+        click.option(
+            "--with",
+            "observed_by",
+            multiple=True,
+            metavar="NAME",
+            callback=lambda _context, _option, texts: names_in(texts),
+            help="Network on this machine that looks at each picture, at no cost: face-landmarker, fer; may "
+            f"be given again, or several with commas.  [default: {default}]",
+        ),
+        click.option(
+            *network.split(),
+            "networks",
+            multiple=True,
+            metavar="PATH",
+            type=PATH,
+            help="File of a network in place of the one that a package ships: .task is face-landmarker's, "
+            ".tflite fer's; may be given again.",
+        ),
+    )
+
+
+def names_in(texts: Iterable[str]) -> tuple[str, ...]:
+    """Return the names in texts that hold one or several, with commas between them, each once."""
+    names = (name.strip() for text in texts for name in text.split(","))
+    return tuple(dict.fromkeys(name for name in names if name))
 
 
 def requests() -> Option:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine import joined_looks, looks_at_labels, people_asked
 from seke.console.decision_words import LEGEND, MARK, UNCALIBRATED, basis_of, basis_of_item, required_of
-from seke.console.plain_text import first_names
+from seke.console.plain_text import first_names, unseen_text
 from seke.console.rich_table import text_table
 
 if TYPE_CHECKING:
@@ -54,6 +54,9 @@ class InferSummary:
         # Looks at the labels of the data set, by variable.
         self.looks: dict[str, LabelLooks] = {}
         self.inferred = 0
+        # Required variables that somebody looked at, or a label tells, in any item; items with an answer.
+        self.seen: set[str] = set()
+        self.read = 0
         self.lacking = 0
         self.overruled: Counter[str] = Counter()
         # Items that wait for people, by observer.
@@ -118,6 +121,8 @@ class InferSummary:
 
     def _count_levels(self, record: Record) -> None:
         levels = record["decision"]["levels"].values()
+        self.read += _is_read(record)
+        self.seen.update(n for n in self.required if record["decision"]["levels"][n]["origin"] != "inferred")
         self.bases.update(basis for basis in map(basis_of, levels) if basis)
         self.inferred += sum(level["decision"] == "inferred" for level in levels)
         self.lacking += len(record["diagnostics"]["lacking_evidence"])
@@ -132,6 +137,11 @@ class InferSummary:
         if record["decision"]["item"] == "accept":
             basis = basis_of_item(record["decision"], self.required)
             self.items_by_basis[basis if basis in UNCALIBRATED else ""] += 1
+
+    def unseen(self) -> list[str]:
+        """Return a line on the required variables that nobody looked at in any item, if there are such."""
+        names = [name for name in self.required if name not in self.seen]
+        return [unseen_text(names)] if names and self.read else []
 
     def notes(self) -> list[str]:
         """Return notes on the accepted values, a line each."""
@@ -234,8 +244,7 @@ class InferSummary:
             decision = record["decision"]
             posteriors = record.get("posteriors", record)
             cells: list[str | Text] = [record["item"]]
-            unread = sum(record["diagnostics"][name] for name in UNREAD)
-            read = record["diagnostics"]["samples"] > unread
+            read = _is_read(record)
             cells += [self._cell(name, posteriors, narrow) if read else "-" for name in names]
             mark = MARK if basis_of_item(decision, self.required) in UNCALIBRATED else ""
             marked = marked or bool(mark)
@@ -355,3 +364,8 @@ def _short_list(certificates: Sequence[Certificate]) -> str:
         shown -= 1
     more = len(certificates) - shown
     return listed(certificates[:shown]) + (f" and {more} more" if more else "")
+
+
+def _is_read(record: Record) -> bool:
+    """Say whether an item has an answer that reports something."""
+    return bool(record["diagnostics"]["samples"] > sum(record["diagnostics"][name] for name in UNREAD))

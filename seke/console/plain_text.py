@@ -79,3 +79,11 @@ def first_names(names: Sequence[str], most: int) -> str:
     """Return names in a list of which only the first `most` are named and the others counted."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
+
+
+def unseen_text(names: Sequence[str]) -> str:
+    """Return that nothing of some variables is accepted, since nobody looked at them."""
+    if len(names) == 1:
+        return f"nothing of {names[0]} is accepted: no observer looked at it, so it is only inferred"
+    shown = f"{', '.join(names[:-1])} and {names[-1]}"
+    return f"nothing of {shown} is accepted: no observer looked at them, so they are only inferred"

@@ -28,7 +28,8 @@ from seke.datasets.common import (
     read_or_note,
     real,
 )
-from seke.datasets.images import ENDINGS, Box, is_clutter
+from seke.datasets.images import ENDINGS, is_clutter
+from seke.observers.seen import Box
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

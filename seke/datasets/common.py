@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from engine import Knowledge
-    from seke.datasets.images import Box
     from seke.datasets.registry import SourceSet
+    from seke.observers.seen import Box
 
 Result = TypeVar("Result")
 

@@ -12,11 +12,11 @@ import stat
 import threading
 import warnings
 from contextlib import ExitStack
-from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 from engine import SekeError, View, did_you_mean, shown_view
+from seke.observers.seen import Box, ShownPart
 from seke.vision.messages import Picture
 
 if TYPE_CHECKING:
@@ -53,6 +53,9 @@ QUALITY = 90
 WHITE = (255, 255, 255)
 # Folders that systems and programs leave beside pictures; those that begin with a dot are such, too.
 CLUTTER = {"__macosx", "@eadir", "#recycle", "$recycle.bin", "lost+found", "system volume information"}
+# Pixels of the longest side of what networks on this machine are shown: a face that fills a tenth of it is
+# still as large as what they take in, 256 pixels at most.
+MOST_SHOWN = 2048
 GAP = 16  # pixels between two pictures in one
 # Kinds of pixels that are shown as they are meant; floating-point ones have no white.
 MODES = (
@@ -94,16 +97,6 @@ class _CountedReads(io.BufferedReader):
                 "huge", f"{self.path}: is in more pieces than can be read (over {MOST_READS:,})"
             )
         return super().read(size)
-
-
-@dataclass(frozen=True)
-class Box:
-    """Where the face is, in pixels of the upright picture; x and y are its upper left corner."""
-
-    x: float
-    y: float
-    width: float
-    height: float
 
 
 def region_shown(view: View, box: Box | None, region: str) -> str:
@@ -153,6 +146,33 @@ def picture_of(
     # The same pixels at another detail are another look.
     digest = hashlib.sha256(data + detail.encode()).hexdigest()
     return Picture(data, "image/jpeg", *pixels.size, digest, detail)
+
+
+def part_shown(path: Path, view: View, box: Box | None = None) -> ShownPart:
+    """Return a file as observers on this machine are shown it: upright, in colour, cut to the view.
+
+    box: as in `picture_of`.
+
+    Raises:
+        PictureError: as in `picture_of`.
+    """
+    import numpy as np
+    from PIL.Image import Resampling
+
+    with warnings.catch_warnings(), ExitStack() as stack:
+        warnings.simplefilter("ignore")
+        upright = _upright(_open(path, stack), path)
+        x, y, _, _ = _edges(upright, view, box, "", path) if box is not None else (0, 0, 0, 0)
+        pixels = _cut(upright, view, box, "", path)
+        scale = max(max(pixels.size) / MOST_SHOWN, 1.0)
+        sides = (max(round(pixels.width / scale), 1), max(round(pixels.height / scale), 1))
+        if scale > 1:
+            pixels = pixels.resize(sides, Resampling.BOX)
+        array = np.asarray(pixels.convert("RGB"))
+    near = None
+    if box is not None:
+        near = Box((box.x - x) / scale, (box.y - y) / scale, box.width / scale, box.height / scale)
+    return ShownPart(array, x, y, scale, near)
 
 
 def _sized(pixels: Pixels, view: View, *, enlarged: bool) -> Pixels:
@@ -300,6 +320,12 @@ def _on_white(image: Pixels) -> Pixels:
 def _cut(image: Pixels, view: View, box: Box | None, region: str, path: Path) -> Pixels:
     if box is None:
         return image
+    cropped: Pixels = image.crop(_edges(image, view, box, region, path))
+    return cropped
+
+
+def _edges(image: Pixels, view: View, box: Box, region: str, path: Path) -> tuple[int, int, int, int]:
+    """Return left, top, right and bottom of what is shown around a face's box, or of a part of it."""
     part = _part_of(view, region)
     if part is None:
         margin = view.options.get("margin", 0.0)
@@ -321,8 +347,7 @@ def _cut(image: Pixels, view: View, box: Box | None, region: str, path: Path) ->
     x1, y1 = min(round(edges[2]), image.width), min(round(edges[3]), image.height)
     if min(x1 - x0, y1 - y0) < LEAST_SIDE:
         raise PictureError("tiny", f"{path}: its box leaves fewer than {LEAST_SIDE} pixels of the picture")
-    cropped: Pixels = image.crop((x0, y0, x1, y1))
-    return cropped
+    return x0, y0, x1, y1
 
 
 def view_of(base: Knowledge, name: str) -> View:

@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine import SekeError, did_you_mean
-from seke.datasets.images import ENDINGS, Box, is_clutter
+from seke.datasets.images import ENDINGS, is_clutter
 from seke.files.faults import Faults
 from seke.files.rows import WORKBOOKS, RowFile, describe_met, is_blank, name_text
+from seke.observers.seen import Box
 from seke.tables.label_table import BESIDE, ITEM, LabelTableBuilder
 
 if TYPE_CHECKING:

@@ -73,7 +73,7 @@ def _answer_counts(counts: Mapping[str, float]) -> str:
     """Return answers with their counts; for a binary variable the share of true ones."""
     if set(counts) <= {"true", "false"} and sum(counts.values()) > 1:
         return f"true {counts.get('true', 0):g}/{sum(counts.values()):g}"
-    shown = [answer if count == 1 else f"{answer} ×{count:g}" for answer, count in counts.items()]
+    shown = [answer if count == 1 else f"{answer} ×{round(count, 2):g}" for answer, count in counts.items()]
     more = len(shown) - MOST_TOLD
     return ", ".join(shown if more <= 0 else [*shown[:MOST_TOLD], _words()["more"].format(count=more)])
 
@@ -197,7 +197,7 @@ def reading_phrases(answers_by_variable: Mapping[str, Mapping[str, float]]) -> I
     true = {name: answers["true"] for name, answers in answers_by_variable.items() if "true" in answers}
     for count in sorted(set(true.values()), reverse=True):
         names = " ".join(name for name, times in true.items() if times == count)
-        yield names if count == 1 else f"{names} ×{count:g}"
+        yield names if count == 1 else f"{names} ×{round(count, 2):g}"
 
 
 def _variables(facts: Facts) -> list[str]:

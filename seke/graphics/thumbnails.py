@@ -6,7 +6,8 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seke.datasets.images import Box, PictureError, picture_of, view_of
+from seke.datasets.images import PictureError, picture_of, view_of
+from seke.observers.seen import Box
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

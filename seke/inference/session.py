@@ -312,8 +312,11 @@ class Session:
 
 
 def _beyond_judging(answers: Answers) -> Bools:
-    """Return the items that were asked about and of which most answers judge nothing, (N,).
+    """Return the items of which most answers that were asked for judge nothing, (N,).
 
-    Whoever looked and could not tell would say so again, at the same price.
+    Whoever looked and could not tell would say so again, at the same price. What a label or an instrument
+    that is not asked says counts as one answer, however often it was drawn.
     """
-    return np.asarray((answers.asked > 0) & (2 * answers.not_judged > answers.samples))
+    others = answers.samples - answers.asked
+    others_in_vain = answers.not_judged - answers.asked_in_vain
+    return np.asarray(2 * answers.asked_in_vain > answers.asked + (others > others_in_vain))

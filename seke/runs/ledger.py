@@ -74,6 +74,9 @@ CREATE TABLE IF NOT EXISTS choices (
 CREATE TABLE IF NOT EXISTS batches (
     name TEXT PRIMARY KEY, identity TEXT, numbers TEXT NOT NULL, over INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS observed (
+    item TEXT NOT NULL, number INTEGER NOT NULL, record TEXT NOT NULL, PRIMARY KEY (item, number)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS settled (item TEXT PRIMARY KEY, reason TEXT NOT NULL) WITHOUT ROWID;
 """
 
@@ -94,7 +97,10 @@ prompt_tokens = ?, answer_tokens = ?, cached_tokens = ?, price = ?, seconds = ?,
 message = ? WHERE number = ?
 """
 FAILED = "UPDATE requests SET state = 'failed', ended = ?, code = ?, message = ?, paid = ? WHERE number = ?"
-RECORDS = "SELECT item, record FROM choices WHERE passed_over = 0 AND item IN (%s)"
+RECORDS = """
+SELECT item, record FROM (SELECT item, record FROM choices WHERE passed_over = 0 UNION ALL
+SELECT item, record FROM observed) WHERE item IN (%s)
+"""
 LINES = f"""
 SELECT {KEY}, max(upto), prompt, picture FROM (
 SELECT {KEY}, upto, prompt, picture FROM requests UNION ALL
@@ -448,6 +454,14 @@ class Ledger:
             lambda db: db.executemany("INSERT OR REPLACE INTO settled VALUES (?, ?)", rows) and None
         )
 
+    async def keep_observed(self, item: str, records: Sequence[Record]) -> None:
+        """Keep what observers that cost nothing answered about an item."""
+        texts = (json.dumps(record, ensure_ascii=False) for record in records)
+        rows = [(item, number, text) for number, text in enumerate(texts)]
+        await self._submit(
+            lambda db: db.executemany("INSERT OR REPLACE INTO observed VALUES (?, ?, ?)", rows)
+        )
+
     def note(self, facts: Mapping[str, Any]) -> None:
         """Keep facts of the run."""
         rows = [(name, json.dumps(value)) for name, value in facts.items()]
@@ -513,11 +527,17 @@ class Ledger:
         return {name: value for name, value in by_name.items() if not names or name in names}
 
     def records(self, items: Sequence[str]) -> dict[str, list[Record]]:
-        """Return the sample records of items, in the order of their lines and draws."""
+        """Return the sample records of items, in the order of their lines and draws, free ones at the end."""
         by_item: dict[str, list[Record]] = defaultdict(list)
         for item, text in self._select(RECORDS, items):
             by_item[item].append(json.loads(text))
         return by_item
+
+    def observed(self, items: Sequence[str]) -> set[str]:
+        """Return which of these items observers that cost nothing have looked at."""
+        return {
+            item for (item,) in self._select("SELECT DISTINCT item FROM observed WHERE item IN (%s)", items)
+        }
 
     def lines(self, items: Sequence[str]) -> dict[ReadingKey, ReadingRequests]:
         """Return the requests of each reading of these items."""

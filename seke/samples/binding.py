@@ -301,13 +301,23 @@ def _check_sight(builder: SheetBuilder, row: int, path: str, value: float | None
 def _sights(
     builder: SheetBuilder, rows: Ints, variables: Ints, values: list[Any], path: Callable[[int], str]
 ) -> None:
-    """Add binary variables that are reported as true, false, null (not visible) or a probability."""
-    builder.check(rows, variables, path)
+    """Add binary variables that are reported as true, false, null (not visible) or a probability.
+
+    A null of what the observer never reports says nothing.
+    """
     hidden = np.array([value is None for value in values], dtype=bool)
+    says = np.flatnonzero(~hidden | builder.vocabulary.equipped[builder.observer[rows], variables])
+    rows, variables, hidden = rows[says], variables[says], hidden[says]
+    values = [values[at] for at in says.tolist()]
+
+    def place(at: int) -> str:
+        return path(int(says[at]))
+
+    builder.check(rows, variables, place)
     plain = np.array([type(value) is bool for value in values], dtype=bool)
     p = np.array([0.0 if value is None else value for value in values], dtype=np.float64)
     p = np.where(plain, p, p / builder.vocabulary.totals[builder.observer[rows], variables])
-    _check_range(builder, rows, p, (0.0, 1.0), path)
+    _check_range(builder, rows, p, (0.0, 1.0), place)
     builder.add(rows[hidden], variables[hidden], HIDDEN)
     builder.add(rows[plain], variables[plain], LABEL, p[plain], 1.0)
     present = ~hidden & ~plain & (p > 0)

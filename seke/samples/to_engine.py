@@ -128,6 +128,8 @@ def answers_of(sheet: Sheet, vocabulary: Vocabulary) -> Answers:
     hidden_rows = entries["row"][entries["form"] == HIDDEN]
     hidden = np.bincount(item[hidden_rows], minlength=count)
     hidden += np.bincount(item[closed_hidden], minlength=count)
+    judges_nothing = rows["status"] == STATUSES.index("not_judged")
+    askable = vocabulary.askable[rows["observer"]]
     return Answers(
         items=sheet.items,
         views=sheet.views,
@@ -141,9 +143,10 @@ def answers_of(sheet: Sheet, vocabulary: Vocabulary) -> Answers:
         samples=np.bincount(item, minlength=count),
         refused=_count_by_item(item, rows["status"] == STATUSES.index("refused"), count),
         unreadable=_count_by_item(item, rows["status"] == STATUSES.index("unreadable"), count),
-        not_judged=_count_by_item(item, rows["status"] == STATUSES.index("not_judged"), count),
+        not_judged=_count_by_item(item, judges_nothing, count),
         hidden=hidden,
-        asked=_count_by_item(item, vocabulary.askable[rows["observer"]], count),
+        asked=_count_by_item(item, askable, count),
+        asked_in_vain=_count_by_item(item, askable & judges_nothing, count),
         reading_given=given[ok][starts],
         givens=givens,
     )

@@ -135,6 +135,7 @@ class SimulatedSource:
             not_judged=none,
             hidden=none,
             asked=count * askable,
+            asked_in_vain=none,
             reading_given=np.array(
                 [givens.index(given) if given else -1 for given in stated], dtype=np.int64
             ),

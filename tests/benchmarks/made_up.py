@@ -143,6 +143,7 @@ def joint_answers(base, items, draws=1, seed=0):
         not_judged=none,
         hidden=none,
         asked=none + draws,
+        asked_in_vain=none,
         reading_given=none - 1,
         givens=(),
     )

@@ -79,6 +79,7 @@ def asked(inference, questions, observer, truth, rng, observations):
         not_judged=zero,
         hidden=zero,
         asked=zero,
+        asked_in_vain=zero,
         reading_given=np.full(readings, -1),
         givens=(),
     )

@@ -636,6 +636,7 @@ def test_kinds_of_reading_foretell_what_is_held_out(name, capsys, tmp_path):
         hidden=none,
         **sizes,
         not_judged=none,
+        asked_in_vain=none,
         reading_given=none - 1,
         givens=(),
     )

@@ -766,6 +766,7 @@ def answers_of(
         none,
         none,
         np.bincount(item, weights=askable, minlength=len(items)).astype(np.int64),
+        none,
         np.array([givens.index(k.given) if k.given else -1 for _, k in flat], dtype=np.int64),
         givens,
     )

@@ -199,6 +199,7 @@ def simulated():
         not_judged=none,
         hidden=none,
         asked=none + 2 * draws,
+        asked_in_vain=none,
         reading_given=np.full(2 * count, -1),
         givens=(),
     )

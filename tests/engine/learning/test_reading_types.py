@@ -69,7 +69,7 @@ def simulated(base, types, seed, items=500, draws=6):
     place = list(base.questions).index("walk")
     answers = Answers(
         tuple(f"i{i}" for i in range(items)), ("face",), every, none, none + place, none, labels, {}, {},
-        samples=none + draws, asked=none + draws, **counts,
+        samples=none + draws, asked=none + draws, asked_in_vain=none, **counts,
         reading_given=none - 1, givens=(),
     )  # fmt: skip
     return answers, Gold({"wear": truth["wear"].astype(float)})

@@ -96,6 +96,7 @@ def answers_of(inference, answered, question="look"):
         not_judged=zero,
         hidden=zero,
         asked=zero + 1,
+        asked_in_vain=zero,
         reading_given=zero - 1,
         givens=(),
     )
@@ -228,7 +229,7 @@ def test_one_skill_moves_what_all_kinds_of_reading_settle_on(right, least, most,
     labels = {"kind": Labels(reading, np.repeat(answer, 2), ones, ones < 0)}
     answers = Answers(
         tuple(map(str, range(count))), ("face",), np.arange(count), none, none + 1, none, labels, {}, {},
-        none + 2, *[none] * 4, asked=none + 2, reading_given=none - 1, givens=(),
+        none + 2, *[none] * 4, asked=none + 2, asked_in_vain=none, reading_given=none - 1, givens=(),
     )  # fmt: skip
     parameters = ObserverParameters(inference, answers, Gold({"kind": truth * 1.0}))
     at = ParameterKey("model", "", "categorical", "kind")

@@ -67,7 +67,10 @@ def test_records_go_to_standard_output_and_messages_to_standard_error(folder: Pa
     result = seke("infer", "s.jsonl")
     assert result.returncode == 0
     assert [json.loads(line)["item"] for line in result.stdout.splitlines()] == ["a", "b"]
-    assert result.stderr.startswith(b"2 samples of 2 items: ")
+    # Nobody was asked about affect, which the policy requires.
+    first, second, *_ = result.stderr.splitlines()
+    assert first.startswith(b"nothing of valence and arousal is accepted: no observer looked at them")
+    assert second.startswith(b"2 samples of 2 items: ")
     assert b"\x1b" not in result.stdout + result.stderr
 
 

@@ -141,6 +141,21 @@ def test_what_nobody_looked_at_is_told_from_what_is_open(base, records):
     assert "values only inferred, and so not accepted (no observer looked at them): 1" in summary.notes()
 
 
+def test_required_values_that_nobody_looked_at_in_any_item_are_named():
+    base = seke.knowledge()
+    records = {record["item"]: record for record in seke.infer(FACES, base)}
+
+    def unseen(*items):
+        return table(base, [records[item] for item in items], 200)[1].unseen()
+
+    assert unseen("afraid-brows") == [
+        "nothing of valence and arousal is accepted: no observer looked at them, so they are only inferred"
+    ]
+    assert unseen("afraid-brows", "agreement") == []
+    # Where no answer could be read there is nothing to say of looks.
+    assert unseen("all-refused") == []
+
+
 def test_values_that_rest_on_less_than_their_item_are_named(base, records):
     (record,) = (record for record in records if record["item"] == "agreement")
     bases = {"expression": "calibrated", "AU1": "calibrated", "AU2": "another design", "AU12": "certified"}

@@ -15,8 +15,9 @@ from PIL import Image
 
 import seke
 from engine import AnswerError, SekeError, View
-from seke.datasets.images import GAP, Box, PictureError, picture_of, region_shown, view_of
+from seke.datasets.images import GAP, PictureError, part_shown, picture_of, region_shown, view_of
 from seke.datasets.manifest import items_of, label_sample
+from seke.observers.seen import Box
 from seke.tables.label_table import labels_from
 
 FACE = View(name="face", options={"size": 200, "margin": 0.5, "regions": {"brows": (0.0, 0.0, 1.0, 0.5)}})
@@ -460,3 +461,35 @@ def test_nothing_there_is_said(tmp_path, base):
     ):
         with pytest.raises(SekeError, match=message):
             items_of([tmp_path / name], base)
+
+
+def test_observers_on_this_machine_see_the_pixels_themselves(tmp_path):
+    path = tmp_path / "a.png"
+    halves((100, 60)).save(path)
+    shown = part_shown(path, FACE)
+    assert shown.pixels.shape == (60, 100, 3)
+    assert (shown.x, shown.y, shown.scale, shown.near) == (0, 0, 1, None)
+    np.testing.assert_array_equal(shown.pixels[:, :50], np.full((60, 50, 3), RED))
+    # The face's box with half of its sides around it; where it is said to be in what is cut.
+    cut = part_shown(path, FACE, Box(40, 20, 20, 20))
+    assert cut.pixels.shape == (40, 40, 3)
+    assert (cut.x, cut.y) == (30, 10)
+    assert cut.near == Box(10, 10, 20, 20)
+    assert cut.in_picture(cut.near) == [40, 20, 20, 20]
+
+
+def test_a_large_photograph_is_made_smaller_and_places_stay_in_its_pixels(tmp_path):
+    path = tmp_path / "a.jpg"
+    halves((4096, 1000)).save(path)
+    shown = part_shown(path, FACE)
+    assert shown.pixels.shape == (500, 2048, 3)
+    assert shown.scale == 2
+    assert shown.in_picture(Box(100, 10, 20, 30)) == [200, 20, 40, 60]
+
+
+def test_what_cannot_be_shown_to_a_model_cannot_be_shown_to_an_observer(tmp_path):
+    path = tmp_path / "a.png"
+    path.write_bytes(b"")
+    with pytest.raises(PictureError) as caught:
+        part_shown(path, FACE)
+    assert caught.value.reason == "empty"

@@ -16,9 +16,9 @@ import pytest
 import seke
 from engine import AnswerError
 from seke.benchmarking.predictions import read_predictions
-from seke.datasets.images import Box
 from seke.datasets.manifest import items_of
 from seke.files.faults import Faults
+from seke.observers.seen import Box
 from seke.samples import answers_from, read_batches
 from seke.tables.label_table import read_labels
 from seke.tables.record_reader import posterior_records

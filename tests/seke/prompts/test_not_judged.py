@@ -239,19 +239,26 @@ def sample(question="joint", draw=0, observer="gpt-4o", **values):
 
 
 LABEL = sample(observer="dataset-label", expression="fear")
+NO_FACE = sample("action_units", observer="au-detector", status="not_judged")
+NO_EXPRESSION = sample("expression", observer="expression-network", status="not_judged")
+FREE = [sample("expression", draw, "expression-network", expression="fear") for draw in range(16)]
 
 
 @pytest.mark.parametrize(
     ("records", "asked"),
     [
         # An instrument that found no face leaves the model to be asked.
-        ([sample("action_units", observer="au-detector", status="not_judged")], True),
-        ([LABEL, sample("action_units", observer="au-detector", status="not_judged")], True),
+        ([NO_FACE], True),
+        ([LABEL, NO_FACE], True),
         # One look that could not tell ends nothing while others may; most of them do.
         ([LABEL, sample(status="not_judged")], True),
         ([LABEL, sample(status="not_judged"), sample(draw=1, status="not_judged")], False),
         ([sample(status="not_judged")], False),
         ([sample(expression="fear"), sample("expression", status="not_judged")], True),
+        # What is not asked is one opinion, however often it was drawn.
+        ([*FREE, sample(status="not_judged")], True),
+        ([*FREE, sample(status="not_judged"), sample(draw=1, status="not_judged")], False),
+        ([NO_FACE, NO_EXPRESSION, sample(expression="fear")], True),
         ([sample(expression="fear"), *(sample("expression", d, status="not_judged") for d in (0, 1))], False),
     ],
 )

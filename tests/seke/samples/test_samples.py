@@ -219,6 +219,19 @@ def test_null_is_missing_for_a_level_and_not_visible_for_a_binary_report() -> No
     assert batch.reading_item.tolist() == [0]
 
 
+def test_null_about_what_an_observer_never_reports_says_nothing() -> None:
+    """A network may name units that it cannot see; the base need not say how reliable it is about them."""
+    landmarker = {**KEY, "observer": "face-landmarker", "question": "action_units"}
+    (batch,) = answers_from(
+        [{**landmarker, "action_units": {"AU9": None, "AU12": 0.4, "AU1": None}}], seke.knowledge()
+    )
+    assert list(batch.labels) == ["AU12"]
+    # That AU1 is not visible is told, since it might be.
+    assert batch.hidden.tolist() == [1]
+    with pytest.raises(AnswerError, match=r"action_units\.AU9: observer 'face-landmarker' has no instrument"):
+        list(answers_from([{**landmarker, "action_units": {"AU9": 0.5}}], seke.knowledge()))
+
+
 def test_draws_share_a_reading_and_views_questions_and_observers_part_them() -> None:
     records = [
         {**KEY, "draw": 1, "expression": "anger"},

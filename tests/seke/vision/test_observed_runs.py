@@ -1,0 +1,139 @@
+"""Runs in which networks on this machine look at each picture before the model is asked."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from test_annotate import rows, run
+
+import seke
+from engine import SekeError
+from seke.annotation.job import Job
+from seke.annotation.observing import FreeObservers
+from seke.runs.ledger import NAME, Ledger
+from seke.vision.fake import ScriptedModel
+from seke.vision.messages import Settings
+
+DRAWN = Path(__file__).parents[3] / "examples" / "annotate"
+WITH = ["--scripted", "--with", "face-landmarker,fer"]
+FREE = {"face-landmarker": 1, "fer": 16}
+
+
+@pytest.fixture
+def faces(tmp_path):
+    folder = tmp_path / "faces"
+    folder.mkdir()
+    for name in ("smile", "downcast", "at-rest"):
+        shutil.copy(DRAWN / f"{name}.png", folder)
+    return folder
+
+
+def counts(samples, item):
+    by = [sample["observer"] for sample in samples if sample["item"] == item]
+    return {observer: by.count(observer) for observer in FREE}
+
+
+def observed_at(folder):
+    with closing(sqlite3.connect(folder / NAME)) as db:
+        return dict(db.execute("SELECT item, count(*) FROM observed GROUP BY item").fetchall())
+
+
+def test_networks_look_once_and_what_they_see_is_evidence(tmp_path, faces):
+    (faces / "broken.png").write_bytes(b"no picture")
+    result = run(faces, "--run", tmp_path / "r", *WITH)
+    samples = rows(tmp_path / "r" / "samples.jsonl")
+    for item in ("smile", "downcast", "at-rest"):
+        assert counts(samples, item) == FREE
+    assert observed_at(tmp_path / "r") == dict.fromkeys(("smile", "downcast", "at-rest"), 17)
+    records = {record["item"]: record for record in rows(tmp_path / "r" / "posteriors.jsonl")}
+    assert records["broken"]["decision"]["reasons"][0] == "picture-unsupported"
+    assert records["smile"]["diagnostics"]["samples"] > 17
+    assert "broken.png: is no picture" in result.stderr
+    # What a run says is what its samples say.
+    inferred = {record["item"]: record for record in seke.infer([tmp_path / "r" / "samples.jsonl"])}
+    assert inferred["smile"]["expression"] == records["smile"]["expression"]
+    # Nothing of it was paid, or is among the answers that came.
+    answers = rows(tmp_path / "r" / "answers.jsonl")
+    assert {answer["observer"] for answer in answers} == {"generic-vlm"}
+
+
+def test_the_first_question_is_chosen_by_what_was_seen(tmp_path, faces):
+    """Without a look the broadest question comes first; with one, the one worth most for its price."""
+    settings = Settings("scripted")
+    first_questions = {}
+    for name, observers in (("plain", ()), ("seen", ("face-landmarker", "fer"))):
+        seke.annotate(faces, tmp_path / name, ScriptedModel(), settings=settings, observed_by=observers)
+        with closing(sqlite3.connect(tmp_path / name / NAME)) as db:
+            found = db.execute("SELECT item, question FROM requests ORDER BY number DESC").fetchall()
+        first_questions[name] = dict(found)
+    assert set(first_questions["plain"].values()) == {"joint"}
+    assert "joint" not in first_questions["seen"].values()
+
+
+def test_they_take_nothing_of_the_budget(tmp_path, faces):
+    summary = seke.annotate(
+        faces, tmp_path / "r", ScriptedModel(), max_samples=1, observed_by=("fer",), observer="generic-vlm"
+    )
+    assert summary.totals.answers == 3
+    assert summary.observers == {"fer": 48, "generic-vlm": 3}
+
+
+def test_a_run_that_goes_on_looks_at_no_picture_twice(tmp_path, faces):
+    """What was seen is on disk: items go on though their pictures changed to none with a face."""
+    base = seke.knowledge()
+    with closing(FreeObservers.open(base, ["face-landmarker"])) as free:
+        job = Job.of(
+            [faces], tmp_path / "r", ScriptedModel(), Settings("scripted"), knowledge=base, free=free
+        )
+        with closing(job.open()) as ledger:
+            for item in job.items:
+                asyncio.run(ledger.keep_observed(item.name, free.records(item)))
+            kept = ledger.records([item.name for item in job.items])
+            assert ledger.observed(["smile", "other"]) == {"smile"}
+        job.run()
+    assert observed_at(tmp_path / "r") == dict.fromkeys(kept, 1)
+    samples = rows(tmp_path / "r" / "samples.jsonl")
+    seen = {s["item"]: s["action_units"] for s in samples if s["observer"] == "face-landmarker"}
+    assert seen == {item: records[0]["action_units"] for item, records in kept.items()}
+
+
+def test_a_run_goes_on_only_with_the_observers_that_it_was_begun_with(tmp_path, faces):
+    run(faces, "--run", tmp_path / "r", *WITH)
+    again = run(faces, "--run", tmp_path / "r", *WITH)
+    assert "3 items" in again.stdout
+    refused = run(faces, "--run", tmp_path / "r", "--scripted", status=2)
+    assert "observed_by: ['face-landmarker', 'fer'] then, [] now" in refused.stderr
+    assert "--branch" in refused.stderr
+
+
+def test_a_ledger_of_an_earlier_program_has_seen_nothing(tmp_path, faces):
+    run(faces, "--run", tmp_path / "r", "--scripted")
+    with closing(sqlite3.connect(tmp_path / "r" / NAME)) as db:
+        db.execute("DROP TABLE observed")
+        db.execute("DELETE FROM facts WHERE name = 'observed_by'")
+        db.commit()
+    run(faces, "--run", tmp_path / "r", "--scripted")
+    with closing(Ledger(tmp_path / "r", lambda *_: {})) as ledger:
+        assert ledger.observed(["smile"]) == set()
+
+
+def test_a_forecast_says_that_it_leaves_out_what_they_see(tmp_path, faces):
+    result = run(faces, "--run", tmp_path / "r", *WITH, "--dry-run")
+    assert "without what face-landmarker and fer see before, which may save answers" in result.stdout
+
+
+def test_answers_of_the_same_observer_from_outside_are_refused(tmp_path, faces):
+    sample = {"item": "smile", "observer": "fer", "question": "expression", "draw": 0, "expression": "fear"}
+    with pytest.raises(SekeError, match="of this run answers as fer"):
+        seke.annotate(faces, tmp_path / "r", ScriptedModel(), observed_by=("fer",), answers=[sample])
+
+
+def test_a_network_that_is_not_there_is_told_before_anything_is_asked(tmp_path, faces):
+    result = run(faces, "--run", tmp_path / "r", *WITH, "--network", tmp_path / "gone.tflite", status=2)
+    assert "gone.tflite: no such file" in result.stderr
+    assert not (tmp_path / "r").exists()
