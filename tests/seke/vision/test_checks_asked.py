@@ -145,7 +145,7 @@ def test_an_answer_that_stays_with_what_was_stated_counts_for_less():
     ("given", "fault"),
     [
         ({"expression": 0.5}, "given.expression: met 0.5 .*; allowed is neutral, happiness, "),
-        ({"expression": "joy"}, "given.expression: met 'joy' .*; allowed is neutral, happiness, "),
+        ({"expression": "glee"}, "given.expression: met 'glee' .*; allowed is neutral, happiness, "),
         ({"valence": 3.0}, r"given.valence: met 3.0 .*; allowed is -1 to 1"),
         ({"AU12": "yes"}, "given.AU12: met 'yes' .*; allowed is true or false"),
         ({"mood": "good"}, "given: no such variable: 'mood'"),

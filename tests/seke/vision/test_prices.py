@@ -108,7 +108,7 @@ def test_a_forecast_with_a_price_list(tmp_path):
 
 
 def test_what_is_known_already_is_not_bought(tmp_path):
-    """Of labelled items the label is known, so that no joint answers are needed.
+    """Of labelled items the label is known and not answered again, so that fewer joint answers are needed.
 
     What is asked instead is short, but without a cache each request pays for the definitions again.
     """
@@ -126,7 +126,7 @@ def test_what_is_known_already_is_not_bought(tmp_path):
     plain.write_text(labelled.read_text().replace(",happiness", "").replace(",expression", ""))
     with_labels, without = forecast_of(labelled), forecast_of(plain)
     assert (with_labels.labelled, without.labelled) == (30, 0)
-    assert with_labels.answers.get("joint", 0) < 0.2 * without.answers["joint"]
+    assert with_labels.answers.get("joint", 0) < 0.5 * without.answers["joint"]
     assert sum(with_labels.answers.values()) < sum(without.answers.values())
     for estimate in (with_labels, without):
         assert estimate.price_low < estimate.price < estimate.price_high < estimate.price_most
