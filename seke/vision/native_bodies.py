@@ -39,7 +39,7 @@ def as_completion(body: Any) -> Any:
 
 def _completion(body: Record, message: Record, finish: Any, usage: Record) -> Record:
     choice = {"index": 0, "message": message, "finish_reason": ENDS.get(str(finish), finish)}
-    names = {name: body[name] for name in ("model", "id") if name in body}
+    names: Record = {name: body[name] for name in ("model", "id") if name in body}
     return {**names, "choices": [choice], "usage": {name: n for name, n in usage.items() if n is not None}}
 
 
@@ -107,5 +107,10 @@ def _of_gemini(body: Record) -> Record:
         finish = candidate.get("finishReason") if isinstance(candidate, dict) else None
         choices += _completion({}, message, finish, {})["choices"]
     names = {"model": body.get("modelVersion"), "id": body.get("responseId")}
-    rest = {name: body[name] for name in ("promptFeedback",) if name in body}
-    return {**names, **rest, "choices": choices, "usage": {k: n for k, n in tokens.items() if n is not None}}
+    feedback = {name: body[name] for name in ("promptFeedback",) if name in body}
+    return {
+        **names,
+        **feedback,
+        "choices": choices,
+        "usage": {k: n for k, n in tokens.items() if n is not None},
+    }
