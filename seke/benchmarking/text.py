@@ -168,7 +168,7 @@ def _scores(variable: Facts) -> list[str]:
             by_reason.setdefault(score["reason"], []).append(label)
     for name, label in _LABELS.items():
         score = variable["scores"].get(name)
-        reason = None if score is None else score.get("reason")
+        reason = "" if score is None else score.get("reason") or ""
         if score is not None and len(by_reason.get(reason, ())) < MOST_ALIKE:
             note = reason or _note(name, variable)
             rows.append([label, _number(name, score["value"]), _interval(name, score), note])
