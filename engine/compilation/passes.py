@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 WIDEST = 4_000_000
-# Cells of the widest table times the parameters of the fit: some ten seconds of one core.
+# Cells of the widest table times the parameters of the fit: ten to thirty seconds of one core.
 HEAVIEST = 1_500_000
 BOUND = 8.0
 

@@ -103,6 +103,12 @@ def import_set(
         writer.write(rows)
         if not counts.items:
             raise SekeError(f"{root}: no picture with a label is left{_left_out_note(tally)}")
+    return _imported(name, target, base, layout, counts, tally)
+
+
+def _imported(
+    name: str, target: Path, base: Knowledge, layout: SetContents, counts: _Counts, tally: ReadCounts
+) -> Imported:
     return Imported(
         name,
         str(target),

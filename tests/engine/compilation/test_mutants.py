@@ -10,8 +10,9 @@ from mutants import mutant
 import seke
 from engine import KnowledgeError, compile_network
 
-# Seconds of CPU. The slowest of the first ones took 9 when the bound was set; before there was one, 27.
-MOST_SECONDS = 20
+# Seconds of CPU: of those met the slowest took 24, all in its one fit (seed 133: rules that contradict
+# one another on wide tables). One that was refitted eleven times took 27 before refits were bounded, 9 now.
+MOST_SECONDS = 40
 
 
 @pytest.mark.slow
