@@ -116,7 +116,7 @@ def _observer(
         family=family,
         family_follows=family_follows,
         people=kind.people,
-        **entries.values("description askable origin cost exponent carry"),
+        **entries.values("description askable origin cost exponent carry follows_only"),
         label=entries.value("label") or name,
         halo=halo,
         halo_of_given=halo_of_given,

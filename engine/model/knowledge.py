@@ -233,8 +233,9 @@ class Observer(Cited):
 
     `origin`: `seen` where it looks at the item, `label` where it stands for the labels of a data set.
     `kind`: a key of `Dependence.kinds`, empty where the base says nothing of dependence. `follows`: how often
-    it settles on what all see in an item, 0 where its errors are its own. `people`: whether its kind is of
-    people, who take their time to answer.
+    it settles on what all see in an item, 0 where its errors are its own. `follows_only`: whether the looks
+    are derived without its table, so that it changes no posterior of the answers of others. `people`: whether
+    its kind is of people, who take their time to answer.
     `cost`: what its answers cost, as a multiple of the question's cost. `stereotype`: state -> binary
     variable -> P(true) that its label brings with it under halo, where the network says otherwise.
     `halo_of_given`: question -> how often an answer follows what its prompt stated, where it stated anything.
@@ -248,6 +249,7 @@ class Observer(Cited):
     origin: Literal["seen", "label"] = "seen"
     kind: str = ""
     follows: float = 0.0
+    follows_only: bool = False
     family: str = ""
     family_follows: float = 0.0
     people: bool = False

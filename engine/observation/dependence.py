@@ -138,16 +138,24 @@ class SharedLook:
 
 
 def shared_look(
-    tables: Sequence[Floats], matches: Sequence[Floats], follows: Floats, declared: Dependence
+    tables: Sequence[Floats],
+    matches: Sequence[Floats],
+    follows: Floats,
+    declared: Dependence,
+    shapes: Sequence[bool] = (),
 ) -> SharedLook:
     """Return the looks that the observers of a variable share.
 
     tables: T of each observer, (K, Y), P(settles on y | truth); matches: (K, Y), 1 where an answer names the
-    truth. follows: λ, (observers,).
+    truth. follows: λ, (observers,). shapes: of each observer whether the looks are derived from its table,
+    too, all by default; what the others settle on in a look follows from looks that know nothing of them.
     """
-    shapes = DeclaredShapes(declared.clear, declared.ambiguous, declared.n, declared.look_n, declared.seen_n)
+    declared_shapes = DeclaredShapes(
+        declared.clear, declared.ambiguous, declared.n, declared.look_n, declared.seen_n
+    )
     given = (tuple(tuple(map(tuple, table.tolist())) for table in parts) for parts in (tables, matches))
-    return _derived_look(*given, tuple(follows.tolist()), shapes)
+    shaping = tuple(shapes) or (True,) * len(tables)
+    return _derived_look(*given, tuple(follows.tolist()), shaping, declared_shapes)
 
 
 @lru_cache(MOST_KEPT)
@@ -155,14 +163,16 @@ def _derived_look(
     table_rows: tuple[Rows, ...],
     match_rows: tuple[Rows, ...],
     follow_shares: tuple[float, ...],
+    shaping: tuple[bool, ...],
     declared: DeclaredShapes,
 ) -> SharedLook:
     """Return the looks as `shared_look` does; kept, since every session of a base derives the same."""
     tables, matches = ([np.array(rows) for rows in parts] for parts in (table_rows, match_rows))
     follows = np.array(follow_shares)
     skills = np.array([skill(table, match) for table, match in zip(tables, matches, strict=True)])
-    weights = follows * skills
-    mean_skill = float(weights @ skills / weights.sum()) if weights.sum() > 0 else 0.5
+    shapes = np.array(shaping)
+    weights = (follows * skills)[shapes]
+    mean_skill = float(weights @ skills[shapes] / weights.sum()) if weights.sum() > 0 else 0.5
     looks, seen = _declared_shapes(len(tables[0]), mean_skill, declared)
     most = skill_of_square(looks @ seen)
     answers = []
@@ -171,7 +181,7 @@ def _derived_look(
         named = match.sum(1, keepdims=True)
         reliable = match + (1 - named) * table
         answers.append(seen @ (share * reliable + (1 - share) * table.mean(0)))
-    looks, answers = _fit_to_tables(tables, looks, answers, follows, declared)
+    looks, answers = _fit_to_tables(tables, looks, answers, follows, shaping, declared)
     joint = tuple(
         _scale_to_table(looks, answer, table, share)
         for answer, table, share in zip(answers, tables, follows, strict=True)
@@ -235,19 +245,25 @@ def _fit_to_tables(
     looks: Floats,
     answers: Sequence[Floats],
     follows: Floats,
+    shaping: Sequence[bool],
     declared: DeclaredShapes,
 ) -> tuple[Floats, list[Floats]]:
-    """Return S (K, J) and each observer's G (J, Y) brought near to all tables by expectation maximisation."""
+    """Return S (K, J) and each observer's G (J, Y) brought near to the tables by expectation maximisation.
+
+    shaping: of each observer whether its table shapes S, too.
+    """
     look_counts = declared.look_n * looks
     answer_counts = [declared.seen_n * answer for answer in answers]
     for _ in range(EM_STEPS):
         look_total = look_counts.copy()
         updated = []
-        for table, answer, prior, share in zip(tables, answers, answer_counts, follows, strict=True):
+        observers = zip(tables, answers, answer_counts, follows, shaping, strict=True)
+        for table, answer, prior, share, shapes_looks in observers:
             followed = share * (looks @ answer)
             # Of n T[x, y] answers y to a truth x those that followed the look, over P(y | x, followed).
             weight = declared.n * table * share / np.maximum(followed + (1 - share) * table, 1e-300)
-            look_total += looks * (weight @ answer.T)
+            if shapes_looks:
+                look_total += looks * (weight @ answer.T)
             updated.append(_normalise_rows(prior + answer * (looks.T @ weight)))
         looks, answers = _normalise_rows(look_total), updated
     return looks, list(answers)

@@ -167,6 +167,38 @@ def unranked(items):
 
 @few
 @given(seeds)
+def test_an_observer_that_follows_only_changes_no_posterior_of_others(seed):
+    """The same numbers to the last bit; one that has a say moves them."""
+    base = dependent_base(seed, follows=(0.9, 0.6, 0.8))
+    items = [
+        [reading for reading in readings if reading.observer != "o2"]
+        for readings in random_items(base, seed, items=3, readings=9)
+    ]
+    alone = {name: observer for name, observer in base.observers.items() if name != "o2"}
+    added = {**alone, "o2": replace(base.observers["o2"], follows_only=True)}
+    same(
+        posterior_of(replace(base, observers=alone), items),
+        posterior_of(replace(base, observers=added), items),
+        atol=0,
+    )
+
+
+def test_an_observer_that_has_a_say_shapes_the_looks_and_one_that_follows_only_fits_its_own_table():
+    tables = [np.array([[0.9, 0.1], [0.3, 0.7]]), np.array([[0.6, 0.4], [0.1, 0.9]])]
+    matches, follows = [np.eye(2)] * 2, np.array([0.9, 0.9])
+    declared = Dependence(clear=Clarity(right=0.9, seen=0.9), ambiguous=Clarity(right=0.2, seen=0.9), n=20)
+    alone = shared_look(tables[:1], matches[:1], follows[:1], declared)
+    both = shared_look(tables, matches, follows, declared)
+    follower = shared_look(tables, matches, follows, declared, [True, False])
+    np.testing.assert_array_equal(follower.look_given_state, alone.look_given_state)
+    np.testing.assert_array_equal(follower.answer_given[0], alone.answer_given[0])
+    assert np.abs(both.look_given_state - alone.look_given_state).max() > 0.01
+    given_state = np.einsum("xj,xjy->xy", follower.look_given_state, follower.answer_given[1])
+    np.testing.assert_allclose(given_state, tables[1], atol=1e-9)
+
+
+@few
+@given(seeds)
 def test_an_observer_that_cannot_tell_states_apart_changes_nothing(seed):
     base = dull(dependent_base(seed, follows=(0.9, 0.9, 0.9)), "o2")
     items = unranked(random_items(base, seed, items=4, readings=9))
