@@ -48,7 +48,7 @@ FLOORS = {
         "_version files",
         "samples inference",
         "tables sampling console",
-        "vision",
+        "vision formats",
         "runs prompts datasets",
         "annotation graphics exporting",
         "calibration benchmarking knowledge_tools explanations",
@@ -139,6 +139,8 @@ SHIPPED_NAMES = {
     # The section of the YAML.
     "calibration.summary": "affect",
     "knowledge_tools.show": "affect",
+    # Formats of tables, which the observers of these tools are named for.
+    "cli.import_": "openface pyfeat",
     # What is drawn: a face.
     "cli.explain": "face",
     "explanations.figures": "face",
@@ -264,7 +266,11 @@ def test_a_wheel_is_whole_and_keeps_to_its_own_knowledge(tmp_path):
     assert (site / "seke" / "explanations" / "explanation.yaml").exists()
     for name in (
         *("graphics/face.yaml", "graphics/face.js", "explanations/explain.html", "reports/web/app.js"),
-        *("knowledge_tools/table_verdicts.html", "knowledge_tools/table_verdicts.css"),
+        *(
+            "formats/openface.yaml",
+            "knowledge_tools/table_verdicts.html",
+            "knowledge_tools/table_verdicts.css",
+        ),
     ):
         assert (site / "seke" / name).exists()
 

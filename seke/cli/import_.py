@@ -149,37 +149,22 @@ def _tell(imported: Imported) -> None:
     print_message("\n".join(lines))
 
 
-TOOLS = {
-    "openface": "OpenFace's table of a video or of pictures: units that are present (AU01_c).",
-    "pyfeat": "Py-Feat's table: units and the distribution over expressions.",
-}
+TOOLS = ("openface", "pyfeat")
 
 
 def _tool_command(name: str) -> click.Command:
-    """Return the command that makes samples of a tool's table."""
+    """Return the command that says where a tool's tables are read."""
+
+    def run(table: Path | None, **_: Any) -> None:
+        raise click.UsageError(
+            "tables of tools become samples, no manifest: "
+            f"seke convert {name} {table or 'TABLE'} -o samples.jsonl"
+        )
+
     parameters = options.group(
-        click.argument("table", metavar="TABLE", type=options.PATH),
-        options.output("The samples to write: .jsonl or .jsonl.gz.", metavar="SAMPLES", required=True),
-        options.knowledge(),
-        options.json(),
+        click.argument("table", required=False, type=options.PATH), options.output("Not written.")
     )
-
-    def run(table: Path, output: Path, *, as_json: bool, **given: Any) -> None:
-        from seke.datasets.tool_tables import import_table
-
-        with exit_on_errors(as_json=as_json):
-            imported = import_table(name, table, output, **given)
-            lines = [f"{imported.output}: {imported.samples:,} samples of {imported.items:,} items"]
-            lines += [f"  left out: {count:,} {reason}" for reason, count in imported.left_out.items()]
-            print_message("\n".join(lines))
-            if as_json:
-                print_json(asdict(imported))
-
-    help_text = (
-        f"{TOOLS[name]}\n\nIt becomes samples of the base's detectors, as seke infer reads them.\n\n\b\n"
-        f"Example:\n  seke import {name} table.csv -o samples.jsonl\n\nExit status: 0 done, 2 bad input."
-    )
-    return click.command(name, help=help_text, short_help=TOOLS[name].split(":")[0])(parameters(run))
+    return click.command(name, hidden=True, help=f"See seke convert {name}.")(parameters(run))
 
 
 for _name in TOOLS:
