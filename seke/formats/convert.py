@@ -201,6 +201,8 @@ class _Conversion:
                 f"{counts.contradictions:,} times the columns of one unit contradicted one another; "
                 "they count as one source, their mean"
             )
+        if self.declared.not_seen:
+            notes.append(f"read without having seen all: {' '.join(self.declared.not_seen.split())}")
         return Converted(
             format=name,
             output=str(target),

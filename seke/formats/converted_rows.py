@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -137,7 +138,7 @@ class RowReader:
         size = 1.0
         for name in self.table.largest:
             number = _plain(self.file.number_text(row[name]))
-            size *= number if isinstance(number, float) else 0.0
+            size *= number if isinstance(number, float) and math.isfinite(number) else 0.0
         return size
 
     def _of_row(self, item: str, frame: str, row: Row) -> Iterator[Row]:

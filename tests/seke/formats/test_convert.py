@@ -291,8 +291,10 @@ def test_every_format_is_recognised_by_its_columns_and_fits_the_base(tmp_path, n
         assert reported & set(base.observers[declared.observer].instruments)
 
 
-def test_no_format_is_without_an_example():
+def test_no_format_is_without_an_example_and_help_names_all():
     assert sorted(EXAMPLES) == format_names()
+    text = " ".join(CliRunner().invoke(main, ["convert", "--help"]).output.split())
+    assert f"FORMAT is {', '.join(format_names()[:-1])} or {format_names()[-1]};" in text
 
 
 @pytest.mark.parametrize("name", sorted(set(EXAMPLES) - {"openface3"}))
