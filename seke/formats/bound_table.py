@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from engine import SekeError
 from seke.samples.vocabulary import vocabulary_of
@@ -52,7 +52,7 @@ class BoundTable:
     face: str
     seconds: str
     largest: tuple[str, ...]
-    judged: Mapping[str, float | Mapping[str, float]]
+    judged: Mapping[str, float | dict[Literal["above"], float]]
     unknown: tuple[str, ...]
     passed_over: Mapping[str, str]
 

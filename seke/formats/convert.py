@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 AUTO = "auto"
 ENDINGS = (".jsonl", ".jsonl.gz")
 ROW_BATCH = 1000  # samples that are written at once
+# Views of one item: 5,000 took 20 GB and minutes to infer, 300 take a second or two.
+MOST_VIEWS = 300
 # Names that a list in a message shows.
 MOST_NAMED = 12
 
@@ -94,9 +96,22 @@ def convert(
             while batch := list(islice(samples, ROW_BATCH)):
                 writer.write(batch)
         conversion.faults.raise_all()
+        _check_views(counts, options)
         if counts.samples == counts.not_judged:
             raise SekeError(f"{paths[0]}: no row has anything that observer {conversion.observer!r} reports")
     return conversion.result(name, target, len(paths))
+
+
+def _check_views(counts: RowCounts, options: RowOptions) -> None:
+    """Refuse a video with more views than are weighed in reasonable time and memory."""
+    item, frames = max(counts.frames.items(), key=lambda pair: pair[1], default=("", 0))
+    views = -(-frames // options.every)
+    if not options.by_frame and views > MOST_VIEWS:
+        raise SekeError(
+            f"{item}: {frames:,} frames, of which {views:,} would be views of one item; at most {MOST_VIEWS} "
+            f"are weighed together: --every {-(-frames // MOST_VIEWS)} thins them, --frames items makes an item "
+            "of each"
+        )
 
 
 def _check_choices(target: Path, frames: str, faces: str) -> None:

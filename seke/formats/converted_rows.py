@@ -250,4 +250,4 @@ def _holds(cell: Any, wanted: Any) -> bool:
     number = _plain(cell)
     if is_missing(cell) or not isinstance(number, float):
         return is_missing(cell)
-    return number > wanted["above"] if isinstance(wanted, dict) else number == wanted
+    return bool(number > wanted["above"] if isinstance(wanted, dict) else number == wanted)

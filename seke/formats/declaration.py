@@ -26,7 +26,7 @@ class _Declared(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     """A mapping of the YAML, of which all keys are known."""
 
 
-class Cells(_Declared):
+class Cells(_Declared, frozen=True):
     """Columns of one kind, and what their cells mean.
 
     columns: name in the base -> a pattern of the whole column's name; the name may hold groups of it. order:
@@ -47,7 +47,7 @@ class Cells(_Declared):
     width: float = 1.0
 
 
-class Reading(_Declared):
+class Reading(_Declared, frozen=True):
     """One reading of a row: the answer to one question.
 
     values: its columns. Where several columns are of one variable they count as one: their mean, or the
@@ -62,7 +62,7 @@ class Reading(_Declared):
     remainder: str = ""
 
 
-class Face(_Declared):
+class Face(_Declared, frozen=True):
     """Several faces of a frame.
 
     column: what tells them apart. largest: columns whose product says which is the one to take.
@@ -72,7 +72,7 @@ class Face(_Declared):
     largest: list[str] = []
 
 
-class ToolFormat(_Declared):
+class ToolFormat(_Declared, frozen=True):
     """A tool's table.
 
     label: the tool. names_from: where the names of the columns were read. not_seen: what was not seen, such

@@ -321,6 +321,18 @@ def test_frames_are_views_of_one_item_thinned_or_items(tmp_path):
     assert one_frame["action_units"]["AU6"] < seven["action_units"]["AU6"] < 0.99
 
 
+def test_more_views_of_one_item_than_can_be_weighed_are_refused(tmp_path):
+    header = OPENFACE.splitlines(keepends=True)[0]
+    text = header + "".join(f"{n}, 0, 0, 0.9, 1, 0, 0, 3, 0, 0, 1, 0\n" for n in range(301))
+    with pytest.raises(
+        SekeError, match=r"faces: 301 frames, of which 301 .*--every 2 thins them, --frames items"
+    ):
+        made(tmp_path, "openface", text)
+    assert not (tmp_path / "s.jsonl").exists()
+    assert made(tmp_path, "openface", text, every=2)[1].samples == 151
+    assert made(tmp_path, "openface", text, frames="items")[1].items == 301
+
+
 def test_several_tables_are_one_file_of_samples_and_parquet_is_read(tmp_path):
     import pyarrow as pa
     import pyarrow.parquet as pq
