@@ -139,8 +139,6 @@ SHIPPED_NAMES = {
     # The section of the YAML.
     "calibration.summary": "affect",
     "knowledge_tools.show": "affect",
-    # Formats of tables, which the observers of these tools are named for.
-    "cli.import_": "openface pyfeat",
     # What is drawn: a face.
     "cli.explain": "face",
     "explanations.figures": "face",

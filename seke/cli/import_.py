@@ -47,7 +47,21 @@ SETS = {
 }
 
 
-@click.group(name="import")
+class _SourceSets(click.Group):
+    """The commands of the sets; a tool's name says where its tables are read."""
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        from seke.formats.declaration import format_names
+
+        if args and args[0] in format_names():
+            arguments = " ".join(args[1:]) or "TABLE -o samples.jsonl"
+            raise click.UsageError(
+                f"tables of tools become samples, no manifest: seke convert {args[0]} {arguments}", ctx
+            )
+        return super().resolve_command(ctx, args)
+
+
+@click.group(name="import", cls=_SourceSets)
 def import_() -> None:
     """Make a manifest of a data set's labels and pictures, for seke annotate and seke bench.
 
@@ -149,25 +163,5 @@ def _tell(imported: Imported) -> None:
     print_message("\n".join(lines))
 
 
-TOOLS = ("openface", "pyfeat")
-
-
-def _tool_command(name: str) -> click.Command:
-    """Return the command that says where a tool's tables are read."""
-
-    def run(table: Path | None, **_: Any) -> None:
-        raise click.UsageError(
-            "tables of tools become samples, no manifest: "
-            f"seke convert {name} {table or 'TABLE'} -o samples.jsonl"
-        )
-
-    parameters = options.group(
-        click.argument("table", required=False, type=options.PATH), options.output("Not written.")
-    )
-    return click.command(name, hidden=True, help=f"See seke convert {name}.")(parameters(run))
-
-
-for _name in TOOLS:
-    import_.add_command(_tool_command(_name))
 for _name in SETS:
     import_.add_command(_command(_name))

@@ -109,8 +109,8 @@ def _check_views(counts: RowCounts, options: RowOptions) -> None:
     if not options.by_frame and views > MOST_VIEWS:
         raise SekeError(
             f"{item}: {frames:,} frames, of which {views:,} would be views of one item; at most {MOST_VIEWS} "
-            f"are weighed together: --every {-(-frames // MOST_VIEWS)} thins them, --frames items makes an item "
-            "of each"
+            f"are weighed together: --every {-(-frames // MOST_VIEWS)} thins them, --frames items makes an "
+            "item of each"
         )
 
 

@@ -463,7 +463,7 @@ def test_the_command_says_what_it_made_of_which_format(tmp_path):
     assert "the columns are those of format openface" in result.stderr
     assert "not judged: 1 samples" in result.stderr
     assert json.loads(result.stdout)["samples"] == 3
-    result = CliRunner().invoke(main, ["import", "openface", "faces.csv"])
+    result = CliRunner().invoke(main, ["import", "openface", "faces.csv", "-o", "samples.jsonl"])
     assert result.exit_code == 2
     assert "seke convert openface faces.csv -o samples.jsonl" in result.stderr
 
