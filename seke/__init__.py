@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from seke.explanations.facts import explain as explain
     from seke.exporting.export import export as export
     from seke.files.shipped import knowledge as knowledge
+    from seke.formats.convert import convert as convert
     from seke.knowledge_tools.check import check as check
     from seke.knowledge_tools.compare_bases import compare_bases as compare_bases
     from seke.knowledge_tools.diff import diff as diff

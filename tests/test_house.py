@@ -48,7 +48,7 @@ FLOORS = {
         "_version files",
         "samples inference",
         "tables sampling console",
-        "vision observers",
+        "vision observers formats",
         "runs prompts datasets",
         "annotation graphics exporting",
         "calibration benchmarking knowledge_tools explanations",
@@ -279,7 +279,7 @@ def test_a_wheel_is_whole_and_keeps_to_its_own_knowledge(tmp_path):
     for name in (
         *("graphics/face.yaml", "graphics/face.js", "explanations/explain.html", "reports/web/app.js"),
         *("knowledge_tools/table_verdicts.html", "knowledge_tools/table_verdicts.css"),
-        *("observers/face-landmarker.yaml", "observers/fer.yaml"),
+        *("observers/face-landmarker.yaml", "observers/fer.yaml", "formats/openface.yaml"),
     ):
         assert (site / "seke" / name).exists()
 

@@ -270,14 +270,25 @@ def overlay_tree(fit: Fit, source: str) -> Tree:
     for index, observer in fit.parameters.observers.items():
         observer_tree = tree.setdefault("observers", {}).setdefault(observer.name, {})
         observer_tree["source"] = source
-        declared = fit.parameters.answered.observations.observers[index]
-        for name, instrument in observer.numbers.items():
-            if instrument.grid != declared.numbers[name].grid:
-                _insert(observer_tree, ("interval", name, "grid"), f"{instrument.grid:.6f}".rstrip("0"))
+        for keys, text in _chosen_numbers(fit, index, observer):
+            _insert(observer_tree, keys, text)
     named = tree.get("observers", {})
     return {
         "observers": {name: {"source": numbers.pop("source"), **numbers} for name, numbers in named.items()}
     }
+
+
+def _chosen_numbers(fit: Fit, index: int, observer: Observer) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Yield what was chosen of an observer before the fit: grids, and weights of distributions."""
+    declared = fit.parameters.answered.observations.observers[index]
+    for name, instrument in observer.numbers.items():
+        if instrument.grid != declared.numbers[name].grid:
+            yield ("interval", name, "grid"), f"{instrument.grid:.6f}".rstrip("0")
+    for name, label in observer.labels.items():
+        if label.weight != declared.labels[name].weight:
+            kind = fit.parameters.base.variables[name].kind
+            variable = () if kind == "binary" else (name,)
+            yield (kind, *variable, "distribution", "weight"), _short(label.weight)
 
 
 def replaced_paths(fit: Fit) -> list[str]:

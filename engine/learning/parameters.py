@@ -21,6 +21,7 @@ import numpy as np
 
 from engine.learning.answered_observers import AnsweredObservers
 from engine.learning.gold_skill import rate_skill, rows_at_skill, table_at_skill
+from engine.learning.graded_weight import graded_weight
 from engine.learning.kernels_at import ParameterKernels, settled_table, smooth_least
 from engine.learning.priors import MOST_SHARE, DeclaredWidths, FitPriors, Site
 from engine.model.parameter_key import ParameterKey
@@ -92,6 +93,8 @@ class ObserverParameters:
         self.widths = DeclaredWidths(self.base.numbers, priors)
         self._by_skill = by_skill
         for index in self.observers:
+            if by_skill:
+                self._choose_weights(index)
             self._add_observer(index)
         self.kernels = ParameterKernels(self.answered, self.rated, self.rated_by_question, self.sites)
         self.kernels.refine_cuts({key: site.mean for key, site in self.sites.items()})
@@ -116,6 +119,20 @@ class ObserverParameters:
     def _leave(self, reason: str, *keys: ParameterKey, in_part: bool = False) -> None:
         """Note that the data do not identify these numbers."""
         self.unidentified.append(Unidentified(keys, reason, in_part))
+
+    def _choose_weights(self, index: int) -> None:
+        """Set what an observer's distributions count for, by gold: binary variables share one weight."""
+        observer, answered = self.observers[index], self.answered
+        binary = answered.binary(index)
+        names = [name for name in answered.answered(index) if name in observer.labels]
+        groups = [[name] for name in names if name not in binary] + [binary] * bool(binary)
+        labels = dict(observer.labels)
+        for group in groups:
+            counts = {name: self._row_counts(answered.key(index, name)) for name in group}
+            declared, sd = labels[group[0]].weight, self.widths.spread(observer.name)
+            weight = graded_weight(answered, index, counts, declared, sd)
+            labels |= {name: replace(labels[name], weight=weight) for name in group}
+        self.observers[index] = replace(observer, labels=labels)
 
     def _add_observer(self, index: int) -> None:
         observer, answered = self.observers[index], self.answered.answered(index)

@@ -47,7 +47,21 @@ SETS = {
 }
 
 
-@click.group(name="import")
+class _SourceSets(click.Group):
+    """The commands of the sets; a tool's name says where its tables are read."""
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        from seke.formats.declaration import format_names
+
+        if args and args[0] in format_names():
+            arguments = " ".join(args[1:]) or "TABLE -o samples.jsonl"
+            raise click.UsageError(
+                f"tables of tools become samples, no manifest: seke convert {args[0]} {arguments}", ctx
+            )
+        return super().resolve_command(ctx, args)
+
+
+@click.group(name="import", cls=_SourceSets)
 def import_() -> None:
     """Make a manifest of a data set's labels and pictures, for seke annotate and seke bench.
 
@@ -150,40 +164,5 @@ def _tell(imported: Imported) -> None:
     print_message("\n".join(lines))
 
 
-TOOLS = {
-    "openface": "OpenFace's table of a video or of pictures: units that are present (AU01_c).",
-    "pyfeat": "Py-Feat's table: units and the distribution over expressions.",
-}
-
-
-def _tool_command(name: str) -> click.Command:
-    """Return the command that makes samples of a tool's table."""
-    parameters = options.group(
-        click.argument("table", metavar="TABLE", type=options.PATH),
-        options.output("The samples to write: .jsonl or .jsonl.gz.", metavar="SAMPLES", required=True),
-        options.knowledge(),
-        options.json(),
-    )
-
-    def run(table: Path, output: Path, *, as_json: bool, **given: Any) -> None:
-        from seke.datasets.tool_tables import import_table
-
-        with exit_on_errors(as_json=as_json):
-            imported = import_table(name, table, output, **given)
-            lines = [f"{imported.output}: {imported.samples:,} samples of {imported.items:,} items"]
-            lines += [f"  left out: {count:,} {reason}" for reason, count in imported.left_out.items()]
-            print_message("\n".join(lines))
-            if as_json:
-                print_json(asdict(imported))
-
-    help_text = (
-        f"{TOOLS[name]}\n\nIt becomes samples of the base's detectors, as seke infer reads them.\n\n\b\n"
-        f"Example:\n  seke import {name} table.csv -o samples.jsonl\n\nExit status: 0 done, 2 bad input."
-    )
-    return click.command(name, help=help_text, short_help=TOOLS[name].split(":")[0])(parameters(run))
-
-
-for _name in TOOLS:
-    import_.add_command(_tool_command(_name))
 for _name in SETS:
     import_.add_command(_command(_name))

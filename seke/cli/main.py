@@ -8,6 +8,7 @@ from seke._version import __version__
 from seke.cli.annotate import annotate
 from seke.cli.bench import bench
 from seke.cli.calibrate import calibrate
+from seke.cli.convert import convert
 from seke.cli.explain import explain, plot
 from seke.cli.export import export
 from seke.cli.import_ import import_
@@ -41,6 +42,7 @@ for command in (
     independence,
     bench,
     import_,
+    convert,
     plan,
     export,
     plot,

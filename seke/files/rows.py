@@ -41,6 +41,7 @@ CSV, JSON_LINES, PARQUET = "csv", "jsonl", "parquet"
 # Cells in a row; the widest table, of posteriors, has some hundreds.
 MOST_CELLS = 10_000
 ENDINGS = {".csv": CSV, ".tsv": CSV, ".tab": CSV, ".parquet": PARQUET}
+JSON_ENDINGS = (".jsonl", ".json", ".ndjson")
 WORKBOOKS = (".xlsx", ".xlsm", ".xls", ".ods", ".numbers")
 DELIMITERS = (",", ";", "\t")
 # A first line that tells a spreadsheet what stands between the cells; it may be filled up with these.
@@ -109,7 +110,9 @@ class RowFile(RowSource):
     """A table of a user as a source of rows; nothing of it is read before it is asked for.
 
     strip: whether cells of CSV are read without blanks around them. progress: called with the number of
-    bytes read since the last call. may_be_empty: whether a file of no bytes is one without rows.
+    bytes read since the last call. may_be_empty: whether a file of no bytes is one without rows. header: what
+    the header's line holds, where other lines stand before it. table: whether a file of another ending is
+    CSV, rather than JSON Lines.
     """
 
     def __init__(
@@ -121,9 +124,18 @@ class RowFile(RowSource):
         index: int = 0,
         progress: Callable[[int], None] | None = None,
         may_be_empty: bool = False,
+        header: re.Pattern[str] | None = None,
+        table: bool = False,
     ) -> None:
         super().__init__(shown(path), place_prefix(path), faults, index)
         self.path, self.format = path, row_format(path)
+        if (
+            table
+            and self.format == JSON_LINES
+            and not str(path).lower().removesuffix(".gz").endswith(JSON_ENDINGS)
+        ):
+            self.format = CSV
+        self._begins = header
         self._strip, self._progress, self._may_be_empty = strip, progress, may_be_empty
         self._readable = True
         self._cells_of_header, self._columns = list[str](), list[int]()
@@ -156,7 +168,7 @@ class RowFile(RowSource):
     def rows(self, columns: Sequence[str] | None = None) -> Iterator[tuple[int, Cells]]:
         """Yield the good rows with their numbers, none under a header at fault; blank cells are None.
 
-        columns: those that are read of a parquet file, all by default.
+        columns: those that are read of a table, all by default.
         """
         _, names = self.header
         if not self._readable:
@@ -165,7 +177,7 @@ class RowFile(RowSource):
             if self.format == JSON_LINES:
                 yield from self._objects()
             elif self.format == CSV:
-                yield from self._records(names)
+                yield from self._records(names, columns)
             else:
                 yield from enumerate(self.parquet.rows(names if columns is None else columns), 1)
                 if self._progress is not None:
@@ -178,7 +190,7 @@ class RowFile(RowSource):
 
     @cached_property
     def _csv(self) -> Iterator[tuple[int, list[str]]]:
-        delimiter, rows = _open_csv(self.path, self._progress)
+        delimiter, rows = _open_csv(self.path, self._progress, self._begins)
         self.decimal_comma = delimiter != ","
         return rows
 
@@ -191,7 +203,9 @@ class RowFile(RowSource):
             self._readable = False
             self.faults.note(str(fault), (self.index, *LAST))
 
-    def _records(self, names: list[str]) -> Iterator[tuple[int, Cells]]:
+    def _records(self, names: list[str], columns: Sequence[str] | None) -> Iterator[tuple[int, Cells]]:
+        wanted = set(names if columns is None else columns)
+        places = [(name, at) for name, at in zip(names, self._columns, strict=True) if name in wanted]
         width = len(_without_tail(self._cells_of_header, 0))
         unnamed = [at for at in range(1, width) if not self._cells_of_header[at].strip()]
         for number, row in self._csv:
@@ -204,8 +218,8 @@ class RowFile(RowSource):
                 problem = f"column {extra + 1} has no name, and a row has something in it"
                 self.note(number, f"{problem}: {describe_met(cells[extra])}")
                 continue
-            selected = [as_written(cells[at].strip() if self._strip else cells[at]) for at in self._columns]
-            yield number, {key: cell or None for key, cell in zip(names, selected, strict=True)}
+            selected = (as_written(cells[at].strip() if self._strip else cells[at]) for _, at in places)
+            yield number, {key: cell or None for (key, _), cell in zip(places, selected, strict=True)}
 
     def _objects(self) -> Iterator[tuple[int, Cells]]:
         for number, line in self.lines():
@@ -257,9 +271,11 @@ def csv_rows(path: str | Path) -> Iterator[tuple[int, list[str]]]:
 
 
 def _open_csv(
-    path: str | Path, progress: Callable[[int], None] | None
+    path: str | Path, progress: Callable[[int], None] | None, begins: re.Pattern[str] | None
 ) -> tuple[str, Iterator[tuple[int, list[str]]]]:
     """Return what stands between the cells of a file, and its rows as `csv_rows`.
+
+    begins: what the header's line holds; lines before it are passed over.
 
     Raises:
         engine.AnswerError: a file that cannot be read as CSV.
@@ -270,9 +286,11 @@ def _open_csv(
     separator = SEPARATOR_LINE.fullmatch(head)
     if separator is not None:
         line, head = 2, next(texts, "")
-    while not head.strip():
+    while not head.strip() or (begins is not None and not begins.search(head)):
         following = next(texts, None)
         if following is None:
+            if begins is not None:
+                raise AnswerError(f"{name}: no line is a header; looked for one with {begins.pattern!r}")
             break
         line, head = line + 1, following
     delimiter = separator[1] if separator is not None else max(DELIMITERS, key=_divided(head))

@@ -261,5 +261,5 @@ def test_an_unknown_observer_is_told_how_it_becomes_known():
     """Another model's numbers are not its own, however much its name is alike."""
     message = report(lambda: content(answers_from([{**ANSWER, "observer": "gpt-5o"}], BASE)))
     assert "no such observer: 'gpt-5o'; declare it under `observers` of an overlay, or" in message
-    assert "be those of 'generic-vlm'; declared are au-detector" in message
+    assert "be those of 'generic-vlm'; declared are affdex, arkit, au-detector" in message
     assert "did you mean" not in message

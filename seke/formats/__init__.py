@@ -1,0 +1,1 @@
+"""Tables of other tools -> samples, by one YAML declaration for each format."""
