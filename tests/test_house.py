@@ -51,7 +51,7 @@ FLOORS = {
         "vision",
         "runs prompts datasets",
         "annotation graphics exporting",
-        "calibration benchmarking knowledge_tools explanations",
+        "calibration benchmarking knowledge_tools explanations review",
         "planning reports plot",
         "cli",
     ),

@@ -16,6 +16,7 @@ from seke.cli.infer import infer
 from seke.cli.knowledge import knowledge
 from seke.cli.plan import plan
 from seke.cli.report import report
+from seke.cli.review import review
 from seke.cli.simulate import simulate
 
 
@@ -45,6 +46,7 @@ for command in (
     plot,
     explain,
     report,
+    review,
     infer,
     simulate,
 ):
