@@ -110,7 +110,7 @@ class LookAhead:
         return options
 
     def options_by_item(self, answers: Answers, posterior: Posterior) -> tuple[tuple[Option, ...], ...]:
-        """Return for each item (N,) what `options` returns of it, in bulk."""
+        """Return for each item (N,) what `options` returns of it and gains anything, in bulk."""
         options: list[tuple[Option, ...]] = [()] * len(answers.items)
         asked, which = np.unique(self.observers(answers), axis=0, return_inverse=True)
         known = AskedItems.of(self.base, answers, posterior, ())
@@ -119,7 +119,7 @@ class LookAhead:
             for start in range(0, len(items), MOST_ITEMS):
                 part = items[start : start + MOST_ITEMS]
                 for item, item_options in zip(part, self._all_options(known.part(part), row), strict=True):
-                    options[item] = item_options
+                    options[item] = tuple(option for option in item_options if option.gain > 0)
         return tuple(options)
 
     def _all_options(self, known: AskedItems, observers: Bools) -> Iterator[tuple[Option, ...]]:

@@ -1,4 +1,4 @@
-"""The loop through people: exported, answered by a scripted person who follows what she is shown, imported, decided.
+"""The loop through people: exported, answered by a scripted person who follows what she is shown, imported.
 
 pytest tests/benchmarks/test_review_loop.py -m slow -s
 """
@@ -59,7 +59,7 @@ def runs(tmp_path_factory):
 
 @pytest.mark.parametrize("anchoring", [0.0, 0.3, 0.6])
 def test_errors_of_accepted_values_are_as_stated_where_anchoring_is_modelled(runs, anchoring, tmp_path):
-    """Stated and true share of wrong values, with the model of anchoring and with all answers taken as looks."""
+    """Stated and true share of wrong values, with the model of anchoring and with answers taken as looks."""
     gathered, learned = {True: {}, False: {}}, []
     for number, (run, tasks, looks, truth) in enumerate(runs):
         answers = list(scripted_answers(tasks.values(), looks, "anna", anchoring=anchoring, seed=number))

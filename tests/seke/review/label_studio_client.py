@@ -1,7 +1,7 @@
 """Run by the Python of Label Studio's own environment: starts it, imports tasks, answers, exports.
 
-python label_studio_client.py FOLDER: FOLDER holds tasks.json and tasks.xml of `seke review export`; written there are
-export.json (the full export), export_min.json, export.csv, and facts.json (versions, what was validated).
+python label_studio_client.py FOLDER: the folder holds tasks.json and tasks.xml of `seke review export`; it
+gets export.json (the full export), export_min.json, export.csv, and facts.json.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def review(folder, address):
     shown = [i for i, task in listed.items() if task.data["shown"]]
     hidden = [i for i, task in listed.items() if not task.data["shown"]]
     first, skipped, blind = shown[0], shown[1], hidden[0]
-    result = [prediction["result"] for task in tasks for prediction in task.get("predictions", ())][0]
+    result = next(prediction["result"] for task in tasks for prediction in task.get("predictions", ()))
     client.annotations.create(id=first, result=result, lead_time=12.5, was_cancelled=False)
     client.annotations.create(id=skipped, result=[], lead_time=3.0, was_cancelled=True)
     nothing = {"from_name": "judged", "to_name": "picture", "type": "choices"}

@@ -47,7 +47,13 @@ def run_of(folder, samples, base=None):
         write_file("".join(json.dumps(line) + "\n" for line in lines).encode(), folder / name)
     decisions = [record["decision"]["item"] for record in records]
     summary = {"items": {d: decisions.count(d) for d in dict.fromkeys(decisions)}, "facts": facts}
-    summary |= {"samples": len(samples), "promises": [], "refused": [], "finished": True}
+    summary |= {
+        "samples": len(samples),
+        "per_item": {"mean": 2.0},
+        "promises": [],
+        "refused": [],
+        "finished": True,
+    }
     (folder / "summary.json").write_text(json.dumps(summary))
     return folder
 
