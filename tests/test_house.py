@@ -265,6 +265,7 @@ def test_a_wheel_is_whole_and_keeps_to_its_own_knowledge(tmp_path):
     for name in (
         *("graphics/face.yaml", "graphics/face.js", "explanations/explain.html", "reports/web/app.js"),
         *("knowledge_tools/table_verdicts.html", "knowledge_tools/table_verdicts.css"),
+        *("review/web/review.html", "review/web/review.js", "review/web/review.css"),
     ):
         assert (site / "seke" / name).exists()
 
