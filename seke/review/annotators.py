@@ -49,7 +49,8 @@ def overlay_of(
     what was learned of it; None for nothing yet. source: the name of the source of learned numbers; used:
     what they rest on.
     """
-    whole = yaml.safe_load(resolve(base))
+    # The loader in C takes a tenth of the time.
+    whole = yaml.load(resolve(base), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     observers = {}
     for name, person in people.items():
         tree = _copy(whole["observers"][name if name in base.observers else like])

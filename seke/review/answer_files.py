@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 from engine import SekeError
@@ -61,6 +62,8 @@ class AnswerReader:
             where = f"{path}:{error.lineno}:{error.colno}"
             cut = " (it ends too early: the file was cut off)" if error.pos >= len(text.rstrip()) - 1 else ""
             raise SekeError(f"{where}: is no JSON: {error.msg}{cut}; export it again") from None
+        except (RecursionError, ValueError):
+            raise SekeError(f"{path}: is nested too deeply, or has a number of too many digits") from None
         if is_export(rows):
             return full_answers(rows, str(path), self._values)
         if isinstance(rows, list) and any(isinstance(row, dict) and "annotation_id" in row for row in rows):
@@ -157,8 +160,9 @@ def page_fault(row: Any) -> str:
         if not isinstance(row, dict) or key not in row or not fits(row[key]):
             return f"{key}: is missing or is not what the page writes; allowed are answers of `seke review`"
     seconds = row.get("seconds")
-    good = seconds is None or (isinstance(seconds, int | float) and not isinstance(seconds, bool))
-    return "" if good else "seconds: is no number"
+    number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+    good = seconds is None or (number and 0 <= seconds < math.inf)
+    return "" if good else "seconds: is no number from 0"
 
 
 def _text(path: Path) -> str:

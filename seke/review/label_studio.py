@@ -6,8 +6,11 @@ Written for and validated by Label Studio 1.23.2 (https://labelstud.io/guide/tas
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
+
+import msgspec
 
 from engine import SekeError
 from seke.review.answers import NOT_JUDGED, OK, REFUSED, RawAnswer
@@ -30,6 +33,36 @@ LOST = (
     "{}: this kind of export leaves out tasks that were skipped and whether a prediction was shown, so skips "
     "are not counted and shown predictions are those of the tasks; export JSON instead"
 )
+
+
+class ExportedRegion(msgspec.Struct, frozen=True):
+    """What one control holds; a relation between regions has no control."""
+
+    from_name: str = ""
+    value: dict[str, Any] = {}
+
+
+class ExportedAnnotation(msgspec.Struct, frozen=True):
+    """One person's answer. prediction: the one that the project showed when it was given."""
+
+    result: list[ExportedRegion] = []
+    completed_by: dict[str, Any] | int | str | None = None
+    was_cancelled: bool = False
+    lead_time: float | None = None
+    prediction: dict[str, Any] | int | msgspec.UnsetType | None = msgspec.UNSET
+    parent_prediction: int | None = None
+
+    @property
+    def saw_prediction(self) -> bool:
+        """Whether it began with a prediction; an export that does not say is taken for yes."""
+        return self.prediction is msgspec.UNSET or bool(self.prediction or self.parent_prediction)
+
+
+class ExportedTask(msgspec.Struct, frozen=True):
+    """A task with its answers, as far as they are read here."""
+
+    data: dict[str, Any]
+    annotations: list[ExportedAnnotation] = []
 
 
 class LabelStudioForm:
@@ -198,22 +231,23 @@ def full_answers(
         engine.SekeError: a task without what this program put into it.
     """
     for number, row in enumerate(rows, 1):
-        place, data = f"{name}: task {number}", row.get("data") if isinstance(row, dict) else None
-        if not isinstance(data, dict) or "task" not in data or "item" not in data:
+        place = f"{name}: task {number}"
+        try:
+            task = msgspec.convert(row, ExportedTask)
+        except (msgspec.ValidationError, RecursionError) as error:
+            raise SekeError(f"{place}: cannot be read ({error})") from None
+        if "task" not in task.data or "item" not in task.data:
             raise SekeError(f"{place}: has no `data` with `task` and `item`; it was not made by this program")
-        for annotation in row.get("annotations", ()):
-            held = {region["from_name"]: region.get("value") for region in annotation.get("result", ())}
-            status = REFUSED if annotation.get("was_cancelled") else OK
-            shown = bool(data.get("shown")) and _saw_prediction(annotation)
+        for annotation in task.annotations:
             yield _answer(
                 place,
-                data,
-                held,
-                status,
-                _annotator(annotation.get("completed_by")),
+                task.data,
+                {region.from_name: region.value for region in annotation.result},
+                REFUSED if annotation.was_cancelled else OK,
+                _annotator(annotation.completed_by),
                 values,
-                shown=shown,
-                lead_time=annotation.get("lead_time"),
+                shown=bool(task.data.get("shown")) and annotation.saw_prediction,
+                lead_time=annotation.lead_time,
             )
 
 
@@ -254,7 +288,7 @@ def _answer(
         reported = values(held, task) if status == OK else {}
     except SekeError as error:
         raise SekeError(f"{place}: item {item[:80]}: {error}") from None
-    known = float(seconds) if isinstance(seconds, int | float) else None
+    known = float(seconds) if isinstance(seconds, int | float) and math.isfinite(seconds) else None
     return RawAnswer(place, task, item, annotator, status, reported, shown, known)
 
 
@@ -263,9 +297,3 @@ def _annotator(completed_by: Any) -> str:
     if isinstance(completed_by, dict):
         completed_by = completed_by.get("id")
     return "" if completed_by in (None, "") else str(completed_by)
-
-
-def _saw_prediction(annotation: Mapping[str, Any]) -> bool:
-    """Return whether an answer began with a prediction; exports that do not say are taken for yes."""
-    says = [annotation[key] for key in ("prediction", "parent_prediction") if key in annotation]
-    return any(says) if says else True

@@ -22,15 +22,21 @@ if TYPE_CHECKING:
     from seke.inference.session import Session
     from seke.review.answers import ReviewAnswer
 
-    # Minutes, the look, and the answers about its item.
-    Look = tuple[float, Option, Answers]
-
 # Answers from which the time that people take is measured, not assumed.
 MEASURED_FROM = 10
 # Tasks whose answers are drawn at most, evenly among those that fill the time; all others are taken as such.
 MOST_DRAWN = 24
 # Drawn answers to each task: the expected number of accepted items is then within .02 a task or so.
 PATHS = 40
+
+
+@dataclass(frozen=True)
+class Look:
+    """A look of a person: how long it takes, what is asked, and the answers about its item so far."""
+
+    minutes: float
+    option: Option
+    item: Answers
 
 
 @dataclass(frozen=True)
@@ -100,23 +106,15 @@ def review_outlook(
     each = minutes_each or measured or 1.0
     session = run.session.with_knowledge(base)
     people = asking_people(session, run.like)
-    looks: list[Look] = []
-    accepted = 0
-    for part in run.parts(base, answers):
-        levels = session.levels(part)
-        accepted += int(all_required(base, {name: level.accepted for name, level in levels.items()}).sum())
-        for row, option in enumerate(best_looks(people, part)):
-            if option is not None:
-                looks.append((minutes_of(base, option, each), option, part.part(row, row + 1)))
-    looks.sort(key=lambda look: -look[1].gain / look[0])
-    used = 0.0
-    chosen: list[Look] = []
+    accepted, looks = _open_looks(run, base, session, people, each)
+    used, chosen = 0.0, list[Look]()
     for look in looks:
-        if used + look[0] > minutes + 1e-9:
+        if used + look.minutes > minutes + 1e-9:
             break
-        used, chosen = used + look[0], [*chosen, look]
+        used += look.minutes
+        chosen.append(look)
     drawn = chosen[:: -(-len(chosen) // MOST_DRAWN) or 1]
-    changes = [_change(session, people, option, item) for _, option, item in drawn]
+    changes = [_change(session, people, look) for look in drawn]
     won = float(np.mean([change[0] for change in changes])) * len(chosen) if changes else 0.0
     done = {answer.task for answer in answers}
     return Outlook(
@@ -129,7 +127,7 @@ def review_outlook(
         minutes_each=round(each, 2),
         measured=measured is not None,
         tasks=len(chosen),
-        questions=dict(Counter(option.question for _, option, _ in chosen).most_common()),
+        questions=dict(Counter(look.option.question for look in chosen).most_common()),
         items=len(run.items),
         accepted=accepted,
         after=round(accepted + won, 2),
@@ -138,20 +136,37 @@ def review_outlook(
     )
 
 
-def _change(session: Session, people: Session, option: Option, item: Answers) -> tuple[float, float, float]:
+def _open_looks(
+    run: ReviewRun, base: Knowledge, session: Session, people: Session, each: float
+) -> tuple[int, list[Look]]:
+    """Return how many items are accepted, and the best look at each that gains, by gain per minute.
+
+    each: minutes of an answer to a question of cost 1.
+    """
+    accepted, looks = 0, list[Look]()
+    for part in run.parts(base, run.answers()):
+        levels = session.levels(part)
+        accepted += int(all_required(base, {name: level.accepted for name, level in levels.items()}).sum())
+        for row, option in enumerate(best_looks(people, part)):
+            if option is not None:
+                looks.append(Look(minutes_of(base, option, each), option, part.part(row, row + 1)))
+    return accepted, sorted(looks, key=lambda look: -look.option.gain / look.minutes)
+
+
+def _change(session: Session, people: Session, look: Look) -> tuple[float, float, float]:
     """Return by how much an answer makes the item accepted, and the mean risk of what is required.
 
     The risk is that of now and that after the answer.
     """
     base = session.knowledge
-    futures = Preposterior(people.inference, session.seed, PATHS).futures(item, 0, option)
+    futures = Preposterior(people.inference, session.seed, PATHS).futures(look.item, 0, look.option)
     names = [name for level in base.policy.required for name in base.levels[level]]
     (before, risk), (after, risk_after) = (
         (
             float(all_required(base, {name: level.accepted for name, level in levels.items()}).mean()),
             float(np.mean([levels[name].risk.mean() for name in names])),
         )
-        for levels in (session.levels(item), session.levels(futures))
+        for levels in (session.levels(look.item), session.levels(futures))
     )
     return after - before, risk, risk_after
 

@@ -120,7 +120,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         try:
             answer = json.loads(self.rfile.read(int(length)))
-        except ValueError:
+        except (RecursionError, ValueError):
             self._send(HTTPStatus.BAD_REQUEST, "text/plain", b"is no JSON")
             return
         try:

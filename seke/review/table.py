@@ -6,8 +6,10 @@ import csv
 import io
 from typing import TYPE_CHECKING, Any
 
+from seke.files.rows import without_formula
 from seke.review.answers import NOT_JUDGED, OK, REFUSED
 from seke.review.wording import ask_text, believed_text
+from seke.samples.spelling import name_meant, other_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -33,7 +35,8 @@ def table_text(base: Knowledge, tasks: Iterable[ReviewTask], paths: Mapping[str,
     for task in listed:
         cells = ["" if name in task.asks else UNASKED for name in asked]
         believed = believed_text(base, task) if task.shown else ""
-        fixed = [task.key, task.item, paths[task.item], ask_text(base, task), believed]
+        item, path = without_formula(task.item), without_formula(paths[task.item])
+        fixed = [task.key, item, path, ask_text(base, task), believed]
         writer.writerow([*fixed, *cells, "", ""])
     return sink.getvalue()
 
@@ -53,5 +56,4 @@ def cell_value(variable: Variable, cell: Any) -> Any:
             return float(text)
         except ValueError:
             return text
-    states = {state.casefold(): state for state in variable.states}
-    return states.get(text.casefold(), text)
+    return name_meant(text, variable.states, other_words(variable), {}) or text

@@ -178,8 +178,13 @@ def test_files_that_are_no_export_are_refused(run, tmp_path):
         (text[: len(text) // 2], r"export.json:1:\d+: is no JSON: .*export it again"),
         (text[:-1], "it ends too early: the file was cut off"),
         ("{}", "is no export of Label Studio"),
+        ("[" * 100_000, "is nested too deeply"),
+        (
+            '[{"annotations": [{"result": 3}], "data": {}}]',
+            r"task 1: cannot be read \(Expected `array`, got `int`",
+        ),
+        ('[{"annotations": {}}]', "task 1: cannot be read"),
         ('[{"annotations": [], "data": {"image": "x"}}]', "task 1: has no `data` with `task` and `item`"),
-        ("\xff", "is no JSON"),
     ):
         file.write_text(content)
         with pytest.raises(SekeError, match=message):

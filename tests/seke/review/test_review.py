@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -14,7 +16,7 @@ import seke
 from engine import SekeError
 from seke.cli.main import main
 from seke.review.answers import ReviewAnswer, observer_name, samples_of, value_of
-from seke.review.tasks import ReviewTask, read_tasks
+from seke.review.tasks import ReviewTask, read_tasks, reviewer_like
 
 COUNT = 24
 
@@ -177,6 +179,8 @@ def test_the_table_is_filled_in_by_hand(made, run, tmp_path):
         for name in task.asks:
             value = made[1][task.item][name]
             row[name] = {True: "x", False: "0"}.get(value, value) if isinstance(value, bool) else value
+        if "expression" in task.asks:
+            row["expression"] = f" {row['expression'].title()} "
     table[6]["status"], table[7]["status"] = "refused", "not_judged"
     units = table[0]
     units["AU1"] = "?"
@@ -313,6 +317,14 @@ def test_a_person_is_the_declared_observer_of_people_or_a_new_one(annotator, nam
     assert observer_name(seke.knowledge(), annotator) == name
 
 
+def test_a_base_without_people_says_so():
+    plants = seke.knowledge(Path(__file__).parents[3] / "examples" / "plants" / "knowledge")
+    alone = replace(plants, observers={n: o for n, o in plants.observers.items() if not o.people})
+    with pytest.raises(SekeError, match="has no observer of people: give one a `kind` with `people: true`"):
+        reviewer_like(alone, None)
+    assert reviewer_like(seke.knowledge(), None) == "human"
+
+
 def test_two_answers_to_one_question_are_two_draws():
     """Checks of two units of one face are one reading's draws, in the order of what they are about."""
     answers = [
@@ -353,4 +365,4 @@ def test_status_says_what_an_hour_would_bring(made, run, tmp_path):
     assert measured.measured
     costs = sorted(20 / 60 / seke.knowledge().questions[task.question].cost for task in tasks_of(run)[:11])
     assert measured.minutes_each == pytest.approx(costs[5], abs=0.01)
-    assert "annotator-anna 11" in review("status", run).output
+    assert "annotator-anna 11" in review("status", run, "--ahead", 1).output
