@@ -12,8 +12,8 @@ one answer, and the share r of answers that merely repeat the value e that was s
 
 so that a person begins at the numbers of her kind and leaves them as far as her answers say. T_w is the
 declared table moved by one skill w towards never being wrong (w > 0) or towards guessing (w < 0); all
-binary variables have one. Without gold no skill is above 0: agreement alone, which errors in common raise as
-well, makes nobody better than her kind. m is the mean of all annotators of the run, which in turn begins at
+binary variables have one. Without gold no skill is above 0, and n is larger: errors in common raise agreement
+as well. m is the mean of all annotators of the run, which in turn begins at
 `ReviewPriors.anchored`. A number y = x + offset + noise has its offset and the sd of perception from the
 residuals, each as sure as n answers of the kind.
 """

@@ -93,7 +93,7 @@ def _level_fields(base: Knowledge, names: Iterable[str]) -> Iterable[Record]:
             field |= {"label": unit_text(base, name), "description": variable.description}
         elif variable.kind == "interval":
             field |= {"low": variable.edges[0], "high": variable.edges[-1], "step": STEP}
-            field["description"] = "; ".join(map(str, variable.about.values()))
+            field |= {"description": variable.description, "anchors": list(variable.about.values())}
         else:
             field["options"] = [
                 {"value": state, "description": variable.descriptions.get(state, "")}

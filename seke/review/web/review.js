@@ -133,6 +133,7 @@ function number(field, key, keys) {
   const id = `number-${field.name}`;
   const range = made("input", { type: "range", id, min: field.low, max: field.high, step: field.step });
   const output = made("output", { htmlFor: id });
+  const hint = made("p", { className: "muted hint" });
   const set = () => { draft.values[field.name] = Math.round(range.value * 1e4) / 1e4; paint(); };
   range.oninput = set;
   range.onpointerup = set;
@@ -145,10 +146,14 @@ function number(field, key, keys) {
     range.dataset.set = value === undefined ? "no" : "yes";
     range.value = value === undefined ? (field.low + field.high) / 2 : value;
     output.textContent = value === undefined ? "–" : value.toFixed(2);
+    // The point of the scale that is next to the value; texts begin with their number.
+    const away = (text) => Math.abs(parseFloat(text) - value);
+    hint.textContent = value === undefined ? field.description
+      : [...field.anchors].sort((a, b) => away(a) - away(b))[0] || field.description;
   };
   const label = made("label", { htmlFor: id }, field.label + " ");
   if (key) label.append(made("kbd", {}, key));
-  return made("div", { className: "field" }, made("h3", {}, label), box, made("p", { className: "muted hint" }, field.description || ""));
+  return made("div", { className: "field" }, made("h3", {}, label), box, hint);
 }
 
 let fieldKeys = {};
@@ -182,7 +187,7 @@ function show(at) {
   const finished = place === data.tasks.length;
   byId("work").hidden = finished;
   byId("done").hidden = !finished;
-  byId("save").hidden = data.served;
+  byId("save").hidden = byId("save-all").hidden = data.served;
   count();
   if (finished) { sumUp(); return; }
   const earlier = answers[task().task];
@@ -197,6 +202,7 @@ function show(at) {
   say("");
   warned = -1;
   since = performance.now();
+  window.scrollTo(0, 0);
   const range = byId("fields").querySelector("input[type=range]");
   if (range && !byId("fields").querySelector(".choices, .units")) range.focus(); else document.activeElement.blur();
 }
@@ -286,7 +292,7 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
   run();
 });
-for (const [id, run] of [["next", COMMANDS.Enter], ["none", COMMANDS.x], ["skip", COMMANDS.n], ["clear", clear], ["back", back], ["again", back], ["peek", peek], ["save", download], ["help-button", help]]) byId(id).onclick = run;
+for (const [id, run] of [["next", COMMANDS.Enter], ["none", COMMANDS.x], ["skip", COMMANDS.n], ["clear", clear], ["back", back], ["again", back], ["peek", peek], ["save", download], ["save-all", download], ["help-button", help]]) byId(id).onclick = run;
 
 byId("keys").append(...[
   ["1 to 9", "choose"], ["letters", "mark what is there; with Shift: its place cannot be seen"], ["v, b", "to the scales; then the arrow keys; Space takes the middle"],

@@ -144,6 +144,11 @@ def test_ten_faces_are_played_by_keyboard_and_imported(made, run, windows, tmp_p
     lines = saved(page, tmp_path / "answers.jsonl")
     assert {line["task"]: line["values"] for line in lines} == answers
     assert all(line["annotator"] == "anna" and line["shown"] is False for line in lines)
+    while page.is_visible("#work"):
+        page.keyboard.press("n")
+        page.wait_for_timeout(20)
+    assert "10 answered, 0 cannot be judged" in page.inner_text("#sum")
+    assert page.is_visible("#save-all")
     imported = seke.review_import([tmp_path / "answers.jsonl"], run)
     assert imported.new == 10
     assert [url for url in page.asked if not url.startswith(("file:", "data:", "blob:"))] == []
