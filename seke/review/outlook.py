@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 # Answers from which the time that people take is measured, not assumed.
 MEASURED_FROM = 10
 # Tasks whose answers are drawn at most, evenly among those that fill the time; all others are taken as such.
-MOST_DRAWN = 24
+MOST_DRAWN = 60
 # Drawn answers to each task: the expected number of accepted items is then within .02 a task or so.
 PATHS = 40
 
@@ -113,7 +113,9 @@ def review_outlook(
             break
         used += look.minutes
         chosen.append(look)
-    drawn = chosen[:: -(-len(chosen) // MOST_DRAWN) or 1]
+    stride = max(-(-len(chosen) // MOST_DRAWN), 1)
+    # From the middle of a stride on: the first task of each gains the most.
+    drawn = chosen[stride // 2 :: stride]
     changes = [_change(session, people, look) for look in drawn]
     won = float(np.mean([change[0] for change in changes])) * len(chosen) if changes else 0.0
     done = {answer.task for answer in answers}
