@@ -51,7 +51,7 @@ FLOORS = {
         "vision observers formats",
         "runs prompts datasets",
         "annotation graphics exporting",
-        "calibration benchmarking knowledge_tools explanations",
+        "calibration benchmarking knowledge_tools explanations review",
         "planning reports plot",
         "cli",
     ),
@@ -280,6 +280,7 @@ def test_a_wheel_is_whole_and_keeps_to_its_own_knowledge(tmp_path):
         *("graphics/face.yaml", "graphics/face.js", "explanations/explain.html", "reports/web/app.js"),
         *("knowledge_tools/table_verdicts.html", "knowledge_tools/table_verdicts.css"),
         *("observers/face-landmarker.yaml", "observers/fer.yaml", "formats/openface.yaml"),
+        *("review/web/review.html", "review/web/review.js", "review/web/review.css"),
     ):
         assert (site / "seke" / name).exists()
 

@@ -25,6 +25,7 @@ WHOLE = {
     "test_expectation_report",
     "seke/planning": "test_plan",
     "seke/reports": "test_report test_report_page",
+    "seke/review": "test_review test_review_page test_label_studio test_learned",
     "seke/sampling": "test_replay",
     ".": "test_walk",
     "seke/vision": "test_several_models test_annotate test_bodies test_measured_prices test_prices "

@@ -106,12 +106,32 @@ class LookAhead:
     def options(self, answers: Answers, posterior: Posterior, item: int) -> tuple[Option, ...]:
         """Return all that could be asked about one item within the budget, the best gain per cost first."""
         known = AskedItems.of(self.base, answers, posterior, ()).part(np.array([item]))
-        options = [
-            self._option(known, candidate, 0, int(batch))
-            for candidate in self._candidates(known, self.observers(answers)[item])
-            for batch in np.flatnonzero(self.batches <= known.remaining[0])
-        ]
-        return tuple(sorted(options, key=lambda option: -option.rate))
+        (options,) = self._all_options(known, self.observers(answers)[item])
+        return options
+
+    def options_by_item(self, answers: Answers, posterior: Posterior) -> tuple[tuple[Option, ...], ...]:
+        """Return for each item (N,) what `options` returns of it and gains anything, in bulk."""
+        options: list[tuple[Option, ...]] = [()] * len(answers.items)
+        asked, which = np.unique(self.observers(answers), axis=0, return_inverse=True)
+        known = AskedItems.of(self.base, answers, posterior, ())
+        for number, row in enumerate(asked):
+            items = np.flatnonzero(which.reshape(-1) == number)
+            for start in range(0, len(items), MOST_ITEMS):
+                part = items[start : start + MOST_ITEMS]
+                for item, item_options in zip(part, self._all_options(known.part(part), row), strict=True):
+                    options[item] = tuple(option for option in item_options if option.gain > 0)
+        return tuple(options)
+
+    def _all_options(self, known: AskedItems, observers: Bools) -> Iterator[tuple[Option, ...]]:
+        """Yield for each item all options within its budget, the best gain per cost first."""
+        candidates = list(self._candidates(known, observers))
+        for row, remaining in enumerate(known.remaining):
+            options = [
+                self._option(known, candidate, row, int(batch))
+                for candidate in candidates
+                for batch in np.flatnonzero(self.batches <= remaining)
+            ]
+            yield tuple(sorted(options, key=lambda option: -option.rate))
 
     def first(self, posterior: Posterior) -> Option | None:
         """Return the first question about an item without answers; its gain is given as 0.

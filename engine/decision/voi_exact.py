@@ -193,6 +193,47 @@ class Preposterior:
                 simulated = self._simulate_gains(item_answers, asking, batches, stakes, before, drawn)
             yield simulated[batch]
 
+    def futures(self, answers: Answers, item: int, option: Option) -> Answers:
+        """Return copies of an item's answers, one a path, each with the answers that it draws for an option.
+
+        Raises:
+            ValueError: the option is none of the item's.
+        """
+        item_answers = answers.part(item, item + 1)
+        key = (option.observer, option.question, option.about, option.view)
+        asking = next((asking for asking in self._askings(item_answers) if self._key(asking) == key), None)
+        if asking is None:
+            raise ValueError(f"{key} is no question that may be asked about the item")
+        labels, numbers = self._draw(item_answers).answers(
+            self.inference, self.seed, asking, self.paths, option.samples
+        )
+        return self._with_draws(item_answers.tiled(self.paths), asking, labels, numbers, [option.samples])
+
+    def _key(self, asking: Asking) -> tuple[str, str, str | None, str]:
+        """Return observer, question, what it is about and view."""
+        question = list(self.base.questions)[asking.question]
+        return self.observations.observers[asking.observer].name, question, asking.about, asking.view
+
+    def _with_draws(
+        self,
+        copies: Answers,
+        asking: Asking,
+        labels: Mapping[str, Ints],
+        numbers: Mapping[str, Floats],
+        batches: list[int],
+    ) -> Answers:
+        """Return copies, `paths` for each batch, with drawn answers (paths, draws) about each variable.
+
+        Draw d of path i is in copy i of every batch that is longer than d.
+        """
+        label_draws = {}
+        for name, draws in labels.items():
+            item, answer = _rows_of_draws(draws, batches)
+            label_draws[name] = (item, answer, np.ones(len(item)))
+        number_draws = {name: _rows_of_draws(draws, batches) for name, draws in numbers.items()}
+        reading = (asking.observer, asking.question, asking.view)
+        return copies.with_answers(reading, label_draws, number_draws)
+
     def outcomes(self, answers: Answers, item: int, option: Option) -> tuple[Outcome, ...]:
         """Return the effect of each answer that an option may bring, variable by variable.
 
@@ -343,15 +384,7 @@ class Preposterior:
         paths = min(self.paths, max(fewer, FEWEST_PATHS))
         labels, numbers = drawn.answers(self.inference, self.seed, asking, paths, max(batches))
         copies = item_answers.tiled(paths * len(batches))
-        label_draws, number_draws = {}, {}
-        # Draw d of path i is in copy i of every batch that is longer than d.
-        for name, draws in labels.items():
-            item, answer = _rows_of_draws(draws, batches)
-            label_draws[name] = (item, answer, np.ones(len(item)))
-        for name, numbers_of in numbers.items():
-            number_draws[name] = _rows_of_draws(numbers_of, batches)
-        reading = (asking.observer, asking.question, asking.view)
-        after = self.inference.posterior(copies.with_answers(reading, label_draws, number_draws))
+        after = self.inference.posterior(self._with_draws(copies, asking, labels, numbers, batches))
         loss = loss_of(self.base, after.marginals, stakes, asking.names)
         fall = before - loss.reshape(len(batches), paths)
         error = fall.std(1, ddof=1) / math.sqrt(paths)

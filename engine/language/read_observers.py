@@ -120,7 +120,7 @@ def _observer(
         label=entries.value("label") or name,
         halo=halo,
         halo_of_given=halo_of_given,
-        echo=_echo(fields, entries.get("echo"), asked),
+        echo=_echo(fields, entries.get("echo"), asked, people=kind.people),
         stereotype=_stereotype(fields, entries.get("stereotype"), variables, reported),
         labels=labels,
         numbers=numbers,
@@ -150,13 +150,19 @@ def _halos(
     return halos, halos_of_given
 
 
-def _echo(fields: Fields, node: Node | None, asked: Mapping[str, Question]) -> dict[str, float]:
-    """Read how often an answer merely repeats an earlier one, by question that states it."""
+def _echo(
+    fields: Fields, node: Node | None, asked: Mapping[str, Question], *, people: bool
+) -> dict[str, float]:
+    """Read how often an answer merely repeats what its prompt stated, by question.
+
+    People may be shown what is believed beside any question.
+    """
     echo, share = {}, TABLES["OBSERVER"].fields["echo"].inner[0]
     for question, inner in fields.known(node, asked, "question"):
         fields.cited(inner)
-        if not asked[question].recall:
-            fields.fault(inner, f"{question} states no earlier answer; allowed are questions with `recall`")
+        if not asked[question].recall and not people:
+            allowed = "questions with `recall`, and all of an observer of people"
+            fields.fault(inner, f"{question} states no earlier answer; allowed are {allowed}")
         echo[question] = float(fields.read(inner, share))
     return echo
 

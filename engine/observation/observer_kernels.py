@@ -54,7 +54,7 @@ class ObserverKernels:
         self.kernels: dict[tuple[int, str], Kernel] = {}
         self.imagined: dict[tuple[int, str], Array] = {}
         self.prior = np.array(knowledge.populations[population].p)
-        keep = like if like and np.array_equal(self.prior, like.prior) else None
+        keep = like if like and like.has_observers_of(knowledge, self.prior) else None
         for index, observer in enumerate(self.observers):
             old = keep.observers[index].instruments if keep else {}
             for name, instrument in observer.instruments.items():
@@ -105,6 +105,11 @@ class ObserverKernels:
             for index in range(len(self.observers))
             if isinstance(root_kernel := self.kernels.get((index, network.root)), LabelKernel)
         }
+
+    def has_observers_of(self, knowledge: Knowledge, prior: Floats) -> bool:
+        """Return whether the observers, by name and in order, and the prior (K,) are these."""
+        names = [observer.name for observer in self.observers]
+        return names == list(knowledge.observers) and np.array_equal(self.prior, prior)
 
     def with_kernels(
         self,

@@ -18,6 +18,7 @@ from seke.cli.knowledge import knowledge
 from seke.cli.observe import observe
 from seke.cli.plan import plan
 from seke.cli.report import report
+from seke.cli.review import review
 from seke.cli.simulate import simulate
 
 
@@ -48,6 +49,7 @@ for command in (
     plot,
     explain,
     report,
+    review,
     infer,
     observe,
     simulate,

@@ -25,6 +25,7 @@ ROOT = Path(__file__).parents[3]
 
 # Options that mean something else from command to command.
 DIFFERENT = {
+    "--budget",  # answers of an item, or minutes of people
     "--draws",  # answers of a reading, or draws of NUTS
     "--format",  # of pictures, or of exported data
     "--gold",  # a label table, or counts of made-up items

@@ -1,0 +1,1 @@
+"""Questions that people answer: tasks out, answers in, decisions anew."""
