@@ -132,12 +132,11 @@ class Job:
         rule = rule_of(strategy, base.policy.budget)
         if rule is not None and session.guarantee is None:
             session = _without_look_ahead(session)
-        measured = rule is None and session.guarantee is None and not declared_prices
-        paid = prices if measured else None
+        paid = prices if rule is None and session.guarantee is None and not declared_prices else None
         estimated = _estimated_prices(session, items, settings, paid)
         session = with_prices(session, estimated)
-        names = dict.fromkeys(item.name for item in items)
         observed_by = list(options["free"].names) if options.get("free") else []
+        names = dict.fromkeys(item.name for item in items)
         given = read_given(answers, base, names.keys(), {asked.first, *asked.also, *observed_by})
         annotator = Annotator(session, model, rule, known_by, labels_of, given, concurrency, **options)
         facts = {**_facts_of(session, settings, asked, model), "observed_by": observed_by}

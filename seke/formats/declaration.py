@@ -62,7 +62,7 @@ class Reading(_Declared, frozen=True):
     remainder: str = ""
 
 
-class Face(_Declared, frozen=True):
+class SeveralFaces(_Declared, frozen=True):
     """Several faces of a frame.
 
     column: what tells them apart. largest: columns whose product says which is the one to take.
@@ -94,7 +94,7 @@ class ToolFormat(_Declared, frozen=True):
     item: list[str] = []
     frame: list[str] = []
     seconds: str = ""
-    face: Face = Face()
+    face: SeveralFaces = SeveralFaces()
     judged: dict[str, float | dict[Literal["above"], float]] = {}
     missing: list[str] = []
     passed_over: dict[str, str] = {}

@@ -299,7 +299,12 @@ def _overview(base: Knowledge) -> Facts:
             for coupling in base.couplings
         ],
         "observers": {
-            name: {"label": observer.label, "askable": observer.askable, "reports": len(observer.instruments)}
+            name: {
+                "label": observer.label,
+                "askable": observer.askable,
+                "follows_only": observer.follows_only,
+                "reports": len(observer.instruments),
+            }
             for name, observer in base.observers.items()
         },
         "questions": {
@@ -338,16 +343,17 @@ def _overview_lines(facts: Mapping[str, Any]) -> Iterator[str]:
         pairs = [f"{c['coupling']} ({' '.join(c['pair'])} x{c['odds_ratio']:g})" for c in facts["couplings"]]
         yield from _wrap(f"Couplings: {', '.join(pairs)}", "", "  ")
     yield ""
-    observers = [
-        (
-            name,
-            observer["label"],
-            count(observer["reports"], "variable"),
-            "may be asked" if observer["askable"] else "",
-        )
-        for name, observer in facts["observers"].items()
-    ]
+    observers, followers = list[tuple[str, ...]](), list[str]()
+    for name, observer in facts["observers"].items():
+        if observer["follows_only"]:
+            followers.append(f"{name} ({observer['reports']})")
+            continue
+        variables, askable = count(observer["reports"], "variable"), observer["askable"]
+        observers.append((name, observer["label"], variables, "may be asked" if askable else ""))
     yield from ("Observers", *table_lines((), observers))
+    if followers:
+        text = "And with their variables those that change nothing where they have not answered"
+        yield from _wrap(f"{text}: {', '.join(followers)}", "", "  ")
     yield ""
     questions = [
         (name, question["label"], count(question["reports"], "variable"), _price_text(question))

@@ -30,6 +30,7 @@ DIFFERENT = {
     "--format",  # of pictures, or of exported data
     "--gold",  # a label table, or counts of made-up items
     "--model",  # whom to ask, or who answered
+    "--network",  # where no model is asked it has the name --model, too
     "--observer",  # one or several
     "--pictures",  # where they are written, or read
     "--question",  # one or several

@@ -207,8 +207,8 @@ CAUGHT = """
     quoted-number sd-of-nothing section-not-a-mapping unknown-key unknown-kind unknown-section"""
 # Of these one file alone does not tell, or numbers must be added up, or formulas read.
 ONLY_THE_READER = """
-    also anchor cell-without-p certificates-not-earned certificates-overspent certificates-twice
-    code-is-variable
+    also anchor cell-without-p certificates-edited certificates-not-earned certificates-overspent
+    certificates-twice code-is-variable
     confusion-and-accuracy confusion-row dependence-kind dependence-no-kinds
     dependence-not-clearer dependence-without-source family-without-dependence kind-without-dependence
     derived-gap derived-of-binary derived-overlap duplicate-key
