@@ -57,9 +57,9 @@ def plans():
     """Plans of two bases that are not about faces, with many items, and one of faces."""
     many = {"limits": (0.25, 0.5, 1, 2, 4), "seed": 3}
     return {
-        "plants": seke.plan(PLANTS, 700, **many),
-        "garden": seke.plan(GARDEN, 700, **many),
-        "faces": seke.plan(None, 150, limits=(0.5, 1, 2), fixed=(2,), seed=3),
+        "plants": seke.plan(PLANTS, 400, **many),
+        "garden": seke.plan(GARDEN, 400, **many),
+        "faces": seke.plan(None, 100, limits=(0.5, 1, 2), fixed=(2,), seed=3),
     }
 
 

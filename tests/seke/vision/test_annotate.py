@@ -767,6 +767,7 @@ def test_a_model_that_the_server_lacks_is_met_before_a_run_is_begun(tmp_path, se
     assert not (tmp_path / "r").exists()
 
 
+@pytest.mark.slow
 def test_killed_before_and_after_prices_are_measured_a_run_ends_as_without_kills(tmp_path, server):
     priced = ["--price-in", "2", "--price-out", "8"]
     assert kill_often(tmp_path, server, 3, 44, random.Random(3), *priced) >= 2
