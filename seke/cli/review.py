@@ -57,6 +57,22 @@ _LIKE = click.option(
 _SEED = options.seed("which tasks are blind")
 
 
+def _part_of(_context: click.Context, _option: click.Parameter, text: str) -> tuple[int, int]:
+    number, slash, parts = text.partition("/")
+    if not (slash and number.isdecimal() and parts.isdecimal()):
+        raise click.BadParameter(f"met {text!r}; allowed is the part and how many there are, such as 1/2")
+    return int(number), int(parts)
+
+
+_PART = click.option(
+    "--part",
+    metavar="K/N",
+    default="1/1",
+    callback=_part_of,
+    help="Only the K-th of N parts of the tasks, dealt out in turn, so that N people share them.",
+)
+
+
 @click.group()
 def review() -> None:
     """Ask people about what a run could not settle, and decide anew with their answers.
@@ -76,6 +92,7 @@ def review() -> None:
 @_BUDGET
 @_MINUTES
 @_BLIND
+@_PART
 @_LIKE
 @options.knowledge_inferred_with()
 @_SEED
@@ -95,6 +112,7 @@ def export_command(run: Path, output: Path, as_json: bool, **given: Any) -> None
       seke review export run --to page -o faces.html --budget 60
       seke review export run --to labelstudio -o tasks.json --blind 0.5
       seke review export run --to csv -o tasks.csv --minutes 1.5
+      seke review export run --to page -o anna.html --part 1/2
 
     Exit status: 0 done, 2 bad input.
     """

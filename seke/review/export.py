@@ -55,6 +55,7 @@ def review_export(
     blind: float = 0.3,
     like: str | None = None,
     seed: int = 0,
+    part: tuple[int, int] = (1, 1),
 ) -> ReviewExport:
     """Write the questions that people should answer about a run, those that gain most per minute first.
 
@@ -68,16 +69,20 @@ def review_export(
         blind: the share of tasks without the prediction, so that anchoring can be measured.
         like: the observer whose numbers a person has before anything is learned; the broadest of people.
         seed: of which tasks are blind.
+        part: the first, second ... of so many parts of the list, dealt out in turn; no item is in two.
 
     Raises:
-        engine.SekeError: no finished run, or nothing to ask.
+        engine.SekeError: no finished run, no such part, or nothing to ask.
     """
     output = Path(output)
     if to not in FORMATS:
         raise SekeError(f"no format is called {to!r}; there are {', '.join(FORMATS)}")
     check_target(output, ENDINGS[to])
+    number, parts = part
+    if not 1 <= number <= parts:
+        raise SekeError(f"--part {number}/{parts}: there are parts 1 to {parts}")
     run = ReviewRun.open(folder, knowledge, like)
-    tasks, pictures, left_out = tasks_of(run, TaskPlan(budget, minutes, blind, seed))
+    tasks, pictures, left_out = tasks_of(run, TaskPlan(budget, minutes, blind, seed, part))
     files = {output: _content(run, tasks, pictures, to, output.stem)}
     if to == "labelstudio":
         files[output.with_suffix(".xml")] = LabelStudioForm(run.base, run.like).config()

@@ -58,13 +58,15 @@ class TaskPlan:
 
     budget: minutes in all, None without a limit. minutes: of an answer to a question of cost 1; other
     questions take as much longer as they cost more. blind: the share of tasks without the prediction. seed:
-    of which these are.
+    of which these are. part: which of how many parts of the list, dealt out in turn, so that several people
+    share it.
     """
 
     budget: float | None = None
     minutes: float = 1.0
     blind: float = 0.3
     seed: int = 0
+    part: tuple[int, int] = (1, 1)
 
 
 def reviewer_like(base: Knowledge, name: str | None) -> str:
@@ -106,7 +108,7 @@ def minutes_of(base: Knowledge, option: Option, minutes: float) -> float:
 def chosen_tasks(
     session: Session, parts: Iterable[Answers], plan: TaskPlan, knowledge: str
 ) -> list[ReviewTask]:
-    """Return a task for each item that an answer would help, those that gain most per minute first.
+    """Return a task for each item of a part that an answer would help, those that gain most per minute first.
 
     session: see `best_looks`. parts: the answers about all items, in batches. knowledge: name and digest of
     the run's base.
@@ -117,7 +119,8 @@ def chosen_tasks(
         for row, option in enumerate(best_looks(session, answers)):
             if option is not None:
                 tasks.append(_task(base, answers.items[row], posterior, row, option, plan, knowledge))
-    return sorted(tasks, key=lambda task: -task.gain / task.minutes)
+    number, parts_in_all = plan.part
+    return sorted(tasks, key=lambda task: -task.gain / task.minutes)[number - 1 :: parts_in_all]
 
 
 def _task(

@@ -68,6 +68,16 @@ def test_tasks_come_by_gain_per_minute_and_fit_into_the_budget(run, tmp_path):
     assert some.minutes == pytest.approx(budget, abs=0.05)
 
 
+def test_parts_share_the_tasks_in_turn(run, tmp_path):
+    seke.review_export(run, tmp_path / "all.csv", "csv")
+    whole, by_part = [task.item for task in tasks_of(run)], []
+    for number in (1, 2, 3):
+        (run / "review" / "tasks.jsonl").unlink()
+        review("export", run, "--to", "csv", "-o", tmp_path / "p.csv", "--part", f"{number}/3")
+        by_part.append([task.item for task in tasks_of(run)])
+    assert by_part == [whole[0::3], whole[1::3], whole[2::3]]
+
+
 def test_minutes_are_those_of_the_questions_costs(run, tmp_path):
     seke.review_export(run, tmp_path / "all.csv", "csv", minutes=2.5)
     questions = seke.knowledge().questions
@@ -292,6 +302,8 @@ def test_what_cannot_be_exported_is_refused(run, tmp_path):
             "'gpt-4o' is not of people; those that are",
         ),
         ((run, "--to", "csv", "-o", tmp_path / "t.csv", "--like", "hmuan"), "did you mean human"),
+        ((run, "--to", "csv", "-o", tmp_path / "t.csv", "--part", "3/2"), "there are parts 1 to 2"),
+        ((run, "--to", "csv", "-o", tmp_path / "t.csv", "--part", "half"), "such as 1/2"),
     ):
         assert message in review("export", *arguments, status=2).output
     assert "no such file" in review("import", tmp_path / "a.jsonl", "--run", run, status=2).output
