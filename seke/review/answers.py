@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -81,11 +82,17 @@ class AnswerChanges:
 
 
 def observer_name(base: Knowledge, annotator: str) -> str:
-    """Return the observer that a person is: the declared one of that name, else a name for a new one."""
+    """Return the observer that a person is: the declared one of that name, else a name for a new one.
+
+    Names of observers are of ASCII letters; what stands for others keeps two people apart.
+    """
     if annotator in base.observers and base.observers[annotator].people:
         return annotator
     letters = "".join(sign if sign.isascii() and sign.isalnum() else "-" for sign in annotator.lower())
-    return ANNOTATOR + ("-".join(part for part in letters.split("-") if part) or "unnamed")
+    parts = [part for part in letters.split("-") if part]
+    if not annotator.isascii():
+        parts.append(hashlib.sha256(annotator.encode("utf-8", "surrogatepass")).hexdigest()[:6])
+    return ANNOTATOR + ("-".join(parts) or "unnamed")
 
 
 def checked_answers(

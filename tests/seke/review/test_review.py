@@ -318,9 +318,11 @@ def test_what_cannot_be_exported_is_refused(run, tmp_path):
     ("annotator", "name"),
     [
         ("7", "annotator-7"),
-        ("Anna Ä.", "annotator-anna"),
+        ("Anna Ä.", "annotator-anna-45b6f7"),
         ("a@b.org", "annotator-a-b-org"),
-        ("Ä", "annotator-unnamed"),
+        ("王", "annotator-3399a0"),
+        ("李", "annotator-c16667"),
+        ("?", "annotator-unnamed"),
         ("human", "human"),
         ("gpt-4o", "annotator-gpt-4o"),
     ],
