@@ -22,7 +22,7 @@ from seke.console.infer_summary import InferSummary, limits_in_words
 from seke.files.atomic import replacing, write_file
 from seke.files.shipped import knowledge as read_knowledge
 from seke.review.annotators import base_name, overlay_of
-from seke.review.answers import OK, samples_of
+from seke.review.answers import OK
 from seke.review.learned import LearnedPerson, learn_people, with_learned
 from seke.review.review_run import ANNOTATORS, ANSWERS
 from seke.runs.item_list import ITEMS
@@ -166,11 +166,9 @@ class _Decisions:
             for records in self._records():
                 summary.add(records)
                 writer.write(records)
-        people = samples_of(self.answers, self.declared.usual_view)
         with Writer(path / SAMPLES) as writer:
-            for records in self.run.records.values():
-                writer.write(list(records))
-            writer.write(people)
+            for of_item in self.run.records_with(self.answers).values():
+                writer.write(of_item)
         write_file((self.run.folder / ITEMS).read_bytes(), path / ITEMS)
         if (self.run.folder / RAW).is_file():
             write_file((self.run.folder / RAW).read_bytes(), path / RAW)

@@ -16,6 +16,8 @@ import seke
 from engine import SekeError
 from seke.cli.main import main
 from seke.review.answers import ReviewAnswer, observer_name, samples_of, value_of
+from seke.review.decide import redecide
+from seke.review.review_run import ReviewRun
 from seke.review.tasks import ReviewTask, read_tasks, reviewer_like
 
 COUNT = 24
@@ -138,6 +140,24 @@ def test_page_answers_become_samples_and_the_run_is_decided_anew(made, run, tmp_
     inferred = seke.infer(run / "review" / "samples.jsonl", knowledge=run / "review" / "annotators.yaml")
     for record in inferred:
         assert record["expression"] == pytest.approx(records[record["item"]]["expression"], abs=1e-5)
+
+
+def test_a_person_who_answered_in_the_run_answers_in_its_review_too(made, tmp_path):
+    """Her answer to the same question is a further draw of hers."""
+    samples, looks, _ = made_faces(4, seed=2)
+    item = samples[0]["item"]
+    earlier = {"item": item, "observer": "human", "question": "joint", "draw": 0, "view": "face"}
+    run = run_of(tmp_path / "run", [*samples, earlier | {"reports": looks[item]}])
+    task = {"task": "t", "item": item, "question": "joint", "annotator": "human", "values": looks[item]}
+    opened = ReviewRun.open(run)
+    redecide(opened, [ReviewAnswer(**task)])
+    stored = [row for row in rows(run / "review" / "samples.jsonl") if row["observer"] == "human"]
+    assert [(row["draw"], row.get("extra", {}).get("task")) for row in stored] == [(0, None), (1, "t")]
+    again = seke.infer(run / "review" / "samples.jsonl", knowledge=run / "review" / "annotators.yaml")
+    records = {record["item"]: record for record in rows(run / "review" / "posteriors.jsonl")}
+    assert {record["item"]: record["expression"] for record in again}[item] == pytest.approx(
+        records[item]["expression"], abs=1e-5
+    )
 
 
 def test_the_same_file_twice_changes_nothing_and_a_changed_answer_replaces(made, run, tmp_path):
