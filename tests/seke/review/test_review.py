@@ -160,6 +160,16 @@ def test_a_person_who_answered_in_the_run_answers_in_its_review_too(made, tmp_pa
     )
 
 
+def test_a_blind_answer_is_held_against_what_was_believed_without_it(made, run, tmp_path):
+    review("export", run, "--to", "page", "-o", tmp_path / "t.html", "--blind", 1.0)
+    before = {task.key: task.prediction for task in tasks_of(run)}
+    file = write_answers(tmp_path / "a.jsonl", list(scripted_answers(tasks_of(run), made[1], "Anna")))
+    agreements = json.loads(review("import", file, "--run", run, "--json").stdout)["agreements"]
+    review("export", run, "--to", "page", "-o", tmp_path / "t.html", "--blind", 1.0)
+    assert before.items() <= {task.key: task.prediction for task in tasks_of(run)}.items()
+    assert json.loads(review("import", file, "--run", run, "--json").stdout)["agreements"] == agreements
+
+
 def test_the_same_file_twice_changes_nothing_and_a_changed_answer_replaces(made, run, tmp_path):
     seke.review_export(run, tmp_path / "t.html", "page")
     answers = list(scripted_answers(tasks_of(run)[:10], made[1], "anna"))
