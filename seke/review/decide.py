@@ -121,7 +121,8 @@ def redecide(
     write_file(stored, run.path / ANSWERS)
     before = json.loads((run.folder / SUMMARY).read_bytes()).get("items", {})
     items = {name: int(summary.items[name]) for name in ("accept", "requery", "reject")}
-    notes = (*summary.notes(), *limits_in_words(decided.session, summary.outside))
+    refused = (f"the guarantee is refused: {reason}" for reason in decided.session.refused)
+    notes = (*summary.notes(), *limits_in_words(decided.session, summary.outside), *refused)
     return ReviewOutcome(people, items, before, dict(decided.accepted), notes)
 
 
@@ -148,6 +149,10 @@ class _Decisions:
         policy = replace(run.base.policy, thresholds=declared.policy.thresholds)
         base = replace(declared, policy=policy, questions=run.base.questions)
         session = run.session.with_knowledge(base)
+        if session.guarantee is not None:
+            # As `seke infer` with this base: who is among its observers changes what items look like.
+            changed = session.guarantee.refusals(declared.digests, session.inference.population)
+            session = replace(session, guarantee=None, refused=changed) if changed else session
         if session.guarantee is not None and session.guarantee.design.adaptive:
             session = mark_off_policy(session, run.folder / SAMPLES)
         # The run is over: nothing more is asked of models, so that open items are accepted or rejected.
@@ -176,6 +181,9 @@ class _Decisions:
         facts = json.loads((self.run.folder / SUMMARY).read_bytes())
         facts |= {"items": dict(summary.items), "reasons": dict(summary.reasons.most_common())}
         facts |= {"samples": summary.samples, "notes": list(summary.notes())}
+        promised, outside = self.session.guarantee, (summary.why_outside,) if summary.outside else ()
+        facts["promises"] = list(summary.promises(promised)) if promised else []
+        facts["refused"] = [*self.session.refused, *outside]
         facts["facts"] = {**facts.get("facts", {}), **self._facts()}
         write_file(msgspec.json.format(msgspec.json.encode(facts), indent=2), path / SUMMARY)
         return summary

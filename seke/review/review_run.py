@@ -92,7 +92,7 @@ class ReviewRun:
         return read_stored_answers(self.path / ANSWERS)
 
     def records_with(self, people: Iterable[ReviewAnswer]) -> dict[str, list[Record]]:
-        """Return item -> the samples of the run and of these people, who may have answered in the run, too."""
+        """Return item -> the samples of the run and these people, who may have answered in both."""
         records = {name: list(of_item) for name, of_item in self.records.items()}
         by_item: dict[str, list[Record]] = {}
         for record in samples_of(people, self.base.usual_view):
