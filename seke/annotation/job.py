@@ -157,7 +157,8 @@ class Job:
         differences = [
             _difference(name, begun.get(name, BEFORE.get(name)), self.facts[name]) for name in SAME if begun
         ]
-        if any(differences) and ledger.totals().requests:
+        names = [item.name for item in self.items]
+        if any(differences) and (ledger.totals().requests or ledger.observed(names)):
             ledger.close()
             counts = begun["settings"] == self.facts["settings"]
             raise OtherSettingsError(

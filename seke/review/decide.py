@@ -22,7 +22,7 @@ from seke.console.infer_summary import InferSummary, limits_in_words
 from seke.files.atomic import replacing, write_file
 from seke.files.shipped import knowledge as read_knowledge
 from seke.review.annotators import base_name, overlay_of
-from seke.review.answers import OK, samples_of
+from seke.review.answers import OK
 from seke.review.learned import LearnedPerson, learn_people, with_learned
 from seke.review.review_run import ANNOTATORS, ANSWERS
 from seke.runs.item_list import ITEMS
@@ -121,7 +121,8 @@ def redecide(
     write_file(stored, run.path / ANSWERS)
     before = json.loads((run.folder / SUMMARY).read_bytes()).get("items", {})
     items = {name: int(summary.items[name]) for name in ("accept", "requery", "reject")}
-    notes = (*summary.notes(), *limits_in_words(decided.session, summary.outside))
+    refused = (f"the guarantee is refused: {reason}" for reason in decided.session.refused)
+    notes = (*summary.notes(), *limits_in_words(decided.session, summary.outside), *refused)
     return ReviewOutcome(people, items, before, dict(decided.accepted), notes)
 
 
@@ -148,6 +149,10 @@ class _Decisions:
         policy = replace(run.base.policy, thresholds=declared.policy.thresholds)
         base = replace(declared, policy=policy, questions=run.base.questions)
         session = run.session.with_knowledge(base)
+        if session.guarantee is not None:
+            # As `seke infer` with this base: who is among its observers changes what items look like.
+            changed = session.guarantee.refusals(declared.digests, session.inference.population)
+            session = replace(session, guarantee=None, refused=changed) if changed else session
         if session.guarantee is not None and session.guarantee.design.adaptive:
             session = mark_off_policy(session, run.folder / SAMPLES)
         # The run is over: nothing more is asked of models, so that open items are accepted or rejected.
@@ -166,11 +171,9 @@ class _Decisions:
             for records in self._records():
                 summary.add(records)
                 writer.write(records)
-        people = samples_of(self.answers, self.declared.usual_view)
         with Writer(path / SAMPLES) as writer:
-            for records in self.run.records.values():
-                writer.write(list(records))
-            writer.write(people)
+            for of_item in self.run.records_with(self.answers).values():
+                writer.write(of_item)
         write_file((self.run.folder / ITEMS).read_bytes(), path / ITEMS)
         if (self.run.folder / RAW).is_file():
             write_file((self.run.folder / RAW).read_bytes(), path / RAW)
@@ -178,6 +181,9 @@ class _Decisions:
         facts = json.loads((self.run.folder / SUMMARY).read_bytes())
         facts |= {"items": dict(summary.items), "reasons": dict(summary.reasons.most_common())}
         facts |= {"samples": summary.samples, "notes": list(summary.notes())}
+        promised, outside = self.session.guarantee, (summary.why_outside,) if summary.outside else ()
+        facts["promises"] = list(summary.promises(promised)) if promised else []
+        facts["refused"] = [*self.session.refused, *outside]
         facts["facts"] = {**facts.get("facts", {}), **self._facts()}
         write_file(msgspec.json.format(msgspec.json.encode(facts), indent=2), path / SUMMARY)
         return summary

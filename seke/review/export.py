@@ -141,8 +141,13 @@ def _nothing_to_ask(
 
 
 def keep_tasks(run: ReviewRun, tasks: Sequence[ReviewTask]) -> None:
-    """Add tasks to those that the run's folder keeps, by which answers are recognised."""
-    kept = run.tasks() | {task.key: task for task in tasks}
+    """Add tasks to those that the run's folder keeps, by which answers are recognised.
+
+    One that was answered stays as it was: its prediction is what was believed without that answer.
+    """
+    answered = {answer.task for answer in run.answers()}
+    kept = run.tasks()
+    kept |= {task.key: task for task in tasks if not (task.key in kept and task.key in answered)}
     run.path.mkdir(exist_ok=True)
     lines = b"".join(msgspec.json.encode(task) + b"\n" for task in kept.values())
     write_file(lines, run.path / TASKS)

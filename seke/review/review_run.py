@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine import Answers, SekeError
 from seke.annotation.job import session_of
+from seke.annotation.live_item import renumber_draws
 from seke.files.shipped import knowledge as read_knowledge
 from seke.review.answers import read_stored_answers, samples_of
 from seke.review.tasks import read_tasks, reviewer_like
@@ -90,6 +91,16 @@ class ReviewRun:
         """Return all answers of people that were imported."""
         return read_stored_answers(self.path / ANSWERS)
 
+    def records_with(self, people: Iterable[ReviewAnswer]) -> dict[str, list[Record]]:
+        """Return item -> the samples of the run and these people, who may have answered in both."""
+        records = {name: list(of_item) for name, of_item in self.records.items()}
+        by_item: dict[str, list[Record]] = {}
+        for record in samples_of(people, self.base.usual_view):
+            by_item.setdefault(record["item"], []).append(record)
+        return records | {
+            name: renumber_draws([*records[name], *of_item]) for name, of_item in by_item.items()
+        }
+
     def parts(
         self, base: Knowledge, people: Iterable[ReviewAnswer] = (), items: Iterable[str] | None = None
     ) -> Iterator[Answers]:
@@ -97,9 +108,7 @@ class ReviewRun:
 
         base: with the annotators as observers. people: their answers. items: some of the run's.
         """
-        records = {name: list(of_item) for name, of_item in self.records.items()}
-        for record in samples_of(people, base.usual_view):
-            records[record["item"]].append(record)
+        records = self.records_with(people)
         remaining = iter(records if items is None else items)
         while names := list(islice(remaining, ITEM_BATCH)):
             answers = Answers.unasked(names)

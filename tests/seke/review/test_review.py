@@ -13,9 +13,13 @@ from click.testing import CliRunner
 from review_runs import made_faces, run_of, scripted_answers, write_answers
 
 import seke
-from engine import SekeError
+from engine import SekeError, certificates_yaml
+from engine.model.guarantee import ANY, PARTS, Asked, Certificate, Design, Guarantee
 from seke.cli.main import main
+from seke.inference.session import Session
 from seke.review.answers import ReviewAnswer, observer_name, samples_of, value_of
+from seke.review.decide import redecide
+from seke.review.review_run import ReviewRun
 from seke.review.tasks import ReviewTask, read_tasks, reviewer_like
 
 COUNT = 24
@@ -145,9 +149,81 @@ def test_page_answers_become_samples_and_the_run_is_decided_anew(made, run, tmp_
     assert set(base.observers["annotator-anna"].echo) == set(base.questions)
     # What is written is what `seke infer` makes of the same samples with that base.
     records = {record["item"]: record for record in rows(run / "review" / "posteriors.jsonl")}
-    inferred = seke.infer(run / "review" / "samples.jsonl", knowledge=run / "review" / "annotators.yaml")
+    inferred = list(
+        seke.infer(run / "review" / "samples.jsonl", knowledge=run / "review" / "annotators.yaml")
+    )
     for record in inferred:
         assert record["expression"] == pytest.approx(records[record["item"]]["expression"], abs=1e-5)
+
+
+def test_a_person_who_answered_in_the_run_answers_in_its_review_too(made, tmp_path):
+    """Her answer to the same question is a further draw of hers."""
+    samples, looks, _ = made_faces(4, seed=2)
+    item = samples[0]["item"]
+    earlier = {"item": item, "observer": "human", "question": "joint", "draw": 0, "view": "face"}
+    run = run_of(tmp_path / "run", [*samples, earlier | {"reports": looks[item]}])
+    task = {"task": "t", "item": item, "question": "joint", "annotator": "human", "values": looks[item]}
+    opened = ReviewRun.open(run)
+    redecide(opened, [ReviewAnswer(**task)])
+    stored = [row for row in rows(run / "review" / "samples.jsonl") if row["observer"] == "human"]
+    assert [(row["draw"], row.get("extra", {}).get("task")) for row in stored] == [(0, None), (1, "t")]
+    again = seke.infer(run / "review" / "samples.jsonl", knowledge=run / "review" / "annotators.yaml")
+    records = {record["item"]: record for record in rows(run / "review" / "posteriors.jsonl")}
+    assert {record["item"]: record["expression"] for record in again}[item] == pytest.approx(
+        records[item]["expression"], abs=1e-5
+    )
+
+
+def test_a_blind_answer_is_held_against_what_was_believed_without_it(made, run, tmp_path):
+    review("export", run, "--to", "page", "-o", tmp_path / "t.html", "--blind", 1.0)
+    before = {task.key: task.prediction for task in tasks_of(run)}
+    file = write_answers(tmp_path / "a.jsonl", list(scripted_answers(tasks_of(run), made[1], "Anna")))
+    agreements = json.loads(review("import", file, "--run", run, "--json").stdout)["agreements"]
+    review("export", run, "--to", "page", "-o", tmp_path / "t.html", "--blind", 1.0)
+    assert before.items() <= {task.key: task.prediction for task in tasks_of(run)}.items()
+    assert json.loads(review("import", file, "--run", run, "--json").stdout)["agreements"] == agreements
+
+
+def test_what_was_certified_without_the_annotators_is_refused_with_them(tmp_path):
+    """As `seke infer` refuses it: another observer changes what items look like to all."""
+    base, (samples, looks, _) = seke.knowledge(), made_faces(6, seed=2)
+    certificate = Certificate(base.root, ANY, 0.3, 100, 2, 0.1, 0.06, 100, 0.9, 0.1)
+    design = Design(adaptive=False, least=2, most=2, readings=(Asked("gpt-4o", "joint", "face", 2, 2),))
+    made = {"items": 100, "made": "2025-11-25", "assumptions": (), "design": design}
+    guarantee = Guarantee(
+        (certificate,),
+        0.1,
+        0.1,
+        "item",
+        Session.open(base).inference.population,
+        {part: base.digests[part] for part in PARTS},
+        **made,
+    )
+    certified = tmp_path / "certified.yaml"
+    certified.write_text(
+        f"extends: shipped\n{certificates_yaml(guarantee, next(iter(base.sources)))}", "utf-8"
+    )
+    run = run_of(tmp_path / "run", samples, seke.knowledge(certified))
+    opened = ReviewRun.open(run, certified)
+    assert opened.session.guarantee is not None
+    item = samples[0]["item"]
+    task = {"task": "t", "item": item, "question": "joint", "annotator": "annotator-a", "values": looks[item]}
+    outcome = redecide(opened, [ReviewAnswer(**task)])
+    assert any("the guarantee is refused: observers changed" in note for note in outcome.notes)
+    summary = json.loads((run / "review" / "summary.json").read_text())
+    assert summary["promises"] == []
+    assert summary["refused"][0].startswith("observers changed since it was made")
+    kept = {
+        record["item"]: record["decision"]["levels"] for record in rows(run / "review" / "posteriors.jsonl")
+    }
+    with pytest.warns(UserWarning, match="refused: observers changed"):
+        inferred = list(
+            seke.infer(run / "review" / "samples.jsonl", knowledge=run / "review" / "annotators.yaml")
+        )
+    for record in inferred:
+        levels, reviewed = record["decision"]["levels"], kept[record["item"]]
+        accepted = {name for name in levels if levels[name]["decision"] == "accept"}
+        assert accepted == {name for name in reviewed if reviewed[name]["decision"] == "accept"}
 
 
 def test_the_same_file_twice_changes_nothing_and_a_changed_answer_replaces(made, run, tmp_path):

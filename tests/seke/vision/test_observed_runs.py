@@ -111,6 +111,19 @@ def test_a_run_goes_on_only_with_the_observers_that_it_was_begun_with(tmp_path, 
     assert "--branch" in refused.stderr
 
 
+def test_what_was_seen_before_any_request_is_of_the_observers_it_was_begun_with(tmp_path, faces):
+    """Killed while networks looked: other networks would find the pictures looked at, and never look."""
+    base = seke.knowledge()
+    with closing(FreeObservers.open(base, ["face-landmarker"])) as free:
+        job = Job.of(
+            [faces], tmp_path / "r", ScriptedModel(), Settings("scripted"), knowledge=base, free=free
+        )
+        with closing(job.open()) as ledger:
+            asyncio.run(ledger.keep_observed("smile", free.records(job.items[0])))
+    refused = run(faces, "--run", tmp_path / "r", "--scripted", "--with", "fer", status=2)
+    assert "observed_by: ['face-landmarker'] then, ['fer'] now" in refused.stderr
+
+
 def test_a_ledger_of_an_earlier_program_has_seen_nothing(tmp_path, faces):
     run(faces, "--run", tmp_path / "r", "--scripted")
     with closing(sqlite3.connect(tmp_path / "r" / NAME)) as db:
