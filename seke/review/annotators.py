@@ -59,7 +59,10 @@ def overlay_of(
         observers[name] = tree if person is None else _with_numbers(base, tree, person, name, like, source)
     sources = {name: cited for name, cited in whole["sources"].items() if name not in base.sources}
     sources[source] = {"cite": "seke review import", "used": used}
-    overlay = {"extends": extends, "sources": sources, "observers": observers}
+    # Those of the base are declared whole, too: what is left of how they were declared would contradict it.
+    declared = [f"observers.{name}" for name in people if name in base.observers]
+    remove = {"remove": declared} if declared else {}
+    overlay = {"extends": extends, **remove, "sources": sources, "observers": observers}
     text = yaml.dump(overlay, Dumper=_Plain, sort_keys=False, allow_unicode=True, width=110)
     return HEAD.format(like=like) + text
 

@@ -184,6 +184,26 @@ def test_a_blind_answer_is_held_against_what_was_believed_without_it(made, run, 
     assert json.loads(review("import", file, "--run", run, "--json").stdout)["agreements"] == agreements
 
 
+def test_a_declared_person_is_learned_however_her_tables_were_declared(tmp_path):
+    """What is learned is a table of answers; a base, as from a calibration, may have another form."""
+    base, (samples, looks, _) = seke.knowledge(), made_faces(4, seed=2)
+    table = f"observers.human.categorical.{base.root}"
+    path = tmp_path / "base.yaml"
+    path.write_text(
+        f"extends: shipped\nremove: [{table}.confusion]\n"
+        "observers:\n  human:\n    source: judgement\n    note: made up\n"
+        f"    categorical: {{{base.root}: {{accuracy: 0.8}}}}\n",
+        "utf-8",
+    )
+    opened = ReviewRun.open(run_of(tmp_path / "run", samples, seke.knowledge(path)), path)
+    shared = {"question": "joint", "annotator": "human"}
+    answers = [ReviewAnswer(task=name, item=name, values=looks[name], **shared) for name in opened.items]
+    redecide(opened, answers)
+    learned = seke.knowledge(opened.path / "annotators.yaml").observers["human"].labels[base.root]
+    assert learned.confusion
+    assert all(sum(row) == pytest.approx(1) for row in learned.confusion)
+
+
 def test_what_was_certified_without_the_annotators_is_refused_with_them(tmp_path):
     """As `seke infer` refuses it: another observer changes what items look like to all."""
     base, (samples, looks, _) = seke.knowledge(), made_faces(6, seed=2)
