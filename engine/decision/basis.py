@@ -1,12 +1,12 @@
 """The basis of an accepted value: a certificate, a calibration with the same design, or declared numbers.
 
-A value is `calibrated` where every answer about it, of observers that may be asked, comes from a reading that
+A value is `calibrated` where every answer about it, of models and other programs, comes from a reading that
 a fit of the base knows: the same observer, as it was fitted, and the same model, question, prompt and view;
 with enough gold of this variable (`Policy.calibrated_from`), and no more answers than the fit had. A fit
 takes answers in their order, so it is one to any first so many of them. Where a fit knows the observer and
 the variable, and something else differs, the basis is `another design`, which is as good as `declared`. What
 only people and labels of data sets tell rests on their declared reliability, too, and is named apart: that of
-observers that cannot be asked, and of those whose kind is of people.
+observers whose kind is of people, and of those that stand for a set's labels.
 """
 
 from __future__ import annotations
@@ -67,7 +67,8 @@ def bases_of(base: Knowledge, answers: Answers) -> dict[str, Codes]:
     draws = draws_of(base, answers)
     observers = tuple(base.observers.values())
     programs = np.array(
-        [observer.askable and not is_person(base, observer.name) for observer in observers], dtype=bool
+        [observer.origin != "label" and not is_person(base, observer.name) for observer in observers],
+        dtype=bool,
     )
     measurable = programs[answers.reading_observer]
     keys = list(reading_keys(base, answers))

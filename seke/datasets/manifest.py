@@ -68,8 +68,8 @@ def items_of(
     labels: known of items by name, besides what manifests say.
 
     Raises:
-        engine.SekeError: nothing there, paths that lead out of their folder, names that are met twice, and
-            bad rows of a manifest, all at once.
+        engine.SekeError: nothing there, paths that lead out of their folder, names that are met twice, labels
+            of other items alone, and bad rows of a manifest, all at once.
     """
     by_name: dict[str, Item] = {}
     for image in images:
@@ -82,6 +82,11 @@ def items_of(
     if not by_name:
         raise SekeError(f"no pictures ({', '.join(ENDINGS)}) are there in {', '.join(map(str, images))}")
     if labels is not None:
+        if labels.items and by_name.keys().isdisjoint(labels.items):
+            labelled, pictured = labels.items[0], next(iter(by_name))
+            raise SekeError(
+                f"{labels.path}: labels none of the items; it names {labelled!r}, the pictures {pictured!r}"
+            )
         return tuple(_with_labels(by_name.values(), labels, base))
     return tuple(by_name.values())
 

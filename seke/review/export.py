@@ -72,12 +72,14 @@ def review_export(
         part: the first, second ... of so many parts of the list, dealt out in turn; no item is in two.
 
     Raises:
-        engine.SekeError: no finished run, no such part, or nothing to ask.
+        engine.SekeError: no finished run, no such part, nothing to ask, or a table that is there already.
     """
     output = Path(output)
     if to not in FORMATS:
         raise SekeError(f"no format is called {to!r}; there are {', '.join(FORMATS)}")
     check_target(output, ENDINGS[to])
+    if to == "csv" and output.exists():
+        raise SekeError(f"{output}: is there already and may hold answers; name another file, or remove it")
     number, parts = part
     if not 1 <= number <= parts:
         raise SekeError(f"--part {number}/{parts}: there are parts 1 to {parts}")

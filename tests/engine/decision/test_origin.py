@@ -226,7 +226,7 @@ def fit_of(base, **changed):
 
 def test_calibrated_is_what_was_answered_as_a_fit_knows_it():
     base = random_base(Shape(seed=7, binaries=1, observers=2, halo=False, couplings=0, rules=0))
-    people = replace(base.observers["o1"], askable=False)
+    people = replace(base.observers["o1"], askable=False, people=True)
     base = replace(base, observers={"o0": replace(base.observers["o0"], askable=True), "o1": people})
 
     def basis(changed, *readings, name="root"):
@@ -245,6 +245,12 @@ def test_calibrated_is_what_was_answered_as_a_fit_knows_it():
     assert basis(known, once, grey) is Basis.ANOTHER_DESIGN
     assert basis(known, once, person) is Basis.CALIBRATED
     assert basis(known, person) is Basis.PEOPLE
+    # An instrument that nobody asks is neither a person nor a set's label.
+    tool = replace(known, observers={**known.observers, "o1": replace(people, people=False)})
+    label = replace(known, observers={**known.observers, "o1": replace(people, people=False, origin="label")})
+    assert basis(tool, person) is Basis.DECLARED
+    assert basis(tool, once, person) is Basis.DECLARED
+    assert basis(label, person) is Basis.PEOPLE
     # Another prompt, model, or observer than was fitted; no fit at all.
     assert basis(fit_of(base, prompt="older"), once) is Basis.ANOTHER_DESIGN
     assert basis(fit_of(base, observers={"o0": "older"}), once) is Basis.DECLARED

@@ -107,3 +107,22 @@ def test_graded_units_count_by_their_extent_and_null_says_nothing():
     assert {record["decision"]["levels"][name]["origin"] for name in ("AU4", "AU6", "expression")} == {
         "inferred"
     }
+
+
+@pytest.mark.parametrize("name", ["fer", "pyfeat", "deepface", "expression-network"])
+def test_frames_of_a_clip_tell_what_most_of_them_tell_and_no_more_than_one(name):
+    """Few frames that differ do not decide, and a hundred alike are no surer than five."""
+
+    def posterior(frames):
+        key = {"item": "clip", "observer": name, "question": "expression", "draw": 0}
+        samples = [
+            {**key, "view": f"frame-{n}", "expression": {shown: 0.96, "sadness": 0.02, "anger": 0.02}}
+            for n, shown in enumerate(frames)
+        ]
+        (record,) = seke.infer(samples)
+        return record["expression"]
+
+    mixed = posterior(["neutral"] * 10 + ["happiness"] * 90)
+    assert max(mixed, key=mixed.get) == "happiness"
+    few, many = (posterior(["happiness"] * count)["happiness"] for count in (5, 100))
+    assert many == pytest.approx(few, abs=0.02)

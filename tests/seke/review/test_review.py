@@ -77,7 +77,7 @@ def test_parts_share_the_tasks_in_turn(run, tmp_path):
     whole, by_part = [task.item for task in tasks_of(run)], []
     for number in (1, 2, 3):
         (run / "review" / "tasks.jsonl").unlink()
-        review("export", run, "--to", "csv", "-o", tmp_path / "p.csv", "--part", f"{number}/3")
+        review("export", run, "--to", "csv", "-o", tmp_path / f"p{number}.csv", "--part", f"{number}/3")
         by_part.append([task.item for task in tasks_of(run)])
     assert by_part == [whole[0::3], whole[1::3], whole[2::3]]
 
@@ -90,14 +90,14 @@ def test_minutes_are_those_of_the_questions_costs(run, tmp_path):
 
 def test_the_blind_share_is_drawn_by_the_seed_and_recorded(run, tmp_path):
     for blind, shown in ((0.0, COUNT), (1.0, 0)):
-        exported = seke.review_export(run, tmp_path / "t.csv", "csv", blind=blind)
+        exported = seke.review_export(run, tmp_path / f"t{shown}.csv", "csv", blind=blind)
         assert exported.tasks - exported.blind == (exported.tasks if shown else 0)
     (run / "review" / "tasks.jsonl").unlink()
-    first = seke.review_export(run, tmp_path / "t.csv", "csv", blind=0.5, seed=1)
+    first = seke.review_export(run, tmp_path / "first.csv", "csv", blind=0.5, seed=1)
     kept = tasks_of(run)
     assert 0 < first.blind < first.tasks
     assert [task.shown for task in kept] != [True] * len(kept)
-    seke.review_export(run, tmp_path / "t.csv", "csv", blind=0.5, seed=1)
+    seke.review_export(run, tmp_path / "again.csv", "csv", blind=0.5, seed=1)
     assert tasks_of(run) == kept  # the same seed, the same tasks
     assert all((task.given == task.prediction) == task.shown for task in kept)
 
@@ -126,7 +126,7 @@ def test_page_answers_become_samples_and_the_run_is_decided_anew(made, run, tmp_
     review("export", run, "--to", "page", "-o", tmp_path / "t.html", "--blind", 0.5)
     before = {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()}
     tasks = tasks_of(run)
-    answers = list(scripted_answers(tasks, made[1], "Anna Ä."))
+    answers = list(scripted_answers(tasks, made[1], "Anna"))
     answers[0] |= {"status": "not_judged", "values": {}}
     answers[1] |= {"status": "refused", "values": {}}
     file = write_answers(tmp_path / "a.jsonl", answers)
@@ -402,6 +402,9 @@ def test_what_cannot_be_exported_is_refused(run, tmp_path):
         ((run, "--to", "csv", "-o", tmp_path / "t.csv", "--part", "half"), "such as 1/2"),
     ):
         assert message in review("export", *arguments, status=2).output
+    (tmp_path / "filled.csv").write_text("task,item\n")
+    filled = (run, "--to", "csv", "-o", tmp_path / "filled.csv")
+    assert "may hold answers" in review("export", *filled, status=2).output
     assert "no such file" in review("import", tmp_path / "a.jsonl", "--run", run, status=2).output
     (tmp_path / "a.txt").write_text("")
     assert "the ending says what it is" in review("import", tmp_path / "a.txt", "--run", run, status=2).output

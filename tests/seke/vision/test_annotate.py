@@ -253,6 +253,13 @@ def test_labels_of_the_set_are_evidence_and_the_rest_is_completed(tmp_path):
     assert record["decision"]["levels"]["valence"]["decision"] == "accept"
 
 
+def test_labels_of_other_items_alone_are_refused(tmp_path):
+    labels = tmp_path / "labels.csv"
+    labels.write_text("item,expression\nsmile.png,happiness\n")
+    result = run(EXAMPLE, "--run", tmp_path / "r", *RECORDED, "--labels", labels, status=2)
+    assert "labels none of the items; it names 'smile.png', the pictures 'at-rest'" in result.output
+
+
 def test_a_run_that_was_begun_otherwise_is_refused_with_what_differs(tmp_path):
     run(EXAMPLE, "--run", tmp_path / "r", *RECORDED)
     (tmp_path / "o.yaml").write_text("extends: shipped\npolicy: {budget: 3, source: judgement, note: Few.}\n")
