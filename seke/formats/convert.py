@@ -84,7 +84,7 @@ def convert(
     paths = [tables] if isinstance(tables, str | Path) else list(tables)
     target = Path(output)
     _check_choices(target, frames, faces)
-    name = recognise(paths[0]) if format_name == AUTO else format_name
+    name = _recognised(paths) if format_name == AUTO else format_name
     declared, base, counts = format_named(name), read_knowledge(knowledge), RowCounts()
     options = RowOptions(every, frames == "items", faces == "each", softmax)
     conversion = _Conversion(
@@ -121,6 +121,20 @@ def _check_choices(target: Path, frames: str, faces: str) -> None:
     for option, value, allowed in choices:
         if value not in allowed:
             raise SekeError(f"{option}: met {value!r}; allowed are {' and '.join(allowed)}")
+
+
+def _recognised(paths: Sequence[str | Path]) -> str:
+    """Return the format that tables have in common.
+
+    Raises:
+        engine.SekeError: as `recognise`; they are of several formats.
+    """
+    first, *others = paths
+    name = recognise(first)
+    for path in others:
+        if (other := recognise(path)) != name:
+            raise SekeError(f"{path}: is of format {other}, and {first} of {name}; convert each by itself")
+    return name
 
 
 def recognise(path: str | Path) -> str:

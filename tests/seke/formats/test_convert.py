@@ -455,6 +455,25 @@ def test_what_is_named_wrongly_is_refused(tmp_path):
             seke.convert(*arguments, **options)
 
 
+def test_tables_of_several_formats_are_not_taken_for_those_of_the_first(tmp_path):
+    for name, text in (("a.csv", OPENFACE), ("b.csv", OPENFACE), ("c.csv", FACET)):
+        (tmp_path / name).write_text(text)
+    tables = [tmp_path / name for name in ("a.csv", "b.csv", "c.csv")]
+    assert seke.convert("auto", tables[:2], tmp_path / "s.jsonl").format == "openface"
+    with pytest.raises(
+        SekeError, match=r"c\.csv: is of format facet, and .*a\.csv of openface; convert each"
+    ):
+        seke.convert("auto", tables, tmp_path / "s.jsonl")
+
+
+def test_rows_that_have_a_time_and_no_number_are_frames(tmp_path):
+    rows = "".join(f"clip,{33 * k},0,0,0,60,0,0,0,5\n" for k in range(4))
+    header = "StimulusName,Timestamp,Anger,Sadness,Disgust,Joy,Surprise,Fear,Contempt,Engagement\n"
+    records, _ = made(tmp_path, "affdex", header + rows)
+    assert {record["item"] for record in records} == {"clip"}
+    assert len({record["view"] for record in records}) == 4
+
+
 def test_the_command_says_what_it_made_of_which_format(tmp_path):
     (tmp_path / "faces.csv").write_text(OPENFACE)
     arguments = ["convert", "auto", str(tmp_path / "faces.csv"), "-o", str(tmp_path / "s.jsonl"), "--json"]
