@@ -92,7 +92,7 @@ def facts_of(session: Session, answers: Answers, seed: int = 0) -> Facts:
         {
             "rules": [_pull(base, pull) for pull in sensitivity.contributions()] if read else [],
             "least_pull": sensitivity.least_pull,
-            "next": _next(session, answers, seed) if read else {"why": "unread"},
+            "next": _next(session, answers, seed) if read else _first(session, answers),
             "numbers": [_flip(base, flip) for flip in sensitivity.counterfactuals()],
             "farthest": sensitivity.farthest,
         }
@@ -277,6 +277,12 @@ def _next(session: Session, answers: Answers, seed: int) -> Facts:
         "outcomes": [_outcome(session, o) for o in exact.outcomes(answers, 0, best)] if best else [],
         "options": [_option(o) for o in shown.values() if _place_of(o) != place][:MOST_OPTIONS],
     }
+
+
+def _first(session: Session, answers: Answers) -> Facts:
+    """Return what a run would ask next of an item about which no answer judges anything."""
+    option = session.asking().judge(answers).decisions.next[0]
+    return {"why": "unread"} if option is None else {"why": "first", "asked": _option(option)}
 
 
 def _next_reason(

@@ -310,7 +310,7 @@ def _next(facts: Facts) -> list[str]:
     if asked:
         given |= {**asked, "question": _question(asked), "gain": _gain(asked)}
     lines += _wrap(words[following["why"]].format(**given), "  ")
-    if not asked or following["why"] in ("settled", "budget"):
+    if not asked or following["why"] in ("settled", "budget", "first"):
         return lines
     lines += ["  " + words["outcomes"], *_outcomes(facts)]
     rows = [

@@ -387,3 +387,18 @@ def test_another_population_is_told(explained):
     assert facts["prior"]["population"] == "in-the-wild"
     assert facts["prior"]["bits"] != explained["ranking"].facts["prior"]["bits"]
     assert np.isclose(sum(facts["prior"]["p"].values()), 1)
+
+
+def test_what_nobody_was_asked_about_is_asked_first_as_its_record_says():
+    """A detector found no face: whoever may be asked has not looked yet."""
+    key = {"item": "wall", "observer": "face-landmarker", "question": "action_units", "draw": 0}
+    samples = [{**key, "status": "not_judged"}]
+    (record,) = seke.infer(samples)
+    asked = record["decision"]["next"]
+    explanation = seke.explain(samples, "wall")
+    following = explanation.facts["next"]
+    assert following["why"] == "first"
+    assert {name: following["asked"][name] for name in ("observer", "question")} == {
+        name: asked[name] for name in ("observer", "question")
+    }
+    assert "Ask joint of gpt-4o, view face, 1 answer: the first question of all." in str(explanation)
