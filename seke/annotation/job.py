@@ -171,6 +171,9 @@ class Job:
         except SekeError:
             ledger.close()
             raise
+        if (missing := ledger.facts("items").get("items", 0) - len(self.items)) > 0:
+            things = "item that this run had is" if missing == 1 else "items that this run had are"
+            self.annotator.problems(f"{missing:,} {things} not named now, and left out of its files")
         ledger.note({**self.facts, "items": len(self.items), "program": __version__})
         if self.estimated:
             # A run goes on with the prices by which it began.

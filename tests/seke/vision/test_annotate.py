@@ -253,6 +253,13 @@ def test_labels_of_the_set_are_evidence_and_the_rest_is_completed(tmp_path):
     assert record["decision"]["levels"]["valence"]["decision"] == "accept"
 
 
+def test_pictures_that_are_no_longer_named_are_missed(tmp_path):
+    run(EXAMPLE, "--run", tmp_path / "r", *RECORDED)
+    result = run(EXAMPLE / "smile.png", "--run", tmp_path / "r", *RECORDED)
+    assert "5 items that this run had are not named now, and left out of its files" in result.output
+    assert len(rows(tmp_path / "r" / "posteriors.jsonl")) == 1
+
+
 def test_labels_of_other_items_alone_are_refused(tmp_path):
     labels = tmp_path / "labels.csv"
     labels.write_text("item,expression\nsmile.png,happiness\n")
