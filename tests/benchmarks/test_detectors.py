@@ -143,7 +143,7 @@ def regression(rows, gold, tested, tools, states):
 
 
 def ours(folder, rows, samples, base, gold, tested, states):
-    """Scores by set of tools, of a base calibrated on the gold."""
+    """Scores by set of tools, of a base calibrated on the gold, and what is accepted by it."""
     fitted = folder / "fitted.yaml"
     training, answers = folder / "training.jsonl", folder / "tested.jsonl"
     training.write_text("\n".join(samples[tool][number] for tool in samples for number in gold) + "\n")
@@ -152,28 +152,55 @@ def ours(folder, rows, samples, base, gold, tested, states):
     fitted.write_text(calibration.overlay)
     calibrated = knowledge(fitted)
     truth = np.array([states.index(expression(rows[number])) for number in tested])
-    scores = {}
+    scores, accepted = {}, {}
     for name, tools in SETS.items():
         answers.write_text("\n".join(samples[tool][number] for tool in tools for number in tested) + "\n")
-        by_item = {record["item"]: record["expression"] for record in seke.infer(answers, calibrated)}
-        p = np.array([[by_item[rows[number]["item"]][state] for state in states] for number in tested])
+        by_item = {record["item"]: record for record in seke.infer(answers, calibrated)}
+        records = [by_item[rows[number]["item"]] for number in tested]
+        p = np.array([[record["expression"][state] for state in states] for record in records])
         scores[name] = scored(p, truth)
-    return scores
+        levels = [record["decision"]["levels"]["expression"] for record in records]
+        taken = np.array([level["decision"] == "accept" for level in levels])
+        values = np.array([states.index(level["value"]) for level in levels])
+        accepted[name] = *counted(taken, values, truth), sum(np.array([x["risk"] for x in levels])[taken])
+    return scores, accepted
+
+
+def counted(taken, values, truth):
+    """How many are asked about, accepted, and wrong of these."""
+    return len(truth), taken.sum(), (taken & (values != truth)).sum()
+
+
+def plain_rule(rows, tested, tools, states):
+    """What a user would write: the top class where its score is .9 or more; of two tools the one both name."""
+    truth = np.array([states.index(expression(rows[number])) for number in tested])
+    tops, sure = [], np.ones(len(tested), dtype=bool)
+    for tool in tools:
+        x = features([rows[number] for number in tested], [tool])
+        p = x / 100 if tool == "affdex" else 1 / (1 + 10.0**-x)
+        names = [name.lower().replace("joy", "happiness") for name in (AFFDEX if tool == "affdex" else FACET)]
+        tops.append(np.array([states.index(names[k]) for k in p.argmax(1)]))
+        sure &= p.max(1) >= 0.9
+    agree = np.all([top == tops[0] for top in tops], axis=0)
+    return *counted(agree if len(tools) > 1 else sure, tops[0], truth), np.nan
 
 
 def test_what_is_stated_of_detectors_is_true(tmp_path, capsys):
     rows = faces()
     samples = tables(tmp_path, rows)
     states = list(seke.knowledge().variables["expression"].states)
-    results = {}
+    results, accepted = {}, {}
     for gold, tested in splits(rows):
         for name, tools in SETS.items():
             score = regression(rows, gold, tested, tools, states)
             results.setdefault(("logistic regression", name), []).append(score)
+            accepted.setdefault(("plain rule", name), []).append(plain_rule(rows, tested, tools, states))
         for weight in WEIGHTS:
             base = overlay(tmp_path, weight)
-            for name, score in ours(tmp_path, rows, samples, base, gold, tested, states).items():
+            scores, decided = ours(tmp_path, rows, samples, base, gold, tested, states)
+            for name, score in scores.items():
                 results.setdefault((f"weight {weight:g}", name), []).append(score)
+                accepted.setdefault((f"weight {weight:g}", name), []).append(decided[name])
     with capsys.disabled():
         print(f"\n{len(rows)} faces, {GOLD} with gold, {SPLITS} splits by people")
         print(f"  {'':28} stated - true  right  log loss")
@@ -181,6 +208,12 @@ def test_what_is_stated_of_detectors_is_true(tmp_path, capsys):
             gap, right, loss = np.mean(scores, 0)
             spread = np.std(scores, 0)[0]
             print(f"  {model:20} {name:7} {gap:+.3f} ({spread:.3f})  {right:.3f}  {loss:.3f}")
+        print(f"  {'':28} accepted   wrong  stated")
+        for (model, name), counts in accepted.items():
+            items, taken, wrong, risk = np.sum(counts, 0)
+            print(
+                f"  {model:20} {name:7} {taken / items:9.2f}  {wrong / max(taken, 1):.3f}  {risk / max(taken, 1):.3f}"
+            )
     for name in SETS:
         gap, _, loss = np.mean(results["weight 6", name], 0)
         assert abs(gap) < LARGEST_GAP, name
