@@ -20,6 +20,17 @@ one. Left as declared, 6 stated -.019 of AFFDEX, 3 -.049, and 1 -.303; of FACET 
 both -.010 and -.095. Chosen around 3 with an sd of .5 (of 1) it stated -.065 (-.067) of AFFDEX: gold of 60
 faces hardly tells 2 from 10. The shipped 6 was chosen on these same data, so that this is no proof of it.
 
+Accepted at the shipped limit (a mean risk of .05), wrong of these (stated):
+
+    declared weight       AFFDEX               FACET                both
+    6 (as shipped)        .04, .060 (.050)     .97, .018 (.023)     .98, .016 (.018)
+    1                     .00                  .90, .008 (.046)     .95, .012 (.035)
+    plain rule            .67, .143            .98, .010            .66, .006
+
+The plain rule takes a tool's top class from a score of .9 on, of both tools what both name. AFFDEX is refused
+nearly everything, where the rule errs in a seventh; of FACET the rule is as good; only both together take
+nearly all at the error that is stated.
+
 Data: outputs of both on 487 posed stills, in ../shared/data; skips where absent.
 """
 
@@ -172,7 +183,7 @@ def counted(taken, values, truth):
 
 
 def plain_rule(rows, tested, tools, states):
-    """What a user would write: the top class where its score is .9 or more; of two tools the one both name."""
+    """What a user would write: a tool's top class from a score of .9 on; of two the one that both name."""
     truth = np.array([states.index(expression(rows[number])) for number in tested])
     tops, sure = [], np.ones(len(tested), dtype=bool)
     for tool in tools:
@@ -211,9 +222,8 @@ def test_what_is_stated_of_detectors_is_true(tmp_path, capsys):
         print(f"  {'':28} accepted   wrong  stated")
         for (model, name), counts in accepted.items():
             items, taken, wrong, risk = np.sum(counts, 0)
-            print(
-                f"  {model:20} {name:7} {taken / items:9.2f}  {wrong / max(taken, 1):.3f}  {risk / max(taken, 1):.3f}"
-            )
+            shares = f"{wrong / max(taken, 1):.3f}  {risk / max(taken, 1):.3f}"
+            print(f"  {model:20} {name:7} {taken / items:9.2f}  {shares}")
     for name in SETS:
         gap, _, loss = np.mean(results["weight 6", name], 0)
         assert abs(gap) < LARGEST_GAP, name
