@@ -6,12 +6,14 @@ anew else: Σ_m C[x, m] Π_k (κ L_k(m) + (1 - κ) Σ_r C[x, r] L_k(r)).
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from engine.backend.arrays import is_tensor, namespace, run_sums, take_rows
 from engine.observation.kernels import LEAST
+from engine.observation.reported_answers import distinct_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 # Numbers of a temporary array at most: 32 MB.
 MOST_CELLS = 4_000_000
+# Readings whose sets are gone through, 27 at most; of six there are 58, which are no quicker.
+MOST_SUBSETS_OF = 5
 
 
 def log_mixture(table: Array, mix: Array) -> Array:
@@ -38,12 +42,71 @@ def _log(array: Array) -> Array:
 
 
 def carried_log_likelihood(
-    mix: Array, likelihood: Array, row: Ints, rows: int, carry: Array | float
+    mix: Array, table: Array, pattern: Ints, row: Ints, rows: int, carry: Array | float
 ) -> Array:
     """Return log Σ_m C[x, m] Π_k (κ L_k(m) + (1 - κ) Σ_r C[x, r] L_k(r)), (rows, K).
 
-    mix: C (K, M); likelihood: log L_k, (P, M); row: (P,) the row that each reading k belongs to, every row
-    has one; carry: κ.
+    mix: C (K, M); table: (patterns, M), of which reading k has log L_k in row pattern[k], (P,); row: (P,) the
+    row that each reading belongs to, every row has one; carry: κ.
+    """
+    xp = namespace(mix)
+    which = None
+    if len(table) < rows:
+        # Rows whose readings answered alike, one after the other, are weighed once.
+        pattern, row, which = _distinct_runs(pattern, row, rows)
+        rows = int(row[-1]) + 1
+    likelihood = take_rows(table, pattern)
+    order = np.argsort(row, kind="stable")
+    counts = np.bincount(row, minlength=rows)
+    starts = np.cumsum(counts) - counts
+    parts, places = [], []
+    for count in np.unique(np.minimum(counts, MOST_SUBSETS_OF + 1)).tolist():
+        if count <= MOST_SUBSETS_OF:
+            place = np.flatnonzero(counts == count)
+            readings = order[starts[place][:, None] + np.arange(count)]
+            parts.append(_by_subsets(mix, likelihood, readings, carry))
+        else:
+            place = np.flatnonzero(counts > MOST_SUBSETS_OF)
+            chosen = order[np.repeat(counts > MOST_SUBSETS_OF, counts)]
+            new_row = np.repeat(np.arange(len(place)), counts[place])
+            parts.append(_by_settled_type(mix, take_rows(likelihood, chosen), new_row, len(place), carry))
+        places.append(place)
+    back = np.argsort(np.concatenate(places))
+    return take_rows(xp.concatenate(parts), back if which is None else back[which])
+
+
+def _by_subsets(mix: Array, likelihood: Array, readings: Ints, carry: Array | float) -> Array:
+    """Return `carried_log_likelihood` of rows that have the same number of readings, (rows, K).
+
+    likelihood: log L, (P, M). readings: (rows, k) of each row. The product is written out as the sum over the
+    sets S of readings that bring out what was settled on; as Σ_m C[x, m] L_k(m) is what a fresh look gives, a
+    set of one is as none:
+
+        Σ_S κ^|S| (1 - κ)^(k - |S|) Σ_m C[x, m] Π_S L_k(m) Π_not S Σ_r C[x, r] L_k(r).
+    """
+    xp = namespace(mix)
+    count = readings.shape[1]
+    settled = [take_rows(likelihood, column) for column in readings.T]
+    fresh_by_reading = log_mixture(likelihood, mix)
+    fresh = [take_rows(fresh_by_reading, column) for column in readings.T]
+    weights = [(1 - carry) ** count + count * carry * (1 - carry) ** (count - 1)]
+    terms = [sum(fresh[1:], fresh[0])]
+    for size in range(2, count + 1):
+        for chosen in combinations(range(count), size):
+            together = log_mixture(sum((settled[k] for k in chosen[1:]), settled[chosen[0]]), mix)
+            terms.append(sum((fresh[k] for k in range(count) if k not in chosen), together))
+            weights.append(carry**size * (1 - carry) ** (count - size))
+    used = [k for k, weight in enumerate(weights) if is_tensor(weight) or weight > 0]
+    high = terms[used[0]]
+    for k in used[1:]:
+        high = xp.maximum(high, terms[k])
+    return _log(sum(weights[k] * xp.exp(terms[k] - high) for k in used)) + high
+
+
+def _by_settled_type(mix: Array, likelihood: Array, row: Ints, rows: int, carry: Array | float) -> Array:
+    """Return `carried_log_likelihood`, (rows, K), of rows with any number of readings, type by type.
+
+    likelihood: log L of each reading, (P, M).
     """
     xp = namespace(mix)
     log_mix = xp.log(xp.clip(mix, LEAST, None))
@@ -56,12 +119,27 @@ def carried_log_likelihood(
     return xp.concatenate(parts)
 
 
+def _distinct_runs(pattern: Ints, row: Ints, rows: int) -> tuple[Ints, Ints, Ints]:
+    """Return the patterns and rows of distinct rows' readings, and for each row its distinct one, (rows,).
+
+    pattern, row: (P,) of each reading; rows are alike that have the same patterns in the same order.
+    """
+    order = np.argsort(row, kind="stable")
+    counts = np.bincount(row, minlength=rows)
+    place = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
+    runs = np.zeros((rows, counts.max()))
+    runs[row[order], place] = pattern[order] + 1
+    distinct, which = distinct_rows(runs)
+    distinct_row, column = np.nonzero(distinct)
+    return distinct[distinct_row, column].astype(np.int64) - 1, distinct_row, which
+
+
 def settled_logs(
     mix: Array, likelihood: Array, row: Ints, rows: int, carry: Array | float
 ) -> Iterator[tuple[Array, Array]]:
     """Yield log Π_k (κ L_k(m) + (1 - κ) Σ_r C[x, r] L_k(r)) of some rows, (n, K, M), less their peaks (n,).
 
-    One part of the rows after the other; arguments as those of `carried_log_likelihood`.
+    One part of the rows after the other; arguments as those of `_by_settled_type`.
     """
     xp = namespace(mix)
     order = np.argsort(row, kind="stable")

@@ -414,6 +414,6 @@ class ObservationModel(ObserverKernels):
             carried_rows, where = np.unique(row[several], return_inverse=True)
             carry = self.carry[part.observer]
             log_likelihood = carried_log_likelihood(
-                kernel.mix, take_rows(table, pattern[several]), where, len(carried_rows), carry
+                kernel.mix, table, pattern[several], where, len(carried_rows), carry
             )
             logs[:, carried_rows] += exponent * log_likelihood.T
