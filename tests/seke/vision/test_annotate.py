@@ -383,7 +383,7 @@ def test_pictures_that_cannot_be_shown_are_rejected_with_the_reason(tmp_path):
     result = run(folder, "--run", tmp_path / "r", "--scripted")
     assert "broken.png: is no picture of a kind that is read (JPEG, " in result.output
     # A forecast takes the first that can be shown.
-    dry = run(folder, "--run", tmp_path / "d", "--scripted", "--dry-run")
+    dry = run(folder, "--run", tmp_path / "d", "--scripted", "--dry-run", "--strategy", "fixed:1")
     assert "4 items" in dry.output
     reasons = {r["item"]: r["decision"]["reasons"] for r in rows(tmp_path / "r" / "posteriors.jsonl")}
     assert reasons["broken"][0] == "picture-unsupported"
