@@ -8,7 +8,10 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
+import click
+
 from seke.cli.output import print_json, print_message
+from seke.cli.progress import reported
 from seke.console.terminal import drop_output, printable_output
 
 if TYPE_CHECKING:
@@ -19,7 +22,8 @@ if TYPE_CHECKING:
 def exit_on_errors(*, as_json: bool = False) -> Iterator[None]:
     """Print faults with the line that each is about, and end with status 2; what is printed is printable.
 
-    So, too, where a package is not installed that an extra of this project brings.
+    So, too, where a package is not installed that an extra of this project brings. Meanwhile what takes long
+    is shown.
 
     as_json: also print them as JSON on the standard output.
     """
@@ -28,7 +32,12 @@ def exit_on_errors(*, as_json: bool = False) -> Iterator[None]:
 
     forget_lines()
     try:
-        with printable_output(), _exit_when_terminated(), missing_packages_named():
+        with (
+            reported(_name_of_command()),
+            printable_output(),
+            _exit_when_terminated(),
+            missing_packages_named(),
+        ):
             yield
     except KnowledgeError as error:
         if as_json:
@@ -53,6 +62,12 @@ def exit_on_errors(*, as_json: bool = False) -> Iterator[None]:
             drop_output()
         print_message(f"{error.filename or '<stdout>'}: {error.strerror}")
         sys.exit(2)
+
+
+def _name_of_command() -> str:
+    """Return the words that name the command, such as seke knowledge check."""
+    context = click.get_current_context(silent=True)
+    return context.command_path if context else "seke"
 
 
 @contextmanager

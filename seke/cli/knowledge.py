@@ -15,8 +15,8 @@ from seke.cli import options
 from seke.cli.errors import exit_on_errors
 from seke.cli.knowledge_tests import test
 from seke.cli.output import format_of, print_file, print_json, print_message, print_result, print_text
-from seke.cli.progress import ProgressBar
 from seke.files.atomic import check_target, write_file
+from seke.progress import task
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -402,13 +402,8 @@ def sensitivity(samples: tuple[str, ...], knowledge: str | None, as_json: bool, 
     from seke.knowledge_tools.sensitivity import sensitivity as rank_numbers
 
     with exit_on_errors(as_json=as_json):
-        with ProgressBar("{task.percentage:.0f} % of the numbers") as bar:
-            sensitivities = rank_numbers(
-                list(samples),
-                knowledge,
-                progress=lambda done, total: bar.update(completed=done, total=total),
-                **given,
-            )
+        with task("changing each number", unit="numbers") as changing:
+            sensitivities = rank_numbers(list(samples), knowledge, progress=changing.reach, **given)
         print_result(sensitivities.facts, sensitivities, as_json=as_json)
 
 
