@@ -1,6 +1,6 @@
 """What is being done, for whoever shows it: a command does (`seke.cli.progress`), Python alone does not.
 
-    with task("compiling faces", at_once=True):
+    with task("compiling faces", soon=True):
         ...
     with task("inferring", total=200) as inferring:
         inferring.advance(10)
@@ -26,14 +26,14 @@ class Task:
 
     text: what is done, such as "inferring". total: of its steps, where that is known; done: those that are.
     unit: of the steps, such as "items"; where there is none, a share is shown. note: more about it, such as
-    what was spent. at_once: whether it is shown from its start, and not only where it takes long. began: by
-    `time.monotonic`.
+    what was spent. soon: whether it is shown after a second, and not only where a command takes long. began:
+    by `time.monotonic`.
     """
 
     text: str
     total: float | None = None
     unit: str = ""
-    at_once: bool = False
+    soon: bool = False
     done: float = 0
     note: str = ""
     began: float = field(default_factory=monotonic)
@@ -100,9 +100,9 @@ def listening(listener: Listener) -> Iterator[None]:
 
 
 @contextmanager
-def task(text: str, total: float | None = None, *, unit: str = "", at_once: bool = False) -> Iterator[Task]:
+def task(text: str, total: float | None = None, *, unit: str = "", soon: bool = False) -> Iterator[Task]:
     """Do something that may take a while in the block; for the arguments see `Task`."""
-    listener, begun = _listener, Task(text, total, unit, at_once)
+    listener, begun = _listener, Task(text, total, unit, soon)
     if listener is None:
         yield begun
         return

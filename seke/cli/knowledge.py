@@ -7,7 +7,7 @@ import shlex
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -383,9 +383,17 @@ def graph(base: str | None, output: Path) -> None:
 @click.option(
     "--about", metavar="VARIABLE", help="The variable whose decision is examined.  [default: the root]"
 )
+@click.option(
+    "--section",
+    "sections",
+    multiple=True,
+    metavar="NAME",
+    help="Change only numbers of this section of the YAML, such as activations, or below a path in it, such "
+    "as observers.human; may be given again.  [default: all]",
+)
 @options.population()
 @options.json()
-def sensitivity(samples: tuple[str, ...], knowledge: str | None, as_json: bool, **given: str | None) -> None:
+def sensitivity(samples: tuple[str, ...], knowledge: str | None, as_json: bool, **given: Any) -> None:
     """Rank the numbers of a base by how far they move the posteriors and decisions of SAMPLES.
 
     For each number it shows how much the probability of the decided value changes per 0.1 of the number, on
@@ -398,6 +406,7 @@ def sensitivity(samples: tuple[str, ...], knowledge: str | None, as_json: bool, 
     Examples:
       seke knowledge sensitivity examples/faces/samples.jsonl
       seke knowledge sensitivity examples/faces/samples.jsonl --item fear-or-surprise
+      seke knowledge sensitivity examples/faces/samples.jsonl --section activations
     """
     from seke.knowledge_tools.sensitivity import sensitivity as rank_numbers
 

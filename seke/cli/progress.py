@@ -1,6 +1,7 @@
 """What a command is doing, on the standard error: a bar on a terminal, a line now and then elsewhere.
 
-Nothing is shown in the first five seconds, but for tasks that ask for it (`seke.progress`).
+Nothing is shown in the first five seconds, but for tasks that ask for it (`seke.progress`), and nothing at
+all where the environment has SEKE_PROGRESS=no.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 MOST_PROBLEMS = 20
 # Seconds of a command after which it says what it does.
 PATIENCE = 5.0
+# Seconds of a task that is shown soon, before that.
+SHORT_PATIENCE = 1.0
 # Each line comes after twice the time of the one before, but no later than so many seconds after it.
 LONGEST_SILENCE = 60.0
 # Seconds between two looks at the task.
@@ -47,6 +50,7 @@ class Reporter:
         self.next_line = self.began + patience
         self.tasks: list[Task] = []
         self.idle: Task | None = progress.Task(name, began=self.began) if name else None
+        self.named: set[int] = set()
         self.bar: Progress | None = None
         self.has_output = False
         self.lock = threading.RLock()
@@ -63,19 +67,16 @@ class Reporter:
         self._rest()
 
     def begin(self, task: Task) -> None:
-        """Note a task; one that asks for it is named at once."""
+        """Note a task."""
         with self.lock:
             self.tasks.append(task)
-            if task.at_once:
-                print_message(f"{task.text} ...")
-                # The next line comes as much later as the first one of a command.
-                self.next_line = max(self.next_line, task.began + 2 * self.patience)
             self._look()
 
     def end(self, task: Task) -> None:
         """Note that a task is over."""
         with self.lock:
-            self.tasks.remove(task)
+            # Not `remove`: tasks may be equal.
+            self.tasks = [other for other in self.tasks if other is not task]
             self._look()
 
     def printed(self, *, result: bool) -> None:
@@ -121,10 +122,15 @@ class Reporter:
     def _look(self) -> None:
         """Show the innermost task, if it is time."""
         current, now = self.tasks[-1] if self.tasks else self.idle, monotonic()
-        early = now < self.began + self.patience and not (current and current.at_once)
-        if current is None or early:
+        if current is None or now < self._due(current):
             self._hide()
-        elif _is_terminal():
+            return
+        if current.soon and id(current) not in self.named:
+            self.named.add(id(current))
+            print_message(f"{current.text} ...")
+            # The next line comes as much later as the first one of a command.
+            self.next_line = max(self.next_line, now + self.patience)
+        if _is_terminal():
             if self.has_output:
                 self._hide()
             else:
@@ -132,6 +138,11 @@ class Reporter:
         elif now >= self.next_line:
             self.next_line = now + min(now - self.began, self.longest_silence)
             print(f"{current.text}: {current.state(now)}", file=sys.stderr, flush=True)
+
+    def _due(self, current: Task) -> float:
+        """Return the time from which on a task is shown."""
+        due = self.began + self.patience
+        return min(due, current.began + SHORT_PATIENCE) if current.soon else due
 
     def _draw(self, current: Task, now: float) -> None:
         text = f"{current.text}: {current.state(now)}"
@@ -166,10 +177,13 @@ def _is_terminal() -> bool:
 def reported(
     name: str = "", patience: float = PATIENCE, longest_silence: float = LONGEST_SILENCE
 ) -> Iterator[None]:
-    """Show on the standard error what is done in the block.
+    """Show on the standard error what is done in the block, unless SEKE_PROGRESS is no.
 
     patience: seconds before that. longest_silence: seconds between two lines.
     """
+    if os.environ.get("SEKE_PROGRESS") == "no":
+        yield
+        return
     reporter = Reporter(name, patience, longest_silence)
     with reporter, progress.listening(reporter):
         yield

@@ -45,7 +45,7 @@ def network_of(base: Knowledge) -> Network:
 
         def note() -> None:
             text = f"compiling {base.name} (up to a minute)"
-            stack.enter_context(task(text, at_once=True))
+            stack.enter_context(task(text, soon=True))
 
         return compiled(base, cache_folder(), shipped_networks(), note)
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import fields
 from pathlib import Path
 
@@ -22,7 +23,9 @@ from seke.cli.main import main
 from seke.cli.model_options import account_line
 from seke.cli.progress import RunProgress, reported
 from seke.console.terminal import printable_output
-from seke.progress import duration, still, task
+from seke.files.networks import network_of
+from seke.files.shipped import knowledge
+from seke.progress import Task, duration, listening, still, task
 from seke.runs.ledger import Totals
 
 ROOT = Path(__file__).parents[3]
@@ -134,6 +137,7 @@ def test_what_takes_long_is_shown_on_the_standard_error(
 ) -> None:
     """As a bar on a terminal, as lines elsewhere; the standard output stays as it is."""
     stream = Terminal(terminal=kind != "file")
+    monkeypatch.delenv("SEKE_PROGRESS")
     monkeypatch.setattr(sys, "stderr", stream)
     monkeypatch.setenv("TERM", "dumb" if kind == "dumb" else "xterm")
     monkeypatch.setenv("COLUMNS", "80")
@@ -169,16 +173,19 @@ def wait_for(text: str, stream: Terminal) -> None:
 
 def test_only_what_asks_for_it_is_shown_in_the_first_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("SEKE_PROGRESS")
     for terminal in (True, False):
         stream = Terminal(terminal=terminal)
         monkeypatch.setattr(sys, "stderr", stream)
         with reported("seke infer"), task("inferring"):
             time.sleep(0.3)
             assert stream.getvalue() == ""
-            with task("compiling a base", at_once=True):
-                pass
+            with task("compiling a base", soon=True):
+                wait_for("compiling a base ...\n", stream)
+                if terminal:
+                    wait_for("compiling a base: 1 s", stream)
         assert stream.getvalue().startswith("compiling a base ...\n")
-        assert ("compiling a base: 0 s" in stream.getvalue()) == terminal
+        assert ("compiling a base: " in stream.getvalue()) == terminal
         assert "inferring" not in stream.getvalue()
 
 
@@ -187,6 +194,7 @@ def test_a_bar_makes_room_for_results_on_the_same_terminal(monkeypatch: pytest.M
     monkeypatch.setattr(sys, "stderr", stream)
     monkeypatch.setattr(sys, "stdout", stream)
     monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("SEKE_PROGRESS")
     with reported("seke plan", patience=0.0), printable_output(), task("counting"):
         wait_for("counting", stream)
         print("result")
@@ -194,6 +202,37 @@ def test_a_bar_makes_room_for_results_on_the_same_terminal(monkeypatch: pytest.M
         time.sleep(0.5)
         assert stream.getvalue() == shown
     assert shown.endswith("result\n")
+
+
+class Recorder:
+    """A listener that keeps the texts of all tasks."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def begin(self, task: Task) -> None:
+        self.texts.append(task.text)
+
+    def end(self, task: Task) -> None:
+        pass
+
+    def still(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def printed(self, *, result: bool) -> None:
+        pass
+
+
+def test_a_base_that_is_compiled_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unless its network is at hand, as it is the second time, and as that of the shipped base is."""
+    monkeypatch.setenv("SEKE_CACHE", str(tmp_path / "cache"))
+    plants, recorder = knowledge(ROOT / "examples" / "plants" / "knowledge"), Recorder()
+    with listening(recorder):
+        network_of(knowledge())
+        assert recorder.texts == []
+        for _ in range(2):
+            network_of(plants)
+    assert recorder.texts == [f"compiling {plants.name} (up to a minute)"]
 
 
 def test_times_are_in_words() -> None:
