@@ -71,15 +71,18 @@ def _name_of_command() -> str:
 
 
 @contextmanager
-def missing_packages_named() -> Iterator[None]:
-    """Raise a SekeError where a package is not installed that an extra of this project brings."""
+def missing_packages_named(extra: str | None = None) -> Iterator[None]:
+    """Raise a SekeError where a package is not installed that an extra of this project brings.
+
+    extra: the one that the block needs; by default the one that the package belongs to.
+    """
     from engine import SekeError
     from seke.console.extras import missing_package_text
 
     try:
         yield
     except ModuleNotFoundError as error:
-        text = missing_package_text(error.name or "")
+        text = missing_package_text(error.name or "", extra)
         if text is None:
             raise
         raise SekeError(text) from None

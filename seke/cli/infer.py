@@ -12,7 +12,7 @@ import click
 
 from seke.cli import options
 from seke.cli.comparison import check_comparable, print_comparison
-from seke.cli.errors import exit_on_errors
+from seke.cli.errors import exit_on_errors, missing_packages_named
 from seke.cli.output import check_not_input, on_terminal, print_message, print_result, table_console
 from seke.files import TABLE_FORMATS
 from seke.progress import task
@@ -163,6 +163,9 @@ class _Request:
         from seke.files.shipped import knowledge
         from seke.inference.session import Session
 
+        if self.device != "cpu":
+            with missing_packages_named("gpu"):
+                import torch  # noqa: F401 (compiling needs it, too, by another extra)
         base = knowledge(self.knowledge)
         if self.labels_final:
             base = replace(base, policy=replace(base.policy, labels_final=True))

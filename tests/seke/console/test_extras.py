@@ -73,6 +73,8 @@ def test_a_missing_package_is_met_by_the_command_that_installs_it(tmp_path):
         ["infer", str(FACES), "-k", str(ROOT / "examples" / "overlay" / "one-rule.yaml")],
         ["calibrate", str(FACES), "--gold", "gold.csv", "-o", "o.yaml"],
         ["annotate", str(ROOT / "examples" / "annotate"), "--run", "r", "--model", "gpt-4o"],
+        ["infer", str(FACES), "--device", "cuda"],
+        ["infer", str(FACES), "--explain", "agreement", "--device", "cuda"],
         ["knowledge", "graph", "-o", "graph.png"],
         ["knowledge", "export", "bif", "-o", "network.bif"],
     )
@@ -85,6 +87,7 @@ def test_a_missing_package_is_met_by_the_command_that_installs_it(tmp_path):
         (2, fits),
         (2, fits),
         (2, "asking models needs openai, which is not installed; pip install 'seke[vision]'"),
+        *[(2, "computing on a device needs torch, which is not installed; pip install 'seke[gpu]'")] * 2,
         (2, "pictures and plots need matplotlib, which is not installed; pip install 'seke[plots]'"),
         (2, "networks for other programs need pgmpy, which is not installed; pip install 'seke[exchange]'"),
     ]
