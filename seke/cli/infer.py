@@ -165,7 +165,7 @@ class _Request:
 
         if self.device != "cpu":
             with missing_packages_named("gpu"):
-                import torch  # noqa: F401 (compiling needs it, too, by another extra)
+                import torch  # noqa: F401 (fits need it, too, by another extra)
         base = knowledge(self.knowledge)
         if self.labels_final:
             base = replace(base, policy=replace(base.policy, labels_final=True))

@@ -19,7 +19,7 @@ EXTRAS = {
     "trl": "export",
 }
 WHAT = {
-    "calibrate": "fits, and a base whose network is not at hand,",
+    "calibrate": "fits",
     "gpu": "computing on a device",
     "exchange": "networks for other programs",
     "export": "reading exports back",
