@@ -207,7 +207,8 @@ def moments(
 ) -> Moments:
     """Return log Z, its gradient in all `size` parameters, and its Hessian in the first `count`.
 
-    log_tables: one a clique, (N or 1, sizes...), features times parameters included.
+    log_tables: one a clique, (N or 1, sizes...), features times parameters included; N is a multiple of the
+    features' rows, and these rows themselves where count is above 0.
     """
     passes = _Pass(steps, log_tables, designs, count)
     passes.inwards()
@@ -223,7 +224,9 @@ def moments(
             continue
         columns, features = design
         flat = belief.reshape(passes.rows, -1)
-        mean[:, columns] = (features @ flat[:, :, None])[:, :, 0]
+        # Rows are copies of those of the features.
+        copies = flat.reshape(-1, len(features), flat.shape[1], 1)
+        mean[:, columns] = (features @ copies).reshape(passes.rows, -1)
         if covariance is None:
             continue
         places = [place for place, column in enumerate(columns) if column < count]
