@@ -22,8 +22,8 @@ DECISIONS = ("accept", "requery", "reject")
 LEVEL_DECISIONS = (*DECISIONS, "inferred")
 # The sign of each decision, with its word wherever there is room for one; its colour is the role of its name.
 SYMBOLS = {"accept": "\N{CHECK MARK}", "requery": "?", "reject": "\N{BALLOT X}", "inferred": "~"}
-# The sign of each decision, before its word; its colour has the decision's name among those of pictures.
-SYMBOLS = {"accept": "✓", "requery": "↻", "reject": "✗", "inferred": "○"}
+# The sign of each decision, before its word, as pictures and pages draw it (`graphics.shapes.decision_sign`).
+SYMBOLS = {"accept": "●", "requery": "○", "reject": "◆", "inferred": "◌"}
 UNKNOWN = "unknown"
 # Bases, the weaker first; of what is unknown nothing can be said for it.
 BASES = (UNKNOWN, *Basis.words())
