@@ -21,6 +21,8 @@ def _own_cache(tmp_path_factory):
     folder = (place.parent if "PYTEST_XDIST_WORKER" in os.environ else place) / "cache"
     folder.mkdir(exist_ok=True)
     os.environ["SEKE_CACHE"] = str(folder)
+    # What takes long here depends on what else the machine does.
+    os.environ["SEKE_PROGRESS"] = "no"
 
 
 def pytest_collection_finish():

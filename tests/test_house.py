@@ -45,7 +45,8 @@ FLOORS = {
         "learning certification analysis",
     ),
     "seke": (
-        "_version files",
+        "_version progress",
+        "files",
         "samples inference",
         "tables sampling console",
         "vision observers formats",

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import softmax
 
-from engine.backend.threads import torch_threads
 from engine.compilation.maxent import DualProblem
 from engine.compilation.passes import build_constraints, build_network
 from engine.network.junction_tree import add_to_clique
@@ -90,9 +89,8 @@ def slopes(inference: Inference, evidence: Evidence, contrasts: Floats) -> Slope
     wider = replace(constraints, rules=tilts, bounds=np.zeros(len(tilts)))
     sizes = {name: node.size for name, node in network.nodes.items()}
     model = DualProblem(wider, network.steps, sizes, network.factors)
-    with torch_threads(1):
-        _, mean, covariance = model.derivatives(np.zeros((model.k, model.size)))
-        after = _means(model, network, evidence)
+    _, mean, covariance = model.derivatives(np.zeros((model.k, model.size)))
+    after = _means(model, network, evidence)
     u = contrasts[:, :, None] * (after - mean)
     return _adjoint(inference, constraints, mean, covariance, u, contrasts)
 
@@ -150,28 +148,21 @@ def _adjoint(
 
 def _means(model: DualProblem, network: Network, evidence: Evidence) -> Floats:
     """Return E[feature | root state, evidence], (K, P): of each row, then of the rows by their shares."""
-    torch = model.torch
     totals, means = [], []
     for start in range(0, len(evidence.row_item), MOST_ROWS):
         cut = slice(start, start + MOST_ROWS)
         logs = {name: log_table[:, cut] for name, log_table in evidence.log_likelihood.items()}
         rows = len(evidence.row_item[cut])
-        x = torch.zeros(rows * model.k, model.size, dtype=torch.float64, requires_grad=True)
-        tables = model.log_tables(x)
+        tables = model.log_tables(np.zeros((rows * model.k, model.size)))
         for node in network.state_nodes.values():
             observed = [v for v in node.variables if v in logs]
             if observed:
                 log_likelihood = sum(logs[v][node.values_of(v)].T for v in observed)
-                add_to_clique(
-                    model.steps,
-                    tables,
-                    (node.name,),
-                    torch.as_tensor(np.repeat(log_likelihood, model.k, axis=0)),
-                )
-        total = model.log_z(tables)
-        (gradient,) = torch.autograd.grad(total.sum(), x)
-        means.append(gradient.reshape(rows, model.k, -1).numpy())
-        totals.append(total.detach().reshape(rows, model.k).numpy())
+                row_tables = np.repeat(log_likelihood, model.k, axis=0)
+                add_to_clique(model.steps, tables, (node.name,), row_tables)
+        total, mean = model.means(tables)
+        means.append(mean.reshape(rows, model.k, -1))
+        totals.append(total.reshape(rows, model.k))
     log_rows = np.concatenate(totals) + evidence.log_weight[:, None]
     if network.root in evidence.log_likelihood:
         log_rows = log_rows + evidence.log_likelihood[network.root].T

@@ -22,7 +22,7 @@ from engine.decision.decision import decide_levels, highest_risk
 from engine.inference.diagnostics import diagnose
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from engine.backend.types import Floats
     from engine.inference.posterior import Inference
@@ -93,9 +93,9 @@ class Influences:
         inside = np.minimum(high, edges[1:]) - np.maximum(low, edges[:-1])
         return np.asarray(np.clip(inside / np.diff(edges), 0, 1))
 
-    def each(self) -> Iterator[Influence | None]:
-        """Yield the influence of each number that can move these items, None where no change is allowed."""
-        for number in self.perturbation.numbers:
+    def each(self, numbers: Iterable[Number] | None = None) -> Iterator[Influence | None]:
+        """Yield the influence of numbers, None where no change is allowed; all that can move these items."""
+        for number in self.perturbation.numbers if numbers is None else numbers:
             yield self.influence(number)
 
     def influence(self, number: Number) -> Influence | None:

@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.backend.threads import torch_threads
 from engine.compilation.maxent import Constraints, DualProblem
 from engine.compilation.passes import BOUND
 from engine.metrics.proportions import LEVEL, IntervalEstimate, quantile
@@ -77,8 +76,7 @@ def declared_ratios(
     if not pairs or not len(root):
         return {}
     counts = _counts(np.stack([values[name] for name in names], axis=1), names, root, pairs)
-    with torch_threads(1):
-        theta, covariance, mean = _fit(names, pairs, counts)
+    theta, covariance, mean = _fit(names, pairs, counts)
     information, projection = _information(covariance, counts.weights, len(names))
     variance = np.asarray(np.linalg.pinv(information, hermitian=True), dtype=np.float64)
     if groups is not None:

@@ -17,7 +17,7 @@ import json
 import os
 import secrets
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from functools import cache
@@ -46,11 +46,17 @@ MOST_BYTES = 64 << 20  # of a file; the shipped network takes less than one mill
 DIGEST_BYTES = hashlib.sha256().digest_size
 
 
-def compiled(knowledge: Knowledge, folder: Path | None, shipped: Path | None = None) -> Network:
+def compiled(
+    knowledge: Knowledge,
+    folder: Path | None,
+    shipped: Path | None = None,
+    compiling: Callable[[], None] = lambda: None,
+) -> Network:
     """Return the compiled base, from `folder` where it is stored, else compiled and stored there.
 
     A folder that cannot be written to keeps nothing, one that others may write to neither, nor does None.
     shipped: a folder of networks that ship with the program (`ship`); whoever installed it answers for it.
+    compiling: is called before a base is compiled, which takes a while.
 
     Raises:
         KnowledgeError: as `compile_network`.
@@ -67,6 +73,7 @@ def compiled(knowledge: Knowledge, folder: Path | None, shipped: Path | None = N
             return network
     from engine.compilation.compiler import compile_network
 
+    compiling()
     network = compile_network(knowledge)
     if path is not None:
         with suppress(OSError):

@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine.backend.threads import torch_threads
 from engine.compilation.maxent import DualProblem
 from engine.compilation.passes import build_cliques, build_constraints, build_network
 from engine.errors import Fault, KnowledgeError
@@ -229,11 +228,10 @@ def compile_network(
         KnowledgeError: a formula that nothing satisfies, moments that no distribution on the
             bins has, or a base too wide for memory.
     """
-    with torch_threads(1):
-        partial = build_network(knowledge)
-        cliques, steps = build_cliques(partial)
-        partial = check_rules(partial, steps)
-        solution, rules = solve(partial, steps, near, dropped)
+    partial = build_network(knowledge)
+    cliques, steps = build_cliques(partial)
+    partial = check_rules(partial, steps)
+    solution, rules = solve(partial, steps, near, dropped)
     log_prior = {
         name: np.log(np.array(population.p)) - solution.log_z
         for name, population in knowledge.populations.items()

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.network.junction_tree import add_to_clique, aligned_table, collect
+from engine.compilation.log_partition import log_partition, moments
+from engine.network.junction_tree import add_to_clique, aligned_table
 from engine.network.values import Factor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from torch import Tensor
-
     from engine.backend.types import Bools, Floats
+    from engine.compilation.log_partition import Design
     from engine.network.values import Clique
 
     Event = tuple[tuple[str, ...], Floats]
@@ -90,17 +90,13 @@ class DualProblem:
         begin: Floats | None = None,
     ) -> None:
         """begin: parameters (K, J + F + R) near the minimum, where such are known."""
-        import torch
-
-        self.torch = torch
         self.c = constraints
         self.steps = steps
         self.sizes = sizes
         self.k = len(constraints.weights)
-        self.static = [torch.zeros(1, *(sizes[n] for n in step.nodes), dtype=torch.float64) for step in steps]
+        self.static = [np.zeros((1, *(sizes[n] for n in step.nodes))) for step in steps]
         for factor in fixed:
-            add_to_clique(steps, self.static, factor.nodes, torch.as_tensor(factor.log_table))
-        self.features = torch.as_tensor(constraints.features)
+            add_to_clique(steps, self.static, factor.nodes, factor.log_table)
         self.targets = np.concatenate([constraints.rates, constraints.targets], axis=1)
         self.local = self.targets.shape[1]
         self.size = self.local + len(constraints.rules)
@@ -110,121 +106,99 @@ class DualProblem:
         self.work = 0
         self.designs = self._designs()
 
-    def _designs(self) -> list[tuple[list[int], Tensor] | None]:
+    def _designs(self) -> list[Design | None]:
         """Return for each clique which parameters tilt it, and how: (K or 1, parameters, cells)."""
-        torch, units = self.torch, np.array([[0.0, 1.0]])
+        units = np.array([[0.0, 1.0]])
         features: list[tuple[int, tuple[str, ...], Floats]]
         features = [(j, (name,), units) for j, name in enumerate(self.c.binary)]
+        features += [
+            (len(self.c.binary) + f, (self.c.block,), self.c.features[:, :, f])
+            for f in range(self.c.features.shape[2])
+        ]
         features += [(self.local + r, rule.nodes, rule.log_table) for r, rule in enumerate(self.c.rules)]
-        by_clique: dict[int, list[tuple[int, Tensor]]] = {}
+        by_clique: dict[int, list[tuple[int, Floats]]] = {}
         for column, nodes, table in features:
-            index, wide = aligned_table(self.steps, nodes, torch.as_tensor(table))
-            full = torch.as_tensor(wide).expand(len(wide), *self.static[index].shape[1:]).flatten(1)
-            by_clique.setdefault(index, []).append((column, full))
-        designs: list[tuple[list[int], Tensor] | None] = [None] * len(self.steps)
+            index, wide = aligned_table(self.steps, nodes, table)
+            full = np.broadcast_to(wide, (len(wide), *self.static[index].shape[1:]))
+            by_clique.setdefault(index, []).append((column, full.reshape(len(wide), -1)))
+        designs: list[Design | None] = [None] * len(self.steps)
         for index, members in by_clique.items():
             rows = max(len(full) for _, full in members)
-            stacked = torch.stack([full.expand(rows, -1) for _, full in members], dim=1)
-            designs[index] = ([column for column, _ in members], stacked)
+            tables = [np.broadcast_to(full, (rows, full.shape[1])) for _, full in members]
+            designs[index] = [column for column, _ in members], np.stack(tables, axis=1)
         return designs
 
-    def log_tables(self, parameters: Tensor) -> list[Tensor]:
+    def log_tables(self, parameters: Floats) -> list[Floats]:
         """Return the log-table of every clique, (1 or rows of parameters, sizes...)."""
-        torch = self.torch
         copies = len(parameters) // self.k
-        tables = [t.repeat(copies, *[1] * (t.dim() - 1)) if len(t) > 1 else t for t in self.static]
+        tables = [np.tile(t, (copies, *[1] * (t.ndim - 1))) if len(t) > 1 else t for t in self.static]
         for index, design in enumerate(self.designs):
             if design is not None:
                 columns, features = design
-                clique_parameters = parameters[:, columns].reshape(copies, self.k, -1)
-                tilt = (clique_parameters[:, :, None] @ features)[:, :, 0].flatten(0, 1)
-                tables[index] = tables[index] + tilt.reshape(-1, *tables[index].shape[1:])
-        if self.c.block:
-            block_parameters = parameters[:, len(self.c.binary) : self.local].reshape(copies, self.k, -1)
-            scores = torch.einsum("ksf,ckf->cks", self.features, block_parameters)
-            add_to_clique(self.steps, tables, (self.c.block,), scores.flatten(0, 1))
+                clique_parameters = parameters[:, columns].reshape(copies, self.k, 1, -1)
+                tilt = (clique_parameters @ features).reshape(len(parameters), *tables[index].shape[1:])
+                tables[index] = tables[index] + tilt
         return tables
 
-    def log_z(self, tables: list[Tensor]) -> Tensor:
-        """Return log Z of each row, (rows,)."""
-        rows = max(len(t) for t in tables)
-        # A constant taken out of each table keeps its exponential within range.
-        peaks = [t.detach().flatten(1).amax(1) for t in tables]
-        linear = [
-            (t - p.reshape(-1, *[1] * (t.dim() - 1))).exp().expand(rows, *t.shape[1:])
-            for t, p in zip(tables, peaks, strict=True)
-        ]
-        total, _ = collect(self.steps, linear, {})
-        log_z: Tensor = self.torch.as_tensor(total)[:, 0] + sum(peaks)
-        return log_z
+    def means(self, log_tables: Sequence[Floats]) -> tuple[Floats, Floats]:
+        """Return log Z (rows,) of log-tables, and E of each feature (rows, P)."""
+        found = moments(self.steps, log_tables, self.designs, self.size)
+        return found.log_z, found.mean
 
     def derivatives(self, parameters: Floats, count: int | None = None) -> tuple[Floats, Floats, Floats]:
         """Return log Z (K,), its gradient and Hessian in the first parameters, (K, P) and (K, P, P).
 
-        The Hessian's P rows are P copies of the root's states, each asked for one derivative. count: P, all
-        by default.
+        count: P, all by default.
         """
-        torch = self.torch
         count = self.size if count is None else count
         self.work += max(count, 1) * self.cells
-        x = torch.as_tensor(parameters).repeat(max(count, 1), 1).requires_grad_()
-        value = self.log_z(self.log_tables(x))
-        (gradient,) = torch.autograd.grad(value.sum(), x, create_graph=True)
-        copies = gradient.reshape(-1, self.k, self.size)[:count, :, :count]
-        (hessian,) = torch.autograd.grad(copies.diagonal(dim1=0, dim2=2).sum(), x)
-        return (
-            value[: self.k].detach().numpy(),
-            gradient[: self.k, :count].detach().numpy(),
-            hessian.reshape(-1, self.k, self.size)[:count, :, :count].permute(1, 0, 2).numpy(),
-        )
+        found = moments(self.steps, self._wide(parameters), self.designs, self.size, count)
+        hessian = np.zeros((self.k, 0, 0)) if found.covariance is None else found.covariance
+        return found.log_z, found.mean[:, :count], hessian
 
     def slope(self, parameters: Floats) -> tuple[Floats, Floats]:
         """Return log Z (K,) and its gradient (K, P)."""
         self.work += self.cells
-        x = self.torch.as_tensor(parameters).requires_grad_()
-        value = self.log_z(self.log_tables(x))
-        (gradient,) = self.torch.autograd.grad(value.sum(), x)
-        return value.detach().numpy(), gradient.numpy()
+        return self.means(self._wide(parameters))
 
     def value(self, parameters: Floats) -> Floats:
         """Return log Z (K,)."""
         self.work += self.cells
-        with self.torch.no_grad():
-            return self.log_z(self.log_tables(self.torch.as_tensor(parameters))).numpy()
+        return log_partition(self.steps, self._wide(parameters))
 
     def probabilities(self, events: Sequence[Event], parameters: Floats | None = None) -> Floats:
         """Return P(event) of each event, (events,), in the reference population.
 
         parameters: (K, J + F + R); those of the unfitted tables where none are given.
         """
-        torch = self.torch
-        parameters = self.start() if parameters is None else parameters
-        tables = [
-            t.detach().expand(self.k, *t.shape[1:]).clone().requires_grad_()
-            for t in self.log_tables(torch.as_tensor(parameters))
-        ]
-        if not tables:
+        if not self.steps:
             return np.zeros(len(events))
-        total = torch.as_tensor(self.c.weights) @ self.log_z(tables)
-        beliefs = torch.autograd.grad(total, tables)
+        tables = self._wide(self.start() if parameters is None else parameters)
+        beliefs = moments(self.steps, tables, self.designs, self.size).beliefs
         probabilities = []
         for nodes, table in events:
-            index, wide = aligned_table(self.steps, nodes, torch.as_tensor(table))
-            probabilities.append(float((beliefs[index] * wide).sum()))
+            index, wide = aligned_table(self.steps, nodes, table)
+            belief = beliefs[index]
+            by_state = (belief * wide).reshape(self.k, -1).sum(1)
+            probabilities.append(float(self.c.weights @ by_state))
         return np.array(probabilities)
 
     def marginals(self, parameters: Floats) -> dict[str, Floats]:
         """Return P(node | root) of every node, (K, states)."""
-        torch = self.torch
-        tables = [t.detach() for t in self.log_tables(torch.as_tensor(parameters))]
-        units = {
-            name: torch.zeros(self.k, size, dtype=torch.float64, requires_grad=True)
-            for name, size in self.sizes.items()
-        }
-        for name, unit in units.items():
-            add_to_clique(self.steps, tables, (name,), unit)
-        gradients = torch.autograd.grad(self.log_z(tables).sum(), list(units.values()))
-        return {name: p.numpy() for name, p in zip(units, gradients, strict=True)}
+        beliefs = moments(self.steps, self._wide(parameters), self.designs, self.size).beliefs
+        marginals = {}
+        for name in self.sizes:
+            index, step = next((i, s) for i, s in enumerate(self.steps) if name in s.nodes)
+            others = tuple(1 + axis for axis, node in enumerate(step.nodes) if node != name)
+            marginals[name] = beliefs[index].sum(axis=others)
+        return marginals
+
+    def _wide(self, parameters: Floats) -> list[Floats]:
+        """Return the log-tables with a row for each root state in one at least."""
+        tables = self.log_tables(parameters)
+        if tables:
+            tables[0] = np.broadcast_to(tables[0], (self.k, *tables[0].shape[1:]))
+        return tables
 
     def start(self) -> Floats:
         """Return the parameters (K, J + F + R) of the declared rates, everything else zero."""

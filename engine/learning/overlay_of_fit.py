@@ -73,7 +73,10 @@ class Entry:
 
     @property
     def learned(self) -> float:
-        """Return the share of the prior's variance that the fit removed: 0 no gain, 1 known exactly."""
+        """Return the share of the prior's variance that the fit removed: 0 no gain, 1 known exactly.
+
+        Below 0 where the fitted number is less certain than the declared one.
+        """
         return 1 - (self.sd / self.prior_sd) ** 2
 
     @property
@@ -242,10 +245,9 @@ class _ObserverEntries:
 def _entry(
     key: ParameterKey, prior: Floats, value: float, draws: Floats, mean: float, *, row: bool = False
 ) -> Keyed:
-    """Return an entry with its key; its sd is at most the prior's."""
-    before = max(float(prior.std()), LEAST_SD)
-    sd = min(max(float(draws.std()), LEAST_SD), before)
-    return key, Entry(yaml_keys(key), mean, before, value, sd, row)
+    """Return an entry with its key; where answers contradict the prior its sd may be above the prior's."""
+    before, after = (max(float(drawn.std()), LEAST_SD) for drawn in (prior, draws))
+    return key, Entry(yaml_keys(key), mean, before, value, after, row)
 
 
 def overlay_tree(fit: Fit, source: str) -> Tree:

@@ -37,7 +37,7 @@ from seke.prompts import Questions
 from seke.runs.batch_client import Batches, fit_together
 from seke.runs.failures import nothing_answered
 from seke.runs.ledger import Ledger, plain_errors
-from seke.runs.run_folder import SAMPLES, SUMMARY
+from seke.runs.run_folder import SAMPLES, SUMMARY, base_to_name
 from seke.vision.signals import interrupts
 
 if TYPE_CHECKING:
@@ -363,8 +363,8 @@ def session_of(folder: Path, base: Knowledge, population: str | None = None, see
     now = f"{base.name} {base.digest}"
     if now != made_with:
         raise SekeError(
-            f"{folder}: the run was made with knowledge {made_with}, this is {now}; name its base with -k, "
-            f"or use {folder / SAMPLES} with this base"
+            f"{folder}: the run was made with knowledge {made_with}, this is {now}; "
+            f"{base_to_name(folder)}, or use {folder / SAMPLES} with this base"
         )
     if labels_final:
         base = replace(base, policy=replace(base.policy, labels_final=True))

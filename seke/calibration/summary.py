@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     Record = dict[str, Any]
 
 LEARNED = 0.1
+# Standard deviations of the prior from which on a number is said to contradict it.
+FAR = 2.0
 # Where the rates of binary variables stand in an observer, and what they are.
 RATED, RATES = ("cells", "by_question"), ("sensitivity", "specificity")
 # Titles of a fitted number's cells.
@@ -139,7 +141,13 @@ def _decimal(number: float | None) -> str:
 
 def _row(entry: Entry) -> tuple[str, ...]:
     numbers = (entry.prior, entry.prior_sd, entry.value, entry.sd)
-    return (*(f"{number:.3f}" for number in numbers), f"{max(entry.learned, 0):.0%}")
+    gain = "moved" if _contradicts(entry) else f"{max(entry.learned, 0):.0%}"
+    return (*(f"{number:.3f}" for number in numbers), gain)
+
+
+def _contradicts(entry: Entry) -> bool:
+    """Tell whether answers moved a number far from its prior without making it more certain."""
+    return entry.learned < LEARNED and abs(entry.shift) >= FAR
 
 
 def _tables(entries: Sequence[Entry]) -> Iterator[str]:
@@ -274,7 +282,15 @@ def _unmoved(calibration: Calibration) -> Iterator[str]:
             yield from textwrap.wrap(
                 f"{_some(paths)}: {reason}", WIDTH, initial_indent="  ", subsequent_indent="    "
             )
-    faint = [entry.path for entry in calibration.entries if entry.learned < LEARNED and not entry.row]
+    moved = [entry.path for entry in calibration.entries if _contradicts(entry) and not entry.row]
+    if moved:
+        yield from ("", f"Moved by {FAR:g} of its prior's ± or more, and no more certain than before")
+        yield from textwrap.wrap(_some(moved, 12), WIDTH, initial_indent="  ", subsequent_indent="    ")
+    faint = [
+        entry.path
+        for entry in calibration.entries
+        if entry.learned < LEARNED and not entry.row and not _contradicts(entry)
+    ]
     rows = {".".join(e.keys[:-1]) for e in calibration.entries if e.row}
     for row in sorted(rows):
         row_entries = [e for e in calibration.entries if e.row and e.path.startswith(row + ".")]

@@ -11,8 +11,8 @@ import click
 from seke.cli import options
 from seke.cli.errors import exit_on_errors
 from seke.cli.output import print_message, print_result, print_warnings
-from seke.cli.progress import ProgressBar
 from seke.files.atomic import write_file
+from seke.progress import task
 
 
 @click.command()
@@ -164,8 +164,8 @@ def _plan(samples: tuple[str, ...], given: dict[str, Any]) -> None:
 
     names = ("knowledge", "gold", "delta", "population", "seed", "keep_gold_evidence")
     used = {name: given[name] for name in names}
-    with ProgressBar() as bar:
-        plan = plan_gold(list(samples), alpha=given["alpha"] or 0.1, progress=bar.show, **used)
+    with task("planning") as stages:
+        plan = plan_gold(list(samples), alpha=given["alpha"] or 0.1, progress=stages.show, **used)
     print_result(facts_of(plan), text_of(plan), as_json=given["as_json"])
 
 
@@ -191,9 +191,9 @@ def _calibrate(samples: tuple[str, ...], output: Path, given: dict[str, Any]) ->
 
     is_path = knowledge is not None and Path(knowledge).exists()
     extends = relative(Path(knowledge), output) if is_path else name_of_base(knowledge)
-    with ProgressBar() as bar:
+    with task("fitting") as stages:
         calibration = learn(
-            list(samples), extends=extends, output=output, models=models, progress=bar.show, **given
+            list(samples), extends=extends, output=output, models=models, progress=stages.show, **given
         )
     read_overlay(calibration.overlay, output)
     if trace is not None:

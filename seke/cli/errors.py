@@ -8,7 +8,10 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
+import click
+
 from seke.cli.output import print_json, print_message
+from seke.cli.progress import reported
 from seke.console.terminal import drop_output, printable_output
 
 if TYPE_CHECKING:
@@ -19,7 +22,8 @@ if TYPE_CHECKING:
 def exit_on_errors(*, as_json: bool = False) -> Iterator[None]:
     """Print faults with the line that each is about, and end with status 2; what is printed is printable.
 
-    So, too, where a package is not installed that an extra of this project brings.
+    So, too, where a package is not installed that an extra of this project brings. Meanwhile what takes long
+    is shown.
 
     as_json: also print them as JSON on the standard output.
     """
@@ -28,7 +32,12 @@ def exit_on_errors(*, as_json: bool = False) -> Iterator[None]:
 
     forget_lines()
     try:
-        with printable_output(), _exit_when_terminated(), missing_packages_named():
+        with (
+            reported(_name_of_command()),
+            printable_output(),
+            _exit_when_terminated(),
+            missing_packages_named(),
+        ):
             yield
     except KnowledgeError as error:
         if as_json:
@@ -55,16 +64,25 @@ def exit_on_errors(*, as_json: bool = False) -> Iterator[None]:
         sys.exit(2)
 
 
+def _name_of_command() -> str:
+    """Return the words that name the command, such as seke knowledge check."""
+    context = click.get_current_context(silent=True)
+    return context.command_path if context else "seke"
+
+
 @contextmanager
-def missing_packages_named() -> Iterator[None]:
-    """Raise a SekeError where a package is not installed that an extra of this project brings."""
+def missing_packages_named(extra: str | None = None) -> Iterator[None]:
+    """Raise a SekeError where a package is not installed that an extra of this project brings.
+
+    extra: the one that the block needs; by default the one that the package belongs to.
+    """
     from engine import SekeError
     from seke.console.extras import missing_package_text
 
     try:
         yield
     except ModuleNotFoundError as error:
-        text = missing_package_text(error.name or "")
+        text = missing_package_text(error.name or "", extra)
         if text is None:
             raise
         raise SekeError(text) from None

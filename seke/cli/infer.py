@@ -12,18 +12,18 @@ import click
 
 from seke.cli import options
 from seke.cli.comparison import check_comparable, print_comparison
-from seke.cli.errors import exit_on_errors
+from seke.cli.errors import exit_on_errors, missing_packages_named
 from seke.cli.output import check_not_input, on_terminal, print_message, print_result, table_console
-from seke.cli.progress import ProgressBar
 from seke.files import TABLE_FORMATS
+from seke.progress import task
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from seke.console.infer_summary import InferSummary
     from seke.inference.session import Session
+    from seke.progress import Task
     from seke.sampling.blind import BlindAnswers
-
-# Bytes of samples from which on progress is shown.
-LONG_INPUT = 2_000_000
 
 
 @click.command()
@@ -163,6 +163,9 @@ class _Request:
         from seke.files.shipped import knowledge
         from seke.inference.session import Session
 
+        if self.device != "cpu":
+            with missing_packages_named("gpu"):
+                import torch  # noqa: F401 (fits need it, too, by another extra)
         base = knowledge(self.knowledge)
         if self.labels_final:
             base = replace(base, policy=replace(base.policy, labels_final=True))
@@ -222,15 +225,15 @@ def _infer(samples: tuple[str, ...], request: _Request, output: Path | None, ver
         if verbose:
             print_message(f"compiled {base.name}: {cost_of(session.network)}")
         summary = InferSummary(base)
-        with _bar(samples) as bar:
-            batches = read_batches(samples, base, in_order=request.in_order, progress=bar.advance)
+        with _reading("inferring", samples) as reading:
+            batches = read_batches(samples, base, in_order=request.in_order, progress=reading.advance)
             parts = batches if blind is None else blind.of(batches)
             for answers, records in worked_on(session.records, parts, request.processes):
                 summary.add(records)
                 summary.add_looks(session.inference, answers)
                 if writer is not None:
                     writer.write(records)
-                bar.update(items=summary.items.total())
+                reading.note = f"{summary.items.total():,} items"
     _conclude(session, summary, table)
     if blind is not None and blind.counts:
         print_message(_left_out_text(blind))
@@ -256,18 +259,18 @@ def _with_thresholds(
 
     if request.in_order or read_once(samples) or not session.has_mean_limits:
         return session
-    with _bar(samples) as bar:
-        batches = read_batches(samples, session.knowledge, progress=bar.advance)
+    with _reading("looking for thresholds of the mean risk", samples) as reading:
+        batches = read_batches(samples, session.knowledge, progress=reading.advance)
         parts = batches if blind is None else blind.of(batches)
         return session.with_thresholds(parts, request.processes)
 
 
-def _bar(samples: tuple[str, ...]) -> ProgressBar:
-    """Return a bar of the bytes that are read; it is shown for long files only."""
+def _reading(text: str, samples: tuple[str, ...]) -> AbstractContextManager[Task]:
+    """Return a task whose steps are the bytes that are read, their share shown where files have sizes."""
     sizes = [Path(path).stat().st_size for path in samples if Path(path).is_file()]
-    text = "{task.percentage:.0f} % read, {task.fields[items]} items inferred"
-    shown = sum(sizes) > LONG_INPUT and len(sizes) == len(samples)
-    return ProgressBar(text, total=sum(sizes), shown=shown, items=0)
+    if len(sizes) < len(samples):
+        return task(text, unit="bytes")
+    return task(text, total=sum(sizes))
 
 
 def _conclude(session: Session, summary: InferSummary, table: bool) -> None:

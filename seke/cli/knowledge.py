@@ -7,7 +7,7 @@ import shlex
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,8 +15,8 @@ from seke.cli import options
 from seke.cli.errors import exit_on_errors
 from seke.cli.knowledge_tests import test
 from seke.cli.output import format_of, print_file, print_json, print_message, print_result, print_text
-from seke.cli.progress import ProgressBar
 from seke.files.atomic import check_target, write_file
+from seke.progress import task
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -383,9 +383,17 @@ def graph(base: str | None, output: Path) -> None:
 @click.option(
     "--about", metavar="VARIABLE", help="The variable whose decision is examined.  [default: the root]"
 )
+@click.option(
+    "--section",
+    "sections",
+    multiple=True,
+    metavar="NAME",
+    help="Change only numbers of this section of the YAML, such as activations, or below a path in it, such "
+    "as observers.human; may be given again.  [default: all]",
+)
 @options.population()
 @options.json()
-def sensitivity(samples: tuple[str, ...], knowledge: str | None, as_json: bool, **given: str | None) -> None:
+def sensitivity(samples: tuple[str, ...], knowledge: str | None, as_json: bool, **given: Any) -> None:
     """Rank the numbers of a base by how far they move the posteriors and decisions of SAMPLES.
 
     For each number it shows how much the probability of the decided value changes per 0.1 of the number, on
@@ -398,17 +406,13 @@ def sensitivity(samples: tuple[str, ...], knowledge: str | None, as_json: bool, 
     Examples:
       seke knowledge sensitivity examples/faces/samples.jsonl
       seke knowledge sensitivity examples/faces/samples.jsonl --item fear-or-surprise
+      seke knowledge sensitivity examples/faces/samples.jsonl --section activations
     """
     from seke.knowledge_tools.sensitivity import sensitivity as rank_numbers
 
     with exit_on_errors(as_json=as_json):
-        with ProgressBar("{task.percentage:.0f} % of the numbers") as bar:
-            sensitivities = rank_numbers(
-                list(samples),
-                knowledge,
-                progress=lambda done, total: bar.update(completed=done, total=total),
-                **given,
-            )
+        with task("changing each number", unit="numbers") as changing:
+            sensitivities = rank_numbers(list(samples), knowledge, progress=changing.reach, **given)
         print_result(sensitivities.facts, sensitivities, as_json=as_json)
 
 

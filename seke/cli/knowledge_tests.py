@@ -10,8 +10,8 @@ import click
 from seke.cli import options
 from seke.cli.errors import exit_on_errors
 from seke.cli.output import print_message, print_result
-from seke.cli.progress import ProgressBar
 from seke.files.atomic import check_target, write_file
+from seke.progress import task
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -119,8 +119,7 @@ def _test_tables(tables: tuple[str, ...], as_json: bool, knowledge: str | None, 
         check_target(output, ends)
     names = ("threshold", "cluster", "by", "population_column")
     reading = TableReading(blank=given["blank"] or "", **{name: given[name] for name in names})
-    text = "{task.percentage:.0f} % of the rules and couplings"
-    with ProgressBar(text, shown=given["leave_one_out"]) as bar:
+    with task("testing", unit="rules and couplings") as testing:
         result = knowledge_test(
             tables,
             knowledge,
@@ -128,7 +127,7 @@ def _test_tables(tables: tuple[str, ...], as_json: bool, knowledge: str | None, 
             population=given["population"],
             leave_one_out=given["leave_one_out"],
             seed=given["seed"],
-            progress=lambda done, total: bar.update(completed=done, total=total),
+            progress=testing.reach,
         )
     facts, text = dict(result.facts), str(result)
     if given["propose"] is not None:

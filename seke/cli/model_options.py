@@ -11,6 +11,7 @@ import click
 
 from seke.cli.options import AT_ONCE, IN_A_BATCH
 from seke.cli.output import print_message
+from seke.progress import printed
 
 # Fields of a request that cannot be passed on, and why.
 OWN_FIELDS = {
@@ -189,6 +190,7 @@ def confirm(pictures: int, model: Model, *, yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise SekeError("no terminal to ask on; allow the upload with --yes")
+    printed(result=False)
     if not click.confirm("Send them?", err=True):
         raise SekeError("nothing was sent")
 

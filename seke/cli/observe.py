@@ -11,7 +11,7 @@ import click
 from seke.cli import options
 from seke.cli.errors import exit_on_errors
 from seke.cli.output import print_json, print_message
-from seke.cli.progress import ProgressBar
+from seke.progress import task
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,10 +76,10 @@ def _observe(images: Sequence[str], output: Path | None, given: dict[str, Any], 
     items = items_of(images, base)
     counts: Counter[str] = Counter()
     problems: list[str] = []
-    bar = ProgressBar("{task.completed}/{task.total} pictures", total=len(items), remaining=True)
+    looking = task("looking", total=len(items), unit="pictures")
     with closing(FreeObservers.open(base, names, given["networks"], given["draws"])) as free:
-        with Writer(output) as writer, bar:
-            for observation in observations(items, free, bar.advance):
+        with Writer(output) as writer, looking as pictures:
+            for observation in observations(items, free, pictures.advance):
                 writer.write(observation.records)
                 counts["samples"] += len(observation.records)
                 if observation.problem:

@@ -9,8 +9,8 @@ import click
 from seke.cli import options
 from seke.cli.errors import exit_on_errors
 from seke.cli.output import format_of, on_terminal, print_json, print_message, table_console
-from seke.cli.progress import ProgressBar
 from seke.files.atomic import PICTURE, check_target, write_file
+from seke.progress import task
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -152,10 +152,12 @@ def _plan(as_json: bool, plot: Path | None, given: dict[str, Any]) -> None:
     from seke.planning.plan import plan as simulate_plan
 
     misfit = Misfit(*(given.pop(name) for name in ("independent", "halo", "drift")))
-    with ProgressBar("{task.percentage:.0f} % of the items settled, all settings") as bar:
-        simulated_plan = simulate_plan(
-            **given, misfit=misfit, progress=lambda settled, total: bar.update(advance=settled, total=total)
-        )
+    with task("simulating all settings") as simulating:
+
+        def note(settled: int, total: int) -> None:
+            simulating.reach(simulating.done + settled, total)
+
+        simulated_plan = simulate_plan(**given, misfit=misfit, progress=note)
     if plot is not None:
         from seke.planning.plot import draw_plan
 

@@ -11,6 +11,7 @@ from seke.cli import options
 from seke.cli.errors import exit_on_errors
 from seke.cli.output import print_message
 from seke.files import TABLE_FORMATS
+from seke.progress import task
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,10 +82,12 @@ def _simulate(output: Path | None, truth: Path | None, given: dict[str, Any]) ->
     items = samples = 0
     exact = given.pop("exact_csv")
     truth_file = Writer(truth, exact=exact) if truth else nullcontext()
-    with Writer(output) as writer, truth_file as labels:
+    simulating = task("simulating", total=given["items"], unit="items")
+    with Writer(output) as writer, truth_file as labels, simulating as simulated:
         for part in made_up(given.pop("knowledge"), given.pop("items"), misfit=misfit, **given):
             writer.write(part.samples)
             if labels is not None:
                 labels.write(part.truth)
             items, samples = items + len(part.truth), samples + len(part.samples)
+            simulated.advance(len(part.truth))
     print_message(f"{samples:,} samples of {items:,} items")

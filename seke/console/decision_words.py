@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 DECISIONS = ("accept", "requery", "reject")
 # What is decided about one variable; nobody looked at what is inferred.
 LEVEL_DECISIONS = (*DECISIONS, "inferred")
+# The sign of each decision, with its word wherever there is room for one; its colour is the role of its name.
+SYMBOLS = {"accept": "\N{CHECK MARK}", "requery": "?", "reject": "\N{BALLOT X}", "inferred": "~"}
+# The sign of each decision, before its word, as pictures and pages draw it (`graphics.shapes.decision_sign`).
+SYMBOLS = {"accept": "●", "requery": "○", "reject": "◆", "inferred": "◌"}
 UNKNOWN = "unknown"
 # Bases, the weaker first; of what is unknown nothing can be said for it.
 BASES = (UNKNOWN, *Basis.words())
@@ -27,6 +31,9 @@ BASES = (UNKNOWN, *Basis.words())
 UNCALIBRATED = Basis.words()[: Basis.PEOPLE]
 # Follows the word `accept` where that rests on one of UNCALIBRATED.
 MARK = "*"
+# Follows a likely unit that is not accepted.
+OPEN_MARK = "?"
+OPEN_LEGEND = f"{OPEN_MARK} likely, but not accepted"
 LEGEND = f"{MARK} accepted on declared numbers, or on numbers calibrated for another design"
 
 

@@ -19,7 +19,8 @@ EXTRAS = {
     "trl": "export",
 }
 WHAT = {
-    "calibrate": "fits, and a base whose network is not at hand,",
+    "calibrate": "fits",
+    "gpu": "computing on a device",
     "exchange": "networks for other programs",
     "export": "reading exports back",
     "plots": "pictures and plots",
@@ -27,11 +28,14 @@ WHAT = {
 }
 
 
-def missing_package_text(module: str) -> str | None:
-    """Return what needs a module that is not installed, and how to install it; None for any other module."""
+def missing_package_text(module: str, extra: str | None = None) -> str | None:
+    """Return what needs a module that is not installed, and how to install it; None for any other module.
+
+    extra: the part that needs it, where several do.
+    """
     package = module.partition(".")[0]
-    extra = EXTRAS.get(package)
-    if extra is None:
+    if package not in EXTRAS:
         return None
-    verb = "needs" if extra in ("export", "vision") else "need"
+    extra = extra or EXTRAS[package]
+    verb = "needs" if extra in ("export", "gpu", "vision") else "need"
     return f"{WHAT[extra]} {verb} {package}, which is not installed; pip install 'seke[{extra}]'"

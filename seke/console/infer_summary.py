@@ -6,12 +6,21 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from engine import joined_looks, looks_at_labels, people_asked
-from seke.console.decision_words import LEGEND, MARK, UNCALIBRATED, basis_of, basis_of_item, required_of
+from seke.console.decision_words import (
+    LEGEND,
+    MARK,
+    OPEN_LEGEND,
+    OPEN_MARK,
+    SYMBOLS,
+    UNCALIBRATED,
+    basis_of,
+    basis_of_item,
+    required_of,
+)
 from seke.console.plain_text import first_names, unseen_text
-from seke.console.rich_table import text_table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from rich.console import Console
 
@@ -25,8 +34,6 @@ UNREAD = ("refused", "unreadable", "not_judged")
 COLOURS = {"accept": "green", "requery": "yellow", "reject": "red"}
 # Items in the table.
 MOST_ROWS = 200
-# Columns of the terminal below which numbers stand without their intervals.
-NARROW = 105
 # Characters of a list of certified values, and names in a list.
 LONGEST_LIST = 110
 MOST_NAMED = 6
@@ -37,7 +44,7 @@ MOST_IN_CELL = 4
 class InferSummary:
     """Counts what was decided; keeps the first rows for the table.
 
-    In the table a number stands with half the width of its 90 % interval, where there is room.
+    In the table a number stands with half the width of its 90 % interval.
     """
 
     def __init__(self, base: Knowledge) -> None:
@@ -236,28 +243,29 @@ class InferSummary:
         """Print the table."""
         from rich.text import Text
 
+        from seke.console.stacked_table import print_rows
+
         names = self._columns()
-        narrow = console.width < NARROW
-        marked = False
-        rows = []
+        legends: dict[str, None] = {}
+        rows: list[list[str | Text]] = []
         for record in self.rows:
             decision = record["decision"]
             posteriors = record.get("posteriors", record)
-            cells: list[str | Text] = [record["item"]]
             read = _is_read(record)
-            cells += [self._cell(name, posteriors, narrow) if read else "-" for name in names]
+            likely = self._likely_but_open(record) if read else set()
+            cells: list[str | Text] = [record["item"]]
+            cells += [self._cell(name, posteriors, likely) if read else "-" for name in names]
             mark = MARK if basis_of_item(decision, self.required) in UNCALIBRATED else ""
-            marked = marked or bool(mark)
-            cells.append(Text(decision["item"] + mark, style=COLOURS[decision["item"]]))
-            rows.append([*cells, _row_reason(record, marked=bool(mark))])
+            legends |= dict.fromkeys([OPEN_LEGEND] * bool(likely) + [LEGEND] * bool(mark))
+            word = f"{SYMBOLS[decision['item']]} {decision['item']}{mark}"
+            cells.append(Text(word, style=COLOURS[decision["item"]]))
+            rows.append([*cells, _row_reason(record, marked=bool(mark), likely=likely)])
         several = self.base.levels.keys() - self.base.variables.keys()
         titles = {name: name.replace("_", " ") for name in ("item", *names, "decision", "why")}
         folded = [title for name, title in titles.items() if name == "why" or name in several]
-        table = text_table([*titles.values()], rows, folded)
-        table.columns[0].max_width = min(max(console.width - 68, 12), 40)
-        console.print(table)
-        if marked:
-            console.print(LEGEND)
+        print_rows(console, [*titles.values()], rows, ("item", "decision", "why"), folded)
+        for legend in sorted(legends):
+            console.print(legend, markup=False)
         unlisted = sum(self.items.values()) - len(self.rows)
         if unlisted:
             console.print(f"... and {unlisted} more; write them to a file with -o, or use --json")
@@ -270,7 +278,21 @@ class InferSummary:
             columns += [level] if binary else list(names)
         return columns
 
-    def _cell(self, name: str, posteriors: Record, narrow: bool) -> str:
+    def _likely_but_open(self, record: Record) -> set[str]:
+        """Return the binary variables of a record that are likely true and not accepted."""
+        cuts, variables = self.base.policy.cuts, self.base.variables
+        posteriors = record.get("posteriors", record)
+        return {
+            name
+            for level, names in self.base.levels.items()
+            for name in names
+            if variables[name].kind == "binary"
+            and (posteriors.get(level) or posteriors)[name] >= cuts.get(name, 0.5)
+            and record["decision"]["levels"].get(name, {}).get("decision") != "accept"
+        }
+
+    def _cell(self, name: str, posteriors: Record, likely: Collection[str]) -> str:
+        """Return the posterior of a variable in a few letters; likely: binary variables not accepted."""
         names = self.base.levels.get(name, ())
         variables = self.base.variables
         if names and all(variables[n].kind == "binary" for n in names):
@@ -279,10 +301,11 @@ class InferSummary:
             active = [n for n in names if p[n] >= cuts.get(n, 0.5)]
             stems = {name.rstrip("0123456789") for name in names}
             prefix = stems.pop() if len(stems) == 1 else ""
-            return prefix * bool(active) + " ".join(n.removeprefix(prefix) for n in active) or "-"
+            marked = [n.removeprefix(prefix) + OPEN_MARK * (n in likely) for n in active]
+            return prefix * bool(active) + " ".join(marked) or "-"
         value = posteriors[name]
         if variables[name].kind == "interval":
-            return f"{value['mean']:+.2f}" + ("" if narrow else f" ±{(value['q95'] - value['q05']) / 2:.2f}")
+            return f"{value['mean']:+.2f} ±{(value['q95'] - value['q05']) / 2:.2f}"
         best = max(value, key=value.__getitem__)
         return f"{best} {value[best]:.2f}"
 
@@ -327,10 +350,11 @@ def _calibration_hint(session: Session) -> str:
     return f"{base.policy.calibrated_from} with gold for seke calibrate" if base.fits else "seke calibrate"
 
 
-def _row_reason(record: Record, *, marked: bool) -> str:
+def _row_reason(record: Record, *, marked: bool, likely: Collection[str] = ()) -> str:
     """Return in a few words why an item is not wholly accepted, and which levels are not calibrated.
 
-    marked: whether the item itself rests on numbers that were not calibrated.
+    marked: whether the item itself rests on numbers that were not calibrated. likely: open values that the
+    row marks as such already.
     """
     decision = record["decision"]
     following = decision["next"]
@@ -343,7 +367,11 @@ def _row_reason(record: Record, *, marked: bool) -> str:
         return ", ".join(reason for reason in decision["reasons"] if not reason.startswith("open"))
     levels = decision["levels"].items()
     groups = {
-        "open": [name for name, level in levels if level["decision"] not in ("accept", "inferred")],
+        "open": [
+            name
+            for name, level in levels
+            if level["decision"] not in ("accept", "inferred") and name not in likely
+        ],
         "inferred": [name for name, level in levels if level["decision"] == "inferred"],
     }
     for basis in () if marked else UNCALIBRATED:

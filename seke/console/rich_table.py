@@ -18,6 +18,10 @@ UNLIMITED = 100_000
 NUMBER = re.compile(r"[-+.,%–±()!e\d ]*|nan")
 
 
+# Columns between two cells, before the later lines of a row, and of a cell that wraps, at least.
+GAP, INDENT, LEAST_FOLDED = 2, 2, 16
+
+
 def text_table(
     head: Sequence[str], rows: Iterable[Sequence[str | Text]], folded: Iterable[str] = ()
 ) -> Table:

@@ -9,6 +9,8 @@ import sys
 from contextlib import contextmanager, redirect_stdout
 from typing import TYPE_CHECKING, TextIO, cast
 
+from seke import progress
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -46,6 +48,7 @@ class PrintableOutput(io.TextIOBase):
 
     def write(self, text: str) -> int:
         """Write a text."""
+        progress.printed()
         self.exact.write(printable(text))
         return len(text)
 
@@ -74,4 +77,5 @@ def printable_output() -> Iterator[None]:
 
 def exact_output() -> TextIO:
     """Return the standard output as it is: for text that is printable already, or that nobody looks at."""
+    progress.printed()
     return sys.stdout.exact if isinstance(sys.stdout, PrintableOutput) else sys.stdout

@@ -93,7 +93,7 @@ def items_of(
 
 def is_manifest(path: Path) -> bool:
     """Whether the first row of a table names a picture; False for what cannot be read as a table."""
-    file = RowFile(path, Faults(), strip=True)
+    file = RowFile(path, Faults(), strip=True, by_hand=True)
     _, first_row = next(_filled_rows(file), (0, {}))
     return not file.faults and "path" in first_row
 
@@ -157,7 +157,7 @@ def _natural(name: str) -> list[Any]:
 
 
 def _manifest(path: Path, base: Knowledge) -> Iterator[Item]:
-    file = RowFile(path, Faults(), strip=True)
+    file = RowFile(path, Faults(), strip=True, by_hand=True)
     rows = list(_filled_rows(file))
     builder, items = LabelTableBuilder(base, file), list[Item]()
     if not rows and not file.faults:

@@ -19,7 +19,7 @@ from seke.explanations.text import reasons_in_words, render_part
 from seke.graphics.action_units import Unit, units
 from seke.graphics.bars import bars
 from seke.graphics.face import face, face_table
-from seke.graphics.shapes import LETTER, Drawing, Shape, Text, box, clean, ellipse, fitting
+from seke.graphics.shapes import LETTER, Drawing, Shape, Text, box, clean, decision_sign, fitting
 from seke.graphics.trajectory import course
 from seke.graphics.valence_arousal import DrawnMoments, plane
 from seke.inference.record import posteriors_of
@@ -200,7 +200,7 @@ def _head(story: Story, width: float) -> Iterator[Mark]:
     decision = story.record["decision"]
     word = decision["item"] if decision["item"] in DECISIONS else "reject"
     yield Text(MARGIN, 40, fitting(story.item, width - 2 * MARGIN, 22), 22, bold=True)
-    yield Shape(ellipse(MARGIN + 6, 63, 5, 5), fill=word)
+    yield decision_sign(word, MARGIN + 6, 63, 5)
     reasons = reasons_in_words(decision["reasons"])
     caption = f"{decision['item']}{mark_of(story)}{f' ({reasons})' if reasons else ''}: {headline(story)}"
     yield Text(MARGIN + 18, 68, fitting(caption, width - 2 * MARGIN - 18, 14), 14)

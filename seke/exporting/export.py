@@ -28,7 +28,7 @@ from seke.files.atomic import replacing
 from seke.files.faults import Faults
 from seke.files.shipped import LEVELS
 from seke.files.shipped import knowledge as read_knowledge
-from seke.runs.run_folder import RunFolder
+from seke.runs.run_folder import RunFolder, base_to_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -163,7 +163,8 @@ def _check_base(run: RunFolder, base: Knowledge) -> None:
     if run.facts["knowledge"] != base_name:
         made_with = run.facts["knowledge"]
         raise SekeError(
-            f"{run.folder}: was made with knowledge {made_with}, this is {base_name}; name its base with -k"
+            f"{run.folder}: was made with knowledge {made_with}, this is {base_name}; "
+            f"{base_to_name(run.folder)}"
         )
 
 

@@ -8,11 +8,13 @@ Whoever changes the shipped knowledge, or how it is compiled, makes those that s
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine import compiled, ship
 from seke.files.shipped import knowledge, shipped_bases, shipped_folder
+from seke.progress import task
 
 if TYPE_CHECKING:
     from engine import Knowledge, Network
@@ -39,7 +41,13 @@ def network_of(base: Knowledge) -> Network:
     Raises:
         engine.KnowledgeError: as `engine.compile_network`.
     """
-    return compiled(base, cache_folder(), shipped_networks())
+    with ExitStack() as stack:
+
+        def note() -> None:
+            text = f"compiling {base.name} (up to a minute)"
+            stack.enter_context(task(text, soon=True))
+
+        return compiled(base, cache_folder(), shipped_networks(), note)
 
 
 if __name__ == "__main__":

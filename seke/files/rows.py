@@ -29,6 +29,7 @@ from engine import AnswerError
 from seke.files.faults import LAST, Faults
 from seke.files.lines import read_lines, shown
 from seke.files.parquet import ParquetTable
+from seke.files.repeated_keys import repeated_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -112,7 +113,8 @@ class RowFile(RowSource):
     strip: whether cells of CSV are read without blanks around them. progress: called with the number of
     bytes read since the last call. may_be_empty: whether a file of no bytes is one without rows. header: what
     the header's line holds, where other lines stand before it. table: whether a file of another ending is
-    CSV, rather than JSON Lines.
+    CSV, rather than JSON Lines. by_hand: whether people write such files, so that a key that a line of JSON
+    gives twice is a fault; what programs wrote is not looked through for one.
     """
 
     def __init__(
@@ -126,6 +128,7 @@ class RowFile(RowSource):
         may_be_empty: bool = False,
         header: re.Pattern[str] | None = None,
         table: bool = False,
+        by_hand: bool = False,
     ) -> None:
         super().__init__(shown(path), place_prefix(path), faults, index)
         self.path, self.format = path, row_format(path)
@@ -137,6 +140,7 @@ class RowFile(RowSource):
             self.format = CSV
         self._begins = header
         self._strip, self._progress, self._may_be_empty = strip, progress, may_be_empty
+        self._by_hand = by_hand
         self._readable = True
         self._cells_of_header, self._columns = list[str](), list[int]()
 
@@ -232,7 +236,12 @@ class RowFile(RowSource):
                     self.faults.note(str(fault), (self.index, number))
                     continue
             if isinstance(row, dict):
-                yield number, row
+                if self._by_hand and (repeated := repeated_key(line)):
+                    column, key = repeated
+                    problem = f"{self.place(number)}:{column}: {key}: is given twice"
+                    self.faults.note(problem, (self.index, number))
+                else:
+                    yield number, row
             else:
                 self.note(number, f"a row is an object with named fields; {describe_met(row)}")
 

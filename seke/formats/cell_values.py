@@ -28,6 +28,8 @@ ALLOWED = {
     "intensity": "a number: an intensity",
     "label": "a name",
 }
+# By how much percents of classes may miss 100 for rounding.
+PERCENTS_OFF = 1.5
 LIMITS = {"mark": (0.0, 1.0), "probability": (0.0, 1.0), "percent": (0.0, 100.0)}
 
 
@@ -114,8 +116,8 @@ def checked_distribution(p: Mapping[str, float]) -> dict[str, float]:
     total, least = sum(p.values()), min(p.values())
     if least < 0 or abs(total - 1) > ROUNDING * max(1, len(p) / 4):
         what = f"{least:g} is negative" if least < 0 else f"they sum to {total:g}"
-        raise AnswerError(
-            f"the classes {', '.join(p)} are no probabilities: {what}; where they are logits, --softmax "
-            "makes probabilities of them"
-        )
+        cure = "where they are logits, --softmax makes probabilities of them"
+        if least >= 0 and abs(total - 100) < PERCENTS_OFF:
+            cure = "these look like percents: divide them by 100"
+        raise AnswerError(f"the classes {', '.join(p)} are no probabilities: {what}; {cure}")
     return {name: number / total for name, number in p.items()}

@@ -179,7 +179,7 @@ def _header(path: str | Path, declared: ToolFormat) -> list[str]:
 
 def _open(path: str | Path, declared: ToolFormat, faults: Faults, index: int = 0) -> RowFile:
     header = re.compile(declared.header) if declared.header else None
-    return RowFile(path, faults, strip=True, index=index, header=header, table=True)
+    return RowFile(path, faults, strip=True, index=index, header=header, table=True, by_hand=True)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from seke.console.decision_words import LEGEND
-from seke.graphics.shapes import Drawing, Shape, Text, box, ellipse, fitting, line
+from seke.graphics.shapes import Drawing, Shape, Text, box, decision_sign, fitting, line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,8 +24,6 @@ WORDS = {
     "reject": ("open", "open"),
     "requery": ("ask", "ask"),
 }
-# The colour of each sign: what is only inferred looks like what was known before.
-COLOUR_OF = {"inferred": "prior"}
 
 
 @dataclass(frozen=True)
@@ -45,8 +43,8 @@ class Unit:
 def units(rows: Sequence[Unit], title: str = "action units") -> Drawing:
     """Draw a row for each unit: code, name, P(active) as a bar, and the decision as a word and a sign.
 
-    An accepted unit's word is its value (present or absent). The sign of a decision is a disc where it is
-    accepted, else a ring.
+    An accepted unit's word is its value (present or absent). The sign of a decision is that of
+    `decision_sign`.
     """
     marks: list[Mark] = [
         Text(BAR, 14, "0", 10.5, fill="muted"),
@@ -73,7 +71,6 @@ def _row(row: Unit, y: float) -> Iterator[Mark]:
         yield Shape(box(BAR, y + 3, row.p * FULL, ROW - 8), fill="posterior" if active else "prior")
     yield Text(BAR + FULL + 6, y + 13, f"{row.p:.2f}", 11, bold=active)
     if row.decision:
-        x, sign = BAR + FULL + 42, row.decision
-        accepted, colour = sign == "accept", COLOUR_OF.get(sign, sign)
-        yield Shape(ellipse(x, y + 9, 3.6, 3.6), fill=colour if accepted else "", stroke=colour, width=1.4)
-        yield Text(x + 8, y + 13, WORDS[sign][active] + row.mark, 10.5, fill="muted")
+        x = BAR + FULL + 42
+        yield decision_sign(row.decision, x, y + 9, 3.6)
+        yield Text(x + 8, y + 13, WORDS[row.decision][active] + row.mark, 10.5, fill="muted")

@@ -174,6 +174,20 @@ def box(x: float, y: float, width: float, height: float) -> str:
     return f"{line((x, y), (x + width, y), (x + width, y + height), (x, y + height))} Z"
 
 
+def decision_sign(decision: str, x: float, y: float, radius: float) -> Shape:
+    """Return the sign of a decision: a disc (accept), a ring (requery), a diamond (reject), a pale ring.
+
+    The pale ring is of what is only inferred, in the colour of what was known before.
+    """
+    if decision == "reject":
+        reach = 1.25 * radius
+        corners = (x - reach, y), (x, y - reach), (x + reach, y), (x, y + reach)
+        return Shape(f"{line(*corners)} Z", fill=decision)
+    colour = "prior" if decision == "inferred" else decision
+    fill = decision if decision == "accept" else ""
+    return Shape(ellipse(x, y, radius, radius), fill=fill, stroke=colour, width=1.4)
+
+
 def ellipse(x: float, y: float, rx: float, ry: float) -> str:
     """Return the path of an ellipse, of four Bézier curves."""
     kx, ky = 0.5523 * rx, 0.5523 * ry

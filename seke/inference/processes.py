@@ -10,6 +10,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine import SekeError
+from seke.progress import still
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -39,6 +40,9 @@ def worked_on(
     forks = "fork" in multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context("fork" if forks else None)
     with ProcessPoolExecutor(processes, context, initializer=_start, initargs=(work,)) as pool:
+        # All processes are forked here, or none: no thread of this one runs meanwhile.
+        with still():
+            pool.submit(int).result()
         waiting: deque[tuple[Batch, Any]] = deque()
         try:
             for batch in batches:

@@ -320,6 +320,8 @@ def _rule_lines(facts: Mapping[str, Any]) -> list[str]:
         "Rules: P(if), declared confidence, compiled P(then | if), and its range with the tables alone",
         *table_lines(header, rows),
         *([f"  ... and {unlisted} more; --json has all"] if unlisted else []),
+        "  weight: the log-odds by which a rule favours its `then`, 8 at most; at 0 the tables imply it,",
+        "  below 0 it holds back what they imply",
     ]
 
 

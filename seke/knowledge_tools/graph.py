@@ -17,14 +17,17 @@ from seke.files.shipped import knowledge as read_knowledge
 from seke.graphics.style import STYLE, figure_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from matplotlib.patches import Patch
+    from matplotlib.patches import FancyBboxPatch
+
+    from engine import Floats
 
     Point = tuple[float, float]
+    Extent = tuple[float, float, float, float]
 
 FORMS = ("svg", "png", "pdf", "dot", "graphml")
 INK, PALE, BAND = "#222222", "#8a8f98", "#f3f4f6"
@@ -35,6 +38,14 @@ GAP, ROW, STAGGER = 1.75, 0.98, 0.5
 BOLD, PLAIN = 0.0118, 0.0098
 # Line width, in points, of the table with most mutual information.
 WIDEST_LINE = 9.0
+# Bends of a line that are tried in turn until it crosses no node, beside its usual one.
+BENDS = tuple(
+    sign * bend for bend in (0.0, 0.06, 0.12, 0.18, 0.25, 0.33, 0.42, 0.55, 0.7) for sign in (1, -1)
+)
+# Points of a line that are looked at, and how far from a node it stays, in units of the drawing.
+POINTS, CLEARANCE = 60, 0.03
+# Half the diagonal of a rule's sign, in units of the drawing.
+RULE_REACH = 0.17
 # Inches a unit of the drawing, and a letter of the list of rules.
 SCALE, LETTER = 0.82, 0.051
 
@@ -184,7 +195,10 @@ def figure_of(graph: nx.Graph) -> Figure:
         axes.set_aspect("equal")
         axes.axis("off")
         _draw_bands(axes, layout)
-        _draw_edges(axes, graph, layout, _draw_nodes(axes, graph, layout))
+        boxes = _draw_variables(axes, graph, layout)
+        _settle_rules(graph, layout, boxes)
+        _draw_rules(axes, graph, layout)
+        _draw_edges(axes, graph, layout, boxes)
         _draw_legend(figure, graph, legend, 1 + halves, below / height)
     return figure
 
@@ -209,23 +223,121 @@ def _draw_bands(axes: Axes, layout: _GraphLayout) -> None:
         axes.text(end - 0.1, y, group, color=PALE, fontsize=6.5, ha="right", va="center", zorder=1)
 
 
-def _draw_edges(axes: Axes, graph: nx.Graph, layout: _GraphLayout, boxes: Mapping[str, Patch]) -> None:
+def _draw_edges(
+    axes: Axes, graph: nx.Graph, layout: _GraphLayout, boxes: Mapping[str, FancyBboxPatch]
+) -> None:
     most = _widest(graph) or 1.0
+    fixed, extents = _extents(layout, boxes, boxes), _extents(layout, graph, boxes)
+    bends = {(first, second): bend for first, second, bend in _bends_of_variables(graph, layout, fixed)}
     for first, second, edge in graph.edges(data=True):
         kind = edge["kind"]
         if kind in ("if", "then"):
             rule, variable = (first, second) if graph.nodes[first]["kind"] == "rule" else (second, first)
             ends = (variable, rule) if kind == "if" else (rule, variable)
-            _arrow(axes, layout, ends, RULE, 0.7, onto=boxes.get(variable) if kind == "then" else None)
+            onto = boxes.get(variable) if kind == "then" else None
+            obstacles = [extent for name, extent in extents.items() if name not in ends]
+            bend, _ = _clear_bend((layout.places[ends[0]], layout.places[ends[1]]), obstacles, 0.0)
+            _arrow(axes, layout, ends, RULE, 0.7, onto=onto, bend=bend)
         elif kind == "coupling":
             colour = TOGETHER if edge["odds_ratio"] > 1 else AGAINST
             width = 0.6 + abs(math.log(edge["odds_ratio"])) * 1.1
-            _arrow(axes, layout, (first, second), colour, width, bend=0.28)
+            _arrow(axes, layout, (first, second), colour, width, bend=bends[first, second])
         else:
             width = 0.25 + WIDEST_LINE * edge["bits"] / most
+            _arrow(axes, layout, (first, second), ROOT, width, bend=bends[first, second], alpha=0.28)
+
+
+def _extents(
+    layout: _GraphLayout, names: Iterable[str], boxes: Mapping[str, FancyBboxPatch]
+) -> dict[str, Extent]:
+    """Return the left, lower, right and upper end of each node."""
+    extents = {}
+    for name in names:
+        if name in boxes:
+            box = boxes[name].get_bbox()
+            extents[name] = (box.x0, box.y0, box.x1, box.y1)
+        else:
+            x, y = layout.places[name]
+            extents[name] = (x - RULE_REACH, y - RULE_REACH, x + RULE_REACH, y + RULE_REACH)
+    return extents
+
+
+def _curves(ends: tuple[Point, Point], bends: Sequence[float]) -> Floats:
+    """Return the points of lines with these bends, (bends, POINTS, 2), as `arc3` of matplotlib draws them."""
+    (x1, y1), (x2, y2) = ends
+    t = np.linspace(0, 1, POINTS)[:, None]
+    sideways = np.array([y2 - y1, x1 - x2])
+    middle = np.array([(x1 + x2) / 2, (y1 + y2) / 2]) + np.array(bends)[:, None, None] * sideways
+    return np.asarray((1 - t) ** 2 * (x1, y1) + 2 * t * (1 - t) * middle + t**2 * (x2, y2))
+
+
+def _clear_bend(ends: tuple[Point, Point], obstacles: Sequence[Extent], usual: float) -> tuple[float, int]:
+    """Return the bend of a line that crosses the fewest obstacles, the usual one if it can be, and how many.
+
+    obstacles: (left, lower, right, upper) of each.
+    """
+    bends = (usual, *BENDS)
+    low_x, low_y, high_x, high_y = np.array(obstacles).reshape(-1, 4).T
+    x, y = (axis[..., None] for axis in np.moveaxis(_curves(ends, bends), -1, 0))
+    inside = (x > low_x - CLEARANCE) & (x < high_x + CLEARANCE)
+    inside &= (y > low_y - CLEARANCE) & (y < high_y + CLEARANCE)
+    crossed = inside.any(axis=1).sum(axis=1)
+    best = int(crossed.argmin())
+    return bends[best], int(crossed[best])
+
+
+def _settle_rules(graph: nx.Graph, layout: _GraphLayout, boxes: Mapping[str, FancyBboxPatch]) -> None:
+    """Move rules whose lines would cross a node, or that would stand on a line, to a better place near by."""
+    fixed = _extents(layout, boxes, boxes)
+    lines = [
+        _curves((layout.places[first], layout.places[second]), [bend])[0]
+        for first, second, bend in _bends_of_variables(graph, layout, fixed)
+    ]
+    points = np.concatenate(lines) if lines else np.zeros((0, 2))
+    offsets = [(x, y) for x in np.linspace(-1.6, 1.6, 13) for y in np.linspace(-1.6, 1.6, 13)]
+    offsets.sort(key=lambda offset: math.hypot(*offset))
+    rules = [name for name, node in graph.nodes.items() if node["kind"] == "rule"]
+    for rule in rules:
+        home = layout.places[rule]
+        other_rules = np.array([layout.places[name] for name in rules if name != rule]).reshape(-1, 2)
+
+        def cost(offset: tuple[float, float], rule: str = rule, others: Floats = other_rules) -> float:
+            spot = layout.places[rule][0] + offset[0], layout.places[rule][1] + offset[1]
+            x, y = spot
+            reach = RULE_REACH + 0.08
+            apart = [
+                x + reach < left or x - reach > right or y + reach < low or y - reach > high
+                for left, low, right, high in fixed.values()
+            ]
+            if not all(apart) or not (0 < y < layout.height) or (np.hypot(*(others - spot).T) < 0.5).any():
+                return math.inf
+            covered = int((np.hypot(*(points - spot).T) < RULE_REACH).sum()) / POINTS
+            signs = [(a - RULE_REACH, b - RULE_REACH, a + RULE_REACH, b + RULE_REACH) for a, b in others]
+            crossed = 0
+            for name in graph[rule]:
+                obstacles = [extent for other, extent in fixed.items() if other != name] + signs
+                crossed += _clear_bend((spot, layout.places[name]), obstacles, 0.0)[1]
+            return crossed + min(covered, 0.5) + 0.01 * math.hypot(*offset)
+
+        best = min(offsets, key=cost)
+        if cost(best) < math.inf:
+            layout.places[rule] = (home[0] + float(best[0]), home[1] + float(best[1]))
+
+
+def _bends_of_variables(
+    graph: nx.Graph, layout: _GraphLayout, fixed: Mapping[str, Extent]
+) -> Iterator[tuple[str, str, float]]:
+    """Yield the ends and the bend of the line of each table and coupling."""
+    for first, second, edge in graph.edges(data=True):
+        if edge["kind"] in ("if", "then"):
+            continue
+        if edge["kind"] == "coupling":
+            usual = 0.28
+        else:
             # What ties two intervals goes round the root that stands between them.
-            bend = 0.0 if graph.graph["root"] in (first, second) else 0.15
-            _arrow(axes, layout, (first, second), ROOT, width, bend=bend, alpha=0.28)
+            usual = 0.0 if graph.graph["root"] in (first, second) else 0.15
+        obstacles = [extent for name, extent in fixed.items() if name not in (first, second)]
+        yield first, second, _clear_bend((layout.places[first], layout.places[second]), obstacles, usual)[0]
 
 
 def _widest(graph: nx.Graph) -> float:
@@ -240,7 +352,7 @@ def _arrow(
     colour: str,
     width: float,
     *,
-    onto: Patch | None = None,
+    onto: FancyBboxPatch | None = None,
     bend: float = 0.0,
     alpha: float = 0.9,
 ) -> None:
@@ -263,14 +375,21 @@ def _arrow(
     axes.add_patch(patch)
 
 
-def _draw_nodes(axes: Axes, graph: nx.Graph, layout: _GraphLayout) -> dict[str, Patch]:
-    boxes = {}
+def _draw_rules(axes: Axes, graph: nx.Graph, layout: _GraphLayout) -> None:
     for name, node in graph.nodes.items():
-        x, y = layout.places[name]
         if node["kind"] == "rule":
+            x, y = layout.places[name]
             axes.plot([x], [y], marker="D", ms=9.5, mfc="white", mec=RULE, mew=1.0, zorder=4)
             axes.text(x, y, str(node["number"]), ha="center", va="center", fontsize=6, color=RULE, zorder=5)
-        elif node["kind"] in ("binary", "interval"):
+
+
+def _draw_variables(axes: Axes, graph: nx.Graph, layout: _GraphLayout) -> dict[str, FancyBboxPatch]:
+    boxes = {}
+    for name, node in graph.nodes.items():
+        if node["kind"] == "rule":
+            continue
+        x, y = layout.places[name]
+        if node["kind"] in ("binary", "interval"):
             face, size = (BINARY, 7.5) if node["kind"] == "binary" else (INTERVAL, 9)
             below = "" if node["label"] == name else textwrap.fill(node["label"], 14)
             boxes[name] = _box(axes, x, y, name, face, INK, size, below)
@@ -280,7 +399,9 @@ def _draw_nodes(axes: Axes, graph: nx.Graph, layout: _GraphLayout) -> dict[str, 
     return boxes
 
 
-def _box(axes: Axes, x: float, y: float, name: str, face: str, ink: str, size: float, below: str) -> Patch:
+def _box(
+    axes: Axes, x: float, y: float, name: str, face: str, ink: str, size: float, below: str
+) -> FancyBboxPatch:
     """Draw a rounded box around a name in bold and a smaller text beneath it."""
     from matplotlib.patches import FancyBboxPatch
 
@@ -304,7 +425,10 @@ def _box(axes: Axes, x: float, y: float, name: str, face: str, ink: str, size: f
 def _legend(graph: nx.Graph) -> Iterator[str]:
     for node in graph.nodes.values():
         if node["kind"] == "rule":
-            yield f"{node['number']}  {node['if']}  →  {node['then']}  ({node['confidence']:g})"
+            yield (
+                f"{node['number']}  {node['label']}: {node['if']}  →  {node['then']}  "
+                f"({node['confidence']:g})"
+            )
 
 
 def _keys(graph: nx.Graph) -> Iterator[tuple[str, float, float, str]]:

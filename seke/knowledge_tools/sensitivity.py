@@ -15,7 +15,7 @@ from seke.inference.session import Session
 from seke.sampling.infer import batches
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from engine import Answers, Number
@@ -49,6 +49,7 @@ def sensitivity(
     item: str | None = None,
     about: str | None = None,
     population: str | None = None,
+    sections: Sequence[str] = (),
     progress: Callable[[int, int], None] | None = None,
 ) -> SensitivityReport:
     """Rank the declared numbers by how far they move the decisions about a variable of these samples.
@@ -67,12 +68,15 @@ def sensitivity(
         item: ask of this item only.
         about: the variable; the root by default.
         population: the prior to use; the base's reference by default.
+        sections: only numbers of these sections of the YAML, or below these paths, such as activations or
+            observers.human; all by default.
         progress: is told after each number how many of how many are done.
 
     Raises:
-        engine.SekeError: bad knowledge or samples; an item or a variable that is not there.
+        engine.SekeError: bad knowledge or samples; an item, a variable or a section that is not there.
     """
     base = read_knowledge(knowledge)
+    _check_sections(base, sections)
     session = Session.open(base, population)
     known = [name for names in base.levels.values() for name in names]
     if about is not None and about not in known:
@@ -88,16 +92,37 @@ def sensitivity(
             "of": total,
             "probability": [float(p) for p in influences.p],
             "threshold": None if np.isnan(influences.threshold).any() else float(influences.threshold.min()),
-            "numbers": _rank_numbers(influences, progress),
+            **({"sections": list(sections)} if sections else {}),
+            "numbers": _rank_numbers(influences, sections, progress),
         }
     )
 
 
-def _rank_numbers(influences: Influences, progress: Callable[[int, int], None] | None) -> list[Facts]:
-    """Return the facts of every number, those that change most within their moves first."""
-    answers, total = influences.perturbation.answers, len(influences.perturbation.numbers)
+def _check_sections(base: Knowledge, sections: Sequence[str]) -> None:
+    """Refuse a section, or a path within one, that has no number."""
+    for section in sections:
+        if not any(_is_within(path, section) for path in base.numbers):
+            known = dict.fromkeys(path.partition(".")[0] for path in base.numbers)
+            raise SekeError(
+                f"no section with numbers is called {section!r}; allowed are {', '.join(known)}, and paths "
+                "in these, such as observers.NAME"
+            )
+
+
+def _is_within(path: str, section: str) -> bool:
+    return path == section or path.startswith((f"{section}.", f"{section}["))
+
+
+def _rank_numbers(
+    influences: Influences, sections: Sequence[str], progress: Callable[[int, int], None] | None
+) -> list[Facts]:
+    """Return the facts of every number of these sections, those that change most within their moves first."""
+    answers, numbers = influences.perturbation.answers, influences.perturbation.numbers
+    if sections:
+        numbers = tuple(number for number in numbers if any(_is_within(number.path, s) for s in sections))
+    total = len(numbers)
     ranked: list[tuple[Facts, Influence]] = []
-    for done, influence in enumerate(influences.each(), 1):
+    for done, influence in enumerate(influences.each(numbers), 1):
         if influence is not None:
             ranked.append((_number(influence, answers), influence))
         if progress:
@@ -183,7 +208,8 @@ def _lines(facts: Mapping[str, Any]) -> list[str]:
         head = f"{len(items)}{of} items: numbers that move p, the probability that {about} is decided right"
         header = ["", "is", "p per 0.1", "most", "of item", "flips", ""]
     if not shown:
-        return [head, "  No number has an effect."]
+        within = f" in {', '.join(facts['sections'])}" if "sections" in facts else ""
+        return [head, f"  No number{within} has an effect."]
     rows = []
     for number in shown:
         row = [number["path"] + (" *" if number["shared"] else ""), f"{number['value']:g}"]
@@ -198,7 +224,8 @@ def _lines(facts: Mapping[str, Any]) -> list[str]:
                 str(number["flips"]),
             ]
         rows.append((*row, f"{number['place']}, {number['source']}"))
-    end = f"{count(len(numbers), 'number')} tested, p to first order"
+    within = f" of {', '.join(facts['sections'])}" if "sections" in facts else ""
+    end = f"{count(len(numbers), 'number')}{within} tested, p to first order"
     end += ", flips compiled and inferred anew" if single else ""
     end += (
         "; * the other numbers of its distribution are rescaled"

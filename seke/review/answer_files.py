@@ -75,7 +75,7 @@ class AnswerReader:
         )
 
     def _csv(self, path: Path) -> Iterator[RawAnswer]:
-        table = RowFile(path, Faults(), strip=True)
+        table = RowFile(path, Faults(), strip=True, by_hand=True)
         _, names = table.header
         if set(names) >= FLAT:
             table.faults.raise_all(SekeError)

@@ -24,11 +24,11 @@ from seke.files.shipped import knowledge as read_knowledge
 from seke.review.annotators import base_name, overlay_of
 from seke.review.answers import OK
 from seke.review.learned import LearnedPerson, learn_people, with_learned
-from seke.review.review_run import ANNOTATORS, ANSWERS
+from seke.review.review_run import ANSWERS
 from seke.runs.item_list import ITEMS
 from seke.runs.ledger import NAME as LEDGER
 from seke.runs.ledger import plain_errors
-from seke.runs.run_folder import POSTERIORS, RAW, SAMPLES, SUMMARY
+from seke.runs.run_folder import ANNOTATORS, POSTERIORS, RAW, SAMPLES, SUMMARY
 from seke.sampling.loop import force_close
 from seke.sampling.replay import mark_off_policy
 from seke.tables.record_writer import Writer

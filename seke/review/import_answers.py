@@ -12,8 +12,8 @@ from seke.review.agreement import Agreement, agreements
 from seke.review.answer_files import AnswerReader
 from seke.review.answers import checked_answers, merged_answers, with_annotator
 from seke.review.decide import redecide
-from seke.review.review_run import ANNOTATORS, ReviewRun
-from seke.runs.run_folder import POSTERIORS
+from seke.review.review_run import ReviewRun
+from seke.runs.run_folder import ANNOTATORS, POSTERIORS
 from seke.tables.label_table import read_labels
 
 if TYPE_CHECKING:

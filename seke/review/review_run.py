@@ -14,7 +14,7 @@ from seke.files.shipped import knowledge as read_knowledge
 from seke.review.answers import read_stored_answers, samples_of
 from seke.review.tasks import read_tasks, reviewer_like
 from seke.runs.item_list import decoded_lines, known_items
-from seke.runs.run_folder import SAMPLES
+from seke.runs.run_folder import ANNOTATORS, SAMPLES
 from seke.samples import answers_from
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     Record = dict[str, Any]
 
 # The folder within a run's that holds everything about people, and its files.
-FOLDER, TASKS, ANSWERS, ANNOTATORS = "review", "tasks.jsonl", "answers.jsonl", "annotators.yaml"
+FOLDER, TASKS, ANSWERS = "review", "tasks.jsonl", "answers.jsonl"
 # Items that are judged at once: bounds the memory.
 ITEM_BATCH = 512
 # Answers of models that an item may have; people are asked whatever a run's budget for models was.

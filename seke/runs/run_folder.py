@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 # What `seke annotate` writes into the folder of a run.
 POSTERIORS, SAMPLES, SUMMARY, RAW = "posteriors.jsonl", "samples.jsonl", "summary.json", "answers.jsonl"
+# The base of what `seke review` decided anew, beside it.
+ANNOTATORS = "annotators.yaml"
 MODELS = """
 SELECT coalesce(model, ''), coalesce(fingerprint, ''), count(*), min(sent), max(ended)
 FROM requests WHERE state = 'answered' GROUP BY 1, 2 ORDER BY 1, 2
@@ -106,6 +108,12 @@ class RunFolder:
                 what = f"item {record.get('item')!r} is not in {ITEMS}"
                 raise SekeError(f"{self.folder / POSTERIORS}: {what}; the files are of different runs")
             yield record
+
+
+def base_to_name(folder: Path) -> str:
+    """Return in words how to name the base of a run: the one beside it, where it has one."""
+    path = folder / ANNOTATORS
+    return f"name its base with -k {path}" if path.is_file() else "name its base with -k"
 
 
 def _day(seconds: float | None) -> str:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
+from seke.files.repeated_keys import may_repeat_keys, repeated_key
 from seke.files.rows import UNDECODABLE
-from seke.samples.repeated_keys import may_repeat_keys, repeated_key
 from seke.samples.schema import Chunk, decoding_fault, in_chunks, record_type, with_plain_key
 
 if TYPE_CHECKING:

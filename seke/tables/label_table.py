@@ -110,7 +110,7 @@ def read_labels(
     Raises:
         engine.AnswerError: a line for each of the first faults, each with file, line and column.
     """
-    file = RowFile(path, Faults(), strip=True)
+    file = RowFile(path, Faults(), strip=True, by_hand=True)
     builder = LabelTableBuilder(knowledge, file, groups, sources, outcomes, coding)
     builder.read_file(file)
     return builder.table()

@@ -45,6 +45,7 @@ function barsOf(base, posterior, readings) {
   const left = 84, gap = 10, last = 132, each = Math.max(52, Math.min(92, 300 / Math.max(columns.length - 1, 1)));
   const width = left + (each + gap) * (columns.length - 1) + last, height = 44 + 22 * posterior.length;
   const best = posterior.indexOf(Math.max(...posterior));
+  // On a phone the letters shrink a little before the posterior has to be scrolled to.
   const told = base.states.map((state, at) => `${state} ${plain(posterior[at])}`).join(", ");
   const picture = draw("svg", {viewBox: `0 0 ${width} ${height}`, width, role: "img", "aria-label": `posterior: ${told}`});
   base.states.forEach((state, at) => picture.append(text(left - 8, 59 + 22 * at, cut(state, 12), {"text-anchor": "end", class: "f-ink",
@@ -60,6 +61,7 @@ function barsOf(base, posterior, readings) {
       if (column.role === "posterior") picture.append(text(x + full + 5, y + 11, plain(p, 3), {class: "f-ink", "font-weight": at === best ? 650 : 400}));
     });
   });
+  Object.assign(picture.style, {minWidth: `${0.72 * width}px`, maxWidth: `${width}px`});
   return [make("div", {class: "scroll", tabindex: "0", role: "group", "aria-label": "probabilities"}, picture),
     readings.length > 0 && make("p", {class: "muted"}, "The column of a reading shows how well this reading alone fits each state.")];
 }
@@ -162,7 +164,7 @@ function unitsOf(facts, table, row) {
     const accepted = acceptedOf(base, table, row, unit.name), code = table.basis[row * base.order.length + base.order.indexOf(unit.name)];
     const decision = accepted ? "accept" : code === INFERRED ? "inferred" : item === "requery" ? "requery" : "reject";
     const uncalibrated = isUncalibrated(facts, base.bases[code]);
-    return [make("span", {class: active && "on"}, unit.name), make("span", {class: active ? "on" : "muted", title: unit.label}, unit.label === unit.name ? "" : unit.label),
+    return [make("span", {class: active && "on"}, unit.name), make("span", {class: `label ${active ? "on" : "muted"}`, title: unit.label}, unit.label === unit.name ? "" : unit.label),
       meter(p, active ? "posterior" : "prior"), make("span", {class: "number"}, plain(p)),
       make("span", {class: `badge role-${decision}${uncalibrated ? " uncalibrated" : ""}`, title: base.bases[code]},
         WORDS[decision][Number(active)] + (uncalibrated ? "*" : ""))];

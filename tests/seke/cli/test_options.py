@@ -9,6 +9,9 @@ import re
 import signal
 import subprocess
 import sys
+import threading
+import time
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import fields
 from pathlib import Path
 
@@ -18,7 +21,11 @@ import pytest
 from seke.cli.errors import exit_on_errors
 from seke.cli.main import main
 from seke.cli.model_options import account_line
-from seke.cli.progress import ProgressBar, RunProgress
+from seke.cli.progress import RunProgress, reported
+from seke.console.terminal import printable_output
+from seke.files.networks import network_of
+from seke.files.shipped import knowledge
+from seke.progress import Task, duration, listening, still, task
 from seke.runs.ledger import Totals
 
 ROOT = Path(__file__).parents[3]
@@ -124,23 +131,113 @@ class Terminal(io.StringIO):
         return self.terminal
 
 
-@pytest.mark.parametrize("terminal", [True, False])
-def test_progress_is_shown_on_a_terminal_alone(terminal: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    stream = Terminal(terminal=terminal)
+@pytest.mark.parametrize("kind", ["terminal", "dumb", "file"])
+def test_what_takes_long_is_shown_on_the_standard_error(
+    kind: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As a bar on a terminal, as lines elsewhere; the standard output stays as it is."""
+    stream = Terminal(terminal=kind != "file")
+    monkeypatch.delenv("SEKE_PROGRESS")
     monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setenv("TERM", "dumb" if kind == "dumb" else "xterm")
+    monkeypatch.setenv("COLUMNS", "80")
+    threads = threading.active_count()
+    with reported("seke plan", patience=0.0, longest_silence=0.0):
+        wait_for("seke plan: 0 s", stream)
+        with task("counting", total=4) as counting:
+            counting.advance(3)
+            wait_for("counting: 75%, ", stream)
+            counting.show("chain [1]", 3, 0)
+            wait_for("chain [1]: 3, ", stream)
+            with still():
+                assert threading.active_count() == threads
+            print("result")
+        run = RunProgress()
+        with run.over(8):
+            run.add(2, 5, 0.0)
+            run.add(1, 1, 0.25)
+            wait_for("asking: 3 of 8 settled, 6 answers, at most 0.25 USD, ", stream)
+    assert threading.active_count() == threads
+    assert ("\x1b[?25l" in stream.getvalue()) == (kind == "terminal")
+    assert capsys.readouterr().out == "result\n"
+
+
+def wait_for(text: str, stream: Terminal) -> None:
+    """Wait until a text is there; a bar and lines come by a clock."""
+    for _ in range(400):
+        if text in stream.getvalue():
+            return
+        time.sleep(0.01)
+    pytest.fail(f"{text!r} not in {stream.getvalue()!r}")
+
+
+def test_only_what_asks_for_it_is_shown_in_the_first_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
-    with ProgressBar("{task.percentage:.0f} % of {task.fields[what]}", total=4, what="") as bar:
-        bar.advance(3)
-        bar.update(what="the items")
-    assert ("75 % of the items" in stream.getvalue()) == terminal
-    with ProgressBar() as bar:
-        bar.show("draws", 1_200, 0)
-        bar.show("chain 1", 3, 10)
-    assert ("chain 1 3 of 10" in stream.getvalue()) == terminal
-    with RunProgress().over(8) as run:
-        run.add(2, 5, 0.0)
-        run.add(1, 1, 0.25)
-    assert ("3/8 6 answers, at most 0.25 USD" in stream.getvalue()) == terminal
+    monkeypatch.delenv("SEKE_PROGRESS")
+    for terminal in (True, False):
+        stream = Terminal(terminal=terminal)
+        monkeypatch.setattr(sys, "stderr", stream)
+        with reported("seke infer"), task("inferring"):
+            time.sleep(0.3)
+            assert stream.getvalue() == ""
+            with task("compiling a base", soon=True):
+                wait_for("compiling a base ...\n", stream)
+                if terminal:
+                    wait_for("compiling a base: 1 s", stream)
+        assert stream.getvalue().startswith("compiling a base ...\n")
+        assert ("compiling a base: " in stream.getvalue()) == terminal
+        assert "inferring" not in stream.getvalue()
+
+
+def test_a_bar_makes_room_for_results_on_the_same_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = Terminal(terminal=True)
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setattr(sys, "stdout", stream)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("SEKE_PROGRESS")
+    with reported("seke plan", patience=0.0), printable_output(), task("counting"):
+        wait_for("counting", stream)
+        print("result")
+        shown = stream.getvalue()
+        time.sleep(0.5)
+        assert stream.getvalue() == shown
+    assert shown.endswith("result\n")
+
+
+class Recorder:
+    """A listener that keeps the texts of all tasks."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def begin(self, task: Task) -> None:
+        self.texts.append(task.text)
+
+    def end(self, task: Task) -> None:
+        pass
+
+    def still(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def printed(self, *, result: bool) -> None:
+        pass
+
+
+def test_a_base_that_is_compiled_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unless its network is at hand, as it is the second time, and as that of the shipped base is."""
+    monkeypatch.setenv("SEKE_CACHE", str(tmp_path / "cache"))
+    plants, recorder = knowledge(ROOT / "examples" / "plants" / "knowledge"), Recorder()
+    with listening(recorder):
+        network_of(knowledge())
+        assert recorder.texts == []
+        for _ in range(2):
+            network_of(plants)
+    assert recorder.texts == [f"compiling {plants.name} (up to a minute)"]
+
+
+def test_times_are_in_words() -> None:
+    words = [duration(seconds) for seconds in (0, 59.4, 59.6, 125, 7320)]
+    assert words == ["0 s", "59 s", "1:00 min", "2:05 min", "2:02 h"]
 
 
 def test_twenty_problems_of_a_run_are_printed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -51,6 +51,7 @@ def test_the_main_commands_need_no_extra(tmp_path):
     gold.write_text("item,expression\nagreement,happiness\nverified,anger\n")
     commands = (
         ["infer", str(FACES), "-o", "records.jsonl"],
+        ["infer", str(FACES), "-k", str(ROOT / "examples" / "overlay" / "one-rule.yaml")],
         ["annotate", str(ROOT / "examples" / "annotate"), "--run", run, "--model", "gpt-4o", "--scripted"],
         ["annotate", str(ROOT / "examples" / "annotate"), "--run", "r", "--model", "gpt-4o", "--dry-run"],
         ["knowledge", "show", "AU6"],
@@ -63,28 +64,26 @@ def test_the_main_commands_need_no_extra(tmp_path):
     results = alone(tmp_path, *commands)
     failed = [(command, *end) for command, end in zip(commands, results, strict=True) if end[0]]
     assert failed == []
-    assert "what gold labels would buy is not known: fits, and a base" in results[2][1]
+    assert "what gold labels would buy is not known: fits need" in results[3][1]
 
 
 def test_a_missing_package_is_met_by_the_command_that_installs_it(tmp_path):
     (tmp_path / "gold.csv").write_text("item,expression\nagreement,happiness\n")
     results = alone(
         tmp_path,
-        ["infer", str(FACES), "-k", str(ROOT / "examples" / "overlay" / "one-rule.yaml")],
         ["calibrate", str(FACES), "--gold", "gold.csv", "-o", "o.yaml"],
         ["annotate", str(ROOT / "examples" / "annotate"), "--run", "r", "--model", "gpt-4o"],
+        ["infer", str(FACES), "--device", "cuda"],
+        ["infer", str(FACES), "--explain", "agreement", "--device", "cuda"],
         ["knowledge", "graph", "-o", "graph.png"],
         ["knowledge", "export", "bif", "-o", "network.bif"],
     )
     ends = [(status, output.splitlines()[-1]) for status, output in results]
-    fits = (
-        "fits, and a base whose network is not at hand, need torch, which is not installed; "
-        "pip install 'seke[calibrate]'"
-    )
+    fits = "fits need torch, which is not installed; pip install 'seke[calibrate]'"
     assert ends == [
         (2, fits),
-        (2, fits),
         (2, "asking models needs openai, which is not installed; pip install 'seke[vision]'"),
+        *[(2, "computing on a device needs torch, which is not installed; pip install 'seke[gpu]'")] * 2,
         (2, "pictures and plots need matplotlib, which is not installed; pip install 'seke[plots]'"),
         (2, "networks for other programs need pgmpy, which is not installed; pip install 'seke[exchange]'"),
     ]

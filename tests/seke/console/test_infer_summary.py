@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,16 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 import seke
-from seke.console.decision_words import BASES, LEGEND, UNCALIBRATED, UNKNOWN, basis_of_item, weakest_basis
-from seke.console.infer_summary import InferSummary, _row_reason
+from seke.console.decision_words import (
+    BASES,
+    LEGEND,
+    OPEN_LEGEND,
+    UNCALIBRATED,
+    UNKNOWN,
+    basis_of_item,
+    weakest_basis,
+)
+from seke.console.infer_summary import InferSummary
 
 ROOT = Path(__file__).parents[3]
 FACES = ROOT / "examples" / "faces" / "samples.jsonl"
@@ -91,7 +100,7 @@ def test_an_item_rests_on_the_weakest_of_what_is_required():
 def test_accepted_items_on_declared_numbers_are_marked_at_any_width(base, records, width):
     lines, summary = table(base, records, width)
     assert max(map(len, lines)) <= width
-    assert lines[-1].strip() == LEGEND
+    assert [line.strip() for line in lines[-2:]] == [LEGEND, OPEN_LEGEND]
     marked = 0
     for record in records:
         decision = record["decision"]
@@ -108,17 +117,44 @@ def test_accepted_items_on_declared_numbers_are_marked_at_any_width(base, record
     assert human["expression"]["basis"] == "declared (people)"
 
 
-@pytest.mark.parametrize("width", [80, 105, 140])
-def test_no_letter_of_a_reason_is_lost(base, records, width):
-    lines, summary = table(base, records, width)
-    head = next(number for number, line in enumerate(lines) if line.startswith("item"))
-    reasons = []
-    for line in lines[head + 1 : -1]:
-        reasons += [""] * (not line.startswith(" "))
-        reasons[-1] += line[lines[head].index("why") :].replace(" ", "")
-    for record, reason in zip(records, reasons, strict=True):
-        marked = basis_of_item(record["decision"], summary.required) in UNCALIBRATED
-        assert reason == _row_reason(record, marked=marked).replace(" ", "")
+@pytest.mark.parametrize("width", [50, 80, 105])
+def test_a_narrow_terminal_is_told_what_a_wide_one_is(base, records, width):
+    wide, _ = table(base, records, 400)
+    lines, _ = table(base, records, width)
+    assert max(map(len, lines)) <= width
+
+    def signs(lines):
+        """How often each sign is in the row of each item; names start a row, whatever wraps is indented."""
+        head = next(number for number, line in enumerate(lines) if line.startswith(records[0]["item"]))
+        end = next(number for number, line in enumerate(lines) if line.startswith(LEGEND[:9]))
+        rows = []
+        for line in lines[head:end]:
+            rows += [Counter()] * (not line.startswith(" "))
+            rows[-1] = rows[-1] + Counter(line.replace(" ", ""))
+        # At 50 columns names wrap, so that a row has no certain start.
+        return rows if width > 50 else sum(rows, Counter())
+
+    assert signs(wide) == signs(lines)
+    assert sum(line.count("±") for line in lines) > len(records)
+
+
+def test_a_unit_is_not_said_to_be_both_active_and_open(base, records):
+    lines, _ = table(base, records, 300)
+    assert lines[-1].strip() == OPEN_LEGEND
+    both = 0
+    for record in records:
+        line = row(lines, record["item"])
+        active = line[lines[0].index("action units") : lines[0].index("decision")].removeprefix("AU").split()
+        levels = record["decision"]["levels"]
+        for name, p in record["action_units"].items():
+            accepted = levels[name]["decision"] == "accept"
+            number = name.removeprefix("AU")
+            if record["diagnostics"]["samples"] and p >= 0.5 and active != ["-"]:
+                assert (number if accepted else f"{number}?") in active
+                both += not accepted
+        open_names = line.partition("open:")[2].partition(";")[0].split()
+        assert not {f"{name.removeprefix('AU')}?" for name in open_names} & set(active)
+    assert both > 10
 
 
 def test_a_table_without_such_items_has_no_legend(base, records):

@@ -36,6 +36,7 @@ MANIFESTS = {
     "half a surrogate pair.jsonl": b'{"path": "a.png", "item": "\\ud83d"}\n',
     "half a pair in a path.jsonl": b'{"path": "\\udcff.png"}\n',
     "half a pair in a key.jsonl": b'{"path": "a.png", "\\ud83d": 1}\n',
+    "a key twice.jsonl": b'{"path": "a.png", "path": "b.png"}\n',
     "junk.parquet": random.Random(1).randbytes(4_000),
     "junk with marks.parquet": b"PAR1" + random.Random(2).randbytes(4_000) + b"\x90\x0f\0\0PAR1",
     "cut.parquet": PARQUET[: len(PARQUET) // 2],

@@ -248,6 +248,13 @@ def test_logits_are_no_probabilities_and_become_such_on_request(tmp_path):
         made(tmp_path, "classes", LOGITS)
     with pytest.raises(AnswerError, match=r"they sum to 3\.5"):
         made(tmp_path, "classes", "image,Anger,Fear,Neutral,Happy,Sad\na.jpg,1,0.5,1,1,0\n")
+    # A tool's percents are rounded; an exponential of them would be no opinion at all.
+    for last in (20, 20.4):
+        with pytest.raises(
+            AnswerError, match=r"they sum to 100.*; these look like percents: divide them by"
+        ) as met:
+            made(tmp_path, "classes", f"image,Anger,Fear,Neutral,Happy,Sad\na.jpg,10,20,40,10,{last}\n")
+        assert "softmax" not in str(met.value)
     assert not (tmp_path / "s.jsonl").exists()
     records, _ = made(tmp_path, "classes", LOGITS, softmax=True)
     p = records[0]["expression"]

@@ -691,6 +691,14 @@ def test_numbers_are_ranked_by_what_they_move(overlay):
         assert number["per_tenth"] == pytest.approx(np.abs(change).mean(), rel=0.02)
         assert number["largest"] == pytest.approx(change[most], rel=0.02)
         assert number["item"] == facts["items"][most]
+    # Of a section, or below a path, the same numbers.
+    within = facts_of(*args, "--section", "rules", "--section", "activations.cells.clear")
+    assert within["sections"] == ["rules", "activations.cells.clear"]
+    assert within["numbers"] == [
+        number for path, number in numbers.items() if path.startswith(("rules.", "activations.cells.clear."))
+    ]
+    assert " numbers of rules tested" in run(*args, "--section", "rules").stdout
+    assert seke.sensitivity(WATERED, GARDEN, sections=["policy"]).facts["numbers"] == []
 
 
 def test_every_number_that_is_shown_of_one_item_says_where_it_turns(tmp_path):
@@ -730,6 +738,8 @@ def test_what_samples_and_bases_do_not_have_is_suggested():
     args = ("sensitivity", WATERED, "-k", GARDEN)
     assert refused(run(*args, "--item", "rainy-mourning"), "did you mean rainy-morning?")
     assert refused(run(*args, "--about", "rains"), "did you mean rain?")
+    for name in ("rule", "activations.cells.cloud"):
+        assert refused(run(*args, "--section", name), repr(name), "allowed are ", "activations, ", "rules")
 
 
 def test_a_file_that_was_edited_is_shown_as_it_is_now(overlay):

@@ -269,8 +269,11 @@ def test_later_commands_take_the_review_as_a_run(made, run, tmp_path):
     assert seke.report(run / "review", base).items == COUNT
     exported = seke.export(run / "review", tmp_path / "data", knowledge=base, uncalibrated=True)
     assert exported.items > 0
-    with pytest.raises(SekeError, match="the run was made with knowledge"):
-        seke.report(run / "review")
+    for attempt in (seke.report, lambda folder: seke.export(folder, tmp_path / "none", uncalibrated=True)):
+        with pytest.raises(SekeError, match="made with knowledge") as refused:
+            attempt(run / "review")
+        assert f"name its base with -k {base}" in str(refused.value)
+    assert not (tmp_path / "none").exists()
 
 
 def test_the_table_is_filled_in_by_hand(made, run, tmp_path):

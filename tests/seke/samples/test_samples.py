@@ -23,8 +23,8 @@ from engine import AnswerError, Knowledge
 from engine.model.knowledge import Code, LabelInstrument, NumberInstrument, Observer
 from engine.model.policy import Policy, Question
 from engine.model.variable import Variable
+from seke.files.repeated_keys import repeated_key
 from seke.samples import answers_from, read_batches
-from seke.samples.repeated_keys import repeated_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

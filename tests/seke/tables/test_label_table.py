@@ -252,6 +252,11 @@ FAULTY = {
             "g.jsonl:3: AU1: met 4 (a number)",
         ],
     ),
+    "a key twice": (
+        "g.jsonl",
+        '{"item": "a", "AU1": 1}\n{"item": "b", "AU1": 1, "AU1": 0}\n',
+        ["g.jsonl:2:25: AU1: is given twice"],
+    ),
     "gzip": ("g.csv.gz", "item\n", ["g.csv.gz:1: is named .gz but holds no gzip data"]),
     "parquet": ("g.parquet", "item,AU1\n", ["g.parquet: not a parquet file that can be read: "]),
 }
