@@ -52,7 +52,7 @@ FLOORS = {
         "runs prompts datasets",
         "annotation graphics exporting",
         "calibration benchmarking knowledge_tools explanations review",
-        "planning reports plot",
+        "planning reports plot start",
         "cli",
     ),
 }
