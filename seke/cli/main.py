@@ -11,6 +11,7 @@ from seke.cli.annotate import annotate
 from seke.cli.bench import bench
 from seke.cli.calibrate import calibrate
 from seke.cli.convert import convert
+from seke.cli.demo import demo, init
 from seke.cli.explain import explain, plot
 from seke.cli.export import export
 from seke.cli.import_ import import_
@@ -50,6 +51,8 @@ def main() -> None:
 
 
 for command in (
+    demo,
+    init,
     annotate,
     knowledge,
     calibrate,

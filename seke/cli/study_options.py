@@ -49,6 +49,8 @@ OTHER_MEANING = {
 # Arguments that are given by an option of another name, or of theirs.
 ARGUMENTS = {"base": "knowledge", "run": "run"}
 REPORT_SOURCE = ("report", "source", "run")
+# Commands that begin something new, which takes nothing from a study that they happen to be in.
+BEGINNING = {("demo",), ("init",)}
 # What a user decides anew each time: consent, and what replaces or gives up something.
 ONCE = frozenset(
     {"allow-scripted", "branch", "explain", "force", "forget-unanswered", "in-place", "retry-refused"}
@@ -85,11 +87,11 @@ class StudyGroup(click.Group):
 
 
 def leaf_commands(group: click.Group, above: Command = ()) -> Iterator[tuple[Command, click.Command]]:
-    """Yield every command that is no group, with its words: ("knowledge", "check")."""
+    """Yield every command that takes options from the file, with its words: ("knowledge", "check")."""
     for name, command in group.commands.items():
         if isinstance(command, click.Group):
             yield from leaf_commands(command, (*above, name))
-        else:
+        elif (*above, name) not in BEGINNING:
             yield (*above, name), command
 
 
