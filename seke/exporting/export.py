@@ -63,6 +63,7 @@ class ExportSettings:
     licence: str = ""
     uncalibrated: bool = False
     inferred: bool = False
+    allow_scripted: bool = False
 
     @property
     def grounds(self) -> Grounds:
@@ -118,7 +119,7 @@ def export(
         sources: a table of licences by source; see `seke.exporting.licences`.
         verify: read everything back with the loaders of those who will.
         given: formats, tasks, soft, language, templates, group, split, balance, seed, copy_images, licence,
-            uncalibrated and inferred, as `ExportSettings` has them.
+            uncalibrated, inferred and allow_scripted, as `ExportSettings` has them.
 
     Raises:
         engine.SekeError: bad input; nothing is written.
@@ -135,6 +136,11 @@ def export(
     base = read_knowledge(knowledge)
     recorded_run = RunFolder.read(Path(run))
     _check_base(recorded_run, base)
+    if recorded_run.scripted and not settings.allow_scripted:
+        raise SekeError(
+            f"{recorded_run.folder}: {_scripted_text(recorded_run)}; --allow-scripted exports them all the "
+            "same, and the card says so"
+        )
     licences = read_licences(Path(sources)) if sources is not None else {}
     instructions = read_instructions(base, settings.language, settings.templates)
     rationales = RationaleFinder(base, recorded_run.facts["population"])
@@ -361,6 +367,8 @@ class _RunExport:
         return f"{self._folder_from_export[above]}/{name}"
 
     def _warnings(self, assignment: SplitAssignment, numbers: tuple[str, ...]) -> Iterator[str]:
+        if self.run.scripted:
+            yield _scripted_text(self.run)
         if not self.run.summary["finished"]:
             yield "the run is not finished; items that are not settled may still get other labels"
         uncalibrated = sum(count for reason, count in self.withheld.items() if reason != "inferred")
@@ -410,11 +418,18 @@ class _RunExport:
             "left_out": {name: count for name, count in self.left_out.items() if count},
             "uncalibrated": settings.uncalibrated,
             "inferred": settings.inferred,
+            "scripted": self.run.scripted,
             "bases": dict(self.tally.bases.most_common()),
             "withheld": dict(self.withheld.most_common()),
             "contradicting": list(assignment.contradicting),
             "uneven": [asdict(uneven) for uneven in assignment.uneven],
         }
+
+
+def _scripted_text(run: RunFolder) -> str:
+    """Return that labels of a run rest on made-up answers."""
+    share = "all" if run.scripted == run.answers else f"{run.scripted:,} of {run.answers:,}"
+    return f"{share} answers are made up (scripted): the labels say nothing about the pictures"
 
 
 def _uneven_text(uneven: Sequence[UnevenClass], group: str) -> str:

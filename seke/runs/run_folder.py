@@ -53,7 +53,8 @@ class AnsweringModel:
 class RunFolder:
     """A run that was annotated. facts: what it was begun with; summary: what it came to.
 
-    prompts: question -> digest of the prompt -> answers to it.
+    prompts: question -> digest of the prompt -> answers to it. answers: all of them; scripted: those that are
+    made up.
     """
 
     folder: Path
@@ -62,6 +63,8 @@ class RunFolder:
     items: Mapping[str, KnownItem]
     models: tuple[AnsweringModel, ...]
     prompts: Mapping[str, Mapping[str, int]]
+    answers: int
+    scripted: int
 
     @classmethod
     def read(cls, folder: Path) -> RunFolder:
@@ -70,7 +73,7 @@ class RunFolder:
         Raises:
             engine.SekeError: no run, or one that was not written to its end.
         """
-        facts = {"also": {}, **status_of(folder)[0]}
+        facts, _, totals = status_of(folder)
         for name in (POSTERIORS, SUMMARY, ITEMS):
             if not (folder / name).is_file():
                 raise SekeError(
@@ -93,7 +96,8 @@ class RunFolder:
             prompts: dict[str, dict[str, int]] = {}
             for question, digest, count in db.execute(PROMPTS):
                 prompts.setdefault(question, {})[digest] = count
-        return cls(folder, facts, summary, items, models, prompts)
+        counts = totals.answers, totals.scripted
+        return cls(folder, {"also": {}, **facts}, summary, items, models, prompts, *counts)
 
     def records(self) -> Iterator[Record]:
         """Yield the posterior records, in the order of the items.
