@@ -20,7 +20,7 @@ FORMATS = ("messages", "trl", "llava", "imagefolder", "parquet")
 TASKS = ("expression", "affect", "action_units", "joint", "reasoned")
 
 
-@click.command()
+@click.command(short_help="Make training data of what a run accepted.")
 @click.argument("run", metavar="RUN", type=options.PATH)
 @options.output("The folder to create; it must be empty or not exist.", metavar="DIR", required=True)
 @click.option(

@@ -10,6 +10,7 @@ from seke._version import __version__
 from seke.cli.annotate import annotate
 from seke.cli.bench import bench
 from seke.cli.calibrate import calibrate
+from seke.cli.completion import complete_files
 from seke.cli.convert import convert
 from seke.cli.demo import demo, init
 from seke.cli.explain import explain, plot
@@ -45,8 +46,9 @@ def main() -> None:
     then the defaults.
 
     \b
-    Example:
-      seke infer examples/faces/samples.jsonl
+    Examples:
+      seke demo
+      seke infer seke-demo/samples.jsonl
     """
 
 
@@ -71,4 +73,5 @@ for command in (
     simulate,
 ):
     main.add_command(command)
+complete_files(main)
 main.say_what_is_used()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from seke.cli.completion import FileText
 from seke.cli.errors import exit_on_errors
 from seke.cli.output import print_message
 
@@ -58,10 +59,6 @@ ONCE = frozenset(
 )
 # Two ways to state prices: what is typed in one way replaces what the file has in the other.
 PRICE_LIST, TOKEN_PRICES = ("price_list",), ("price_in", "price_out", "price_cached")
-# What stands for a path in a usage line, where the option has no type of paths; for a base, the name of a
-# shipped one may stand, too.
-PATHS = {"FILE", "TABLE", "FOLDER", "MANIFEST", "IMAGES", "RUN|POSTERIORS"}
-BASES = {"PATH", "[BASE]"}
 _HELP = {"-h", "--help"}
 _SOURCE = "seke.study_file"
 
@@ -232,13 +229,11 @@ def _path(study: StudyFile, parameter: click.Parameter, value: Any) -> Any:
     """Return a path as it would be typed, and any other value as it is."""
     from seke.files.shipped import shipped_bases
 
-    is_path = isinstance(parameter.type, click.Path)
-    if not (is_path or parameter.metavar in PATHS | BASES):
+    kind = parameter.type
+    if not isinstance(kind, click.Path | FileText):
         return value
-    may_be_shipped = not is_path and parameter.metavar in BASES
-    if may_be_shipped and value in shipped_bases() and not (study.path.parent / value).exists():
-        return value
-    return study.place(value)
+    names = shipped_bases() if isinstance(kind, FileText) and kind.bases else ()
+    return value if value in names and not (study.path.parent / value).exists() else study.place(value)
 
 
 def _of_kind(study: StudyFile, where: str, value: Any, fits: bool, allowed: str) -> Any:
