@@ -136,13 +136,13 @@ def export(
     base = read_knowledge(knowledge)
     recorded_run = RunFolder.read(Path(run))
     _check_base(recorded_run, base)
+    licences = read_licences(Path(sources)) if sources is not None else {}
+    instructions = read_instructions(base, settings.language, settings.templates)
     if recorded_run.scripted and not settings.allow_scripted:
         raise SekeError(
             f"{recorded_run.folder}: {_scripted_text(recorded_run)}; --allow-scripted exports them all the "
             "same, and the card says so"
         )
-    licences = read_licences(Path(sources)) if sources is not None else {}
-    instructions = read_instructions(base, settings.language, settings.templates)
     rationales = RationaleFinder(base, recorded_run.facts["population"])
     writer = InstructionWriter(base, instructions, rationales, soft=settings.soft, seed=settings.seed)
     exported = _RunExport(recorded_run, folder, base, settings, licences, writer).write()
