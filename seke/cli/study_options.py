@@ -240,10 +240,8 @@ def _of_kind(study: StudyFile, where: str, value: Any, fits: bool, allowed: str)
     from engine import SekeError
 
     if not fits:
-        met = (
-            {True: "true", False: "false"}.get(value, repr(value)) if isinstance(value, bool) else repr(value)
-        )
-        raise SekeError(f"{study.path}: {where}: is {met}; allowed is {allowed}")
+        shown = str(value).lower() if isinstance(value, bool) else repr(value)
+        raise SekeError(f"{study.path}: {where}: is {shown}; allowed is {allowed}")
     return value
 
 

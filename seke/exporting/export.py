@@ -138,11 +138,7 @@ def export(
     _check_base(recorded_run, base)
     licences = read_licences(Path(sources)) if sources is not None else {}
     instructions = read_instructions(base, settings.language, settings.templates)
-    if recorded_run.scripted and not settings.allow_scripted:
-        raise SekeError(
-            f"{recorded_run.folder}: {_scripted_text(recorded_run)}; --allow-scripted exports them all the "
-            "same, and the card says so"
-        )
+    recorded_run.check_answers(scripted=settings.allow_scripted)
     rationales = RationaleFinder(base, recorded_run.facts["population"])
     writer = InstructionWriter(base, instructions, rationales, soft=settings.soft, seed=settings.seed)
     exported = _RunExport(recorded_run, folder, base, settings, licences, writer).write()
@@ -367,10 +363,7 @@ class _RunExport:
         return f"{self._folder_from_export[above]}/{name}"
 
     def _warnings(self, assignment: SplitAssignment, numbers: tuple[str, ...]) -> Iterator[str]:
-        if self.run.scripted:
-            yield _scripted_text(self.run)
-        if not self.run.summary["finished"]:
-            yield "the run is not finished; items that are not settled may still get other labels"
+        yield from self.run.cautions()
         uncalibrated = sum(count for reason, count in self.withheld.items() if reason != "inferred")
         if uncalibrated:
             yield (
@@ -424,12 +417,6 @@ class _RunExport:
             "contradicting": list(assignment.contradicting),
             "uneven": [asdict(uneven) for uneven in assignment.uneven],
         }
-
-
-def _scripted_text(run: RunFolder) -> str:
-    """Return that labels of a run rest on made-up answers."""
-    share = "all" if run.scripted == run.answers else f"{run.scripted:,} of {run.answers:,}"
-    return f"{share} answers are made up (scripted): the labels say nothing about the pictures"
 
 
 def _uneven_text(uneven: Sequence[UnevenClass], group: str) -> str:

@@ -23,7 +23,7 @@ PIECES = 12
 
 
 def bitmap(drawing: Drawing, scale: float = 1.0) -> Image:
-    """Return the shapes of a drawing as an RGB picture on paper; its texts are left out.
+    """Return the shapes of a drawing as an RGB picture on paper; its texts are x_min out.
 
     scale: pixels of a unit of length.
     """
@@ -45,9 +45,9 @@ def _draw(picture: Image, shape: Shape, x: float, y: float, scale: float) -> Non
     xs = [x + scale * px for line in lines for px, _ in line]
     ys = [y + scale * py for line in lines for _, py in line]
     # Only the part that the shape can reach is looked at.
-    left, top = math.floor(min(xs) - width), math.floor(min(ys) - width)
-    size = math.ceil(max(xs) + width) - left + 1, math.ceil(max(ys) + width) - top + 1
-    moved = [[(x + scale * px - left, y + scale * py - top) for px, py in line] for line in lines]
+    x_min, y_min = math.floor(min(xs) - width), math.floor(min(ys) - width)
+    size = math.ceil(max(xs) + width) - x_min + 1, math.ceil(max(ys) + width) - y_min + 1
+    moved = [[(x + scale * px - x_min, y + scale * py - y_min) for px, py in line] for line in lines]
     for role, is_area in ((shape.fill, True), (shape.stroke, False)):
         if not role:
             continue
@@ -58,7 +58,7 @@ def _draw(picture: Image, shape: Shape, x: float, y: float, scale: float) -> Non
                 draw.polygon(line, fill=opacity)
             else:
                 _draw_line(draw, line, width, opacity)
-        picture.paste(COLOURS[role], (left, top), mask)
+        picture.paste(COLOURS[role], (x_min, y_min), mask)
 
 
 def _draw_line(draw: ImageDraw, line: list[Point], width: float, opacity: int) -> None:

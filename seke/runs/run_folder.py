@@ -99,6 +99,26 @@ class RunFolder:
         counts = totals.answers, totals.scripted
         return cls(folder, {"also": {}, **facts}, summary, items, models, prompts, *counts)
 
+    def cautions(self) -> Iterator[str]:
+        """Yield what whoever takes labels of the run should know first."""
+        if self.scripted:
+            share = "all" if self.scripted == self.answers else f"{self.scripted:,} of {self.answers:,}"
+            yield f"{share} answers are made up (scripted): the labels say nothing about the pictures"
+        if not self.summary["finished"]:
+            yield "the run is not finished; items that are not settled may still get other labels"
+
+    def check_answers(self, *, scripted: bool) -> None:
+        """Refuse a run with made-up answers. scripted: whether they are allowed.
+
+        Raises:
+            engine.SekeError: it has some.
+        """
+        if self.scripted and not scripted:
+            reason = next(self.cautions())
+            raise SekeError(
+                f"{self.folder}: {reason}; --allow-scripted exports them all the same, and the card says so"
+            )
+
     def records(self) -> Iterator[Record]:
         """Yield the posterior records, in the order of the items.
 
