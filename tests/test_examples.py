@@ -103,6 +103,17 @@ def test_command_line_gives_the_same_records(name, records_of):
     assert printed(*RUNS[name]) == list(records_of(name).values())
 
 
+def test_shipped_json_lines_hold_no_blank_lines():
+    """Tools that read JSON Lines refuse them."""
+    root = EXAMPLES.parent
+    files = [
+        path for folder in ("examples", "knowledge", "seke") for path in (root / folder).rglob("*.jsonl")
+    ]
+    assert len(files) >= 6
+    blank = [path.name for path in files if not all(map(str.strip, path.read_text("utf-8").splitlines()))]
+    assert blank == []
+
+
 def test_faces_are_said_to_be_made_by_hand():
     text = (EXAMPLES / "faces" / "README.md").read_text(encoding="utf-8")
     first = text.split("\n\n")[1]

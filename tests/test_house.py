@@ -53,8 +53,9 @@ FLOORS = {
         "runs prompts datasets",
         "annotation graphics exporting",
         "calibration benchmarking knowledge_tools explanations review",
-        "planning reports plot",
+        "planning reports plot start",
         "cli",
+        "__main__",
     ),
 }
 FLOOR = {
@@ -281,6 +282,8 @@ def test_a_wheel_is_whole_and_keeps_to_its_own_knowledge(tmp_path):
         *("graphics/face.yaml", "graphics/face.js", "explanations/explain.html", "reports/web/app.js"),
         *("knowledge_tools/table_verdicts.html", "knowledge_tools/table_verdicts.css"),
         *("observers/face-landmarker.yaml", "observers/fer.yaml", "formats/openface.yaml"),
+        *("start/study.toml", "start/prices.yaml"),
+        *(f"start/demo/{name}" for name in ("samples.jsonl", "overlay.yaml", "faces.yaml", "try.ipynb")),
         *("review/web/review.html", "review/web/review.js", "review/web/review.css"),
     ):
         assert (site / "seke" / name).exists()

@@ -57,8 +57,11 @@ def test_annotate_export_verify_bench(tmp_path):
     options = [part for name in FORMATS for part in ("--format", name)]
     # Nothing of it is calibrated, and nobody's numbers are told as measured ones unasked.
     options += ["--task", "joint", "--task", "reasoned", "--split", "train:.5,test:.5"]
-    assert "--uncalibrated" in seke("export", run, "-o", data, *options, status=2)
+    assert "--uncalibrated" in seke("export", run, "-o", data, *options, "--allow-scripted", status=2)
     options.append("--uncalibrated")
+    # The answers are made up, which an export has to be told, too.
+    assert "--allow-scripted" in seke("export", run, "-o", data, *options, status=2)
+    options.append("--allow-scripted")
     verify = ["--verify"] if all(map(importlib.util.find_spec, ("datasets", "trl"))) else []
     exported = json.loads(seke("export", run, "-o", data, *options, *verify, "--json"))
     if verify:

@@ -8,21 +8,15 @@ now and then. No vision model has seen these pictures.
 
 from __future__ import annotations
 
-import asyncio
-import itertools
 import json
 from pathlib import Path
 
 import seke
-from engine import view_in_form
-from seke.datasets.images import picture_of, view_of
-from seke.prompts import Questions
-from seke.sampling.loop import Request
+from seke.start.made_up_answers import made_up_answers, truths_of
 from seke.vision.fake import ScriptedModel
-from seke.vision.messages import Call
 
 HERE = Path(__file__).parent
-OBSERVER, DRAWS, VERIFIED = "gpt-4o", 8, 6
+OBSERVER = "gpt-4o"
 MEANT = {
     "at-rest": ("neutral", 0.0, -0.1, []),
     "smile": ("happiness", 0.6, 0.1, ["AU6", "AU12"]),
@@ -33,49 +27,18 @@ MEANT = {
 }
 
 
-class Nothing:
-    """A journal that keeps nothing."""
-
-    async def sent(self, *_: object) -> int:
-        """Count nothing."""
-        return 0
-
-    async def answered(self, *_: object) -> None:
-        """Keep nothing."""
-
-    async def failed(self, *_: object) -> None:
-        """Keep nothing."""
-
-
-async def main() -> None:
+def main() -> None:
     """Write the file."""
     base = seke.knowledge()
-    truths = {
-        item: {
-            "expression": label,
-            "valence": v,
-            "arousal": a,
-            **{unit: unit in units for unit in base.cells},
-        }
+    meant = {
+        item: {"units": units, "truth": {"expression": label, "valence": v, "arousal": a}}
         for item, (label, v, a, units) in MEANT.items()
     }
-    model, questions = ScriptedModel(7, truths, error=0.12), Questions(base)
-    picture = picture_of(HERE / "at-rest.png", view_of(base, "face"))
+    model = ScriptedModel(7, truths_of(base, meant), error=0.12)
     with (HERE / "answers.jsonl").open("w") as file:
-        for item in MEANT:
-            for question in base.questions.values():
-                abouts = question.variables if question.about_one else (None,)
-                for about, form in itertools.product(abouts, range(question.forms)):
-                    samples, view = VERIFIED if about else DRAWS, view_in_form("face", form)
-                    request = Request(item, OBSERVER, question.name, about, view, 0, samples)
-                    call = Call(request, questions.prompt(request), picture)
-                    for choice in await model.ask(call, Nothing()):
-                        reading = {"item": item, "observer": OBSERVER, "question": question.name}
-                        reading |= {"about": about} if about else {}
-                        reading |= {"view": view} if form else {}
-                        answer = {**reading, "draw": choice.draw, "text": choice.text}
-                        file.write(json.dumps(answer) + "\n")
+        for answer in made_up_answers(base, model, OBSERVER):
+            file.write(json.dumps(answer) + "\n")
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    main()

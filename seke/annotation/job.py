@@ -28,6 +28,7 @@ from seke.annotation.results import RunResults
 from seke.annotation.reuse import ReusedAnswers
 from seke.annotation.several import address_notes, addresses_of, check_several, note_answered
 from seke.annotation.stopping_rules import rule_of
+from seke.console.plain_text import near
 from seke.datasets.images import PictureError, view_of
 from seke.datasets.manifest import items_of
 from seke.files.shipped import DATASET_OBSERVER
@@ -411,7 +412,7 @@ def _check_askable(session: Session) -> None:
         for question in base.questions.values():
             if not question.prompt and any(name in instruments for name in question.variables):
                 missing = f"question {question.name} has no `prompt`"
-                raise SekeError(f"{question.place}: {missing}, so {observer} cannot be asked")
+                raise SekeError(f"{near(question.place)}: {missing}, so {observer} cannot be asked")
     Questions(base).check()
     for view in (base.usual_view, *policy.views):
         view_of(base, view)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from seke.vision.errors import UnansweredError
-from seke.vision.messages import Reply
+from seke.vision.messages import Reply, answering_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -32,7 +32,8 @@ class ReusedAnswers:
         known = self._known(call, draws)
         if known:
             number = await journal.sent(call, tuple(known), 0.0)
-            await journal.answered(number, Reply(tuple(known.values()), "earlier run", price=0.0))
+            model = answering_model(known.values(), "earlier run")
+            await journal.answered(number, Reply(tuple(known.values()), model, price=0.0))
         unanswered: UnansweredError | None = None
         for first, samples in consecutive_runs(draw for draw in draws if draw not in known):
             further = replace(call, request=replace(request, first=first, samples=samples))

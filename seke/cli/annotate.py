@@ -45,7 +45,7 @@ class _RecordingCommand(click.Command):
         return super().parse_args(ctx, args)
 
 
-@click.command(cls=_RecordingCommand)
+@click.command(cls=_RecordingCommand, short_help="Ask a vision model about pictures, as the policy asks.")
 @click.argument("images", nargs=-1, metavar="IMAGES...")
 @options.run()
 @click.option(

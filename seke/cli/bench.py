@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@click.group()
+@click.group(short_help="Score predictions, run the benchmark, compare prompts.")
 def bench() -> None:
     """Score predictions against gold, ask a model for predictions, and compare wordings.
 

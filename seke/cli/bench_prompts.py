@@ -27,7 +27,7 @@ UNFINISHED = 1
 SAMPLE_ENDINGS = (".jsonl", ".jsonl.gz")
 
 
-@click.command()
+@click.command(short_help="Compare wordings of prompts on the same pictures.")
 @click.argument("variants", nargs=-1, required=True, metavar="VARIANT...")
 @click.option(
     "--images", multiple=True, metavar="MANIFEST", help="Manifest, folder or pattern; may be given again."

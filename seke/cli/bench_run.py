@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 UNFINISHED = 1
 
 
-@click.command()
+@click.command(short_help="Ask a model the benchmark's questions, one answer to each.")
 @click.option(
     "--images",
     required=True,

@@ -15,7 +15,7 @@ from seke.files.atomic import write_file
 from seke.progress import task
 
 
-@click.command()
+@click.command(short_help="Learn from gold how reliable the observers are.")
 @click.argument("samples", nargs=-1, required=True, metavar="SAMPLES...")
 @options.gold()
 @options.output("Where the overlay is written: a .yaml file.", metavar="OVERLAY")

@@ -22,7 +22,7 @@ def _names(_: click.Context, __: click.Parameter, text: str | None) -> tuple[str
     return tuple(name.strip() for name in text.split(",")) if text else ()
 
 
-@click.command()
+@click.command(short_help="Make samples of other tools' tables.")
 @click.argument("format_name", metavar="FORMAT")
 @click.argument("tables", metavar="TABLE...", nargs=-1, required=True, type=options.PATH)
 @options.group(

@@ -25,7 +25,7 @@ def _picture_output() -> options.Option:
     return options.output("Write to FILE: .svg .png .pdf", required=True)
 
 
-@click.group()
+@click.group(short_help="Draw an item, scores, a base or a fit into a file.")
 def plot() -> None:
     """Draw one item, scores, a base or a fit into a file (.svg, .png, .pdf).
 
@@ -116,7 +116,7 @@ _item_command(
 )
 
 
-@plot.command("risk-coverage")
+@plot.command("risk-coverage", short_help="Draw how many values are wrong, of those accepted.")
 @click.argument("predictions", nargs=-1, required=True, metavar="PREDICTIONS...")
 @click.argument("gold", metavar="GOLD")
 @options.knowledge_inferred_with()
@@ -138,7 +138,7 @@ def risk_coverage(predictions: tuple[str, ...], gold: str, output: Path, **given
         _write(draw(_score_facts(predictions, gold, given)), output)
 
 
-@plot.command()
+@plot.command(short_help="Draw stated probability against the share that is right.")
 @click.argument("predictions", metavar="PREDICTIONS")
 @click.argument("gold", metavar="GOLD")
 @click.option(
@@ -178,7 +178,7 @@ def _score_facts(predictions: str | tuple[str, ...], gold: str, given: dict[str,
     return facts
 
 
-@plot.command()
+@plot.command(short_help="Draw the compiled network of a base.")
 @click.argument("base", required=False, metavar="[BASE]")
 @_picture_output()
 def network(base: str | None, output: Path) -> None:
@@ -195,7 +195,7 @@ def network(base: str | None, output: Path) -> None:
         write_file(graph_file(format_of(output), base), output)
 
 
-@plot.command()
+@plot.command(short_help="Draw prior and posterior of a fit's parameters.")
 @click.argument("trace", metavar="TRACE", type=options.PATH)
 @_picture_output()
 def fit(trace: Path, output: Path) -> None:
@@ -214,7 +214,7 @@ def fit(trace: Path, output: Path) -> None:
         _write(figures.fit(trace), output)
 
 
-@click.command()
+@click.command(short_help="Tell one item's story: why this label, and how it came.")
 @click.argument("source", nargs=-1, required=True, metavar="RUN|SAMPLES...")
 @click.argument("item", metavar="ITEM")
 @options.knowledge_inferred_with()

@@ -20,7 +20,7 @@ FORMATS = ("messages", "trl", "llava", "imagefolder", "parquet")
 TASKS = ("expression", "affect", "action_units", "joint", "reasoned")
 
 
-@click.command()
+@click.command(short_help="Make training data of what a run accepted.")
 @click.argument("run", metavar="RUN", type=options.PATH)
 @options.output("The folder to create; it must be empty or not exist.", metavar="DIR", required=True)
 @click.option(
@@ -90,6 +90,11 @@ TASKS = ("expression", "affect", "action_units", "joint", "reasoned")
     is_flag=True,
     help="Also export values that rest on uncalibrated numbers.",
 )
+@click.option(
+    "--allow-scripted",
+    is_flag=True,
+    help="Also export a run with made-up answers (--scripted), whose labels say nothing about its pictures.",
+)
 @click.option("--inferred", is_flag=True, help="Also export values that no observer looked at.")
 @click.option("--verify", is_flag=True, help="Read the export back with datasets and TRL (extra `export`).")
 @options.json()
@@ -98,9 +103,10 @@ def export(run: Path, output: Path, as_json: bool, **given: Any) -> None:
 
     Only accepted values are exported, and only those that rest on a calibration, a certificate or people.
     Other accepted values rest on reliabilities that nobody has measured; --uncalibrated exports them, too.
-    Without that option and without a calibration (seke calibrate) there is nothing to export. Pictures are
-    referred to by path; --copy-images copies them. The folder gets a data card (README.md). It is written
-    completely or not at all.
+    Without that option and without a calibration (seke calibrate) there is nothing to export. A run with
+    made-up answers (--scripted) is exported with --allow-scripted only. Pictures are referred to by path;
+    --copy-images copies them. The folder gets a data card (README.md). It is written completely or not at
+    all.
 
     \b
     Examples:

@@ -61,7 +61,9 @@ class _SourceSets(click.Group):
         return super().resolve_command(ctx, args)
 
 
-@click.group(name="import", cls=_SourceSets)
+@click.group(
+    name="import", cls=_SourceSets, short_help="Make a manifest of a data set's labels and pictures."
+)
 def import_() -> None:
     """Make a manifest of a data set's labels and pictures, for seke annotate and seke bench.
 

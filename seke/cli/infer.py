@@ -306,10 +306,11 @@ def _say_refused(session: Session) -> None:
 def _warn(session: Session) -> None:
     """Print the rules whose confidence the compiled network does not reach, and what it could reach."""
     from engine import feasible_interval
+    from seke.console.plain_text import near
 
     rules = {rule.name: rule for rule in session.knowledge.rules}
     for rule in session.network.rules:
-        place = f"{rules[rule.name].place}: rules.{rule.name}"
+        place = f"{near(rules[rule.name].place)}: rules.{rule.name}"
         if rule.status != "unmet":
             continue
         low, high = feasible_interval(session.network, session.knowledge, rule)

@@ -41,7 +41,7 @@ def knowledge() -> None:
     """
 
 
-@knowledge.command()
+@knowledge.command(short_help="Check a base: its faults, or how it compiles.")
 @click.argument("base", required=False, metavar="[BASE]")
 @click.option(
     "--strict",
@@ -127,7 +127,7 @@ def show(name: str | None, knowledge: str | None, as_json: bool) -> None:
         print_result(description.facts, description, as_json=as_json)
 
 
-@knowledge.command()
+@knowledge.command(short_help="Show what changed in meaning from one base to another.")
 @click.argument("old", metavar="A")
 @click.argument("new", required=False, metavar="[B]")
 @click.option("--rev", metavar="REVISION", help="Compare A now with A at a revision of its git repository.")
@@ -203,7 +203,7 @@ def _text_output() -> options.Option:
     return options.output("Write to FILE instead of printing.")
 
 
-@knowledge.command()
+@knowledge.command(short_help="Write the compiled network for other programs.")
 @click.argument("form", metavar="FORMAT", type=click.Choice(["bif", "xmlbif", "net"]))
 @options.knowledge()
 @options.population()
@@ -232,7 +232,7 @@ def export(form: str, knowledge: str | None, population: str | None, output: Pat
         _deliver(exported(network, title, form, population), output)  # type: ignore[arg-type]
 
 
-@knowledge.command()
+@knowledge.command(short_help="Write a base with all that it extends as one file.")
 @click.argument("base", required=False, metavar="[BASE]")
 @_text_output()
 def resolve(base: str | None, output: Path | None) -> None:
@@ -250,7 +250,7 @@ def resolve(base: str | None, output: Path | None) -> None:
         _deliver(head + as_one_file(read), output)
 
 
-@knowledge.command()
+@knowledge.command(short_help="Rewrite an overlay of an earlier version.")
 @click.argument("overlay", metavar="OVERLAY", type=options.PATH)
 @options.output("Write to a new FILE; where OVERLAY is a folder, to a new folder.")
 @click.option("--in-place", is_flag=True, help="Overwrite OVERLAY; the old text is kept as NAME.old.")
@@ -287,7 +287,7 @@ def migrate(overlay: Path, output: Path | None, in_place: bool, as_json: bool) -
             print_message(line)
 
 
-@knowledge.command()
+@knowledge.command(short_help="Write the JSON Schema of the language, for editors.")
 @options.knowledge()
 @_text_output()
 def schema(knowledge: str | None, output: Path | None) -> None:
@@ -307,7 +307,7 @@ def schema(knowledge: str | None, output: Path | None) -> None:
         _deliver(json.dumps(json_schema(base), indent=1, ensure_ascii=False), output)
 
 
-@knowledge.command()
+@knowledge.command(short_help="Begin an overlay of your own.")
 @click.argument("folder", metavar="DIR", type=options.PATH)
 @click.option(
     "--base", default="shipped", show_default=True, metavar="PATH", help="The base that it extends."
@@ -356,7 +356,7 @@ def new(folder: Path, base: str, table: Path | None, n: float, cite: str, margin
         print_message(f"edit {quoted}/overlay.yaml, then: seke knowledge check {quoted}")
 
 
-@knowledge.command()
+@knowledge.command(short_help="Draw the compiled network, or write it as a graph.")
 @click.argument("base", required=False, metavar="[BASE]")
 @options.output("Write to FILE: .svg .png .pdf .dot .graphml", required=True)
 def graph(base: str | None, output: Path) -> None:
@@ -376,7 +376,7 @@ def graph(base: str | None, output: Path) -> None:
         write_file(graph_file(format_of(output), base), output)
 
 
-@knowledge.command()
+@knowledge.command(short_help="Rank the numbers of a base by what they move.")
 @click.argument("samples", nargs=-1, required=True, metavar="SAMPLES...")
 @options.knowledge()
 @click.option("--item", metavar="ITEM", help="Only for this item.  [default: all items]")

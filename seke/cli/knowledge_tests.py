@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from seke.knowledge_tools.table_verdicts import TableVerdicts
 
 
-@click.command()
+@click.command(short_help="Test the numbers of a base on label tables.")
 @click.argument("tables", nargs=-1, metavar="[TABLE...]")
 @options.knowledge()
 @click.option(

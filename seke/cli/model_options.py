@@ -210,7 +210,7 @@ def _far_place(endpoint: Endpoint) -> str:
 
 def account_line(totals: Totals) -> str:
     """Return a line with requests, answers, tokens and cost."""
-    counts = [f"{totals.answers:,} answers in {totals.requests:,} requests"]
+    counts = [f"{totals.answers:,} answers{scripted_text(totals)} in {totals.requests:,} requests"]
     for count, what in (
         (totals.failed, "failed"),
         (totals.unknown, "unknown"),
@@ -226,6 +226,13 @@ def account_line(totals: Totals) -> str:
         tokens += f" ({totals.reasoning_tokens:,} of reasoning)"
     alike = f"; {totals.reusable:.0%} of the texts began as earlier ones" if totals.reusable else ""
     return f"{', '.join(counts)}; {tokens}{alike}{_cost_in_words(totals)}"
+
+
+def scripted_text(totals: Totals) -> str:
+    """Return in brackets how many answers are made up; no text where none is."""
+    if not totals.scripted:
+        return ""
+    return f" ({'all' if totals.scripted == totals.answers else f'{totals.scripted:,}'} made up)"
 
 
 def _cost_in_words(totals: Totals) -> str:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 MOST_NAMED = 20
 
 
-@click.command()
+@click.command(short_help="Let networks on this machine look at pictures.")
 @click.argument("images", nargs=-1, required=True, metavar="IMAGES...")
 @options.observed_by("those whose networks are there", network="--model --network")
 @options.output("Write the samples to FILE: .jsonl or .jsonl.gz.", metavar="SAMPLES")

@@ -187,6 +187,8 @@ def run(*, required: bool = True) -> Option:
         click.option(
             "--base-url",
             metavar="URL",
+            envvar="OPENAI_BASE_URL",
+            show_envvar=True,
             help="Address of an OpenAI-compatible server.  [default: that of the client]",
         ),
         click.option(

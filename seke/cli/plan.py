@@ -47,7 +47,7 @@ class _Numbers(click.ParamType[tuple[float, ...]]):
         return tuple(numbers)
 
 
-@click.command()
+@click.command(short_help="Simulate what a policy would ask, cost and get wrong.")
 @options.knowledge()
 @click.option(
     "--items", type=options.COUNT, default=500, show_default=True, help="Number of simulated items."

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@click.command()
+@click.command(short_help="Write one page about a run, to view offline.")
 @click.argument("source", metavar="RUN|POSTERIORS")
 @options.output("Write the page to FILE (.html).", required=True)
 @options.knowledge_inferred_with()

@@ -73,7 +73,7 @@ _PART = click.option(
 )
 
 
-@click.group()
+@click.group(short_help="Ask people about what a run could not settle.")
 def review() -> None:
     """Ask people about what a run could not settle, and decide anew with their answers.
 
@@ -85,7 +85,7 @@ def review() -> None:
     """
 
 
-@review.command("export")
+@review.command("export", short_help="Write the questions that people should answer.")
 @_RUN
 @click.option("--to", required=True, type=click.Choice(FORMATS), help="What is written.")
 @options.output("The file to write: .json, .csv or .html.", required=True)
@@ -214,7 +214,7 @@ def _show_import(imported: ImportedReview) -> None:
         print(imported.folder)
 
 
-@review.command("status")
+@review.command("status", short_help="Say what people have answered, and what more would do.")
 @_RUN
 @click.option(
     "--ahead",
@@ -280,7 +280,7 @@ def _show_outlook(ahead: Outlook) -> None:
     )
 
 
-@review.command("serve")
+@review.command("serve", short_help="Serve the page on this machine, and keep each answer.")
 @_RUN
 @_BUDGET
 @_MINUTES

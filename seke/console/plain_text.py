@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 from engine import AnswerError
 from seke.console.terminal import printable
 from seke.files.inputs import open_file
+from seke.files.shipped import SHIPPED, shipped_folder
 from seke.files.texts import MOST_BYTES
 
 if TYPE_CHECKING:
@@ -21,14 +22,24 @@ WIDEST = 110
 
 
 def near(place: Place) -> str:
-    """Return a place as file:line:column, the file from the working directory where that is shorter."""
+    """Return a place as file:line:column, the file as `near_file` shows it."""
     return f"{near_file(place.file)}:{place.line}:{place.column}"
 
 
 def near_file(file: str) -> str:
-    """Return a file's path as seen from the working directory where that is shorter."""
+    """Return a file's path as seen from the working directory where that is shorter.
+
+    Files of the shipped knowledge, which lie elsewhere on each machine, are shipped/...
+    """
+    if file.startswith(_shipped_beginning()):
+        return f"{SHIPPED}/{file[len(_shipped_beginning()) :]}"
     inside = os.path.relpath(file) if file and os.path.isabs(file) else file
     return inside if len(inside) < len(file) and not inside.startswith("..") else file
+
+
+@cache
+def _shipped_beginning() -> str:
+    return f"{shipped_folder()}{os.sep}"
 
 
 def fault_with_line(fault: Fault, kind: str = "") -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine import Knowledge, Preposterior, SekeError, Sensitivity, diagnose, did_you_mean, weigh_parts
+from seke.console.plain_text import near
 from seke.explanations.text import render
 from seke.files.shipped import knowledge as read_knowledge
 from seke.inference.session import Judged, Session
@@ -193,7 +194,7 @@ def _citation(base: Knowledge, declared: Any) -> Facts:
     """Return the place of a declared value, and its source."""
     source = base.sources.get(declared.source)
     return {
-        "place": str(declared.place),
+        "place": near(declared.place),
         "source": declared.source,
         "cite": source.cite if source else declared.note,
     }
@@ -229,7 +230,7 @@ def _conflict(session: Session, record: Facts, weights: Weights, at_odds: str) -
     """Return how far readings contradict one another; at_odds: the observer that contradicts most."""
     base = session.knowledge
     names = [f"{reading.observer}, {reading.question}, {reading.view}" for reading in weights.readings]
-    places = {rule.name: str(rule.place) for rule in base.rules}
+    places = {rule.name: near(rule.place) for rule in base.rules}
     pairs = [
         {"one": names[pair.first], "other": names[pair.second], "bits": pair.bits}
         for pair in sorted(weights.pairs, key=lambda pair: -pair.bits)

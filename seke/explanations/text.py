@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from seke.console.rich_table import table_lines
-from seke.files.shipped import shipped_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -76,14 +75,6 @@ def _answer_counts(counts: Mapping[str, float]) -> str:
     shown = [answer if count == 1 else f"{answer} ×{round(count, 2):g}" for answer, count in counts.items()]
     more = len(shown) - MOST_TOLD
     return ", ".join(shown if more <= 0 else [*shown[:MOST_TOLD], _words()["more"].format(count=more)])
-
-
-def _place(place: str) -> str:
-    """Return a place relative to the working directory or to the shipped knowledge where it lies there."""
-    for folder, name in ((Path.cwd(), ""), (shipped_folder(), "shipped/")):
-        if place.startswith(f"{folder}/"):
-            return name + place[len(str(folder)) + 1 :]
-    return place
 
 
 def head_sentences(facts: Facts) -> tuple[str, str]:
@@ -170,7 +161,7 @@ def _prior(facts: Facts) -> list[str]:
         "bits": prior["bits"],
     }
     lines = [words["title"], *_wrap(words["population"].format(**given), "  ")]
-    given = {"place": _place(prior["place"]), "source": prior["source"], "cite": prior["cite"].rstrip(".")}
+    given = {"place": prior["place"], "source": prior["source"], "cite": prior["cite"].rstrip(".")}
     lines += _wrap(words["source"].format(**given), "  ")
     weight = label["bits"] - prior["bits"]
     after = {"weight": weight, "label": label["value"], "bits": label["bits"]}
@@ -245,7 +236,7 @@ def _rules(facts: Facts) -> list[str]:
         if abs(rule["bits"]) < facts["least_pull"]:
             continue
         lines += _wrap(words["pull"].format(**rule), "  ", " " * 9)
-        moved = {**rule["moved"], "place": _place(rule["place"]), "source": rule["source"]}
+        moved = {**rule["moved"], "place": rule["place"], "source": rule["source"]}
         lines += _wrap(words["moved"].format(**moved), " " * 9)
         if rule["violated"] and rule["violated"] >= SMALL:
             lines += _wrap(words["violated"].format(**rule), " " * 9)
@@ -268,7 +259,7 @@ def _conflict(facts: Facts) -> list[str]:
         if variable["conflict"] >= SMALL
     ]
     lines += [
-        words["violated"].format(**{**violation, "place": _place(violation["place"])})
+        words["violated"].format(**{**violation, "place": violation["place"]})
         for violation in conflict["violations"]
     ]
     lines += [
@@ -362,7 +353,7 @@ def _numbers(facts: Facts) -> list[str]:
     for number in facts["numbers"]:
         lines += _wrap(words["flip"].format(**number) + (words["shared"] if number["shared"] else ""), "  ")
         then = words["then_accepted" if number["accepted"] else "then_open"]
-        given = {**number, "variable": facts["label"]["variable"], "place": _place(number["place"])}
+        given = {**number, "variable": facts["label"]["variable"]}
         lines += _wrap(then.format(**given), "    ")
     if len(facts["numbers"]) < WANTED:
         lines.append("  " + words["few" if facts["numbers"] else "none"].format(bits=facts["farthest"]))

@@ -104,13 +104,14 @@ def _front(facts: Record) -> str:
     count = sum(facts["splits"].values())
     size = next((most for most in SIZES if count < most), None)
     above = max((most for most in SIZES if most <= count), default=None)
+    made_up = ["made-up-answers"] if facts["scripted"] else []
     front_matter: Record = {
         "pretty_name": "Perceived facial expressions, accepted by seke",
         "language": [facts["language"]],
         "license": "other",
         "license_name": "of-the-pictures-see-below",
         "task_categories": ["image-text-to-text", "image-classification"],
-        "tags": ["facial-expression", "action-units", "valence-arousal", "machine-annotated"],
+        "tags": ["facial-expression", "action-units", "valence-arousal", "machine-annotated", *made_up],
         "size_categories": [
             f"n<{WORDS[size]}"
             if size == SIZES[0]

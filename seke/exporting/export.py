@@ -63,6 +63,7 @@ class ExportSettings:
     licence: str = ""
     uncalibrated: bool = False
     inferred: bool = False
+    allow_scripted: bool = False
 
     @property
     def grounds(self) -> Grounds:
@@ -118,7 +119,7 @@ def export(
         sources: a table of licences by source; see `seke.exporting.licences`.
         verify: read everything back with the loaders of those who will.
         given: formats, tasks, soft, language, templates, group, split, balance, seed, copy_images, licence,
-            uncalibrated and inferred, as `ExportSettings` has them.
+            uncalibrated, inferred and allow_scripted, as `ExportSettings` has them.
 
     Raises:
         engine.SekeError: bad input; nothing is written.
@@ -137,6 +138,7 @@ def export(
     _check_base(recorded_run, base)
     licences = read_licences(Path(sources)) if sources is not None else {}
     instructions = read_instructions(base, settings.language, settings.templates)
+    recorded_run.check_answers(scripted=settings.allow_scripted)
     rationales = RationaleFinder(base, recorded_run.facts["population"])
     writer = InstructionWriter(base, instructions, rationales, soft=settings.soft, seed=settings.seed)
     exported = _RunExport(recorded_run, folder, base, settings, licences, writer).write()
@@ -362,8 +364,7 @@ class _RunExport:
         return f"{self._folder_from_export[above]}/{name}"
 
     def _warnings(self, assignment: SplitAssignment, numbers: tuple[str, ...]) -> Iterator[str]:
-        if not self.run.summary["finished"]:
-            yield "the run is not finished; items that are not settled may still get other labels"
+        yield from self.run.cautions()
         uncalibrated = sum(count for reason, count in self.withheld.items() if reason != "inferred")
         if uncalibrated:
             yield (
@@ -411,6 +412,7 @@ class _RunExport:
             "left_out": {name: count for name, count in self.left_out.items() if count},
             "uncalibrated": settings.uncalibrated,
             "inferred": settings.inferred,
+            "scripted": self.run.scripted,
             "bases": dict(self.tally.bases.most_common()),
             "withheld": dict(self.withheld.most_common()),
             "contradicting": list(assignment.contradicting),

@@ -66,6 +66,8 @@ MOST_TEXT = 200
 LETTER = 0.56
 _INCH = 96
 _NUMBER = re.compile(r"-?\d*\.?\d+(?:e-?\d+)?")
+# Points of a step of a path: to move, a line, two curves, and the way back to the start.
+POINTS = {"M": 1, "L": 1, "Q": 2, "C": 3, "Z": 0}
 _STEPS = re.compile(r"([MLCQZ])([^MLCQZ]*)")
 
 
@@ -146,7 +148,7 @@ class Drawing:
         axes = figure.add_axes((0, 0, 1, 1))
         axes.set(xlim=(0, self.width), ylim=(self.height, 0))
         axes.axis("off")
-        for order, (mark, x, y, scale) in enumerate(_flat(self.marks)):
+        for order, (mark, x, y, scale) in enumerate(flat_marks(self.marks)):
             if isinstance(mark, Text):
                 _draw_text(axes, mark, x, y, scale, order)
             elif isinstance(mark, Shape):
@@ -259,12 +261,13 @@ def _text_svg(mark: Text) -> str:
     return f"<text {attributes}>{_escaped(mark.text)}</text>"
 
 
-def _flat(
+def flat_marks(
     marks: Sequence[Mark], x: float = 0.0, y: float = 0.0, scale: float = 1.0
 ) -> Iterator[tuple[Shape | Text, float, float, float]]:
+    """Yield the marks of a drawing without groups, each with where it is moved and how it is scaled."""
     for mark in marks:
         if isinstance(mark, Group):
-            yield from _flat(mark.marks, x + scale * mark.x, y + scale * mark.y, scale * mark.scale)
+            yield from flat_marks(mark.marks, x + scale * mark.x, y + scale * mark.y, scale * mark.scale)
         else:
             yield mark, x, y, scale
 
@@ -289,7 +292,7 @@ def _draw_text(axes: Any, mark: Text, x: float, y: float, scale: float, order: i
 def _draw_shape(axes: Any, mark: Shape, x: float, y: float, scale: float, order: int) -> None:
     from matplotlib.patches import PathPatch
 
-    vertices, codes = _steps(mark.path)
+    vertices, codes = _matplotlib_steps(mark.path)
     moved = [(x + scale * px, y + scale * py) for px, py in vertices]
     width = 0.75 * scale * mark.width
     dashes = [float(length) / max(mark.width, 0.1) for length in mark.dash.split()]
@@ -313,18 +316,22 @@ def _path(vertices: list[tuple[float, float]], codes: list[int]) -> Any:
     return Path(vertices, codes)
 
 
-def _steps(path: str) -> tuple[list[tuple[float, float]], list[int]]:
-    """Return the n points of a path and matplotlib's n codes of them."""
-    kinds = {"M": 1, "L": 2, "Q": 3, "C": 4}
-    vertices: list[tuple[float, float]] = []
-    codes: list[int] = []
+def path_steps(path: str) -> Iterator[tuple[str, list[tuple[float, float]]]]:
+    """Yield the steps of a path: M, L, Q, C or Z, and its 1, 1, 2, 3 or 0 points."""
     for letter, coordinates in _STEPS.findall(path):
-        if letter == "Z":
-            vertices.append(vertices[-1])
-            codes.append(79)
-            continue
         numbers = [float(coordinate) for coordinate in _NUMBER.findall(coordinates)]
         pairs = list(zip(numbers[::2], numbers[1::2], strict=True))
-        vertices += pairs
-        codes += [kinds[letter]] * len(pairs)
+        taken = POINTS[letter]
+        for start in range(0, max(len(pairs), 1), max(taken, 1)):
+            yield letter, pairs[start : start + taken]
+
+
+def _matplotlib_steps(path: str) -> tuple[list[tuple[float, float]], list[int]]:
+    """Return the n points of a path and matplotlib's n codes of them."""
+    codes_by_letter = {"M": 1, "L": 2, "Q": 3, "C": 4, "Z": 79}
+    vertices: list[tuple[float, float]] = []
+    codes: list[int] = []
+    for letter, step in path_steps(path):
+        vertices += step or vertices[-1:]
+        codes += [codes_by_letter[letter]] * max(len(step), 1)
     return vertices, codes

@@ -49,6 +49,7 @@ import numpy as np
 
 from engine import Briefing, Fault, KnowledgeError, SekeError, did_you_mean, shown_view, view_in_form
 from engine import Place as At
+from seke.console.plain_text import near
 from seke.prompts.known_facts import known_facts
 from seke.prompts.parser import read_choice
 from seke.prompts.response_schema import form_of
@@ -140,7 +141,7 @@ class Questions:
         question = self.base.questions[request.question]
         if not question.prompt:
             raise SekeError(
-                f"{question.place}: question {question.name} has no `prompt`, so no model can be asked"
+                f"{near(question.place)}: question {question.name} has no `prompt`, so no model can be asked"
             )
         words = self._words(request, context, form)
         at = f"questions.{question.name}.prompt", question.prompt_place

@@ -11,7 +11,7 @@ import numpy as np
 
 from engine import Inference, declared_of, joint_marginals
 from seke.console.plain_text import near_file
-from seke.files.shipped import shipped_folder
+from seke.files.shipped import SHIPPED
 from seke.knowledge_tools.graph import graph_file
 from seke.reports.proportions import json_numbers, truth_probabilities, wilson
 
@@ -52,11 +52,9 @@ def place_text(place: Place) -> str:
 
 def _short(place: str) -> str:
     name, line, column = place.rsplit(":", 2)
-    file, shipped = Path(name).absolute(), shipped_folder()
-    if file.is_relative_to(shipped):
-        file = Path(shipped.name) / file.relative_to(shipped)
-    else:
-        file = Path(*Path(near_file(str(file))).parts[-3:])
+    file = Path(near_file(str(Path(name).absolute())))
+    if file.parts[0] != SHIPPED:
+        file = Path(*file.parts[-3:])
     return f"{file.as_posix()}:{line}:{column}"
 
 

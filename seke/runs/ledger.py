@@ -23,7 +23,7 @@ from engine import SekeError
 from seke.runs.disk_reserve import DiskReserve, is_full
 from seke.sampling.loop import Request
 from seke.vision.errors import AccountError, FullDiskError, OutOfMoneyError
-from seke.vision.messages import Call, Choice, Picture, Prompt
+from seke.vision.messages import SCRIPTED, Call, Choice, Picture, Prompt
 from seke.vision.shared_beginnings import SentPrompt, reusable_share
 
 if TYPE_CHECKING:
@@ -125,11 +125,17 @@ SELECT b.name, b.identity, number, {KEY}, draws, prompt, picture, worst
 FROM batches b, json_each(b.numbers) JOIN requests ON number = value WHERE over = 0 AND state = 'sent'
 """
 ALIKE = """
-SELECT draw, text, finish, refusal FROM choices c JOIN requests r ON c.request = r.number
+SELECT draw, text, finish, refusal, r.model FROM choices c JOIN requests r ON c.request = r.number
 WHERE c.item = ? AND c.observer = ? AND c.question = ? AND c.about = ? AND c.view = ?
 AND r.prompt = ? AND r.picture = ? ORDER BY draw
 """
 ASKED_ITEMS = "SELECT DISTINCT item FROM choices WHERE observer = ? AND question = ? AND passed_over = 0"
+RAW_ANSWERS = f"""
+SELECT {", ".join(f"c.{name}" for name in KEY.split(", "))}, draw, text, finish, refusal, r.model = ?
+FROM choices c JOIN requests r ON c.request = r.number
+ORDER BY {", ".join(f"c.{name}" for name in KEY.split(", "))}, draw
+"""
+OF_SCRIPTED = "SELECT count(*) FROM choices c JOIN requests r ON c.request = r.number WHERE r.model = ?"
 STORED = f"""
 SELECT {KEY}, draw, text, finish, refusal, record FROM choices
 WHERE item = ? AND observer = ? AND question = ? AND passed_over = 0
@@ -213,6 +219,7 @@ class Totals:
     unknown: on their way when a process was killed. spent: prices of what was answered, where known. perhaps:
     the most that failed and unknown requests can have cost besides. cached_tokens: of the prompts', as far as
     servers report them. reusable: the share of the texts' letters with which an earlier request began.
+    scripted: answers that are made up.
     """
 
     requests: int
@@ -230,6 +237,7 @@ class Totals:
     cached_tokens: int
     reusable: float
     reasoning_tokens: int
+    scripted: int = 0
 
 
 @dataclass(frozen=True)
@@ -566,7 +574,11 @@ class Ledger:
         key = (item, observer or call_observer, *question_key, call.prompt.digest, call.picture.digest)
         rows = self._db.execute(ALIKE, key).fetchall()
         draw_set = set(draws)
-        return tuple(Choice(*row) for row in rows if row[0] in draw_set)
+        return tuple(
+            Choice(draw, text, finish, refusal, scripted=model == SCRIPTED)
+            for draw, text, finish, refusal, model in rows
+            if draw in draw_set
+        )
 
     def reasons(self, items: Sequence[str]) -> dict[str, str]:
         """Return settled item -> the reason beyond its answers; empty for none."""
@@ -586,9 +598,11 @@ class Ledger:
 
     def raw(self) -> Iterator[Record]:
         """Yield all answers as they came, as `RecordedModel` reads them."""
-        names = (*KEY.split(", "), "draw", "text", "finish", "refusal")
-        for row in self._db.execute(f"SELECT {', '.join(names)} FROM choices ORDER BY {KEY}, draw"):
+        names = (*KEY.split(", "), "draw", "text", "finish", "refusal", "scripted")
+        for row in self._db.execute(RAW_ANSWERS, (SCRIPTED,)):
             record = dict(zip(names, row, strict=True))
+            if record["scripted"]:
+                record["scripted"] = True
             yield {name: value for name, value in record.items() if value or name in ("draw", "text")}
 
     def tokens(self, items: Sequence[str], observer: str) -> list[RequestTokens]:
@@ -679,7 +693,8 @@ def _totals(db: sqlite3.Connection) -> Totals:
     picture_first = stored is not None and json.loads(stored[0]).get("picture") == "first"
     sent = (SentPrompt(*row) for row in db.execute(SENT_PROMPTS % system))
     share = round(reusable_share(sent, picture_first=picture_first), 4)
-    return Totals(*counts, float(spent), float(perhaps), unpriced, cached, share, reasoned)
+    scripted = db.execute(OF_SCRIPTED, (SCRIPTED,)).fetchone()[0]
+    return Totals(*counts, float(spent), float(perhaps), unpriced, cached, share, reasoned, scripted)
 
 
 def reasoning_column(db: sqlite3.Connection) -> str:

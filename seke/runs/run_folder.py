@@ -55,7 +55,8 @@ class AnsweringModel:
 class RunFolder:
     """A run that was annotated. facts: what it was begun with; summary: what it came to.
 
-    prompts: question -> digest of the prompt -> answers to it.
+    prompts: question -> digest of the prompt -> answers to it. answers: all of them; scripted: those that are
+    made up.
     """
 
     folder: Path
@@ -64,6 +65,8 @@ class RunFolder:
     items: Mapping[str, KnownItem]
     models: tuple[AnsweringModel, ...]
     prompts: Mapping[str, Mapping[str, int]]
+    answers: int
+    scripted: int
 
     @classmethod
     def read(cls, folder: Path) -> RunFolder:
@@ -72,7 +75,7 @@ class RunFolder:
         Raises:
             engine.SekeError: no run, or one that was not written to its end.
         """
-        facts = {"also": {}, **status_of(folder)[0]}
+        facts, _, totals = status_of(folder)
         for name in (POSTERIORS, SUMMARY, ITEMS):
             if not (folder / name).is_file():
                 raise SekeError(
@@ -95,7 +98,28 @@ class RunFolder:
             prompts: dict[str, dict[str, int]] = {}
             for question, digest, count in db.execute(PROMPTS):
                 prompts.setdefault(question, {})[digest] = count
-        return cls(folder, facts, summary, items, models, prompts)
+        counts = totals.answers, totals.scripted
+        return cls(folder, {"also": {}, **facts}, summary, items, models, prompts, *counts)
+
+    def cautions(self) -> Iterator[str]:
+        """Yield what whoever takes labels of the run should know first."""
+        if self.scripted:
+            share = "all" if self.scripted == self.answers else f"{self.scripted:,} of {self.answers:,}"
+            yield f"{share} answers are made up (scripted): the labels say nothing about the pictures"
+        if not self.summary["finished"]:
+            yield "the run is not finished; items that are not settled may still get other labels"
+
+    def check_answers(self, *, scripted: bool) -> None:
+        """Refuse a run with made-up answers. scripted: whether they are allowed.
+
+        Raises:
+            engine.SekeError: it has some.
+        """
+        if self.scripted and not scripted:
+            reason = next(self.cautions())
+            raise SekeError(
+                f"{self.folder}: {reason}; --allow-scripted exports them all the same, and the card says so"
+            )
 
     def records(self) -> Iterator[Record]:
         """Yield the posterior records, in the order of the items.

@@ -15,7 +15,7 @@ from seke.files.lines import read_lines
 from seke.files.shipped import USUAL_VIEW
 from seke.vision.errors import UnansweredError
 from seke.vision.http_bodies import decoded_json
-from seke.vision.messages import Choice, Reply
+from seke.vision.messages import SCRIPTED, Choice, Reply, answering_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     Record = dict[str, Any]
 
-MODEL = "scripted"
 # Probability of a binary variable without a truth.
 PRESENT = 0.5
 
@@ -33,8 +32,8 @@ PRESENT = 0.5
 class RecordedModel:
     """Gives out recorded answers, draw by draw.
 
-    A record has item, question, draw and text, and may have observer, about, view, finish and refusal. Of a
-    draw that was not recorded there is no answer.
+    A record has item, question, draw and text, and may have observer, about, view, finish, refusal and
+    scripted, which says that the answer is made up. Of a draw that was not recorded there is no answer.
     """
 
     def __init__(self, records: Iterable[Mapping[str, Any]], *, by_observer: bool = False) -> None:
@@ -51,7 +50,7 @@ class RecordedModel:
             )
             draw = int(record.get("draw", 0))
             answer = str(record.get("text", "")), str(record.get("finish", "stop")), record.get("refusal")
-            self._choices[key][draw] = Choice(draw, *answer)
+            self._choices[key][draw] = Choice(draw, *answer, scripted=record.get("scripted") is True)
 
     @classmethod
     def read(cls, path: Path, *, by_observer: bool = False, variant: str = "") -> RecordedModel:
@@ -92,7 +91,7 @@ class RecordedModel:
         choices = tuple(by_draw[draw] for draw in draws if draw in by_draw)
         if choices:
             number = await journal.sent(call, tuple(choice.draw for choice in choices), 0.0)
-            await journal.answered(number, Reply(choices, "recorded", price=0.0))
+            await journal.answered(number, Reply(choices, answering_model(choices, "recorded"), price=0.0))
         if len(choices) < len(draws):
             raise UnansweredError("no further answer was recorded", choices)
         return choices
@@ -133,7 +132,7 @@ class ScriptedModel:
         letters = sum(len(choice.text) for choice in choices)
         reply = Reply(
             choices,
-            MODEL,
+            SCRIPTED,
             None,
             None,
             (len(call.prompt.system) + len(call.prompt.text)) // 4,
@@ -149,13 +148,13 @@ class ScriptedModel:
         """Return the made-up answer of a draw."""
         rng = self._chance(*call.request.line, draw)
         if rng.random() < self.refusal:
-            return Choice(draw, "", "stop", "I cannot judge this picture.")
+            return Choice(draw, "", "stop", "I cannot judge this picture.", scripted=True)
         truth = self.truths.get(call.request.item, {})
         first, sight = next(iter(call.prompt.schema["properties"].items()))
         if _is_sight(sight) and self._chance("sight", *call.request.line, draw).random() < self.not_judged:
-            return Choice(draw, json.dumps({first: sight["enum"][-1]}), "stop")
+            return Choice(draw, json.dumps({first: sight["enum"][-1]}), "stop", scripted=True)
         levels = self._object(call.prompt.schema, truth, call.request.item, rng)
-        return Choice(draw, json.dumps(levels), "stop")
+        return Choice(draw, json.dumps(levels), "stop", scripted=True)
 
     def _chance(self, *words: object) -> np.random.Generator:
         digest = hashlib.sha256("\n".join(map(str, (self.seed, *words))).encode()).digest()

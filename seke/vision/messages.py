@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 from seke.vision.server_errors import is_filtered
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from typing import Any
 
     from seke.sampling.loop import Request
@@ -125,7 +125,7 @@ class Choice:
 
     draw: its number in the request's line, from 0. text: as received; empty where there is none. finish: why
     it ended, in the server's word (`stop`, `length`, `content_filter`, ...). refusal: the refusal, where the
-    server marks it as one. ended: in words, that it ended for its length.
+    server marks it as one. ended: in words, that it ended for its length. scripted: whether it is made up.
     """
 
     draw: int
@@ -133,6 +133,7 @@ class Choice:
     finish: str
     refusal: str | None = None
     ended: str = ""
+    scripted: bool = False
 
     @property
     def refused(self) -> bool:
@@ -143,6 +144,15 @@ class Choice:
     def cut(self) -> bool:
         """Whether it ended for its length."""
         return self.finish.lower() in CUT
+
+
+# The model of requests whose answers are made up. What is kept of a run, and of a recording of it, has it.
+SCRIPTED = "scripted"
+
+
+def answering_model(choices: Iterable[Choice], model: str) -> str:
+    """Return the model of a request with these answers: `SCRIPTED` where any of them is made up."""
+    return SCRIPTED if any(choice.scripted for choice in choices) else model
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ function overviewSection(facts) {
   curve.append(...curveOf(overview.curves[0], overview.guarantee));
   return [
     facts.missing.map((one) => make("p", {class: "note"}, one)),
+    facts.overview.totals?.scripted > 0 && make("p", {class: "note"}, `${facts.overview.totals.scripted === facts.overview.totals.answers ? "All" : count(facts.overview.totals.scripted)} answers of this run are made up (scripted): its labels say nothing about the pictures.`),
     facts.stopped && make("p", {class: "note"}, `The run stopped before its end: ${facts.stopped}`),
     facts.failures.map((one) => make("p", {class: "note"}, one)),
     make("div", {class: "figures"},

@@ -17,6 +17,8 @@ from pathlib import Path
 
 import click
 import pytest
+from click.shell_completion import BashComplete
+from click.testing import CliRunner
 
 from seke.cli.errors import exit_on_errors
 from seke.cli.main import main
@@ -35,6 +37,7 @@ DIFFERENT = {
     "--budget",  # answers of an item, or minutes of people
     "--draws",  # answers of a reading, or draws of NUTS
     "--format",  # of pictures, or of exported data
+    "--labels",  # a table, or names of classes
     "--gold",  # a label table, or counts of made-up items
     "--model",  # whom to ask, or who answered
     "--network",  # where no model is asked it has the name --model, too
@@ -85,6 +88,43 @@ def test_every_help_has_an_example_of_its_command(name: str) -> None:
     text = COMMANDS[name].help or ""
     examples = re.findall(r"^ +(.*seke .*)$", text.partition("Example")[2], re.MULTILINE)
     assert any(name in example for example in examples)
+
+
+@pytest.mark.parametrize(
+    "name", ["", *(name for name in COMMANDS if isinstance(COMMANDS[name], click.Group))]
+)
+def test_the_help_of_a_group_cuts_no_summary(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    result = CliRunner().invoke(main, [*name.split()[1:], "--help"])
+    summaries = result.stdout.partition("\nCommands:\n")[2]
+    assert summaries
+    assert "..." not in summaries
+    # Each on one line: what goes on is indented further than names are.
+    assert not [line for line in summaries.splitlines() if line.startswith("   ")]
+
+
+def completions(*words: str) -> set[tuple[str, str]]:
+    """What the last of these words can be, as a shell asks for it: how it is completed, and the word."""
+    complete = BashComplete(main, {}, "seke", "_SEKE_COMPLETE")
+    return {(item.type, item.value) for item in complete.get_completions(list(words[:-1]), words[-1])}
+
+
+def test_a_shell_completes_commands_options_values_bases_and_files() -> None:
+    assert completions("know") == {("plain", "knowledge")}
+    assert completions("knowledge", "sh") == {("plain", "show")}
+    assert completions("annotate", "--declared") == {("plain", "--declared-prices")}
+    assert completions("annotate", "--detail", "l") == {("plain", "low")}
+    assert completions("infer", "-k", "po") == {("plain", "posed"), ("file", "po")}
+    assert completions("infer", "sam") == {("file", "sam")}
+    assert completions("knowledge", "check", "in-") == {("plain", "in-the-wild"), ("file", "in-")}
+    assert completions("convert", "openface", "t") == {("file", "t")}
+
+
+def test_the_package_is_a_program() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "seke", "infer", "-h"], capture_output=True, text=True, check=True
+    )
+    assert ended.stdout.startswith("Usage: python -m seke infer [OPTIONS] SAMPLES...\n")
 
 
 def test_every_command_ends_on_faults_in_the_same_way() -> None:

@@ -59,7 +59,7 @@ def test_the_main_commands_need_no_extra(tmp_path):
         ["simulate", "--items", "3", "-o", "made.jsonl"],
         ["plan", "--items", "5", "--limits", "1", "--fixed", "1"],
         ["bench", "score", "records.jsonl", str(gold)],
-        ["export", run, "-o", "exported", "--format", "parquet", "--uncalibrated"],
+        ["export", run, "-o", "exported", "--format", "parquet", "--uncalibrated", "--allow-scripted"],
     )
     results = alone(tmp_path, *commands)
     failed = [(command, *end) for command, end in zip(commands, results, strict=True) if end[0]]

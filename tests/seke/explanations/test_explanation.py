@@ -99,7 +99,7 @@ def test_the_facts_are_those_of_the_record(explained, records, item):
     assert facts["conflict"]["bits"] == record["diagnostics"]["conflict_bits"]
     assert facts["conflict"]["probability"] == record["diagnostics"]["conflict"]
     assert facts["prior"]["population"] == "uniform"
-    assert facts["prior"]["place"].endswith("knowledge/priors.yaml:7:10")
+    assert facts["prior"]["place"] == "shipped/priors.yaml:7:10"
 
 
 def test_a_reading_left_out_weighs_what_it_says(explained):

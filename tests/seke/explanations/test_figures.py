@@ -571,7 +571,7 @@ def test_the_page_needs_nothing_else(story):
     visible_text = re.sub(r"<[^>]+>", " ", text)
     for words in (
         "fear 0.97",
-        "knowledge/rules.yaml:",
+        "shipped/rules.yaml:",
         "What next",
         "Ask affect of gpt-4o",
         "AU1 AU2 AU4 AU5 AU20 AU25",

@@ -36,9 +36,9 @@ ONLY_JSON = {
 }
 
 
-def run(*args, status=0, uncalibrated=True):
-    """Export; no run here has a calibration, so all but a test of that take what was declared, too."""
-    more = ["--uncalibrated"] * uncalibrated
+def run(*args, status=0, uncalibrated=True, scripted=True):
+    """Export; no run here has a calibration or a real answer, so all but tests of that take what there is."""
+    more = ["--uncalibrated"] * uncalibrated + ["--allow-scripted"] * scripted
     result = CliRunner().invoke(main, ["export", *map(str, args), *more])
     assert result.exit_code == status, result.output
     return result
@@ -100,8 +100,18 @@ def accepted(folder):
 def test_what_nobody_measured_is_told_only_when_asked_for(annotated, tmp_path):
     message = run(annotated, "-o", tmp_path / "data", status=2, uncalibrated=False).stderr
     assert "--uncalibrated" in message
+    message = run(annotated, "-o", tmp_path / "data", status=2, scripted=False).stderr
+    assert "all answers are made up (scripted)" in message
+    assert "--allow-scripted" in message
     assert not (tmp_path / "data").exists()
-    run(annotated, "-o", tmp_path / "data")
+    exported = run(annotated, "-o", tmp_path / "data")
+    assert "all answers are made up" in exported.stderr
+    card = (tmp_path / "data" / "README.md").read_text("utf-8")
+    assert "**All answers behind these labels are made up (scripted).**" in card
+    assert "made-up-answers" in card.partition("tags: ")[2].splitlines()[0]
+    answers = json.loads((annotated / "summary.json").read_text())["totals"]["answers"]
+    assert json.loads((tmp_path / "data" / "export.json").read_text())["scripted"] == answers
+    assert all(row["scripted"] for row in rows(annotated / "answers.jsonl"))
 
 
 def test_a_run_tells_where_its_items_are(annotated):
@@ -618,6 +628,7 @@ def test_python_and_the_command_line_are_one(annotated, tmp_path):
         tasks="joint",
         language="de",
         uncalibrated=True,
+        allow_scripted=True,
     )
     result = run(
         annotated,

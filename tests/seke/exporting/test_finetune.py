@@ -50,7 +50,7 @@ def work(tmp_path_factory):
     recorded = ("--model", "gpt-4o", "--recorded", EXAMPLE / "answers.jsonl")
     seke("annotate", EXAMPLE, "--run", folder / "run", *recorded)
     tasks = [part for task in ("expression", "affect", "action_units") for part in ("--task", task)]
-    options = (*tasks, "--uncalibrated", "--split", "train:.7,val:.3")
+    options = (*tasks, "--uncalibrated", "--allow-scripted", "--split", "train:.7,val:.3")
     seke("export", folder / "run", "-o", folder / "data", "-f", "trl", *options)
     ran(RECIPE / "tiny.py", folder / "tiny")
     options = ("--max-steps", 30, "--batch", 2, "--accumulate", 1, "--learning-rate", 0.02, "--log-every", 1)

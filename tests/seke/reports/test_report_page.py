@@ -103,7 +103,7 @@ def test_all_sections_open_and_say_what_they_are_about(files, page):
             ("What is accepted", "Coverage against risk", "Classes", "Are the stated probabilities"),
         ),
         ("Items", ("33 items",)),
-        ("Knowledge", ("Rules", "knowledge/rules.yaml", "Numbers that the data contradict", "The network")),
+        ("Knowledge", ("Rules", "shipped/rules.yaml", "Numbers that the data contradict", "The network")),
         ("Observers", ("GPT-4o", "Its answers, by the truth", "Action units", "Questions")),
         ("Compare", ("decisions differ", "Side by side", "not stated")),
     ):
@@ -222,7 +222,7 @@ def test_violated_rules_are_told_with_their_line(tmp_path, page):
     (rule,) = (rule for rule in seke.knowledge().rules if rule.name == "pressed-lips-are-closed")
     assert rule.statement in text
     assert f"{rule.name} 0." in text
-    assert f"knowledge/rules.yaml:{rule.place.line}" in text
+    assert f"shipped/rules.yaml:{rule.place.line}" in text
 
 
 def test_an_item_says_what_contradicts_itself_and_what_a_check_changed(tmp_path, page):

@@ -498,7 +498,8 @@ def test_the_data_card_names_every_model(tmp_path):
     models = [ScriptedModel(seed, truths, error=0.0) for seed in (0, 1)]
     seke.annotate(*(folder, tmp_path / "r", models[0]), settings=Settings("gpt-4o"), also={OTHER: models[1]})
     result = CliRunner().invoke(
-        main, ["export", str(tmp_path / "r"), "-o", str(tmp_path / "d"), "--uncalibrated"]
+        main,
+        ["export", str(tmp_path / "r"), "-o", str(tmp_path / "d"), "--uncalibrated", "--allow-scripted"],
     )
     assert result.exit_code == 0, result.output
     card = (tmp_path / "d" / "README.md").read_text()

@@ -1,0 +1,1 @@
+"""Where a user starts: a demo to look at, a folder for a study, and the file of its options."""
