@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from seke.annotation.job import Job
 from seke.annotation.observing import free_observers
 from seke.annotation.several import FurtherModel, SeveralModels
+from seke.console.notebook import item_bar
 from seke.vision.messages import Settings
 
 if TYPE_CHECKING:
@@ -42,7 +43,9 @@ def annotate(
 ) -> RunSummary:
     """Annotate pictures as `seke annotate` does; the results are files in a folder.
 
-    The pictures are sent without asking: see that their terms allow it.
+    The pictures are sent without asking: see that their terms allow it. An interrupt ends the run once the
+    open requests are answered, a second one at once; what came is kept, and the same call goes on. In a
+    notebook a bar shows how many items are settled, unless `progress` is given.
 
     Args:
         images: pictures, folders, patterns and manifests.
@@ -77,7 +80,11 @@ def annotate(
     origin = None if branch_of is None else Path(branch_of)
     with free_observers(given.get("knowledge"), observed_by, networks) as free:
         job = Job.of(image_list, Path(folder), model, model_settings, **(given | free))
-        return job.run(retry_refused=retry_refused, forget_unanswered=forget_unanswered, branch_of=origin)
+        shown = None if "progress" not in given else False
+        with item_bar("annotating", len(job.items), shown) as advance:
+            if shown is None:
+                job.annotator.progress = lambda settled, _answers, _spent: advance(settled)
+            return job.run(retry_refused=retry_refused, forget_unanswered=forget_unanswered, branch_of=origin)
 
 
 def _models(

@@ -6,18 +6,19 @@ Bits are of the log-odds of the label against all other states of the root (for 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine import Knowledge, Preposterior, SekeError, Sensitivity, diagnose, did_you_mean, weigh_parts
 from seke.explanations.text import render
 from seke.files.shipped import knowledge as read_knowledge
+from seke.files.text_report import TextReport
 from seke.inference.session import Judged, Session
-from seke.sampling.infer import batches, on_samples
+from seke.sampling.infer import batches, on_samples, source_list
 from seke.sampling.replay import mark_off_policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
     from engine import Answers, Counterfactual, FactorContribution, Option, Outcome, Weights
 
@@ -33,8 +34,8 @@ MOST_OPTIONS = 6
 _UNDECIDED = {"decision": "reject", "value": None, "risk": None, "origin": None, "basis": None}
 
 
-@dataclass(frozen=True)
-class Explanation:
+@dataclass(frozen=True, repr=False)
+class Explanation(TextReport):
     """Why an item got its label. facts: JSON values; as text it fits a terminal of 90 columns."""
 
     facts: Mapping[str, Any]
@@ -58,7 +59,7 @@ def explain(
         engine.SekeError: bad knowledge or samples, with their places; an item that the samples do not have.
     """
     base = read_knowledge(knowledge)
-    samples = samples if isinstance(samples, str | Path) else list(samples)  # type: ignore[assignment]
+    samples = source_list(samples)
     session = Session.open(base, population, seed)
     if not in_order:
         session = on_samples(session, samples)

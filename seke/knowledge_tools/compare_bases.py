@@ -14,6 +14,7 @@ from seke.console.rich_table import table_lines
 from seke.files.networks import network_of
 from seke.files.shipped import SHIPPED, shipped_bases
 from seke.files.shipped import knowledge as read_knowledge
+from seke.files.text_report import TextReport
 from seke.sampling.infer import batches
 
 if TYPE_CHECKING:
@@ -30,8 +31,8 @@ MOST_ITEMS = 1_000
 Z = 1.96
 
 
-@dataclass(frozen=True)
-class BaseComparison:
+@dataclass(frozen=True, repr=False)
+class BaseComparison(TextReport):
     """How well several bases foretell the same answers.
 
     facts: `items` compared, `of` how many, and `bases`, the best first: `base`, `used` (whether it is the one

@@ -11,6 +11,7 @@ from engine import Influence, Influences, Knowledge, SekeError, did_you_mean
 from seke.console.plain_text import count, near
 from seke.console.rich_table import table_lines
 from seke.files.shipped import knowledge as read_knowledge
+from seke.files.text_report import TextReport
 from seke.inference.session import Session
 from seke.sampling.infer import batches
 
@@ -32,8 +33,8 @@ TENTH = 0.1
 LEAST_SHOWN = 5e-5
 
 
-@dataclass(frozen=True)
-class SensitivityReport:
+@dataclass(frozen=True, repr=False)
+class SensitivityReport(TextReport):
     """The numbers that move decisions about a variable, ranked. facts: JSON values."""
 
     facts: Mapping[str, Any]
