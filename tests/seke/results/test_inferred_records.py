@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -20,7 +21,7 @@ from seke.tables.record_reader import posterior_records
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 FACES = EXAMPLES / "faces" / "samples.jsonl"
-PLANTS = EXAMPLES / "plants"
+PLANTS, SPRINKLER = EXAMPLES / "plants", EXAMPLES / "sprinkler"
 ROWS = [json.loads(line) for line in FACES.read_text("utf-8").splitlines() if line.strip()]
 # Rows whose cells have one type a column, as frames of polars and Arrow need it.
 SIMPLE = [
@@ -111,7 +112,7 @@ def test_the_table_has_one_flat_row_an_item(records, result, tmp_path):
         seke.score(s, gold, bootstrap=0) for s in (table, result, tmp_path / "r.jsonl", tmp_path / "r.csv")
     ]
     scores = [report.facts["predictions"][0]["variables"] for report in reports]
-    assert scores[0]["expression"]["accuracy"]["value"] == 1
+    assert scores[0]["expression"]["scores"]["accuracy"]["value"] == 1
     assert scores[1:] == scores[:1] * 3
 
 
@@ -168,8 +169,11 @@ def test_columns_are_checked_before_anything_is_inferred():
         seke.infer(frame().rename(columns={"item": "Item"}))
 
 
-def test_an_interrupt_says_what_is_kept_and_the_next_call_goes_on(tmp_path):
-    folder = tmp_path / "pipe"
+def interrupt_stage(stage, done, total):
+    raise KeyboardInterrupt
+
+
+def test_an_interrupt_says_what_is_kept_and_the_next_call_goes_on(monkeypatch):
     rows = [json.loads(line) for line in (PLANTS / "samples.jsonl").read_text("utf-8").splitlines() if line]
     many = pd.DataFrame([{**rows[0], "item": f"plant-{number}"} for number in range(2500)])
     counted = []
@@ -188,26 +192,28 @@ def test_an_interrupt_says_what_is_kept_and_the_next_call_goes_on(tmp_path):
     assert inferred.to_arrow()["item"].to_pylist() == list(many["item"])
     assert counted == [(0, 2500), (2048, 2500), (2048, 2500), (2500, 2500)]
     assert inferred.notes()[0].startswith("2500 samples of 2500 items: ")
-    os.mkfifo(folder)
-    if not os.fork():
-        folder.write_text((PLANTS / "samples.jsonl").read_text("utf-8"), "utf-8")
-        os._exit(0)
-    once = seke.infer(folder, PLANTS / "knowledge")
+    with pytest.raises(
+        KeyboardInterrupt, match=r"^interrupted in the stage 'reading'; nothing was written, and"
+    ):
+        seke.calibrate(frame(), gold=frame()[["item", "expression"]], progress=interrupt_stage)
+    stream = io.TextIOWrapper(io.BytesIO((PLANTS / "samples.jsonl").read_bytes()))
+    monkeypatch.setattr(sys, "stdin", stream)
+    once = seke.infer("-", PLANTS / "knowledge")
     assert len(list(once)) > 1
     with pytest.raises(SekeError, match="came from a stream, which is read once"):
         list(once)
-    os.wait()
 
 
 def test_a_notebook_shows_results_in_escaped_html_without_scripts(result):
     evil = "<script>alert('x')</script>"
+    sprinkler = [json.loads((SPRINKLER / "samples.jsonl").read_text("utf-8").splitlines()[0])]
     shown = [
-        seke.infer(frame(item=evil, draw=range(12))),
+        seke.infer(pd.DataFrame(ROWS[:1]).assign(item=evil)),
+        seke.explain(pd.DataFrame(sprinkler).assign(item=evil), evil, SPRINKLER / "knowledge"),
         result,
         seke.knowledge(),
-        seke.check(),
+        seke.show("fear"),
         seke.diff("shipped", EXAMPLES / "overlay" / "one-cell.yaml"),
-        seke.explain(frame(item=evil, draw=range(12)), evil),
     ]
     for value in shown:
         html = value._repr_html_()
@@ -215,7 +221,8 @@ def test_a_notebook_shows_results_in_escaped_html_without_scripts(result):
         assert not re.search(r"[^-]color:(?!inherit)", html)  # light and dark pages have their own
         assert "\n" not in repr(value)
         assert len(repr(value)) < 220
-    assert evil.replace("<", "&lt;").replace(">", "&gt;").replace("'", "&#x27;") in shown[0]._repr_html_()
+    for value in shown[:2]:
+        assert "&lt;script&gt;alert(&#x27;x&#x27;)&lt;/script&gt;" in value._repr_html_()
     assert "accept*" in result._repr_html_()
     assert "4 of 5 accepted items rest on numbers that were not calibrated" in result._repr_html_()
     assert repr(result).startswith("<146 samples of 33 items: 5 accept, 22 requery, 6 reject")
@@ -226,10 +233,11 @@ def test_a_lacking_package_is_met_by_the_command_that_installs_it(result, monkey
         monkeypatch.setitem(sys.modules, name, None)
         with pytest.raises(SekeError, match=rf"need {name}, .* pip install 'seke\[notebook\]'"):
             method()
-    monkeypatch.setitem(sys.modules, "tqdm.auto", None)
-    monkeypatch.setitem(sys.modules, "tqdm", None)
+        monkeypatch.undo()
+    for name in ("tqdm.auto", "tqdm"):
+        monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(SekeError, match="need tqdm"):
-        seke.infer(frame(), progress=True).to_arrow()
+        seke.infer(ROWS[:1], progress=True).to_arrow()
 
 
 def test_a_text_bar_is_shown_where_it_is_asked_for(capsys):
