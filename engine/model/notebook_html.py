@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-# Colours are inherited; lines are a grey that shows on white and on black.
+# Colours are inherited; lines show on white and on black.
 STYLE = (
     ".seke{font-family:inherit;color:inherit;max-width:100%;overflow-x:auto}"
     ".seke p{margin:.3em 0}.seke p.seke-title{font-weight:600}.seke p.seke-note{opacity:.8;font-size:.92em}"

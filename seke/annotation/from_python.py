@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from seke.console.notebook import item_bar
 from seke.vision.messages import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from seke.annotation.run_summary import RunSummary
     from seke.vision.messages import Model
@@ -80,11 +81,17 @@ def annotate(
     origin = None if branch_of is None else Path(branch_of)
     with free_observers(given.get("knowledge"), observed_by, networks) as free:
         job = Job.of(image_list, Path(folder), model, model_settings, **(given | free))
-        shown = None if "progress" not in given else False
-        with item_bar("annotating", len(job.items), shown) as advance:
-            if shown is None:
-                job.annotator.progress = lambda settled, _answers, _spent: advance(settled)
+        with settled_items_shown(job, "progress" in given):
             return job.run(retry_refused=retry_refused, forget_unanswered=forget_unanswered, branch_of=origin)
+
+
+@contextmanager
+def settled_items_shown(job: Job, is_shown: bool) -> Iterator[None]:
+    """Show in a notebook how many items of a run are settled, unless somebody shows that already."""
+    with item_bar("annotating", len(job.items), False if is_shown else None) as advance:
+        if not is_shown:
+            job.annotator.progress = lambda settled, _answers, _spent: advance(settled)
+        yield
 
 
 def _models(

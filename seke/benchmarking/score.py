@@ -76,8 +76,7 @@ def score(
     """Score predictions against gold; of several the first is compared with each of the others.
 
     Args:
-        predictions: a file, the records of one (posterior records or labels) or a frame of them, what
-            `seke.infer` returns, or several of these.
+        predictions: a file, records or a frame of such (posteriors or labels), or several of these.
         gold: a label table: a file, its rows or a frame of them, or one that was read.
         knowledge: the base whose variables are predicted; the shipped base by default.
         groups: a further column of gold, such as the subject: whole groups are resampled.

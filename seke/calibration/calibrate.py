@@ -62,6 +62,7 @@ from seke.sampling.infer import source_list
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from seke.files.frames import ArrowStream, Samples
     from seke.samples import SingleSamples
     from seke.tables.label_table import LabelTable
 
@@ -115,9 +116,9 @@ class Calibration:
 
 
 def calibrate(
-    samples: str | Path | Iterable[str | Path] | Iterable[Mapping[str, Any]],
+    samples: Samples,
     knowledge: Knowledge | str | Path | None = None,
-    gold: str | Path | Iterable[Mapping[str, Any]] | None = None,
+    gold: str | Path | ArrowStream | Iterable[Mapping[str, Any]] | None = None,
     *,
     population: str | None = None,
     learn_population: bool = False,
@@ -142,9 +143,9 @@ def calibrate(
     """Learn from samples, with gold of all, some or none of their items, how observers answer.
 
     Args:
-        samples: sample files, or records, as `seke.infer` takes them.
+        samples: sample files, frames or records, as `seke.infer` takes them.
         knowledge: the base whose numbers are the priors; the shipped base by default.
-        gold: a label table (file, or rows as mappings); items and levels may be missing.
+        gold: a label table (file, frame, or rows as mappings); items and levels may be missing.
         population: the prior of the truth; the base's reference by default.
         learn_population: whether P(root) of the items is learned, too; gold counts as drawn at random.
         learn_tables: whether the cells of `activations` and the moments of `affect` are, within their `n`.
@@ -162,13 +163,11 @@ def calibrate(
         extends: how the overlay names the base; `shipped` or the base's path by default.
         models: observer -> the model that answered as it, where not told by the folder of a run.
         with_checks: whether posterior predictive checks are made; they take most of the time of a small fit.
-        progress: called with a stage, steps done and steps in all (0 where that is not known); or whether a
-            bar is shown, by default in a notebook.
+        progress: called with a stage, steps done and in all (0: unknown); or whether notebooks show a bar.
         **settings: method (map, svi or nuts), seed (of all chance), steps, draws, warmup and chains.
 
     Raises:
-        engine.KnowledgeError, engine.AnswerError, engine.SekeError: bad knowledge, samples, gold or names.
-        KeyboardInterrupt: where it was interrupted, with the stage; nothing is written before the end.
+        engine.SekeError: bad knowledge, samples, gold or names; KeyboardInterrupt: with the stage it came in.
     """
     base, promise = read_knowledge(knowledge), Promise.of(alpha, delta, adaptive=adaptive, breadth=breadth)
     fitting, further = FitSettings(priors=FitPriors(), **settings), (with_checks, keep_gold_evidence)

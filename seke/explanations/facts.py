@@ -17,10 +17,11 @@ from seke.sampling.infer import batches, on_samples, source_list
 from seke.sampling.replay import mark_off_policy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from engine import Answers, Counterfactual, FactorContribution, Option, Outcome, Weights
+    from seke.files.frames import Samples
 
     Facts = dict[str, Any]
 
@@ -45,7 +46,7 @@ class Explanation(TextReport):
 
 
 def explain(
-    samples: str | Path | Iterable[str | Path] | Iterable[Mapping[str, Any]],
+    samples: Samples,
     item: str,
     knowledge: Knowledge | str | Path | None = None,
     *,
@@ -68,7 +69,7 @@ def explain(
 
 def explain_in_session(
     session: Session,
-    samples: str | Path | Iterable[str | Path] | Iterable[Mapping[str, Any]],
+    samples: Samples,
     item: str,
     *,
     in_order: bool = False,

@@ -18,7 +18,8 @@ from seke.files.faults import Faults
 from seke.files.rows import RowSource, is_index_column
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     Cells = dict[str, Any]
 
@@ -38,8 +39,13 @@ class ArrowStream(Protocol):
         """Return a capsule with a stream of its rows."""
 
 
+if TYPE_CHECKING:
+    # What functions take as samples: files, frames, or records.
+    Samples = str | Path | ArrowStream | Iterable[str | Path | ArrowStream] | Iterable[Mapping[str, Any]]
+
+
 @dataclass(frozen=True, eq=False)
-class Frame:
+class MemoryTable:
     """A table in memory, which can be read again and again.
 
     names: of its columns, perhaps some twice. columns: name -> an Arrow column, or a list of values, of as
@@ -52,7 +58,7 @@ class Frame:
     unnamed_index: bool = False
 
     @classmethod
-    def of(cls, table: Any) -> Frame:
+    def of(cls, table: Any) -> MemoryTable:
         """Return a frame of pandas or polars, or a table or stream of Arrow, as this.
 
         A named index of pandas becomes columns.
@@ -60,7 +66,7 @@ class Frame:
         Raises:
             engine.AnswerError: a table that cannot be read.
         """
-        if isinstance(table, Frame):
+        if isinstance(table, MemoryTable):
             return table
         if _is_pandas(table):
             return _of_pandas(table)
@@ -85,20 +91,20 @@ class Frame:
 
 
 def is_frame(value: Any) -> bool:
-    """Say whether a value is a table in memory that can be read as a `Frame`."""
-    return isinstance(value, Frame) or hasattr(value, "__arrow_c_stream__") or _is_pandas(value)
+    """Say whether a value is a table in memory that can be read as a `MemoryTable`."""
+    return isinstance(value, MemoryTable) or hasattr(value, "__arrow_c_stream__") or _is_pandas(value)
 
 
 def frame_rows(table: Any) -> Iterator[Cells]:
     """Yield the rows of a table as mappings, without columns that count the rows; missing values are None."""
-    yield from (row for _, row in RowFrame(Frame.of(table), Faults()).rows())
+    yield from (row for _, row in RowFrame(MemoryTable.of(table), Faults()).rows())
 
 
 def _is_pandas(value: Any) -> bool:
     return type(value).__module__.partition(".")[0] == "pandas" and hasattr(value, "columns")
 
 
-def _of_pandas(table: Any) -> Frame:
+def _of_pandas(table: Any) -> MemoryTable:
     """Return a frame of pandas column by column: each may hold what no other can."""
     levels = [name for name in table.index.names if name is not None and name not in table.columns]
     if levels:
@@ -106,7 +112,7 @@ def _of_pandas(table: Any) -> Frame:
     names = tuple(map(str, table.columns))
     columns = {name: _pandas_column(table.iloc[:, at]) for at, name in enumerate(names)}
     counts = type(table.index).__name__ == "RangeIndex"
-    return Frame(names, columns, len(table), unnamed_index=not counts and not levels)
+    return MemoryTable(names, columns, len(table), unnamed_index=not counts and not levels)
 
 
 def _pandas_column(series: Any) -> Any:
@@ -121,7 +127,7 @@ def _pandas_column(series: Any) -> Any:
 class RowFrame(RowSource):
     """A table in memory as a source of rows. index: which of several sources it is; the first is 0."""
 
-    def __init__(self, frame: Frame, faults: Faults, *, index: int = 0) -> None:
+    def __init__(self, frame: MemoryTable, faults: Faults, *, index: int = 0) -> None:
         name = FRAME if index == 0 else f"{FRAME} {index + 1}"
         super().__init__(name, frame_prefix(index), faults, index)
         self.frame = frame

@@ -18,10 +18,11 @@ from seke.files.text_report import TextReport
 from seke.sampling.infer import batches
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
     from pathlib import Path
 
     from engine import Floats, Knowledge
+    from seke.files.frames import Samples
 
     Facts = dict[str, Any]
 
@@ -62,7 +63,7 @@ class BaseComparison(TextReport):
 
 
 def compare_bases(
-    samples: str | Path | Iterable[str | Path] | Iterable[Mapping[str, Any]],
+    samples: Samples,
     knowledge: Knowledge | str | Path | None = None,
     *,
     population: str | None = None,

@@ -24,7 +24,9 @@ from seke.inference.session import Session
 from seke.sampling.infer import batches, on_samples, source_list
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from seke.files.frames import Samples
 
     Facts = dict[str, Any]
     Record = dict[str, Any]
@@ -54,7 +56,7 @@ class Diff(TextReport):
 def diff(
     old: Knowledge | str | Path | None,
     new: Knowledge | str | Path | None,
-    samples: str | Path | Iterable[str | Path] | Iterable[Mapping[str, Any]] | None = None,
+    samples: Samples | None = None,
     *,
     population: str | None = None,
     seed: int = 0,

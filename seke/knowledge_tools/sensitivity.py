@@ -16,10 +16,11 @@ from seke.inference.session import Session
 from seke.sampling.infer import batches
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from engine import Answers, Number
+    from seke.files.frames import Samples
 
     Facts = dict[str, Any]
 
@@ -44,7 +45,7 @@ class SensitivityReport(TextReport):
 
 
 def sensitivity(
-    samples: str | Path | Iterable[str | Path] | Iterable[Mapping[str, Any]],
+    samples: Samples,
     knowledge: Knowledge | str | Path | None = None,
     *,
     item: str | None = None,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from seke.files.frames import Frame
+from seke.files.frames import MemoryTable
 from seke.files.shipped import knowledge as read_knowledge
 from seke.inference.session import Session
 from seke.results.inferred_records import InferredRecords
@@ -14,17 +14,16 @@ from seke.samples import check_frame
 from seke.sampling.infer import SampleInference, blind_answers, source_list
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from engine import Knowledge
     from seke.console.notebook import Counts
-    from seke.files.frames import ArrowStream
+    from seke.files.frames import Samples
     from seke.sampling.blind import GoldTable
 
 
 def infer(
-    samples: str | Path | ArrowStream | Iterable[str | Path | ArrowStream] | Iterable[Mapping[str, Any]],
+    samples: Samples,
     knowledge: Knowledge | str | Path | None = None,
     *,
     population: str | None = None,
@@ -70,7 +69,7 @@ def infer(
         base = replace(base, policy=replace(base.policy, labels_final=True))
     sources = source_list(samples)
     for index, source in enumerate(sources):
-        if isinstance(source, Frame):
+        if isinstance(source, MemoryTable):
             check_frame(source, base, index)
     session = Session.open(base, population, seed, knowledge_uncertainty=knowledge_uncertainty)
     for reason in session.refused:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine import AnswerError
 from seke.files.faults import Faults
-from seke.files.frames import Frame, RowFrame, frame_prefix
+from seke.files.frames import MemoryTable, RowFrame, frame_prefix
 from seke.files.rows import CSV, JSON_LINES, RowFile, place_prefix, record_source
 from seke.samples.binding import bind
 from seke.samples.columns import split
@@ -61,7 +61,7 @@ NO_ROWS = "no samples: it has no rows"
 
 
 def read_batches(
-    paths: Sequence[str | Path | Frame],
+    paths: Sequence[str | Path | MemoryTable],
     knowledge: Knowledge,
     *,
     in_order: bool = False,
@@ -107,12 +107,12 @@ def answers_from(
 
 
 def single_samples(
-    samples: Sequence[str | Path | Frame] | Iterable[Mapping[str, object]], knowledge: Knowledge
+    samples: Sequence[str | Path | MemoryTable] | Iterable[Mapping[str, object]], knowledge: Knowledge
 ) -> SingleSamples:
     """Read samples and keep each by itself: files or frames (as `read_batches` takes them) or mappings."""
     vocabulary, source = vocabulary_of(knowledge), record_source(Faults())
     sources = list(samples)
-    paths = [path for path in sources if isinstance(path, str | Path | Frame)]
+    paths = [path for path in sources if isinstance(path, str | Path | MemoryTable)]
     prefixes = [_source_prefix(path, index) for index, path in enumerate(paths)] or [source.prefix]
     if paths:
         chunks = _chunks(paths, vocabulary, source.faults)
@@ -148,13 +148,13 @@ def only_about(
 
 
 def _chunks(
-    paths: Sequence[str | Path | Frame],
+    paths: Sequence[str | Path | MemoryTable],
     vocabulary: Vocabulary,
     faults: Faults,
     progress: Callable[[int], None] | None = None,
 ) -> Steps[Chunk]:
     for index, path in enumerate(paths):
-        if isinstance(path, Frame):
+        if isinstance(path, MemoryTable):
             yield from _frame_chunks(RowFrame(path, faults, index=index), vocabulary)
             continue
         file = RowFile(path, faults, strip=True, index=index, progress=progress)
@@ -174,7 +174,7 @@ def _frame_chunks(rows: RowFrame, vocabulary: Vocabulary) -> Steps[Chunk]:
         rows.note(0, NO_ROWS)
 
 
-def check_frame(frame: Frame, knowledge: Knowledge, index: int = 0) -> None:
+def check_frame(frame: MemoryTable, knowledge: Knowledge, index: int = 0) -> None:
     """Check the columns of a frame of samples, and that it has rows. index: which of several sources it is.
 
     Raises:
@@ -187,9 +187,9 @@ def check_frame(frame: Frame, knowledge: Knowledge, index: int = 0) -> None:
     rows.faults.raise_all()
 
 
-def _source_prefix(source: str | Path | Frame, index: int) -> str:
+def _source_prefix(source: str | Path | MemoryTable, index: int) -> str:
     """Return what the places of a source's rows begin with; index: which of several sources it is."""
-    return frame_prefix(index) if isinstance(source, Frame) else place_prefix(source)
+    return frame_prefix(index) if isinstance(source, MemoryTable) else place_prefix(source)
 
 
 def _sheets(

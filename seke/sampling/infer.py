@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine import AnswerError, SekeError
-from seke.files.frames import FRAME, ROW_NUMBERS, Frame, is_frame
+from seke.files.frames import FRAME, ROW_NUMBERS, MemoryTable, is_frame
 from seke.samples import answers_from, read_batches
 from seke.sampling.blind import BlindAnswers
 from seke.sampling.replay import mark_off_policy
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from engine import Answers, Knowledge
+    from seke.files.frames import Samples
     from seke.inference.session import Session
     from seke.sampling.blind import GoldTable
 
@@ -55,7 +56,7 @@ class SampleInference:
         sources = self.sources
         if any(isinstance(source, str | Path) for source in sources):
             return None
-        if all(isinstance(source, Frame) for source in sources):
+        if all(isinstance(source, MemoryTable) for source in sources):
             return sources[0].distinct("item") if len(sources) == 1 else None
         return len({str(source.get("item")) for source in sources if isinstance(source, Mapping)})
 
@@ -109,7 +110,7 @@ def source_list(samples: Any) -> list[Any]:
     if isinstance(samples, str | Path):
         return [samples]
     if is_frame(samples):
-        return [Frame.of(samples)]
+        return [MemoryTable.of(samples)]
     if isinstance(samples, Mapping | bytes) or hasattr(type(samples), "columns"):
         kind = type(samples).__name__
         collect = "; a lazy frame is read by its .collect()" if kind == "LazyFrame" else ""
@@ -117,20 +118,20 @@ def source_list(samples: Any) -> list[Any]:
             f"samples: met a {kind}; allowed are a file, a frame (pandas, polars, a table of Arrow), or a "
             f"list of these or of samples as mappings{collect}"
         )
-    return [Frame.of(source) if is_frame(source) else source for source in samples]
+    return [MemoryTable.of(source) if is_frame(source) else source for source in samples]
 
 
 def batches(
-    samples: str | Path | Iterable[str | Path] | Iterable[Mapping[str, Any]],
+    samples: Samples,
     base: Knowledge,
     *,
     in_order: bool = False,
 ) -> Iterable[Answers]:
     """Return the answers about whole items, batch by batch; the arguments are those of `infer`."""
     sources = source_list(samples)
-    if all(isinstance(path, str | Path | Frame) for path in sources):
+    if all(isinstance(path, str | Path | MemoryTable) for path in sources):
         parts = read_batches(sources, base, in_order=in_order)
-        return _with_row_numbers(parts) if any(isinstance(path, Frame) for path in sources) else parts
+        return _with_row_numbers(parts) if any(isinstance(path, MemoryTable) for path in sources) else parts
     return answers_from(sources, base)
 
 

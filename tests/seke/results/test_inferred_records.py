@@ -195,7 +195,7 @@ def test_an_interrupt_says_what_is_kept_and_the_next_call_goes_on(monkeypatch):
     with pytest.raises(
         KeyboardInterrupt, match=r"^interrupted in the stage 'reading'; nothing was written, and"
     ):
-        seke.calibrate(frame(), gold=frame()[["item", "expression"]], progress=interrupt_stage)
+        seke.calibrate(frame(), gold=frame()[["item", "expression"]][:1], progress=interrupt_stage)
     stream = io.TextIOWrapper(io.BytesIO((PLANTS / "samples.jsonl").read_bytes()))
     monkeypatch.setattr(sys, "stdin", stream)
     once = seke.infer("-", PLANTS / "knowledge")
