@@ -128,7 +128,7 @@ class InferSummary:
 
     def _count_levels(self, record: Record) -> None:
         levels = record["decision"]["levels"].values()
-        self.read += _is_read(record)
+        self.read += is_read(record)
         self.seen.update(n for n in self.required if record["decision"]["levels"][n]["origin"] != "inferred")
         self.bases.update(basis for basis in map(basis_of, levels) if basis)
         self.inferred += sum(level["decision"] == "inferred" for level in levels)
@@ -251,7 +251,7 @@ class InferSummary:
         for record in self.rows:
             decision = record["decision"]
             posteriors = record.get("posteriors", record)
-            read = _is_read(record)
+            read = is_read(record)
             likely = self._likely_but_open(record) if read else set()
             cells: list[str | Text] = [record["item"]]
             cells += [self._cell(name, posteriors, likely) if read else "-" for name in names]
@@ -259,7 +259,7 @@ class InferSummary:
             legends |= dict.fromkeys([OPEN_LEGEND] * bool(likely) + [LEGEND] * bool(mark))
             word = f"{SYMBOLS[decision['item']]} {decision['item']}{mark}"
             cells.append(Text(word, style=COLOURS[decision["item"]]))
-            rows.append([*cells, _row_reason(record, marked=bool(mark), likely=likely)])
+            rows.append([*cells, row_reason(record, marked=bool(mark), likely=likely)])
         several = self.base.levels.keys() - self.base.variables.keys()
         titles = {name: name.replace("_", " ") for name in ("item", *names, "decision", "why")}
         folded = [title for name, title in titles.items() if name == "why" or name in several]
@@ -271,12 +271,7 @@ class InferSummary:
             console.print(f"... and {unlisted} more; write them to a file with -o, or use --json")
 
     def _columns(self) -> list[str]:
-        """Return the columns: a level of binary variables is one, any other variable its own."""
-        columns = []
-        for level, names in self.base.levels.items():
-            binary = all(self.base.variables[name].kind == "binary" for name in names)
-            columns += [level] if binary else list(names)
-        return columns
+        return summary_names(self.base)
 
     def _likely_but_open(self, record: Record) -> set[str]:
         """Return the binary variables of a record that are likely true and not accepted."""
@@ -308,6 +303,15 @@ class InferSummary:
             return f"{value['mean']:+.2f} ±{(value['q95'] - value['q05']) / 2:.2f}"
         best = max(value, key=value.__getitem__)
         return f"{best} {value[best]:.2f}"
+
+
+def summary_names(base: Knowledge) -> list[str]:
+    """Return what an item is summed up by: a level of binary variables is one, any other variable its own."""
+    columns = []
+    for level, names in base.levels.items():
+        binary = all(base.variables[name].kind == "binary" for name in names)
+        columns += [level] if binary else list(names)
+    return columns
 
 
 def limits_in_words(session: Session, outside: int) -> list[str]:
@@ -350,7 +354,7 @@ def _calibration_hint(session: Session) -> str:
     return f"{base.policy.calibrated_from} with gold for seke calibrate" if base.fits else "seke calibrate"
 
 
-def _row_reason(record: Record, *, marked: bool, likely: Collection[str] = ()) -> str:
+def row_reason(record: Record, *, marked: bool, likely: Collection[str] = ()) -> str:
     """Return in a few words why an item is not wholly accepted, and which levels are not calibrated.
 
     marked: whether the item itself rests on numbers that were not calibrated. likely: open values that the
@@ -394,6 +398,6 @@ def _short_list(certificates: Sequence[Certificate]) -> str:
     return listed(certificates[:shown]) + (f" and {more} more" if more else "")
 
 
-def _is_read(record: Record) -> bool:
+def is_read(record: Record) -> bool:
     """Say whether an item has an answer that reports something."""
     return bool(record["diagnostics"]["samples"] > sum(record["diagnostics"][name] for name in UNREAD))

@@ -20,9 +20,10 @@ from seke.sampling.answerers import RecordedSource
 from seke.sampling.loop import Loop, run_to_completion
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from engine import Answers, Bools, Floats, Ints
+    from seke.files.frames import Samples
     from seke.inference.session import Session
     from seke.samples import SingleSamples
     from seke.sampling.loop import ReadingKey
@@ -102,9 +103,7 @@ def taken_of(items: Sequence[str], counts: Mapping[ReadingKey, int]) -> tuple[Ta
     return tuple((item, frozenset(readings)) for item, readings in by_item.items())
 
 
-def mark_off_policy(
-    session: Session, samples: str | Path | Iterable[str | Path] | Iterable[Mapping[str, Any]]
-) -> Session:
+def mark_off_policy(session: Session, samples: Samples) -> Session:
     """Return the session with the items of these samples that were sampled off policy.
 
     Where it holds for items that are asked as the policy asks, which of them were asked otherwise.
