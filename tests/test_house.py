@@ -52,7 +52,7 @@ FLOORS = {
         "runs prompts datasets",
         "annotation graphics exporting",
         "calibration benchmarking knowledge_tools explanations review",
-        "planning reports plot",
+        "planning playground reports plot",
         "cli",
     ),
 }
@@ -281,6 +281,7 @@ def test_a_wheel_is_whole_and_keeps_to_its_own_knowledge(tmp_path):
         *("knowledge_tools/table_verdicts.html", "knowledge_tools/table_verdicts.css"),
         *("observers/face-landmarker.yaml", "observers/fer.yaml", "formats/openface.yaml"),
         *("review/web/review.html", "review/web/review.js", "review/web/review.css"),
+        *("playground/web/play.html", "playground/web/play.css", "playground/web/tree.js"),
     ):
         assert (site / "seke" / name).exists()
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import re
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine import AnswerError
 from seke.console.terminal import printable
 from seke.files.inputs import open_file
+from seke.files.shipped import shipped_folder
 from seke.files.texts import MOST_BYTES
 
 if TYPE_CHECKING:
@@ -29,6 +31,22 @@ def near_file(file: str) -> str:
     """Return a file's path as seen from the working directory where that is shorter."""
     inside = os.path.relpath(file) if file and os.path.isabs(file) else file
     return inside if len(inside) < len(file) and not inside.startswith("..") else file
+
+
+def place_text(place: Place) -> str:
+    """Return a place as file:line:column; the file without the folders of this machine."""
+    return short_place(f"{place.file}:{place.line}:{place.column}")
+
+
+def short_place(place: str) -> str:
+    """Return a place, file:line:column, without the folders of this machine."""
+    name, line, column = place.rsplit(":", 2)
+    file, shipped = Path(name).absolute(), shipped_folder()
+    if file.is_relative_to(shipped):
+        file = Path(shipped.name) / file.relative_to(shipped)
+    else:
+        file = Path(*Path(near_file(str(file))).parts[-3:])
+    return f"{file.as_posix()}:{line}:{column}"
 
 
 def fault_with_line(fault: Fault, kind: str = "") -> str:
