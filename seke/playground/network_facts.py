@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 MOST_CELLS = 400_000
 
 
-def network_facts(network: Network, base: Knowledge) -> Facts:
+def network_facts(network: Network, base: Knowledge, most_cells: int = MOST_CELLS) -> Facts:
     """Return the nodes, cliques, factors and rules of a network.
 
     Tables are lists in C order. Factors that say that a derived node is a function of its parents are left
@@ -33,9 +33,9 @@ def network_facts(network: Network, base: Knowledge) -> Facts:
     cells = len(network.root_states) * sum(
         int(np.prod([network.nodes[name].size for name in step.nodes])) for step in network.steps
     )
-    if cells > MOST_CELLS:
+    if cells > most_cells:
         raise SekeError(
-            f"{base.name}: has {cells:,} cells in its tables; a page can sum over {MOST_CELLS:,}. Couplings "
+            f"{base.name}: has {cells:,} cells in its tables; a page can sum over {most_cells:,}. Couplings "
             "and rules that tie many variables together make tables large (seke knowledge check)"
         )
     return {
