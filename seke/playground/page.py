@@ -77,6 +77,7 @@ def page_text(facts: Facts) -> str:
     environment = Environment(loader=FileSystemLoader(WEB), autoescape=True, keep_trailing_newline=True)
     return environment.get_template("play.html").render(
         title=clean(facts["knowledge"]["name"]),
+        drawn=facts["face"] is not None,
         style=Markup(style),
         script=Markup(script),
         style_digest=_digest(style),

@@ -84,7 +84,7 @@ function unitControl(name) {
     }}), make("span", {}, text)));
   const more = [about.muscle && `Muscle: ${about.muscle}.`, description, about.rest && `At rest: ${about.rest}`].filter(Boolean);
   return make("fieldset", {class: "unit", id: `field-${name}`}, make("legend", {class: "unseen"}, labelOf(name)),
-    make("details", {}, make("summary", {}, make("b", {}, words(name)), " ", label === name ? "" : label), more.map((text) => make("p", {class: "muted"}, text))),
+    make("details", {}, make("summary", {}, make("b", {}, codeOf(name) || words(label)), codeOf(name) && ` ${words(label)}`), more.map((text) => make("p", {class: "muted"}, text))),
     make("div", {class: "ways"}, radios),
     make("div", {class: "belief", id: `belief-${name}`}, meter(0), make("span", {class: "number"})));
 }

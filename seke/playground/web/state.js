@@ -13,7 +13,9 @@ let state = nothingKnown();
 const rootName = () => facts.network.root;
 const rootStates = () => facts.network.states[rootName()];
 const variable = (name) => facts.knowledge.variables[name];
-const labelOf = (name) => variable(name).label === name ? words(name) : `${words(name)} ${variable(name).label}`;
+// A code such as AU12 stands before its label; a name that the label repeats is left out.
+const codeOf = (name) => variable(name).label.toLowerCase().includes(words(name).toLowerCase()) ? "" : words(name);
+const labelOf = (name) => [codeOf(name), words(variable(name).label)].filter(Boolean).join(" ");
 const observerOf = (given, from = facts) => from.observers.find(({name}) => name === given.by);
 const questionOf = (given, from = facts) => observerOf(given, from)?.questions.find(({name}) => name === given.question);
 // Whether the observer of the page reports a variable; what is known as a fact may be about any.
