@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING
 
 import click
@@ -70,11 +69,7 @@ def _serve(base: str | None, port: int) -> None:
     with PlayServer(base, port, print_message) as server:
         print(server.address, flush=True)
         print_message("the page follows the YAML files; Ctrl-C ends it")
-        watching = threading.Thread(target=server.watch, daemon=True)
-        watching.start()
         try:
-            server.serve_forever()
+            server.watch()
         except KeyboardInterrupt:
             print_message("ended")
-        finally:
-            server.stop()

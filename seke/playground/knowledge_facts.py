@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     Facts = dict[str, Any]
 
 
-class _Citations:
+class Citations:
     """The sources and notes of numbers, each once: numbers of a block share them."""
 
     def __init__(self, base: Knowledge) -> None:
@@ -35,15 +35,14 @@ class _Citations:
         ]
 
 
-def knowledge_facts(base: Knowledge) -> Facts:
+def knowledge_facts(base: Knowledge, citations: Citations) -> Facts:
     """Return what a base declares about the network, and its expectations as examples.
 
     Raises:
         engine.KnowledgeError: faults of the expectations.
     """
-    citations = _Citations(base)
     leaves = declared_of(base).leaves
-    facts = {
+    return {
         "name": base.name,
         "digest": base.digest,
         "description": base.description,
@@ -90,7 +89,6 @@ def knowledge_facts(base: Knowledge) -> Facts:
         },
         "examples": [_example(item) for item in expectations_of(base) if not item.unfit],
     }
-    return facts | {"citations": citations.facts()}
 
 
 def _variable(base: Knowledge, name: str) -> Facts:

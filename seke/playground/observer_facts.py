@@ -8,11 +8,12 @@ import numpy as np
 
 if TYPE_CHECKING:
     from engine import Inference, Knowledge, Observer
+    from seke.playground.knowledge_facts import Citations
 
     Facts = dict[str, Any]
 
 
-def observer_facts(inference: Inference) -> list[Facts]:
+def observer_facts(inference: Inference, citations: Citations) -> list[Facts]:
     """Return the observers of an inference, each with its kernels and with the questions it can answer.
 
     Of labels a kernel is `mix` P(type | truth), (K, M), and `alpha`, (M, answers); of numbers it is computed
@@ -21,21 +22,28 @@ def observer_facts(inference: Inference) -> list[Facts]:
     base = inference.knowledge
     return [
         facts
-        for index, observer in enumerate(base.observers.values())
-        if (facts := _observer(inference, index, observer))["questions"]
+        for index in range(len(base.observers))
+        if (facts := _observer(inference, citations, index))["questions"]
     ]
 
 
-def _observer(inference: Inference, index: int, observer: Observer) -> Facts:
+def _observer(inference: Inference, citations: Citations, index: int) -> Facts:
     base = inference.knowledge
+    observer = list(base.observers.values())[index]
     return {
         "name": observer.name,
         "label": observer.label or observer.name,
         "description": observer.description,
         "exponent": observer.exponent,
         "stereotype": {state: dict(brought) for state, brought in observer.stereotype.items()},
-        "labels": {name: _labels(inference, index, name) for name in observer.labels},
-        "numbers": {name: _numbers(inference, index, name) for name in observer.numbers},
+        "labels": {
+            name: _labels(inference, index, name) | citations.of(instrument)
+            for name, instrument in observer.labels.items()
+        },
+        "numbers": {
+            name: _numbers(inference, index, name) | citations.of(instrument)
+            for name, instrument in observer.numbers.items()
+        },
         "questions": _questions(base, observer),
     }
 

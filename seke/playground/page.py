@@ -16,11 +16,13 @@ from seke.files.shipped import knowledge as read_knowledge
 from seke.graphics.face import face_data, face_script, face_table
 from seke.graphics.page_colours import colours_css
 from seke.graphics.shapes import clean
-from seke.playground.knowledge_facts import knowledge_facts
+from seke.playground.knowledge_facts import Citations, knowledge_facts
 from seke.playground.network_facts import network_facts
 from seke.playground.observer_facts import observer_facts
 
 if TYPE_CHECKING:
+    from engine import Network
+
     Facts = dict[str, Any]
 
 WEB = Path(__file__).parent / "web"
@@ -40,26 +42,27 @@ def play(knowledge: Knowledge | str | Path | None = None, path: str | Path | Non
     target = Path(path) if path is not None else None
     check_target(target, ("html",))
     base = read_knowledge(knowledge)
-    text = page_text(page_facts(base))
+    text = page_text(page_facts(base, network_of(base)))
     if target is not None:
         write_file(text.encode(), target)
     return text
 
 
-def page_facts(base: Knowledge) -> Facts:
-    """Return all that a page knows of a base, as JSON values.
+def page_facts(base: Knowledge, network: Network) -> Facts:
+    """Return all that a page knows of a base and its network, as JSON values.
 
     Raises:
-        engine.SekeError: a base that cannot be compiled, or that is too wide for a page.
+        engine.SekeError: a base that is too wide for a page, or faulty expectations.
     """
-    network = network_of(base)
+    citations = Citations(base)
     drawn = any(name in face_table()["units"] for name in base.cells)
     return {
         "version": 0,
         "served": False,
-        "knowledge": knowledge_facts(base),
+        "knowledge": knowledge_facts(base, citations),
         "network": network_facts(network, base),
-        "observers": observer_facts(Inference(network, base)),
+        "observers": observer_facts(Inference(network, base), citations),
+        "citations": citations.facts(),
         "face": face_data() if drawn else None,
     }
 

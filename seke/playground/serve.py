@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import threading
 import time
+from contextlib import suppress
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,10 +13,11 @@ from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
-from engine import KnowledgeError, SekeError, changes, declared_of
+from engine import KnowledgeError, SekeError, changes, compile_network, declared_of
 from seke.console.extras import missing_package_text
 from seke.console.loopback import LoopbackHandler, LoopbackServer
 from seke.console.plain_text import fault_with_line, forget_lines
+from seke.files.networks import network_of
 from seke.files.shipped import knowledge as read_knowledge
 from seke.knowledge_tools.diff import change_facts, change_text
 from seke.playground.page import page_facts, page_text
@@ -36,7 +39,7 @@ MOST_CHANGES = 40
 
 
 class PlayServer(LoopbackServer):
-    """Serves the page of a base, and news of its files; `watch` looks at these until `stop`.
+    """Serves the page of a base, and news of its files, at which `watch` looks.
 
     note: is told, in words, what became of a change.
     """
@@ -45,33 +48,43 @@ class PlayServer(LoopbackServer):
         self.given, self.note = knowledge, note
         self.base = read_knowledge(knowledge)
         self.stamps = _stamps(self.base)
-        self.facts = page_facts(self.base) | {"served": True, "version": 1}
+        self.network = network_of(self.base)
+        self.facts = page_facts(self.base, self.network) | {"served": True, "version": 1}
         self.news: Facts = {"version": 1, "fault": ""}
         self.changed = threading.Condition()
-        self.stopped = threading.Event()
         super().__init__(port, _PlayHandler)
 
     def watch(self) -> None:
-        """Look at the files again and again; a base that was saved is compiled, unless it is faulty."""
-        while not self.stopped.wait(LOOK_EVERY):
-            stamps = _stamps(self.base)
-            if stamps != self.stamps:
-                self.stamps = stamps
-                self._renew()
+        """Serve, and look at the files, until an exception such as that of Ctrl-C.
 
-    def stop(self) -> None:
-        """End `watch`, and requests that wait."""
-        self.stopped.set()
-        with self.changed:
-            self.changed.notify_all()
+        A base that was saved is compiled, unless it is faulty: here, in the thread of the caller, since a
+        thread that ends with the process while torch computes in it would abort it.
+        """
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+        # Compiling needs torch, which takes seconds to load: now, rather than when a file is saved.
+        with suppress(ModuleNotFoundError):
+            importlib.import_module("torch")
+        try:
+            while True:
+                time.sleep(LOOK_EVERY)
+                stamps = _stamps(self.base)
+                if stamps != self.stamps:
+                    self.stamps = stamps
+                    self._renew()
+        finally:
+            self.shutdown()
 
     def _renew(self) -> None:
-        self.note("the files changed; reading and compiling the base ...")
+        busy = "the files changed; reading and compiling the base ..."
+        self.note(busy)
+        self._tell({"fault": "", "busy": busy.capitalize()})
         begin = time.monotonic()
         forget_lines()
         try:
             base = read_knowledge(self.given)
-            facts = page_facts(base)
+            alike = _compiles_alike(base, self.base)
+            network = self.network if alike else compile_network(base, self.network)
+            facts = page_facts(base, network)
         except (SekeError, ModuleNotFoundError, OSError) as error:
             fault = _fault_text(error)
             self.note(f"{fault}\nthe page keeps the base as it was")
@@ -82,7 +95,7 @@ class PlayServer(LoopbackServer):
         if len(found) > MOST_CHANGES:
             entries.append({"path": f"and {len(found) - MOST_CHANGES} more", "text": "", "place": ""})
         # What was saved meanwhile counts as a further change.
-        self.base, self.stamps = base, {**_stamps(base), **self.stamps}
+        self.base, self.network, self.stamps = base, network, {**_stamps(base), **self.stamps}
         self.note(f"compiled in {time.monotonic() - begin:.1f} s; entries that changed: {len(found)}")
         self._tell({"fault": "", "facts": facts, "changes": entries})
 
@@ -97,15 +110,11 @@ class PlayServer(LoopbackServer):
 
     def news_after(self, version: int) -> Facts:
         """Return the news that a page of this version lacks; waits for them for a while."""
-
-        def is_news() -> bool:
-            return self.news["version"] > version or self.stopped.is_set()
-
         with self.changed:
-            self.changed.wait_for(is_news, LONGEST_WAIT)
+            self.changed.wait_for(lambda: self.news["version"] > version, LONGEST_WAIT)
             news = self.news
             if news["version"] <= version:
-                return {"version": version, "fault": news["fault"]}
+                return {"version": version, "fault": news["fault"], "busy": news.get("busy", "")}
             # Of a page that missed a version the changes are those of the last one alone.
             behind = self.facts["version"] > version and "facts" not in news
             return news | ({"facts": self.facts, "changes": []} if behind else {})
@@ -142,6 +151,17 @@ def _stamps(base: Knowledge) -> Stamps:
             continue
         stamps[str(file)] = (status.st_mtime_ns, status.st_size)
     return stamps
+
+
+def _compiles_alike(base: Knowledge, other: Knowledge) -> bool:
+    """Return whether two bases have the same network: they differ in observers or texts alone."""
+
+    def compiled_from(knowledge: Knowledge) -> list[Any]:
+        names = [declaration.name for declaration in (*knowledge.couplings, *knowledge.rules)]
+        states = [(name, variable.states) for name, variable in knowledge.variables.items()]
+        return [knowledge.digests["knowledge"], names, states]
+
+    return compiled_from(base) == compiled_from(other)
 
 
 def _fault_text(error: Exception) -> str:

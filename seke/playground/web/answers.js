@@ -2,6 +2,12 @@
 const LEAST_SHOWN_RULE = 0.05, MOST_NUMBERS = 12;
 const bitsOf = (p, target) => Math.log2(Math.max(p[target], 1e-300) / Math.max(p.reduce((sum, value, k) => k === target ? sum : sum + value, 0), 1e-300));
 
+const figureOf = (name, value) => inUnits(facts.network.edges[name], value);
+const rangeText = (name, range) => state.by ? figureOf(name, middle(range)) : `${figureOf(name, range[0])} to ${figureOf(name, range[1])}`;
+// Odds beyond this are none: a fact decides.
+const CERTAIN = 60;
+const bitsText = (bits, sure, ruledOut, digits = 1) => Math.abs(bits) < CERTAIN ? `${signed(bits, digits)} bits` : bits > 0 ? sure : ruledOut;
+
 // The likeliest root state and the next.
 function firstTwo(p) {
   const order = p.map((_, k) => k).sort((a, b) => p[b] - p[a]);
@@ -51,10 +57,10 @@ function slopesAt(values, target) {
 function showSentence(found, first, second, count) {
   const names = rootStates().map(words), numbers = facts.knowledge.intervals.map((name) => {
     const {mean, sd} = meanOf(facts.network, name, found.marginals[name]);
-    return `${words(variable(name).label)} ${plain(mean)} ± ${plain(sd)}`;
+    return `${words(variable(name).label)} ${figureOf(name, mean)} ± ${figureOf(name, sd)}`;
   });
   const parts = [`${names[first]} ${percent(found.p[first])}`, ...numbers].join(", ");
-  put("sentence", count ? "Likeliest: " : "Nothing is known yet: base rates alone. ", make("b", {}, parts), `; next ${names[second]} ${percent(found.p[second])}.`);
+  put("sentence", count ? "Likeliest: " : "Nothing is known yet: base rates alone. ", make("b", {}, parts), found.p[second] > 0 && `; next ${names[second]} ${percent(found.p[second])}`, ".");
   put("strip", make("b", {}, `${names[first]} ${percent(found.p[first])}`), ` · ${names[second]} ${percent(found.p[second])}`, numbers.map((text) => ` · ${text}`));
 }
 
@@ -115,7 +121,7 @@ function buildPlane() {
 function showPlane(found) {
   const {intervals} = facts.knowledge, figures = intervals.map((name) => meanOf(facts.network, name, found.marginals[name]));
   put("figures", intervals.map((name, i) => make("div", {}, intervals.length !== 2 && make("div", {class: "histogram", "aria-hidden": "true"}, histogramOf(found.marginals[name])),
-    make("p", {}, make("b", {}, words(variable(name).label)), ` ${plain(figures[i].mean)} ± ${plain(figures[i].sd)}; 9 in 10 lie between ${plain(figures[i].low)} and ${plain(figures[i].high)}`))));
+    make("p", {}, make("b", {}, words(variable(name).label)), ` ${figureOf(name, figures[i].mean)} ± ${figureOf(name, figures[i].sd)}; 9 in 10 lie between ${figureOf(name, figures[i].low)} and ${figureOf(name, figures[i].high)}`))));
   if (!plane) return;
   const p = new Float64Array(plane.cells.length), {cells} = tree.cliques[plane.clique], joint = found.joint[plane.clique];
   for (let k = 0, i = 0; k < tree.K; k++) for (let cell = 0; cell < cells; cell++, i++) p[plane.y[cell] * plane.columns + plane.x[cell]] += joint[i];
@@ -136,7 +142,7 @@ function showDerived(found) {
 }
 
 const citation = ({place, cite}) => {
-  const {source, text, note} = facts.knowledge.citations[cite];
+  const {source, text, note} = facts.citations[cite];
   return make("details", {class: "cite"}, make("summary", {}, make("span", {class: "place"}, place), " ", make("span", {class: "muted"}, words(source))),
     text && make("p", {}, text), note && make("p", {}, note));
 };
@@ -151,21 +157,34 @@ function showWeights(values, found, target, rival) {
     const {p} = rootOf(tree, state.population, rowsOf(state, rest), false);
     return {name, value, bits: all - bitsOf(p, target), without: p[target]};
   }).sort((a, b) => Math.abs(b.bits) - Math.abs(a.bits));
-  const most = Math.max(2, Math.abs(prior), ...pieces.map(({bits}) => Math.abs(bits)));
+  const most = Math.max(2, Math.abs(prior), ...pieces.map(({bits}) => Math.abs(bits)).filter((bits) => bits < CERTAIN));
   const saying = state.by ? "says: " : "";
-  const rows = pieces.map(({name, value, bits, without}) => [[saying, valueText(name, value)], [balance(bits, most), make("span", {class: "number"}, `${signed(bits)} bits`)],
-    percent(without), numbersBehind(name, target, rival)]);
+  const rows = pieces.map(({name, value, bits, without}) => [[saying, valueText(name, value)], [balance(bits, most), make("span", {class: "number"}, bitsText(bits, "decides it", "rules it out"))],
+    percent(without), [saidHow(name, value, target, rival), numbersBehind(name, target, rival)]]);
   put("weights", make("p", {class: "muted"}, "A bit doubles the odds. Each piece is weighed by leaving it out of everything that is set; pieces overlap, so they need not add up."),
     tableOf("What speaks for it", ["what is set", "for or against", "#without it", "numbers behind it"],
       [...rows, ["base rate", [balance(prior, most), make("span", {class: "number"}, `${signed(prior)} bits`)], "",
         [`${names[target]} ${percent(facts.knowledge.populations[state.population].p[target])} `, citation(facts.knowledge.populations[state.population])]]]),
-    make("p", {}, `All together: ${signed(all)} bits, that is ${percent(found.p[target])}.`));
+    make("p", {}, Math.abs(all) < CERTAIN ? `All together: ${signed(all)} bits, that is ${percent(found.p[target])}.` : `All together: ${all > 0 ? "certain" : "ruled out"}.`),
+    found.rows.length > 1 && make("p", {}, `Halo: this observer may write what its label implies instead of looking. That it did so here: ${percent(found.rows[1])}.`));
 }
 
 function valueText(name, value) {
   if (name === rootName()) return `${variable(name).label}: ${words(value)}`;
-  if (name in facts.network.edges) return `${words(variable(name).label)} ${state.by ? plain(middle(value)) : `${plain(value[0])} to ${plain(value[1])}`}`;
+  if (name in facts.network.edges) return `${words(variable(name).label)} ${rangeText(name, value)}`;
   return `${labelOf(name)} ${value ? "seen" : "not seen"}`;
+}
+
+// How often the observer says this, in cases where it is so and where it is not.
+function saidHow(name, value, target, rival) {
+  if (!state.by) return "";
+  const observer = observerOf(state), labels = observer.labels[name], numbers = observer.numbers[name];
+  if (numbers) return make("div", {class: "behind"}, `its readings scatter by ${figureOf(name, numbers.perception)} `, citation(numbers));
+  const alpha = labels.by_question[state.question] ?? labels.alpha, answer = labels.answers.indexOf(String(value));
+  const share = (truth) => labels.mix[truth].reduce((sum, p, m) => sum + p * alpha[m][answer] / alpha[m].reduce((total, count) => total + count, 0), 0);
+  const text = name === rootName() ? `said in ${percent(share(target))} of ${words(rootStates()[target])}, ${percent(share(rival))} of ${words(rootStates()[rival])} `
+    : `said in ${percent(share(Number(value)))} where it is so, ${percent(share(Number(!value)))} where it is not `;
+  return make("div", {class: "behind"}, text, citation(labels));
 }
 
 function numbersBehind(name, target, rival) {
@@ -173,7 +192,7 @@ function numbersBehind(name, target, rival) {
   if (name === rootName()) return "";
   return [target, rival].map((k) => {
     const cell = name in facts.network.edges ? facts.knowledge.moments[k] : cellOf(name, k);
-    const figure = name in facts.network.edges ? `mean ${plain(cell.mean[facts.knowledge.intervals.indexOf(name)])}` : `${percent(cell.p)}`;
+    const figure = name in facts.network.edges ? `mean ${figureOf(name, cell.mean[facts.knowledge.intervals.indexOf(name)])}` : `${percent(cell.p)}`;
     return make("div", {class: "behind"}, `${figure} in ${names[k]} `, citation(cell));
   });
 }
@@ -184,12 +203,12 @@ function showRules(found, slopes) {
     [make("div", {}, declared.statement || words(rule.name)), make("div", {class: "place"}, `if ${declared.if} then ${declared.then}`), citation(declared)],
     percent(fires), fires > 0 ? percent(Math.min(Math.max(1 - violated / fires, 0), 1)) : "–", [percent(rule.confidence), rule.status === "unmet" && make("div", {class: "muted"}, "not reached")],
     slopes && rule.name in slopes.without ? `${signed(slopes.without[rule.name] / Math.LN2, 2)} bits` : "–"];
-  const heads = ["rule", "#its if holds", "#then its then", "#declared", "#without it"];
+  const heads = ["rule", "#applies here", "#and then holds", "#declared", "#without it"];
   const firing = rows.filter(({fires}) => fires >= LEAST_SHOWN_RULE), silent = rows.filter(({fires}) => !(fires >= LEAST_SHOWN_RULE));
   put("rules", !rows.length && make("p", {}, "The base has no rules."),
-    rows.length > 0 && make("p", {class: "muted"}, "How likely the rule's if holds here, and if so, its then; beside the confidence that the base declares in general. Last: what leaving the rule out would change, to first order."),
+    rows.length > 0 && make("p", {class: "muted"}, "How likely a rule applies here, and how likely what it says holds if it does, beside what the base declares in general. Last: what the rule's absence would change, to first order."),
     firing.length > 0 && tableOf("Rules that fire", heads, firing.map(row)),
-    silent.length > 0 && make("details", {}, make("summary", {}, `${silent.length} more whose if hardly holds here`), tableOf("Other rules", heads, silent.map(row))));
+    silent.length > 0 && make("details", {}, make("summary", {}, `${silent.length} more that hardly apply here`), tableOf("Other rules", heads, silent.map(row))));
 }
 
 // All declared numbers with the derivative of the target's log-odds and a step of their own uncertainty.
@@ -200,7 +219,7 @@ function numbersWith(slopes) {
       step: Math.sqrt(cell.p * (1 - cell.p) / cell.n), slope: slopes.cells[name][k], moved: (step) => percent(Math.min(Math.max(cell.p + step, 0), 1))}));
   }
   knowledge.moments.forEach((moments, k) => knowledge.intervals.forEach((name, i) => numbers.push({text: `mean ${words(variable(name).label)} of ${words(states[k])}`,
-    value: plain(moments.mean[i]), n: moments.n, cited: moments, step: moments.sd[i] / Math.sqrt(moments.n), slope: slopes.means[k][i], moved: (step) => plain(moments.mean[i] + step)})));
+    value: figureOf(name, moments.mean[i]), n: moments.n, cited: moments, step: moments.sd[i] / Math.sqrt(moments.n), slope: slopes.means[k][i], moved: (step) => figureOf(name, moments.mean[i] + step)})));
   for (const coupling of knowledge.couplings) {
     numbers.push({text: `${coupling.pair.map(words).join(" with ")}: odds ratio`, hint: coupling.statement, value: short(coupling.odds_ratio), n: coupling.n, cited: coupling,
       step: 4 / Math.sqrt(coupling.n), slope: slopes.couplings[coupling.name], moved: (step) => short(coupling.odds_ratio * Math.exp(step))});

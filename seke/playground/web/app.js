@@ -83,7 +83,7 @@ async function follow() {
       const next = await reply.json();
       version = next.version;
       if (next.facts) take(next);
-      notice(next.fault, Boolean(next.fault));
+      notice(next.fault || next.busy, Boolean(next.fault));
     } catch {
       failures += 1;
       if (failures > 3) notice("The program that serves this page has ended. The page still works, without news of the files.");

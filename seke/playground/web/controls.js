@@ -46,7 +46,7 @@ function open(example) {
 
 function observerControl() {
   const by = make("select", {id: "by"}, choice("", "known facts"), facts.observers.map(({name, label}) => choice(name, `the answers of: ${label}`)));
-  const question = make("select", {id: "question"}), times = make("select", {id: "times"}, TIMES.map((count) => choice(count, count === 1 ? "once" : `${count} times, always the same`)));
+  const question = make("select", {id: "question"}), times = make("select", {id: "times"}, TIMES.map((count) => choice(count, count === 1 ? "once" : `${count} times alike`)));
   by.onchange = () => change({by: by.value, question: by.value ? facts.observers.find(({name}) => name === by.value).questions[0].name : "", times: 1});
   question.onchange = () => change({question: question.value});
   times.onchange = () => change({times: Number(times.value)});
@@ -120,7 +120,7 @@ function showControls() {
       byId(`low-${name}`).value = state.by ? middle(range) : range[0];
       byId(`high-${name}`).value = range[1];
     }
-    byId(`text-${name}`).textContent = !range ? "not asked" : state.by ? plain(middle(range)) : `${plain(range[0])} to ${plain(range[1])}`;
+    byId(`text-${name}`).textContent = range ? rangeText(name, range) : "not asked";
     byId(`low-${name}`).setAttribute("aria-label", state.by ? variable(name).label : `${variable(name).label} at least`);
     byId(`low-${name}`).max = edges.at(-1);
   }

@@ -21,14 +21,16 @@ const put = (id, ...children) => byId(id).replaceChildren(...children.flat(Infin
 function percent(p) {
   if (p == null || Number.isNaN(p)) return "–";
   // What is certain but for rounding is certain.
-  if (p > 1e-12 && p < 0.005) return "<1 %";
-  if (p < 1 - 1e-12 && p > 0.995) return ">99 %";
-  return `${Math.round(100 * p)} %`;
+  if (p > 1e-12 && p < 0.005) return "<1\u00a0%";
+  if (p < 1 - 1e-12 && p > 0.995) return ">99\u00a0%";
+  return `${Math.round(100 * p)}\u00a0%`;
 }
 const minus = (text) => text.replace("-", "−");
 const plain = (value, digits = 2) => minus(Number(value.toFixed(digits)) === 0 ? (0).toFixed(digits) : value.toFixed(digits));
 const signed = (value, digits = 1) => (Number(value.toFixed(digits)) > 0 ? "+" : "") + plain(value, digits);
 const short = (value) => minus(String(Number(value.toPrecision(3))));
+// Numbers of an interval variable, as fine as its bins ask for.
+const inUnits = (edges, value) => plain(value, Math.min(Math.max(1 - Math.floor(Math.log10(edges[1] - edges[0]) + 1e-9), 0), 4));
 const words = (name) => name.replaceAll("_", " ");
 const meter = (p, role = "posterior", mark = null) => make("span", {class: `meter role-${role}`, "aria-hidden": "true"},
   make("i", {"width%": 100 * p}), mark != null && make("b", {"start%": 100 * mark}));

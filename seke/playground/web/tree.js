@@ -208,7 +208,7 @@ function posterior(tree, population, rows) {
   const probability = (event) => event && (event.clique < 0 ? event.table.reduce((sum, value, k) => sum + value * p[k], 0)
     : event.table.reduce((sum, value, i) => sum + value * joint[event.clique][i], 0));
   const rules = tree.rules.map(({condition, violated}) => ({fires: probability(condition), violated: probability(violated)}));
-  return {p, marginals, joint, rules, logZ};
+  return {p, marginals, joint, rules, logZ, rows: shares.map((row) => row.reduce((sum, share) => sum + share, 0))};
 }
 
 // P(state of a variable | root state) by the knowledge alone: rows of root states.

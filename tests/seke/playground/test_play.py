@@ -96,7 +96,7 @@ def shipped(path, opened):
 
 def said(page):
     page.wait_for_selector("html[data-explained=yes]")
-    return page.inner_text("#sentence")
+    return page.inner_text("#sentence").replace("\xa0", " ")
 
 
 def random_likelihoods(network, rng, count):
@@ -261,9 +261,10 @@ def test_it_is_played_by_keyboard_and_kept_in_its_address(shipped):
     # The same address brings the same state back; of a hostile one what can be read.
     address, sentence = page.url, said(page)
     page.goto(f"{begin}#AU12=7&__proto__=1&valence=NaN~2&is=nobody&by=nobody&AU4=1")
-    page.wait_for_function("JSON.stringify(known(state)) === '{\"AU4\":true}'")
+    page.locator("#weights-title", has_text="contempt").wait_for(state="detached")
+    assert page.evaluate("known(state)") == {"AU4": True}
     page.goto(address)
-    page.wait_for_function("state.target === 'contempt'")
+    page.locator("#weights-title", has_text="contempt").wait_for()
     assert said(page) == sentence
     page.click("#reset")
     assert said(page).startswith("Nothing is known yet")
@@ -290,7 +291,7 @@ def test_examples_are_judged_as_the_test_of_the_base_judges_them(shipped):
     assert verdicts == ["holds" if entry["holds"] else "fails" for entry in expectations]
     for entry, text in zip(expectations, rows.all_inner_texts(), strict=True):
         state, p = max(entry["root"].items(), key=lambda pair: pair[1])
-        assert f"{state} {100 * p:.0f} %" in text.replace("\n", " ")
+        assert f"{state} {100 * p:.0f} %" in text.replace("\xa0", " ")
     page.select_option("#example", label="typical fear")
     assert "fear" in said(page)
     rows.nth(3).get_by_role("button").click()
