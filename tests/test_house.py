@@ -145,6 +145,7 @@ SHIPPED_NAMES = {
     # What is drawn: a face.
     "cli.explain": "face",
     "explanations.figures": "face",
+    "playground.page": "face",
     "plot": "face",
     "reports.report": "face",
 }

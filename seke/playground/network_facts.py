@@ -54,11 +54,7 @@ def network_facts(network: Network, base: Knowledge, most_cells: int = MOST_CELL
             for name, node in network.state_nodes.items()
         },
         "functions": {
-            name: {
-                "size": node.size,
-                "parents": list(node.parents),
-                "function": node.function.ravel().tolist(),
-            }
+            name: {"size": node.size, "parents": node.parents, "function": node.function.ravel().tolist()}
             for name, node in network.function_nodes.items()
         },
         "cliques": [
@@ -75,22 +71,16 @@ def network_facts(network: Network, base: Knowledge, most_cells: int = MOST_CELL
             for factor in network.factors
             if factor.kind != "link"
         ],
-        "rules": [
-            {
-                "name": rule.name,
-                "status": rule.status,
-                "confidence": rule.confidence,
-                "p_if": None if np.isnan(rule.p_if) else rule.p_if,
-                "reached": None if np.isnan(rule.reached) else rule.reached,
-                "weight": rule.weight,
-                "nodes": list(rule.nodes),
-                "condition": _bits(rule.condition),
-                "violated": _bits(rule.violated),
-            }
-            for rule in network.rules
-        ],
+        "rules": list(_rules(network)),
         "derived": dict(_derived(network, base)),
     }
+
+
+def _rules(network: Network) -> Iterator[Facts]:
+    keys = ("name", "status", "confidence", "p_if", "weight", "nodes")
+    for rule in network.rules:
+        events = {"condition": _bits(rule.condition), "violated": _bits(rule.violated)}
+        yield {key: getattr(rule, key) for key in keys} | events
 
 
 def _derived(network: Network, base: Knowledge) -> Iterator[tuple[str, Facts]]:

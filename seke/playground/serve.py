@@ -90,13 +90,13 @@ class PlayServer(LoopbackServer):
             self.note(f"{fault}\nthe page keeps the base as it was")
             self._tell({"fault": f"{fault}\n\nThe page keeps the base as it was before."})
             return
-        found = changes(self.base, base)
-        entries = [_entry(change_facts(change, self.base, base)) for change in found[:MOST_CHANGES]]
-        if len(found) > MOST_CHANGES:
-            entries.append({"path": f"and {len(found) - MOST_CHANGES} more", "text": "", "place": ""})
+        differences = changes(self.base, base)
+        entries = [_entry(change_facts(change, self.base, base)) for change in differences[:MOST_CHANGES]]
+        if len(differences) > MOST_CHANGES:
+            entries.append({"path": f"and {len(differences) - MOST_CHANGES} more", "text": "", "place": ""})
         # What was saved meanwhile counts as a further change.
         self.base, self.network, self.stamps = base, network, {**_stamps(base), **self.stamps}
-        self.note(f"compiled in {time.monotonic() - begin:.1f} s; entries that changed: {len(found)}")
+        self.note(f"compiled in {time.monotonic() - begin:.1f} s; entries that changed: {len(differences)}")
         self._tell({"fault": "", "facts": facts, "changes": entries})
 
     def _tell(self, news: Facts) -> None:

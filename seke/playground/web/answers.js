@@ -15,12 +15,14 @@ function firstTwo(p) {
 }
 
 // The posteriors at once; what explains them follows as soon as the browser has drawn these.
-let explaining = 0;
+let explaining = 0, addressing = 0;
 
 function show() {
   showControls();
-  history.replaceState(null, "", `#${addressOf(state)}`);
   clearTimeout(explaining);
+  clearTimeout(addressing);
+  // Browsers refuse addresses that change with each step of a slider.
+  addressing = setTimeout(() => history.replaceState(null, "", `#${addressOf(state)}`), 150);
   document.documentElement.dataset.explained = "no";
   const values = Object.fromEntries(Object.entries(known(state)).filter(([name]) => reports(name)));
   const found = posterior(tree, state.population, rowsOf(state, values));

@@ -129,7 +129,7 @@ function showControls() {
 async function copyLink() {
   const button = byId("link");
   try {
-    await navigator.clipboard.writeText(location.href);
+    await navigator.clipboard.writeText(`${location.href.split("#")[0]}#${addressOf(state)}`);
     button.textContent = "Copied";
   } catch {
     // Without leave to write to the clipboard the address bar has the link all the same.
