@@ -53,7 +53,7 @@ FLOORS = {
         "runs prompts datasets",
         "annotation graphics exporting",
         "calibration benchmarking knowledge_tools explanations review",
-        "planning reports plot start",
+        "planning playground reports plot start",
         "cli",
         "__main__",
     ),
@@ -147,6 +147,7 @@ SHIPPED_NAMES = {
     # What is drawn: a face.
     "cli.explain": "face",
     "explanations.figures": "face",
+    "playground.page": "face",
     "plot": "face",
     "reports.report": "face",
 }
@@ -285,6 +286,7 @@ def test_a_wheel_is_whole_and_keeps_to_its_own_knowledge(tmp_path):
         *("start/study.toml", "start/prices.yaml"),
         *(f"start/demo/{name}" for name in ("samples.jsonl", "overlay.yaml", "faces.yaml", "try.ipynb")),
         *("review/web/review.html", "review/web/review.js", "review/web/review.css"),
+        *("playground/web/play.html", "playground/web/play.css", "playground/web/tree.js"),
     ):
         assert (site / "seke" / name).exists()
 

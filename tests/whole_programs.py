@@ -24,6 +24,7 @@ WHOLE = {
     "seke/knowledge_tools": "test_copies test_workbench test_workbench_files test_table_verdicts "
     "test_expectation_report",
     "seke/planning": "test_plan",
+    "seke/playground": "test_play",
     "seke/reports": "test_report test_report_page",
     "seke/review": "test_review test_review_page test_label_studio test_learned",
     "seke/sampling": "test_replay",

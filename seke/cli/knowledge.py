@@ -13,6 +13,7 @@ import click
 
 from seke.cli import options
 from seke.cli.errors import exit_on_errors
+from seke.cli.knowledge_play import play
 from seke.cli.knowledge_tests import test
 from seke.cli.output import format_of, print_file, print_json, print_message, print_result, print_text
 from seke.files.atomic import check_target, write_file
@@ -416,4 +417,5 @@ def sensitivity(samples: tuple[str, ...], knowledge: str | None, as_json: bool, 
         print_result(sensitivities.facts, sensitivities, as_json=as_json)
 
 
+knowledge.add_command(play)
 knowledge.add_command(test)

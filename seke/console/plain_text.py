@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from functools import cache, lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine import AnswerError
@@ -40,6 +41,20 @@ def near_file(file: str) -> str:
 @cache
 def _shipped_beginning() -> str:
     return f"{shipped_folder()}{os.sep}"
+
+
+def place_text(place: Place) -> str:
+    """Return a place as file:line:column; the file without the folders of this machine."""
+    return short_place(f"{place.file}:{place.line}:{place.column}")
+
+
+def short_place(place: str) -> str:
+    """Return a place, file:line:column, without the folders of this machine."""
+    name, line, column = place.rsplit(":", 2)
+    file = Path(near_file(str(Path(name).absolute())))
+    if file.parts[0] != SHIPPED:
+        file = Path(*file.parts[-3:])
+    return f"{file.as_posix()}:{line}:{column}"
 
 
 def fault_with_line(fault: Fault, kind: str = "") -> str:

@@ -75,7 +75,7 @@ def diff(
     facts: Facts = {
         "old": {"name": bases[0].name, "digest": bases[0].digest},
         "new": {"name": bases[1].name, "digest": bases[1].digest},
-        "changes": [_change(change, *bases) for change in differences],
+        "changes": [change_facts(change, *bases) for change in differences],
     }
     if samples is not None:
         sources = source_list(samples)
@@ -83,7 +83,8 @@ def diff(
     return Diff(facts)
 
 
-def _change(change: Change, old: Knowledge, new: Knowledge) -> Facts:
+def change_facts(change: Change, old: Knowledge, new: Knowledge) -> Facts:
+    """Return a change from one base to another as JSON values."""
     facts: Facts = {"path": change.path, "kind": change.kind, "place": near(change.place)}
     for key, leaf, base in (("old", change.old, old), ("new", change.new, new)):
         if leaf is not None:
@@ -288,7 +289,7 @@ def _lines(facts: Mapping[str, Any]) -> Iterator[str]:
         yield ""
         yield section
         rows = [
-            (member["path"].removeprefix(f"{section}."), _change_text(member), _where(member))
+            (member["path"].removeprefix(f"{section}."), change_text(member), _where(member))
             for member in members
         ]
         yield from table_lines((), rows)
@@ -297,7 +298,7 @@ def _lines(facts: Mapping[str, Any]) -> Iterator[str]:
         yield from _effect_lines(facts)
 
 
-def _change_text(change: Facts) -> str:
+def change_text(change: Facts) -> str:
     """Return a change as text."""
     if change["kind"] in ("added", "removed"):
         values = [f"{key} {value}".strip() for key, value in change["values"].items()]

@@ -58,7 +58,7 @@ def knowledge_expectations(knowledge: Knowledge | str | Path | None = None) -> E
         engine.SekeError: a base without any expectation.
     """
     base = read_knowledge(knowledge)
-    expectations = _expectations(base)
+    expectations = expectations_of(base)
     if not expectations:
         raise SekeError(
             f"{base.name}: no expectations; they are read from YAML files in the folder tests of the base's "
@@ -74,8 +74,12 @@ def knowledge_expectations(knowledge: Knowledge | str | Path | None = None) -> E
     return ExpectationReport({"knowledge": {"name": base.name, "digest": base.digest}, "expectations": facts})
 
 
-def _expectations(base: Knowledge) -> list[Expectation]:
-    """Return the expectations of a base, and those of what it extends, which it may not fit."""
+def expectations_of(base: Knowledge) -> list[Expectation]:
+    """Return the expectations of a base, and those of what it extends, which it may not fit.
+
+    Raises:
+        engine.KnowledgeError: all faults of the expectations.
+    """
     folders = [Path(file) for file in dict.fromkeys(declared_of(base).files) if Path(file).is_dir()]
     layers = [Path(file) for file in declared_of(base).files]
     expectations: dict[str, Expectation] = {}

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import base64
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from engine import Inference, declared_of, joint_marginals
-from seke.console.plain_text import near_file
-from seke.files.shipped import SHIPPED
+from seke.console.plain_text import place_text, short_place
 from seke.knowledge_tools.graph import graph_file
 from seke.reports.proportions import json_numbers, truth_probabilities, wilson
 
 if TYPE_CHECKING:
-    from engine import Answers, Floats, Gold, Knowledge, Place
+    from engine import Answers, Floats, Gold, Knowledge
     from seke.reports.inputs import ReportInputs
     from seke.reports.sample_contributions import SampleContributions
 
@@ -43,19 +41,6 @@ def knowledge_facts(
         "truth": truth,
         "network": "data:image/svg+xml;base64," + base64.b64encode(picture).decode("ascii"),
     }
-
-
-def place_text(place: Place) -> str:
-    """Return a place as file:line:column; the file without the folders of this machine."""
-    return _short(f"{place.file}:{place.line}:{place.column}")
-
-
-def _short(place: str) -> str:
-    name, line, column = place.rsplit(":", 2)
-    file = Path(near_file(str(Path(name).absolute())))
-    if file.parts[0] != SHIPPED:
-        file = Path(*file.parts[-3:])
-    return f"{file.as_posix()}:{line}:{column}"
 
 
 def _rules(inputs: ReportInputs, contributions: SampleContributions | None) -> list[Facts]:
@@ -187,4 +172,6 @@ def sensitivities(paths: Any, base: Knowledge, population: str) -> list[Facts]:
     facts = sensitivity(paths, base, population=population).facts
     kept = ("path", "value", "per_tenth", "largest", "item", "move", "flips", "place", "source")
     numbers = [number for number in facts["numbers"] if number["per_tenth"] >= LEAST_SHOWN][:MOST_SHOWN]
-    return [{**{name: number[name] for name in kept}, "place": _short(number["place"])} for number in numbers]
+    return [
+        {**{name: number[name] for name in kept}, "place": short_place(number["place"])} for number in numbers
+    ]
