@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from api_pages import api_pages
 from command_pages import command_pages
 from field_tables import language_pages
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 def generated_pages() -> dict[str, str]:
     """Return path below docs/reference -> Markdown of every page that is made from the code."""
-    return command_pages() | language_pages()
+    return command_pages() | language_pages() | api_pages()
 
 
 def _write(app: Sphinx) -> None:
