@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from api_pages import api_pages
 from command_pages import command_pages
 from field_tables import language_pages
+from message_page import message_page
+from unit_page import unit_page
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 
 def generated_pages() -> dict[str, str]:
     """Return path below docs/reference -> Markdown of every page that is made from the code."""
-    return command_pages() | language_pages() | api_pages()
+    return command_pages() | language_pages() | api_pages() | message_page() | unit_page()
 
 
 def _write(app: Sphinx) -> None:
