@@ -1,0 +1,75 @@
+"""What a built site must keep: no page loads anything from elsewhere, every internal link leads somewhere,
+and each page is executed in time.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urldefrag, urlsplit
+
+from bs4 import BeautifulSoup
+from sphinx.util import logging
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sphinx.application import Sphinx
+
+LOG = logging.getLogger(__name__)
+# Seconds that executing one page, and the whole gallery, may take.
+PAGE_SECONDS, GALLERY_SECONDS = 45, 90
+# What a browser fetches by itself, and the attributes that name it.
+LOADS = {"script": "src", "img": "src", "iframe": "src", "source": "src", "video": "src", "link": "href"}
+# Relations of a link element that are only addresses.
+ADDRESSES = {"canonical", "next", "prev", "index", "search", "author", "license"}
+
+
+def outside_loads(page: BeautifulSoup) -> Iterator[str]:
+    """Yield the address of everything that a page would load from another host."""
+    for name, attribute in LOADS.items():
+        for tag in page.find_all(name):
+            address = str(tag.get(attribute, ""))
+            if urlsplit(address).netloc and not ADDRESSES.intersection(tag.get("rel", [])):
+                yield address
+
+
+def dead_links(pages: dict[Path, BeautifulSoup], folder: Path) -> Iterator[tuple[Path, str]]:
+    """Yield page and address of each link within the site whose file or anchor does not exist."""
+    anchors = {
+        path: {str(tag[key]) for key in ("id", "name") for tag in page.find_all(attrs={key: True})}
+        for path, page in pages.items()
+    }
+    for path, page in pages.items():
+        for tag in page.find_all(["a", "img", "link", "script"]):
+            address = str(tag.get("href") or tag.get("src") or "")
+            parts = urlsplit(address)
+            if parts.scheme or parts.netloc or not address:
+                continue
+            file, anchor = (unquote(part) for part in urldefrag(address.partition("?")[0] or address))
+            target = (path.parent / file).resolve() if file else path
+            missing_anchor = anchor and target in anchors and anchor not in anchors[target]
+            if not target.is_relative_to(folder) or not target.exists() or missing_anchor:
+                yield path, address
+
+
+def _check(app: Sphinx, error: Exception | None) -> None:
+    if error is not None or app.builder.format != "html":
+        return
+    folder = Path(app.outdir).resolve()
+    pages = {
+        path: BeautifulSoup(path.read_text("utf-8"), "html.parser")
+        for path in sorted(folder.rglob("*.html"))
+        if "_static" not in path.parts
+    }
+    for path, page in pages.items():
+        for address in outside_loads(page):
+            LOG.warning("%s loads %s from elsewhere", path.relative_to(folder), address)
+    for path, address in dead_links(pages, folder):
+        LOG.warning("%s links to %s, which is not there", path.relative_to(folder), address)
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Check the pages once they are written."""
+    app.connect("build-finished", _check)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
