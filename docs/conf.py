@@ -34,6 +34,10 @@ extensions = [
 ]
 exclude_patterns = ["_build", "_ext", "gallery_src", "gallery/*.ipynb", "jupyter_execute"]
 nitpicky = True
+# Types stand as they are written in the source: those of other packages, and short names of our own, are no links.
+nitpick_ignore_regex = [(r"py:(class|data|obj)", ".*"), (r"py:exc", r"\w+")]
+autodoc_member_order = "alphabetical"
+autodoc_preserve_defaults = True
 default_role = "code"
 html_math_renderer = "mathml"
 

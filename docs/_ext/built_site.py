@@ -57,11 +57,9 @@ def _check(app: Sphinx, error: Exception | None) -> None:
     if error is not None or app.builder.format != "html":
         return
     folder = Path(app.outdir).resolve()
-    pages = {
-        path: BeautifulSoup(path.read_text("utf-8"), "html.parser")
-        for path in sorted(folder.rglob("*.html"))
-        if "_static" not in path.parts
-    }
+    # An earlier build may have left other pages there.
+    files = (folder / f"{name}.html" for name in (*sorted(app.env.found_docs), "genindex", "search"))
+    pages = {path: BeautifulSoup(path.read_text("utf-8"), "html.parser") for path in files}
     for path, page in pages.items():
         for address in outside_loads(page):
             LOG.warning("%s loads %s from elsewhere", path.relative_to(folder), address)

@@ -60,7 +60,7 @@ def annotate(
             used.
         also: further observers of the base that may be asked -> who answers as each: its name at the
             endpoint, MODEL or MODEL@BASE_URL, or a model. The key of an address of its own is taken from
-            SEKE_KEY_ and the observer's name. Names have no prices; `max_cost` needs endpoints with prices.
+            `SEKE_KEY_` and the observer's name. Names have no prices; `max_cost` needs endpoints with prices.
         observed_by: networks on this machine that look first, at no cost: `face-landmarker`, `fer`.
         networks: files of these in place of those that packages ship.
         given: knowledge, labels, answers (of people for whom items wait), labels_final, population, observer,

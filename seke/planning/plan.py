@@ -146,7 +146,7 @@ class Plan:
     """The results of simulated items under several settings.
 
     about: the assumptions, and the `ceiling`: level -> share of its values that endless answers would get
-    accepted. rows: for each setting a record of JSON values:
+    accepted. rows: for each setting a record of JSON values::
 
         setting, design and what it says (limits: factor, budget; or question and answers)
         calls, cost, rounds: mean, its standard error, and the 5 % and 95 % quantiles over the items

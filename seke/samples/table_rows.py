@@ -64,7 +64,7 @@ def _columns(file: RowFile, vocabulary: Vocabulary) -> dict[str, _TableColumn]:
     number, names = file.header
     if names and not set(REQUIRED) & set(names):
         columns = ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
-        tools = "tables of OpenFace and Py-Feat become samples by seke import openface or pyfeat"
+        tools = "tables of other tools, such as OpenFace and Py-Feat, become samples by seke convert"
         file.note(number, f"is no table of samples ({', '.join(REQUIRED)}, ...): has {columns}; {tools}")
         return {}
     for name in names:

@@ -253,7 +253,7 @@ def test_percentages_are_told_and_can_be_declared(tmp_path):
 
 def test_a_table_of_a_detector_is_shown_the_way_in(tmp_path):
     message = report(samples, tmp_path, "frame, face_id, success, AU01_r, AU01_c\n1, 0, 1, 0.0, 0.0\n")
-    assert "seke import openface" in message
+    assert "seke convert" in message
     assert len(message.splitlines()) == 1
 
 
