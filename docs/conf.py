@@ -34,7 +34,8 @@ extensions = [
 ]
 exclude_patterns = ["_build", "_ext", "gallery_src", "gallery/*.ipynb", "jupyter_execute"]
 nitpicky = True
-# Types stand as they are written in the source: those of other packages, and short names of our own, are no links.
+# Types stand as they are written in the source: those of other packages, and our own short names, are no
+# links.
 nitpick_ignore_regex = [(r"py:(class|data|obj)", ".*"), (r"py:exc", r"\w+")]
 autodoc_member_order = "alphabetical"
 autodoc_preserve_defaults = True

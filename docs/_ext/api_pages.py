@@ -1,4 +1,4 @@
-"""The pages of the Python interface: the public names of `seke` and of `engine`, by the package they are of."""
+"""The pages of the Python interface: the public names of `seke` and of `engine`, by their packages."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 SEKE = """# Python
 
 `import seke` is instant: each name is imported on first use. Functions do what the commands do, on the same
-values. Each one raises {py:exc}`engine.SekeError` for bad input; the message names the place, the fault, what was
-met and what is allowed. What is below them is [the engine](engine.md), which knows no faces.
+values. Each one raises {py:exc}`engine.SekeError` for bad input; the message names the place, the fault, what
+was met and what is allowed. What is below them is [the engine](engine.md), which knows no faces.
 """
 ENGINE = """# The engine
 
-`engine` has what is not about faces: declared knowledge -> network -> posteriors -> decisions, for any domain.
-`import engine` imports each name on first use. Most of what you want is in [`seke`](api.md), which reads and
-writes files.
+`engine` has what is not about faces: declared knowledge -> network -> posteriors -> decisions, for any
+domain. `import engine` imports each name on first use. Most of what you want is in [`seke`](api.md), which
+reads and writes files.
 """
 # What stands at the head of the page of the engine, and has no package of its own.
 ERRORS = "errors"
@@ -41,7 +41,8 @@ def api_pages() -> dict[str, str]:
 def _seke_page() -> str:
     lines = [SEKE]
     for package, names in _by_package(seke).items():
-        lines += [f"## {_about(f'seke.{package}')}", ""]
+        title = package.replace("_", " ").capitalize()
+        lines += [f"## {title}", "", f"{markdown(_about(f'seke.{package}'))}.", ""]
         for name in names:
             lines += _directives(seke, name, getattr(seke, name))
     plot = "```{eval-rst}\n.. automodule:: seke.plot\n   :members:\n```\n"

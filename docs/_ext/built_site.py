@@ -1,9 +1,11 @@
 """What a built site must keep: no page loads anything from elsewhere, every internal link leads somewhere,
-and each page is executed in time.
+and pages and gallery are executed in time.
 """
 
 from __future__ import annotations
 
+import json
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urldefrag, urlsplit
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
 LOG = logging.getLogger(__name__)
-# Seconds that executing one page, and the whole gallery, may take.
+# Seconds that executing one page may take, and CPU seconds of the gallery's scripts together.
 PAGE_SECONDS, GALLERY_SECONDS = 45, 90
 # What a browser fetches by itself, and the attributes that name it.
 LOADS = {"script": "src", "img": "src", "iframe": "src", "source": "src", "video": "src", "link": "href"}
@@ -53,6 +55,42 @@ def dead_links(pages: dict[Path, BeautifulSoup], folder: Path) -> Iterator[tuple
                 yield path, address
 
 
+def page_seconds(app: Sphinx) -> dict[str, float]:
+    """Return page -> how long it took to execute, for all that were executed."""
+    pages = {
+        name: float(data["exec_data"]["runtime"])
+        for name, data in getattr(app.env, "nb_metadata", {}).items()
+        if data.get("exec_data", {}).get("runtime")
+    }
+    for path in sorted((Path(app.srcdir) / "gallery").glob("*.cost.json")):
+        pages[f"gallery/{path.name.partition('.')[0]}"] = float(json.loads(path.read_text("utf-8"))["time"])
+    return pages
+
+
+class _GalleryClock:
+    """CPU seconds between the beginning of the gallery's scripts and their end."""
+
+    begun = 0.0
+
+    def begin(self, _app: Sphinx) -> None:
+        self.begun = time.process_time()
+
+    def end(self, _app: Sphinx) -> None:
+        seconds = time.process_time() - self.begun
+        LOG.info("the gallery took %.1f s of CPU", seconds)
+        if seconds > GALLERY_SECONDS:
+            LOG.warning("the gallery took %.1f s of CPU; allowed are %d", seconds, GALLERY_SECONDS)
+
+
+def _check_times(app: Sphinx, error: Exception | None) -> None:
+    if error is not None:
+        return
+    for name, seconds in page_seconds(app).items():
+        LOG.info("%6.1f s  %s", seconds, name)
+        if seconds > PAGE_SECONDS:
+            LOG.warning("%s took %.1f s to execute; allowed are %d", name, seconds, PAGE_SECONDS)
+
+
 def _check(app: Sphinx, error: Exception | None) -> None:
     if error is not None or app.builder.format != "html":
         return
@@ -69,5 +107,10 @@ def _check(app: Sphinx, error: Exception | None) -> None:
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Check the pages once they are written."""
+    clock = _GalleryClock()
+    # The gallery runs its scripts at this event, with the usual priority, 500.
+    app.connect("builder-inited", clock.begin, priority=499)
+    app.connect("builder-inited", clock.end, priority=501)
     app.connect("build-finished", _check)
+    app.connect("build-finished", _check_times)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -30,23 +30,25 @@ def command_pages() -> dict[str, str]:
         pages[f"cli/{name}.md"] = "\n".join(_page(command, click.Context(command, context, name), 1))
         rows.append(f"| [{name}](cli/{name}.md) | {markdown(_first_sentence(command))} |")
     names = [f"cli/{name}" for name in main.list_commands(context)]
-    pages["cli.md"] = "\n".join([
-        "# Commands",
-        "",
-        *_help(main),
-        "Every command has `-h`; these pages say the same. Results go to the standard output, messages to the",
-        "standard error. `NO_COLOR=1` turns colours off.",
-        "",
-        "| command | |",
-        "|---|---|",
-        *rows,
-        "",
-        "```{toctree}\n:hidden:\n",
-        *names,
-        "```",
-        "",
-        *_options(main, context),
-    ])
+    pages["cli.md"] = "\n".join(
+        [
+            "# Commands",
+            "",
+            *_help(main),
+            "Every command has `-h`; these pages say the same. Results go to the standard output, messages",
+            "to the standard error. `NO_COLOR=1` turns colours off.",
+            "",
+            "| command | |",
+            "|---|---|",
+            *rows,
+            "",
+            "```{toctree}\n:hidden:\n",
+            *names,
+            "```",
+            "",
+            *_options(main, context),
+        ]
+    )
     return pages
 
 
@@ -87,10 +89,8 @@ def _options(command: click.Command, context: click.Context) -> Iterator[str]:
         names, text = record
         remarks = _REMARKS.search(text)
         yield f":::{{option}} {_as_names(names)}\n"
-        yield markdown(" ".join(_REMARKS.sub("", text).split()))
-        if remarks:
-            yield f"\n*{markdown(remarks[1])}*"
-        yield ":::\n"
+        remark = f" *{markdown(remarks[1])}*" if remarks else ""
+        yield f"{markdown(' '.join(_REMARKS.sub('', text).split()))}{remark}\n:::\n"
 
 
 def _as_names(names: str) -> str:

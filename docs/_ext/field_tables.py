@@ -28,25 +28,22 @@ BASE = TABLES["BASE"].fields
 def kind_in_words(field: FieldSpec) -> str:
     """Return what an entry holds, with its range."""
     inner = [kind_in_words(entry) for entry in field.inner]
-    match field.kind:
-        case "number" | "whole":
-            return _range_in_words(field)
-        case "choice":
-            return " or ".join(f"`{word}`" for word in field.words)
-        case "text" | "name":
-            return f"name of: {field.what}" if field.what else "text"
-        case "list":
-            size = f" of {'at least ' * field.at_least}{field.size}" if field.size else ""
-            return f"list{size}: {inner[0]}"
-        case "named":
-            name = field.what or "name"
-            return f"by {name}" if inner[0] == "table" else f"by {name}: {inner[0]}"
-        case "either":
-            return ", or ".join(inner)
-        case "flag":
-            return "`true` or `false`"
-        case kind:
-            return kind
+    words = {
+        "number": lambda: _range_in_words(field),
+        "whole": lambda: _range_in_words(field),
+        "choice": lambda: " or ".join(f"`{word}`" for word in field.words),
+        "text": lambda: f"name of: {field.what}" if field.what else "text",
+        "name": lambda: f"name of: {field.what}" if field.what else "text",
+        "list": lambda: f"list{_size_in_words(field)}: {inner[0]}",
+        "named": lambda: f"by {field.what or 'name'}" + f": {inner[0]}" * (inner[0] != "table"),
+        "either": lambda: ", or ".join(inner),
+        "flag": lambda: "`true` or `false`",
+    }
+    return words[field.kind]() if field.kind in words else field.kind
+
+
+def _size_in_words(field: FieldSpec) -> str:
+    return f" of {'at least ' * field.at_least}{field.size}" if field.size else ""
 
 
 def _range_in_words(field: FieldSpec) -> str:
@@ -105,26 +102,28 @@ def language_pages() -> dict[str, str]:
         f"| [`{section}`](yaml/{section}.md) | {markdown(field.doc)} | {'yes' if field.needed else ''} |"
         for section, field in BASE.items()
     )
-    pages["yaml.md"] = "\n".join([
-        "# Keys of the knowledge language",
-        "",
-        "Every key of a base, generated from the table that the reader itself reads by. [The language by",
-        "example](language.md) shows how they are used; `seke knowledge schema` writes the same as a JSON Schema,",
-        "by which an editor completes and checks.",
-        "",
-        "* `*` stands for a name of yours: `rules.*.if` is the key `if` of each rule.",
-        "* Every table may hold `source` and `note` besides.",
-        "* A number outside its limits is a fault, and so is a key that is not listed.",
-        "",
-        "| section | | needed |",
-        "|---|---|---|",
-        *table,
-        "",
-        "```{toctree}\n:hidden:\n",
-        *(f"yaml/{section}" for section in BASE),
-        "```",
-        "",
-    ])
+    pages["yaml.md"] = "\n".join(
+        [
+            "# Keys of the knowledge language",
+            "",
+            "Every key of a base, generated from the table that the reader itself reads by. [The language by",
+            "example](language.md) shows how they are used; `seke knowledge schema` writes the same as a",
+            "JSON Schema, by which an editor completes and checks.",
+            "",
+            "* `*` stands for a name of yours: `rules.*.if` is the key `if` of each rule.",
+            "* Every table may hold `source` and `note` besides.",
+            "* A number outside its limits is a fault, and so is a key that is not listed.",
+            "",
+            "| section | | needed |",
+            "|---|---|---|",
+            *table,
+            "",
+            "```{toctree}\n:hidden:\n",
+            *(f"yaml/{section}" for section in BASE),
+            "```",
+            "",
+        ]
+    )
     return pages
 
 

@@ -1,4 +1,4 @@
-"""Figures of `seke.plot` in the gallery: the value of a block's last expression, as a notebook would draw it."""
+"""Figures in the gallery: the value of a block's last expression, as a notebook would draw it."""
 
 from __future__ import annotations
 

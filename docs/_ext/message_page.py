@@ -12,7 +12,6 @@ from typing import Any
 import yaml
 from click.testing import CliRunner
 
-
 from seke.cli.main import main
 
 REPOSITORY = Path(__file__).parents[2]
@@ -23,13 +22,14 @@ _PLACE = re.compile(r"^(?P<place>\S+?:\d+:\d+): (?:(?P<path>[\w.\[\]-]+): )?(?P<
 MOST_SHOWN = 3
 INTRODUCTION = """# Messages and what mends them
 
-Every message names the place, what is wrong, what was met and what is allowed. Faults of a knowledge base are all reported
-at once. Messages go to the standard error; the exit status is 2 for bad input, 1 where a check or a guarantee fails, else 0.
-In Python the same text is that of {py:exc}`engine.SekeError`.
+Every message names the place, what is wrong, what was met and what is allowed. Faults of a knowledge base are
+all reported at once. Messages go to the standard error; the exit status is 2 for bad input, 1 where a check
+or a guarantee fails, else 0. In Python the same text is that of {py:exc}`engine.SekeError`.
 """
 KNOWLEDGE = """## In a knowledge base
 
-Each fault begins with file, line and column, then the path of the entry. `seke knowledge check` prints the line itself, too.
+Each fault begins with file, line and column, then the path of the entry. `seke knowledge check` prints the
+line itself, too. The names here are of small bases about machines, by which the reader is tested.
 """
 COMMANDS = """## At the command line
 """
@@ -60,7 +60,7 @@ def kinds_of(fault: str, kinds: list[dict[str, Any]]) -> list[str]:
 
 
 def printed(entry: dict[str, Any]) -> tuple[int, str]:
-    """Run the command of an entry in an empty folder beside the examples; return its status and its messages."""
+    """Run the command of an entry in a folder with the examples; return its status and its messages."""
     with tempfile.TemporaryDirectory() as folder, chdir(folder):
         os.symlink(REPOSITORY / "examples", "examples")
         for name, text in entry.get("files", {}).items():

@@ -21,10 +21,11 @@ UNITS = Path(__file__).parents[2] / "knowledge" / "variables" / "action_units.ya
 LEAST_NAMED = 0.2
 INTRODUCTION = f"""# Action units
 
-The units of the shipped base. Names, muscles and descriptions are those of `knowledge/variables/action_units.yaml`, each with its
-source there; the expressions are those with a P(active | expression) of {LEAST_NAMED} or more in
-`knowledge/activations.yaml`; `seke knowledge show AU12` says where each number is from. The faces are drawn by `seke`, with that unit
-alone; they are schematic and no material to learn FACS from.
+The units of the shipped base. Names, muscles and descriptions are those of
+`knowledge/variables/action_units.yaml`, with their sources; the expressions are those with a P(active |
+expression) of {LEAST_NAMED} or more in `knowledge/activations.yaml`; `seke knowledge show AU12` says where
+each number is from. The faces are drawn by `seke`, with that unit alone; they are schematic and no material
+to learn FACS from.
 """
 
 
@@ -53,13 +54,15 @@ def _unit(base: Knowledge, name: str, declared: Mapping[str, Any]) -> Iterator[s
     """Yield the section of a unit. declared: its entry in the YAML, with what its block hands down."""
     variable = base.variables[name]
     yield f"({name.lower()})=\n## {name} {markdown(variable.label)}\n"
-    yield f"{face({name: 1.0}, f'face with {name}').svg()}\n"
+    yield f'<div class="unit">{face({name: 1.0}, f"face with {name}").svg()}</div>\n'
     yield f"{markdown(variable.description)}\n"
     if "rest" in variable.about:
         yield f"At rest\n: {markdown(variable.about['rest'])}\n"
     yield f"Muscle\n: {markdown(variable.about['muscle'])}\n"
     states = base.variables[base.root].states
-    often = sorted(((cell.p, state) for state, cell in zip(states, base.cells[name], strict=True)), reverse=True)
+    often = sorted(
+        ((cell.p, state) for state, cell in zip(states, base.cells[name], strict=True)), reverse=True
+    )
     named = [f"{state} {p:.2f}" for p, state in often if p >= LEAST_NAMED]
     yield f"Shown in\n: {', '.join(named) or 'none of the expressions often'}\n"
     if variable.other_names:

@@ -77,4 +77,6 @@ def test_readers_take_kind_and_range_from_the_row(text):
 
 def test_the_page_says_what_the_table_says():
     text = LANGUAGE.read_text("utf-8")
-    assert text.partition(BEGIN)[2].partition(END)[0] == page_tables(), "run `python docs/_ext/field_tables.py`"
+    assert text.partition(BEGIN)[2].partition(END)[0] == page_tables(), (
+        "run `python docs/_ext/field_tables.py`"
+    )
