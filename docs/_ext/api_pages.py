@@ -35,10 +35,11 @@ ERRORS = "errors"
 
 def api_pages() -> dict[str, str]:
     """Return path -> Markdown of the two pages."""
-    return {"api.md": _seke_page(), "engine.md": _engine_page()}
+    return {"api.md": seke_page(), "engine.md": engine_page()}
 
 
-def _seke_page() -> str:
+def seke_page() -> str:
+    """Return the page of `seke`: functions by package, each with the class that it returns."""
     lines = [SEKE]
     for package, names in _by_package(seke).items():
         title = package.replace("_", " ").capitalize()
@@ -49,7 +50,8 @@ def _seke_page() -> str:
     return "\n".join([*lines, "## Figures", "", plot])
 
 
-def _engine_page() -> str:
+def engine_page() -> str:
+    """Return the page of `engine`: its names by package."""
     packages = _by_package(engine)
     lines = [ENGINE]
     for package in (ERRORS, *(name for name in packages if name != ERRORS)):

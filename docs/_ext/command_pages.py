@@ -84,7 +84,7 @@ def _options(command: click.Command, context: click.Context) -> Iterator[str]:
     yield f":::{{program}} {context.command_path}\n:::\n"
     for parameter in command.get_params(context):
         record = parameter.get_help_record(context)
-        if record is None or not isinstance(parameter, click.Option) or parameter.name == "help":
+        if record is None or not isinstance(parameter, click.Option) or "--help" in parameter.opts:
             continue
         names, text = record
         remarks = _REMARKS.search(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from typing import TYPE_CHECKING
 
 from docutils.nodes import SkipNode
@@ -17,22 +18,31 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 
 
-def _mathml(code: str, node: math | math_block, *, block: bool) -> str:
-    """Return a formula of LaTeX as MathML; what cannot be converted is a warning."""
+def formula(code: str, *, block: bool) -> str:
+    """Return a formula of LaTeX as MathML, in a line or by itself.
+
+    Raises:
+        docutils.utils.math.MathError: it cannot be converted.
+    """
+    return str(tex2mathml(code, as_block=block))
+
+
+def _mathml(node: math | math_block, *, block: bool) -> str:
+    """Return a formula as MathML; one that cannot be converted stays, and is a warning."""
     try:
-        return str(tex2mathml(code, as_block=block))
+        return formula(node.astext(), block=block)
     except MathError as error:
-        LOG.warning("no MathML for %r: %s", code, error, location=node)
-        return f"<code>{code}</code>"
+        LOG.warning("no MathML for %r: %s", node.astext(), error, location=node)
+        return f"<code>{escape(node.astext())}</code>"
 
 
 def _visit_math(writer: HTML5Translator, node: math) -> None:
-    writer.body.append(_mathml(node.astext(), node, block=False))
+    writer.body.append(_mathml(node, block=False))
     raise SkipNode
 
 
 def _visit_displaymath(writer: HTML5Translator, node: math_block) -> None:
-    writer.body.append(f'<div class="formula">{_mathml(node.astext(), node, block=True)}</div>')
+    writer.body.append(f'<div class="formula">{_mathml(node, block=True)}</div>')
     raise SkipNode
 
 
