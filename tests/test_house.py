@@ -315,24 +315,6 @@ def test_no_name_is_a_pronoun(name):
     assert PRONOUNS & set(bound_names(MODULES[name])) == set()
 
 
-@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "knowledge/README.md"])
-def test_files_that_a_page_names_are_there(name):
-    named = re.findall(r"\b(?:engine|seke|tests|examples)/[\w./-]+\.\w+", (ROOT / name).read_text())
-    assert [path for path in named if not (ROOT / path).exists()] == []
-
-
-def test_what_the_readme_imports_is_there():
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    lines = [
-        line
-        for block in blocks
-        for line in block.splitlines()
-        if re.match("(from|import) (seke|engine)", line)
-    ]
-    assert len(lines) > 4
-    run("\n".join(lines))
-
-
 @pytest.mark.parametrize("path", sorted((ROOT / "examples").rglob("*.py")), ids=lambda path: path.name)
 def test_no_name_in_an_example_is_a_pronoun(path):
     assert PRONOUNS & set(bound_names(path)) == set()

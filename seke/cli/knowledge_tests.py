@@ -61,7 +61,9 @@ def test(tables: tuple[str, ...], as_json: bool, **given: Any) -> None:
 
     TABLE is CSV, JSON Lines or parquet, with the columns `item` and any variables of the base. Every rule,
     coupling, cell and moment is compared with what the table has, and the expression told from units is
-    scored beside models fitted on the same table. README says what each verdict means.
+    scored beside models fitted on the same table. The verdicts: backed (the observed interval holds the
+    number), allowed (it meets the range that the number's strength leaves open), contradicted (the two do not
+    meet), too few, not in the table, not tested.
 
     Without TABLE, the expectations in the base's folder `tests` are tested: examples of what should follow
     from what.

@@ -19,6 +19,7 @@ from seke.calibration.independence_table import show
 from seke.cli.main import main
 
 ROOT = Path(__file__).parents[3]
+PAGE = ROOT / "docs" / "howto" / "independence.md"
 BIRDS = ROOT / "examples" / "crowd" / "knowledge"
 PLANTS = ROOT / "examples" / "plants" / "knowledge"
 
@@ -280,9 +281,9 @@ def test_a_seed_gives_the_same_interval_and_groups_a_wider_one(base_file):
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """Samples and gold of gpt-4o and a human, as the README makes them up."""
+    """Samples and gold of gpt-4o and a human, as the page on independence makes them up."""
     folder = tmp_path_factory.mktemp("together")
-    text = (ROOT / "README.md").read_text("utf-8").split("## Do your observers err together?")[1]
+    text = PAGE.read_text("utf-8")
     command = re.search(r"^seke (simulate .*)$", text, re.M)[1].split()
     assert command[-4:] == ["-o", "samples.jsonl", "--truth", "gold.csv"]
     paths = folder / "samples.jsonl", folder / "gold.csv"
@@ -297,8 +298,8 @@ def shown(result, width):
     return [line.rstrip() for line in out.getvalue().splitlines()]
 
 
-def test_the_readme_shows_what_is_printed(files):
-    text = (ROOT / "README.md").read_text("utf-8").split("## Do your observers err together?")[1]
+def test_the_page_shows_what_is_printed(files):
+    text = PAGE.read_text("utf-8")
     block = re.search(r"```text\n(.*?)```", text, re.S)[1]
     result = seke.independence(files[0], files[1])
     assert [line.rstrip() for line in block.splitlines()] == shown(result, 120)

@@ -66,7 +66,7 @@ def texts(svg):
 def story():
     """An item of the posed base, which accepts its expression as the shipped one does not.
 
-    An overlay names the files below it from the working folder, which here is that of README.
+    An overlay names the files below it from the working folder, which here is the repository's.
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)
@@ -518,9 +518,9 @@ def test_explain_tells_words_facts_page_and_sheet_of_a_run(annotated, tmp_path):
     assert done.stderr.split() == [str(html), str(png)]
 
 
-def test_the_readme_shows_the_words_of_an_explanation(story, monkeypatch):
+def test_a_page_shows_the_words_of_an_explanation(story, monkeypatch):
     monkeypatch.chdir(ROOT)
-    text = (ROOT / "README.md").read_text().split("## Why this label?")[1]
+    text = (ROOT / "docs" / "howto" / "explain.md").read_text("utf-8")
     block = text.split("```text\n")[1].split("```")[0]
     printed = render(story.facts)
     for part in block.split("...\n"):
