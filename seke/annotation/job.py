@@ -17,6 +17,7 @@ from seke.annotation.branches import OtherSettingsError, is_run, note_origin, or
 from seke.annotation.expected_tokens import expected_tokens
 from seke.annotation.measured_prices import (
     ESTIMATED,
+    MEASURED,
     estimate_prices,
     pilot_of,
     stored_or_measured_prices,
@@ -176,11 +177,11 @@ class Job:
             things = "item that this run had is" if missing == 1 else "items that this run had are"
             self.annotator.problems(f"{missing:,} {things} not named now, and left out of its files")
         ledger.note({**self.facts, "items": len(self.items), "program": __version__})
-        if self.estimated:
-            # A run goes on with the prices by which it began.
-            begun = ledger.facts(ESTIMATED) or {ESTIMATED: dict(self.estimated)}
-            ledger.note(begun)
-            self.annotator.session = with_prices(self.annotator.session, begun[ESTIMATED])
+        # A run goes on with the prices by which it began, also where prices of tokens are not given again.
+        estimated = ledger.facts(ESTIMATED).get(ESTIMATED) or dict(self.estimated)
+        if estimated:
+            ledger.note({ESTIMATED: estimated})
+            self.annotator.session = with_prices(self.annotator.session, estimated)
             self.annotator.base = self.annotator.session.knowledge
         ledger.reopen()
         return ledger
@@ -294,13 +295,16 @@ class Job:
         """
         failed = ledger.failed_items()
         items = sorted(self.items, key=lambda item: item.name in failed)
-        names = pilot_of(ledger, [item.name for item in self.items]) if self.prices is not None else []
+        measured = ledger.facts(MEASURED).get(MEASURED)
+        is_paid = self.prices is not None or measured is not None
+        names = pilot_of(ledger, [item.name for item in self.items]) if is_paid else []
         self.annotator.pilot = frozenset(names)
         piloted = [item for item in items if item.name in self.annotator.pilot]
         if piloted:
             yield piloted
         if names and self.prices is not None and not self.annotator.stopping.is_set():
             measured = stored_or_measured_prices(ledger, self.annotator.base, names, self.prices)
+        if names and measured is not None and not self.annotator.stopping.is_set():
             self.annotator.by_measure = with_prices(self.annotator.session, measured)
         yield [item for item in items if item.name not in self.annotator.pilot]
 

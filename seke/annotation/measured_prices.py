@@ -42,7 +42,7 @@ FEWEST_ANSWERS = 20
 # Of a price, in the unit of the base.
 DIGITS = 6
 # The fact of a run that holds the prices by which it began.
-ESTIMATED = "estimated_prices"
+ESTIMATED, MEASURED = "estimated_prices", "prices"
 
 
 def pilot_of(ledger: Ledger, names: Sequence[str]) -> list[str]:
@@ -63,10 +63,10 @@ def stored_or_measured_prices(
 
     prices: of the tokens of the observer that the policy asks first, by whose requests they are measured.
     """
-    if not ledger.facts("prices"):
+    if not ledger.facts(MEASURED):
         requests = ledger.tokens(pilot, base.policy.ask)
-        ledger.note({"prices": measure_prices(base, requests, prices)})
-    kept: dict[str, Any] = ledger.facts("prices")["prices"]
+        ledger.note({MEASURED: measure_prices(base, requests, prices)})
+    kept: dict[str, Any] = ledger.facts(MEASURED)[MEASURED]
     return kept
 
 

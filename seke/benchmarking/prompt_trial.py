@@ -133,12 +133,18 @@ class PromptTrial:
         return labels_from(rows, base, GROUP) if any(item.labels for item in self.items) else None
 
     def run(
-        self, model_of: Callable[[str], Model], gold: LabelTable | None = None, **options: Any
+        self,
+        model_of: Callable[[str], Model],
+        gold: LabelTable | None = None,
+        *,
+        forget_unanswered: bool = False,
+        **options: Any,
     ) -> PromptReport:
         """Ask what has no answer yet, one variant after another, and compare.
 
         model_of: a variant's name -> whoever answers (`seke.vision.messages.Model`). gold: the labels of the
-        items by default. options: as `compare_prompts` takes them.
+        items by default. forget_unanswered: whether earlier requests without an answer count as not paid.
+        options: as `compare_prompts` takes them.
 
         Raises:
             engine.SekeError: another trial is in the folder, it cannot be written, or nothing was answered.
@@ -153,6 +159,8 @@ class PromptTrial:
                 folder.mkdir(parents=True, exist_ok=True)
                 remaining = None if self.max_cost is None else max(self.max_cost - spent, 0.0)
                 with closing(self._open(name, remaining)) as ledger:
+                    if forget_unanswered:
+                        self.problems(ledger.forget_unanswered())
                     stopped = stopped or asyncio.run(self._ask_all(model_of(name), name, ledger))
                     records[name] = self._write_files(folder, ledger)
                     requests[name] = self._sent(name, ledger)

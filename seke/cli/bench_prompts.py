@@ -47,6 +47,7 @@ SAMPLE_ENDINGS = (".jsonl", ".jsonl.gz")
 @options.requests()
 @options.sampling(temperature=1.0)
 @options.without_model()
+@options.forget_unanswered()
 @click.option(
     "--bias",
     "biases",
@@ -156,7 +157,9 @@ def _ask(variants: tuple[str, ...], folder: Path, given: dict[str, Any]) -> None
         asking.confirm(len(trial.items), model_of(next(iter(trial.variants))), yes=given["yes"])
         try:
             with progress.over(requests):
-                report = trial.run(model_of, gold, **_intervals(given))
+                report = trial.run(
+                    model_of, gold, forget_unanswered=given["forget_unanswered"], **_intervals(given)
+                )
         except TrialStoppedError as error:
             print_message(f"stopped before the end: {error}")
             sys.exit(UNFINISHED)

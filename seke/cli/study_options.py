@@ -39,10 +39,11 @@ SHARED = {
     "run": "run",
     "gold": "gold",
 }
-# Options of such a name that mean something else, or another one: a benchmark has a run of its own.
+# Options of such a name that mean something else: a benchmark has a run of its own, its variants are bases.
 OTHER_MEANING = {
     ("bench run", "run"),
     ("bench prompts", "run"),
+    ("bench prompts", "knowledge"),
     ("calibrate", "model"),
     ("observe", "model"),
     ("plan", "gold"),

@@ -18,7 +18,7 @@ import numpy as np
 
 from engine import AnswerError, did_you_mean
 from seke.files.rows import describe_met, parse_json_line
-from seke.samples.vocabulary import FIXED, REQUIRED, STATUSES
+from seke.samples.vocabulary import FIXED, NO_SAMPLES, REQUIRED, STATUSES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
@@ -184,12 +184,20 @@ def native(value: Any, depth: int = 3) -> Any:
     return value
 
 
+def is_posterior_record(keys: Iterable[str]) -> bool:
+    """Tell whether keys, or columns, are of what `seke infer` writes."""
+    parts = {key.partition(".")[0] for key in map(str, keys)}
+    return {"decision", "diagnostics"} <= parts
+
+
 def shape_fault(record: object, vocabulary: Vocabulary) -> str | None:
     """Return the fault in a record's shape, None where this walk finds none."""
     if not isinstance(record, dict):
         return f"a sample is an object with named fields; {describe_met(record)}"
     kinds: dict[str, str] = {name: name for name in FIXED}
     kinds |= {field.name: field.kind for field in vocabulary.fields}
+    if is_posterior_record(record):
+        return NO_SAMPLES
     for key in record:
         if key not in kinds:
             return f"{key}: unknown key{did_you_mean(str(key), kinds)}"

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from engine import AnswerError, did_you_mean
 from seke.files.rows import is_blank, is_missing, name_text
-from seke.samples.schema import in_chunks, structure_records
-from seke.samples.vocabulary import REQUIRED
+from seke.samples.schema import in_chunks, is_posterior_record, structure_records
+from seke.samples.vocabulary import NO_SAMPLES, REQUIRED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -69,6 +69,9 @@ def table_columns(file: Table, vocabulary: Vocabulary) -> dict[str, _TableColumn
         columns = ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
         tools = "tables of other tools, such as OpenFace and Py-Feat, become samples by seke convert"
         file.note(number, f"is no table of samples ({', '.join(REQUIRED)}, ...): has {columns}; {tools}")
+        return {}
+    if is_posterior_record(names):
+        file.note(number, NO_SAMPLES)
         return {}
     for name in names:
         if name not in known and not name.isdigit():

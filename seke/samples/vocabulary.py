@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 Kind = Literal["categorical", "interval", "binary"]
 REQUIRED = ("item", "observer", "question", "draw")
 FIXED = (*REQUIRED, "view", "status", "given", "reports", "extra")
+# What is said of records of `seke infer` that are given as samples.
+NO_SAMPLES = "is a posterior record, as seke infer writes it, and no sample: give the samples that it is of"
 STATUSES = ("ok", "refused", "unreadable", "not_judged")
 
 

@@ -274,8 +274,9 @@ def test_the_command_asks_repeats_a_recording_and_says_what_is_wrong(manifest, t
     common = (PLAIN, KNOWLEDGE, "--images", manifest, "--question", "expression", "--json", "--bootstrap", 50)
     live = json.loads(run(*common, "--run", tmp_path / "a", "--scripted", "--bias", "first=0.4").stdout)
     recorded = tmp_path / "a" / "answers.jsonl"
-    replayed = json.loads(run(*common, "--run", tmp_path / "b", "--recorded", recorded).stdout)
-    assert replayed["measures"] == live["measures"]
+    result = run(*common, "--run", tmp_path / "b", "--recorded", recorded, "--forget-unanswered")
+    assert json.loads(result.stdout)["measures"] == live["measures"]
+    assert result.stderr.count("0 requests without an answer count as not paid") == 2
     forecast = json.loads(run(*common, "--run", tmp_path / "c", "--scripted", "--dry-run").stdout)
     assert (forecast["requests"], forecast["variants"]) == (2 * FACES, ["plain", "knowledge"])
     shown = run(*common, "--run", tmp_path / "c", "--scripted", "--show-prompts").stdout

@@ -398,6 +398,10 @@ JSON_FAULTS = {
         line(reports={"wether": "wet"}),
         "2: reports: no such variable: 'wether'; did you mean weather?",
     ),
+    "posterior record": (
+        '{"item": "a", "expression": {"fear": 1.0}, "decision": {"item": "accept"}, "diagnostics": {}}',
+        "2: is a posterior record, as seke infer writes it, and no sample: give the samples that it is of",
+    ),
     "unknown key": (line(expresion="anger"), "2: expresion: unknown key; did you mean expression?"),
     "missing key": (
         '{"item": "a", "observer": "gpt-4o", "question": "joint", "expression": "anger"}',
@@ -666,6 +670,11 @@ FILE_FAULTS = {
         "s.csv",
         b"item,observer,question,draw\n",
         ":1: no samples: nothing but blank lines after the header",
+    ),
+    "CSV, posterior records": (
+        "s.csv",
+        b"item,expression.fear,decision.item,diagnostics.samples\na,1,accept,2\n",
+        ":1: is a posterior record, as seke infer writes it, and no sample: give the samples that it is of",
     ),
     "CSV, unknown column": (
         "s.csv",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 from contextlib import closing
 
@@ -171,6 +172,19 @@ def test_the_pilot_is_asked_by_estimates_and_all_others_by_what_it_cost(folder, 
     assert rare
     for name in rare:
         assert session.knowledge.questions[name].cost == estimated[name]["cost"]
+
+
+def test_a_run_goes_on_with_the_prices_that_it_began_with(folder, whole, tmp_path):
+    """Also where prices of tokens are not given again: else its last items were asked by declared ones."""
+    shutil.copytree(whole, tmp_path / "run")
+    further = job(folder, tmp_path / "run")
+    assert further.annotator.base.questions["verify"].cost == seke.knowledge().questions["verify"].cost
+    assert further.run().finished
+    estimated, measured = (facts(whole, name) for name in (ESTIMATED, "prices"))
+    assert further.annotator.base.questions["verify"].cost == estimated["verify"]["cost"]
+    by_measure = further.annotator.by_measure.knowledge.questions
+    assert by_measure["joint"].further == measured["joint"]["further"]
+    assert (tmp_path / "run" / "posteriors.jsonl").read_bytes() == (whole / "posteriors.jsonl").read_bytes()
 
 
 def test_before_the_first_answer_a_short_question_is_priced_with_all_that_its_request_has(folder, tmp_path):
