@@ -77,9 +77,10 @@ def explain_in_session(
     seed: int = 0,
 ) -> Explanation:
     """Explain one item among samples, in a session that is ready."""
-    session = mark_off_policy(session, samples)
+    sources = source_list(samples)
+    session = mark_off_policy(session, sources)
     seen_items: list[str] = []
-    for answers in batches(samples, session.knowledge, in_order=in_order):
+    for answers in batches(sources, session.knowledge, in_order=in_order):
         if item in answers.items:
             place = answers.items.index(item)
             return Explanation(facts_of(session, answers.part(place, place + 1), seed))

@@ -20,10 +20,9 @@ from seke.sampling.answerers import RecordedSource
 from seke.sampling.loop import Loop, run_to_completion
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from engine import Answers, Bools, Floats, Ints
-    from seke.files.frames import Samples
     from seke.inference.session import Session
     from seke.samples import SingleSamples
     from seke.sampling.loop import ReadingKey
@@ -103,7 +102,7 @@ def taken_of(items: Sequence[str], counts: Mapping[ReadingKey, int]) -> tuple[Ta
     return tuple((item, frozenset(readings)) for item, readings in by_item.items())
 
 
-def mark_off_policy(session: Session, samples: Samples) -> Session:
+def mark_off_policy(session: Session, samples: str | Path | Iterable[Any]) -> Session:
     """Return the session with the items of these samples that were sampled off policy.
 
     Where it holds for items that are asked as the policy asks, which of them were asked otherwise.
