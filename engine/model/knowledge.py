@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from engine.model.citation import Cited
+from engine.model.notebook_html import notebook_html
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from engine.model.citation import Number, Source
     from engine.model.fit_record import FitRecord
@@ -330,3 +331,30 @@ class Knowledge:
     guarantee: Guarantee | None = None
     numbers: Mapping[str, Number] = field(compare=False, repr=False, default_factory=dict)
     yaml: object = field(compare=False, repr=False, default=None)
+
+    def __repr__(self) -> str:
+        sizes = f"{len(self.rules)} rules, {len(self.observers)} observers"
+        return f"<knowledge {self.name} {self.digest}: {', '.join(self.levels)}; {sizes}>"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            *(("level", level, _names_in_short(names)) for level, names in self.levels.items()),
+            (f"P({self.root})", self.reference, _names_in_short([*self.populations])),
+            ("rules", len(self.rules), _names_in_short([rule.name for rule in self.rules])),
+            ("couplings", len(self.couplings), ""),
+            ("observers", len(self.observers), _names_in_short([*self.observers])),
+            ("questions", len(self.questions), _names_in_short([*self.questions])),
+            ("sources", len(self.sources), ""),
+        ]
+        title, notes = f"{self.name} {self.digest}", [" ".join(self.description.split())]
+        return notebook_html(title, head=("", "", "names"), rows=rows, notes=notes)
+
+
+# Characters of a list of names in a table.
+LONGEST_NAMES = 90
+
+
+def _names_in_short(names: Sequence[str]) -> str:
+    """Return names with commas between them, cut where there are many."""
+    text = ", ".join(names)
+    return text if len(text) <= LONGEST_NAMES else f"{text[: LONGEST_NAMES - 4].rpartition(',')[0]}, ..."

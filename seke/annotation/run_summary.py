@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from seke.files.text_report import TextReport
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from seke.runs.ledger import Totals
 
 
-@dataclass(frozen=True)
-class RunSummary:
+@dataclass(frozen=True, repr=False)
+class RunSummary(TextReport):
     """What a run came to.
 
     items: by decision. reasons: of rejected ones, the first. samples: of all items, those of the set's own
@@ -46,6 +48,19 @@ class RunSummary:
     contradicted_labels: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     failures: tuple[Mapping[str, Any], ...] = ()
     reading: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        decided = ", ".join(f"{number:,} {name}" for name, number in self.items.items() if number)
+        lines = [
+            f"{sum(self.items.values()):,} items: {decided or 'nothing'} in {self.seconds:,.0f} s",
+            f"{sum(self.asked.values()):,} answers, {self.samples:,} samples with labels and those of before",
+        ]
+        if self.stopped:
+            lines.append(
+                f"stopped: {self.stopped}; what came is kept in the folder, and the same call goes on"
+            )
+        reasons = (f"the guarantee is refused: {reason}" for reason in self.refused)
+        return "\n".join([*lines, *self.promises, *self.notes, *reasons])
 
     def as_facts(self) -> dict[str, Any]:
         """Return everything as one mapping; what a run may have or not, where there is any."""

@@ -146,11 +146,11 @@ def _panels(
     variables: Facts, source: str, draw_panel: Callable[[Axes, str, Facts], None], size: float
 ) -> Figure:
     """Return a figure with a panel for each variable; draw_panel(axes, name, variable) fills it."""
-    from matplotlib.figure import Figure
+    from seke.graphics.inline_figure import InlineFigure
 
     across = min(len(variables), 5 if size < 3 else 3)
     down = math.ceil(len(variables) / across)
-    figure = Figure(figsize=(max(size * across, 3.6), 0.95 * size * down + 0.3), layout="constrained")
+    figure = InlineFigure(figsize=(max(size * across, 3.6), 0.95 * size * down + 0.3), layout="constrained")
     if source:
         figure.suptitle(source, x=0.01, ha="left", fontsize=10, fontweight="bold")
     for index, (name, variable) in enumerate(variables.items()):
@@ -201,9 +201,9 @@ def _diagram(axes: Axes, name: str, variable: Facts, *, wide: bool) -> None:
 
 
 def _risk_coverage(curves: Mapping[str, list[tuple[str, Facts]]]) -> Figure:
-    from matplotlib.figure import Figure
+    from seke.graphics.inline_figure import InlineFigure
 
-    figure = Figure(figsize=(max(3.4 * len(curves), 4.2), 3.4), layout="constrained")
+    figure = InlineFigure(figsize=(max(3.4 * len(curves), 4.2), 3.4), layout="constrained")
     for index, (name, sets) in enumerate(curves.items()):
         axes = figure.add_subplot(1, len(curves), index + 1)
         for at, (source, variable) in enumerate(sets):
@@ -246,13 +246,13 @@ def _curve(axes: Axes, at: int, source: str, variable: Facts) -> None:
 
 
 def _confusion(name: str, variable: Facts, source: str) -> Figure:
-    from matplotlib.figure import Figure
+    from seke.graphics.inline_figure import InlineFigure
 
     states, table = variable["states"], np.array(variable["confusion"], dtype=float)
     gold = table.sum(1, keepdims=True)
     share = np.divide(table, gold, out=np.zeros_like(table), where=gold > 0)
     side = max(0.62 * len(states), 2.4)
-    figure = Figure(figsize=(side + 2.7, side + 1.2), layout="constrained")
+    figure = InlineFigure(figsize=(side + 2.7, side + 1.2), layout="constrained")
     axes = figure.add_subplot()
     image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
     for (row, column), value in np.ndenumerate(share):

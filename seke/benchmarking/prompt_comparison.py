@@ -23,6 +23,7 @@ from seke.files.faults import Faults
 from seke.files.networks import network_of
 from seke.files.rows import JSON_LINES, RowFile
 from seke.files.shipped import knowledge as read_knowledge
+from seke.files.text_report import TextReport
 from seke.tables.label_table import LabelTable, labels_from, read_labels
 
 if TYPE_CHECKING:
@@ -44,8 +45,8 @@ DIGEST = 16
 NEEDED = {"item", "observer", "question"}
 
 
-@dataclass(frozen=True)
-class PromptReport:
+@dataclass(frozen=True, repr=False)
+class PromptReport(TextReport):
     """The facts of a comparison, as JSON values; `str` renders them as text of 80 columns."""
 
     facts: Facts

@@ -52,14 +52,15 @@ def picture(about: Record, pairs: Sequence[Record], form: str) -> bytes:
         engine.SekeError: there are no two observers or readings to draw.
     """
     import matplotlib as mpl
-    from matplotlib.figure import Figure
+
+    from seke.graphics.inline_figure import InlineFigure
 
     pairs, names = _pairs_to_draw(pairs)
     style = {**STYLE, "font.size": 8, "axes.edgecolor": PALE, "axes.labelcolor": INK}
     style |= {"xtick.color": INK, "ytick.color": INK}
     with mpl.rc_context(style):
         side = len(names) * (CELL if len(names) <= MOST_WITH_NUMBERS else SMALL_CELL)
-        figure = Figure(figsize=(side + MARGIN + BAR, side + MARGIN), layout="constrained")
+        figure = InlineFigure(figsize=(side + MARGIN + BAR, side + MARGIN), layout="constrained")
         axes = figure.subplots()
         _draw_matrix(pairs, names, axes, figure)
         figure.suptitle(_title(about), fontsize=9, color=INK)

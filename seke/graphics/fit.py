@@ -26,7 +26,8 @@ def forest(trace: Path, most: int) -> Figure:
         from importlib import import_module
 
         import matplotlib as mpl
-        from matplotlib.figure import Figure
+
+        from seke.graphics.inline_figure import InlineFigure
 
         arviz: Any = import_module("arviz")
         try:
@@ -36,7 +37,7 @@ def forest(trace: Path, most: int) -> Figure:
             raise SekeError(f"{trace}: is no trace of a fit ({error})") from None
         groups = [_scalars(group) for group in (prior, posterior)]
         names_shown = sorted(groups[1], key=lambda name: -_moved(groups[0].get(name), groups[1][name]))[:most]
-        figure = Figure(figsize=(7.5, 1.1 + 0.3 * len(names_shown)), layout="constrained")
+        figure = InlineFigure(figsize=(7.5, 1.1 + 0.3 * len(names_shown)), layout="constrained")
         axes = figure.add_subplot()
         draws = [
             arviz.from_dict({name: group[name] for name in names_shown if name in group}) for group in groups

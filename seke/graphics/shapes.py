@@ -140,9 +140,9 @@ class Drawing:
 
     def figure(self) -> Figure:
         """Return the picture as a figure of matplotlib."""
-        from matplotlib.figure import Figure
+        from seke.graphics.inline_figure import InlineFigure
 
-        figure = Figure(figsize=(self.width / _INCH, self.height / _INCH))
+        figure = InlineFigure(figsize=(self.width / _INCH, self.height / _INCH))
         axes = figure.add_axes((0, 0, 1, 1))
         axes.set(xlim=(0, self.width), ylim=(self.height, 0))
         axes.axis("off")

@@ -16,6 +16,7 @@ from seke.console.plain_text import count, near
 from seke.console.rich_table import table_lines
 from seke.files.networks import network_of
 from seke.files.shipped import knowledge as read_knowledge
+from seke.files.text_report import TextReport
 from seke.prompts import Questions
 
 if TYPE_CHECKING:
@@ -46,8 +47,8 @@ LOST = {
 }
 
 
-@dataclass(frozen=True)
-class KnowledgeCheck:
+@dataclass(frozen=True, repr=False)
+class KnowledgeCheck(TextReport):
     """The report on a base. facts: JSON values. warnings: those of the facts, with their places."""
 
     facts: Mapping[str, Any]

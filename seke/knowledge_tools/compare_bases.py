@@ -14,13 +14,15 @@ from seke.console.rich_table import table_lines
 from seke.files.networks import network_of
 from seke.files.shipped import SHIPPED, shipped_bases
 from seke.files.shipped import knowledge as read_knowledge
+from seke.files.text_report import TextReport
 from seke.sampling.infer import batches
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
     from pathlib import Path
 
     from engine import Floats, Knowledge
+    from seke.files.frames import Samples
 
     Facts = dict[str, Any]
 
@@ -30,8 +32,8 @@ MOST_ITEMS = 1_000
 Z = 1.96
 
 
-@dataclass(frozen=True)
-class BaseComparison:
+@dataclass(frozen=True, repr=False)
+class BaseComparison(TextReport):
     """How well several bases foretell the same answers.
 
     facts: `items` compared, `of` how many, and `bases`, the best first: `base`, `used` (whether it is the one
@@ -61,7 +63,7 @@ class BaseComparison:
 
 
 def compare_bases(
-    samples: str | Path | Iterable[str | Path] | Iterable[Mapping[str, Any]],
+    samples: Samples,
     knowledge: Knowledge | str | Path | None = None,
     *,
     population: str | None = None,

@@ -18,6 +18,7 @@ from engine import (
 from seke.console.plain_text import count, near
 from seke.files.networks import network_of
 from seke.files.shipped import knowledge as read_knowledge
+from seke.files.text_report import TextReport
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -31,8 +32,8 @@ WIDTH = 80
 DIGITS = 6
 
 
-@dataclass(frozen=True)
-class ExpectationReport:
+@dataclass(frozen=True, repr=False)
+class ExpectationReport(TextReport):
     """The results of all expectations of a base. facts: JSON values."""
 
     facts: Mapping[str, Any]

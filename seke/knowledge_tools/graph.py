@@ -168,7 +168,8 @@ def _place_rules(graph: nx.Graph, layout: _GraphLayout) -> None:
 def figure_of(graph: nx.Graph) -> Figure:
     """Draw the graph."""
     import matplotlib as mpl
-    from matplotlib.figure import Figure
+
+    from seke.graphics.inline_figure import InlineFigure
 
     layout = _graph_layout(graph)
     across = SCALE * (layout.width + 1.0)
@@ -177,7 +178,7 @@ def figure_of(graph: nx.Graph) -> Figure:
     below = 0.22 * math.ceil(len(legend) / (1 + halves)) + 0.75
     width, height = across, SCALE * (layout.height + 0.5) + below
     with mpl.rc_context({**STYLE, "font.size": 8}):
-        figure = Figure(figsize=(width, height))
+        figure = InlineFigure(figsize=(width, height))
         axes = figure.add_axes((0.01, below / height, 0.98, 1 - below / height - 0.01))
         axes.set_xlim(-0.95, layout.width + 0.05)
         axes.set_ylim(-0.25, layout.height + 0.25)

@@ -11,6 +11,7 @@ from engine import KnowledgeError, SekeError, read_migration
 from seke.console.plain_text import count, near, near_file
 from seke.files.atomic import check_target, replacing, write_file
 from seke.files.shipped import shipped_bases, shipped_name
+from seke.files.text_report import TextReport
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,8 +30,8 @@ UNRECORDED = (
 )
 
 
-@dataclass(frozen=True)
-class MigrationReport:
+@dataclass(frozen=True, repr=False)
+class MigrationReport(TextReport):
     """The result of a migration.
 
     facts: JSON values: `overlay`, `changes` (each with `place`, `path`, `old`, `new`, `reason`), `advice`

@@ -11,14 +11,16 @@ from engine import Influence, Influences, Knowledge, SekeError, did_you_mean
 from seke.console.plain_text import count, near
 from seke.console.rich_table import table_lines
 from seke.files.shipped import knowledge as read_knowledge
+from seke.files.text_report import TextReport
 from seke.inference.session import Session
 from seke.sampling.infer import batches
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from engine import Answers, Number
+    from seke.files.frames import Samples
 
     Facts = dict[str, Any]
 
@@ -32,8 +34,8 @@ TENTH = 0.1
 LEAST_SHOWN = 5e-5
 
 
-@dataclass(frozen=True)
-class SensitivityReport:
+@dataclass(frozen=True, repr=False)
+class SensitivityReport(TextReport):
     """The numbers that move decisions about a variable, ranked. facts: JSON values."""
 
     facts: Mapping[str, Any]
@@ -43,7 +45,7 @@ class SensitivityReport:
 
 
 def sensitivity(
-    samples: str | Path | Iterable[str | Path] | Iterable[Mapping[str, Any]],
+    samples: Samples,
     knowledge: Knowledge | str | Path | None = None,
     *,
     item: str | None = None,

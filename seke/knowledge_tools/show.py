@@ -14,6 +14,7 @@ from seke.console.guarantee_text import certificate_facts
 from seke.console.plain_text import count, near
 from seke.console.rich_table import table_lines
 from seke.files.shipped import knowledge as read_knowledge
+from seke.files.text_report import TextReport
 from seke.knowledge_tools.check import declares
 
 if TYPE_CHECKING:
@@ -41,8 +42,8 @@ PROSE = ("label", "description", "statement", "cite", "url", "used", "prompt")
 MOST_CITING = 12
 
 
-@dataclass(frozen=True)
-class Description:
+@dataclass(frozen=True, repr=False)
+class Description(TextReport):
     """Everything that a base declares under one name, or an overview of the base. facts: JSON values."""
 
     facts: Mapping[str, Any]

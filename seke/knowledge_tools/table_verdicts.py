@@ -11,6 +11,7 @@ from engine import Inference, KnowledgeTest, SekeError, did_you_mean
 from seke.console.plain_text import near
 from seke.files.networks import network_of
 from seke.files.shipped import knowledge as read_knowledge
+from seke.files.text_report import TextReport
 from seke.knowledge_tools.table_prediction import prediction_facts, table_score, worth_facts
 from seke.knowledge_tools.table_verdicts_text import lines
 from seke.knowledge_tools.tested_tables import TablePart, TableReading, TestedTables, read_tables
@@ -27,8 +28,8 @@ DIGITS = 6
 CONTRADICTED = "contradicted"
 
 
-@dataclass(frozen=True)
-class TableVerdicts:
+@dataclass(frozen=True, repr=False)
+class TableVerdicts(TextReport):
     """A base against tables. facts: JSON values; tests: those of the items as a whole."""
 
     facts: Mapping[str, Any]

@@ -36,13 +36,14 @@ def draw_plan(plan: Plan, form: str) -> bytes:
     Of more than MOST_LEVELS levels the first are drawn.
     """
     import matplotlib as mpl
-    from matplotlib.figure import Figure
+
+    from seke.graphics.inline_figure import InlineFigure
 
     levels = ["", *plan.rows[0]["levels"]][: MOST_LEVELS + 1]
     style = {**STYLE, "font.size": 8, "axes.titlesize": 9, "axes.titlelocation": "center"}
     style |= {"axes.edgecolor": PALE, "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK}
     with mpl.rc_context(style):
-        figure = Figure(figsize=(WIDTH * len(levels) + 0.5, 2 * HEIGHT + 0.9), layout="constrained")
+        figure = InlineFigure(figsize=(WIDTH * len(levels) + 0.5, 2 * HEIGHT + 0.9), layout="constrained")
         axes = figure.subplots(2, len(levels), sharex=True, squeeze=False)
         for column, level in enumerate(levels):
             _draw_level(plan, level, axes[0][column], axes[1][column])

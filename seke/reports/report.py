@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine import Knowledge, SekeError
+from engine import Knowledge, SekeError, notebook_html
 from seke.console.decision_words import BASES, UNCALIBRATED
 from seke.files.atomic import write_file
 from seke.files.shipped import knowledge as read_knowledge
@@ -50,7 +50,7 @@ INFERRED, NOTHING = 254, 255
 SLACK = 1e-3
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Report:
     """A page. html: the whole of it. facts: what its sections show, as JSON values; items: how many."""
 
@@ -67,8 +67,15 @@ class Report:
         write_file(self.html.encode("utf-8"), Path(path))
         return Path(path)
 
+    def __repr__(self) -> str:
+        return (
+            f"<Report of {self.items:,} items, a page of {len(self.html) >> 10:,} kB; save(path) writes it>"
+        )
+
     def _repr_html_(self) -> str:
-        return f"<p>A report of {self.items:,} items; <code>save</code> it and open the file.</p>"
+        return notebook_html(
+            f"A report of {self.items:,} items", notes=["save(path) writes it; open that file."]
+        )
 
 
 def report(
