@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seke.annotation.job import Job
 from seke.annotation.observing import free_observers
 from seke.annotation.several import FurtherModel, SeveralModels
+from seke.console.notebook import item_bar
 from seke.vision.messages import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from seke.annotation.run_summary import RunSummary
     from seke.vision.messages import Model
@@ -42,7 +44,9 @@ def annotate(
 ) -> RunSummary:
     """Annotate pictures as `seke annotate` does; the results are files in a folder.
 
-    The pictures are sent without asking: see that their terms allow it.
+    The pictures are sent without asking: see that their terms allow it. An interrupt ends the run once the
+    open requests are answered, a second one at once; what came is kept, and the same call goes on. In a
+    notebook a bar shows how many items are settled, unless `progress` is given.
 
     Args:
         images: pictures, folders, patterns and manifests.
@@ -77,7 +81,17 @@ def annotate(
     origin = None if branch_of is None else Path(branch_of)
     with free_observers(given.get("knowledge"), observed_by, networks) as free:
         job = Job.of(image_list, Path(folder), model, model_settings, **(given | free))
-        return job.run(retry_refused=retry_refused, forget_unanswered=forget_unanswered, branch_of=origin)
+        with settled_items_shown(job, "progress" in given):
+            return job.run(retry_refused=retry_refused, forget_unanswered=forget_unanswered, branch_of=origin)
+
+
+@contextmanager
+def settled_items_shown(job: Job, is_shown: bool) -> Iterator[None]:
+    """Show in a notebook how many items of a run are settled, unless somebody shows that already."""
+    with item_bar("annotating", len(job.items), False if is_shown else None) as advance:
+        if not is_shown:
+            job.annotator.progress = lambda settled, _answers, _spent: advance(settled)
+        yield
 
 
 def _models(

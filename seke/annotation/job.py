@@ -38,7 +38,7 @@ from seke.runs.batch_client import Batches, fit_together
 from seke.runs.failures import nothing_answered
 from seke.runs.ledger import Ledger, plain_errors
 from seke.runs.run_folder import SAMPLES, SUMMARY
-from seke.vision.signals import interrupts
+from seke.vision.signals import Interruptible, interrupts
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator, Mapping, Sequence
@@ -201,7 +201,8 @@ class Job:
                     self.annotator.model, earlier, self._same_observers(earlier)
                 )
             given_up = {"retry_refused": retry_refused, "forget_unanswered": forget_unanswered}
-            ledger, stopped = _run_coroutine(self._run(stack, branch_of, **given_up))
+            work = self._run(stack, branch_of, **given_up)
+            ledger, stopped = _run_coroutine(work, self.annotator)
             try:
                 results = RunResults(self.folder, self.items, self.annotator, ledger, self.facts)
                 return results.write(time.monotonic() - started, stopped)
@@ -303,14 +304,23 @@ class Job:
         yield [item for item in items if item.name not in self.annotator.pilot]
 
 
-def _run_coroutine(work: Coroutine[Any, Any, Result]) -> Result:
-    """Run to the end, also where an event loop runs already, as in a notebook."""
+def _run_coroutine(work: Coroutine[Any, Any, Result], annotator: Annotator) -> Result:
+    """Run to the end, also where an event loop runs already, as in a notebook.
+
+    There an interrupt reaches this thread, and not the one aside in which the work is done.
+    """
     try:
         asyncio.get_running_loop()
     except RuntimeError:
         return asyncio.run(work)
+    interruptible = Interruptible(work)
     with ThreadPoolExecutor(1) as aside:
-        return aside.submit(asyncio.run, work).result()
+        running = aside.submit(asyncio.run, interruptible.run())
+        while True:
+            try:
+                return running.result()
+            except KeyboardInterrupt:
+                interruptible.interrupt(annotator.stopping, annotator.problems)
 
 
 def _facts_of(session: Session, settings: Settings, asked: AskedObservers, model: Model) -> Facts:

@@ -36,6 +36,8 @@ from engine import (
     fit_observers,
     fits_yaml,
     learn_knowledge,
+    listed,
+    notebook_html,
     predictive_checks,
     split_types,
     tempered,
@@ -50,6 +52,7 @@ from seke.calibration.fit_record import models_of_runs, readings_of
 from seke.calibration.labelled_answers import LabelledAnswers, gold_table, without_gold_evidence
 from seke.calibration.mean_thresholds import thresholds_of
 from seke.calibration.promise import Promise
+from seke.console.notebook import interruptible_stages, stage_bar
 from seke.files.networks import network_of
 from seke.files.shipped import knowledge as read_knowledge
 from seke.inference.session import Session
@@ -59,6 +62,7 @@ from seke.sampling.infer import source_list
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from seke.files.frames import ArrowStream, Samples
     from seke.samples import SingleSamples
     from seke.tables.label_table import LabelTable
 
@@ -81,7 +85,7 @@ SHAKY = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Calibration:
     """A fit of the observers, and the overlay with its numbers.
 
@@ -103,15 +107,18 @@ class Calibration:
     facts: Mapping[str, Any] = field(default_factory=dict)
     splits: tuple[ComponentTrial, ...] | None = None
 
+    def __repr__(self) -> str:
+        return f"<Calibration of {self.base.name}: {len(self.entries)} numbers; the YAML is its overlay>"
 
-def _no_progress(stage: str, done: int, total: int) -> None:
-    """Report no progress."""
+    def _repr_html_(self) -> str:
+        promised = [] if self.guarantee is None else [f"certified: {listed(self.guarantee.certified)}"]
+        return notebook_html(repr(self)[1:-1], text=self.overlay, notes=[*self.warnings, *promised])
 
 
 def calibrate(
-    samples: str | Path | Iterable[str | Path] | Iterable[Mapping[str, Any]],
+    samples: Samples,
     knowledge: Knowledge | str | Path | None = None,
-    gold: str | Path | Iterable[Mapping[str, Any]] | None = None,
+    gold: str | Path | ArrowStream | Iterable[Mapping[str, Any]] | None = None,
     *,
     population: str | None = None,
     learn_population: bool = False,
@@ -130,15 +137,15 @@ def calibrate(
     extends: str | None = None,
     models: Mapping[str, str] | None = None,
     with_checks: bool = True,
-    progress: Progress = _no_progress,
+    progress: Progress | bool | None = None,
     **settings: Any,
 ) -> Calibration:
     """Learn from samples, with gold of all, some or none of their items, how observers answer.
 
     Args:
-        samples: sample files, or records, as `seke.infer` takes them.
+        samples: sample files, frames or records, as `seke.infer` takes them.
         knowledge: the base whose numbers are the priors; the shipped base by default.
-        gold: a label table (file, or rows as mappings); items and levels may be missing.
+        gold: a label table (file, frame, or rows as mappings); items and levels may be missing.
         population: the prior of the truth; the base's reference by default.
         learn_population: whether P(root) of the items is learned, too; gold counts as drawn at random.
         learn_tables: whether the cells of `activations` and the moments of `affect` are, within their `n`.
@@ -156,17 +163,18 @@ def calibrate(
         extends: how the overlay names the base; `shipped` or the base's path by default.
         models: observer -> the model that answered as it, where not told by the folder of a run.
         with_checks: whether posterior predictive checks are made; they take most of the time of a small fit.
-        progress: called with a stage, steps done and steps in all (0 where that is not known).
+        progress: called with a stage, steps done and in all (0: unknown); or whether notebooks show a bar.
         **settings: method (map, svi or nuts), seed (of all chance), steps, draws, warmup and chains.
 
     Raises:
-        engine.KnowledgeError, engine.AnswerError, engine.SekeError: bad knowledge, samples, gold or names.
+        engine.SekeError: bad knowledge, samples, gold or names; KeyboardInterrupt: with the stage it came in.
     """
     base, promise = read_knowledge(knowledge), Promise.of(alpha, delta, adaptive=adaptive, breadth=breadth)
     fitting, further = FitSettings(priors=FitPriors(), **settings), (with_checks, keep_gold_evidence)
     options = FitOptions(learn_population, learn_tables, types, unlabelled, exponent, *further)
     place = OverlayPlace(extends or name_of_base(knowledge), output, _day(today), models or {})
-    return _FitTask(base, population, options, fitting, promise, place, groups, progress).run(samples, gold)
+    with stage_bar(progress) as shown, interruptible_stages(shown) as stages:
+        return _FitTask(base, population, options, fitting, promise, place, groups, stages).run(samples, gold)
 
 
 @dataclass(frozen=True)

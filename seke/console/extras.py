@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import Any
+
+from engine import SekeError
+
 # The first part of a module's name -> the extra of this project that brings it.
 EXTRAS = {
     "aiolimiter": "vision",
@@ -11,17 +16,21 @@ EXTRAS = {
     "h5netcdf": "calibrate",
     "matplotlib": "plots",
     "openai": "vision",
+    "pandas": "notebook",
     "pgmpy": "exchange",
+    "polars": "notebook",
     "pydot": "plots",
     "pyro": "calibrate",
     "tenacity": "vision",
     "torch": "calibrate",
+    "tqdm": "notebook",
     "trl": "export",
 }
 WHAT = {
     "calibrate": "fits, and a base whose network is not at hand,",
     "exchange": "networks for other programs",
-    "export": "reading exports back",
+    "export": "reading exports back and to_datasets()",
+    "notebook": "frames and progress bars",
     "plots": "pictures and plots",
     "vision": "asking models",
 }
@@ -33,5 +42,17 @@ def missing_package_text(module: str) -> str | None:
     extra = EXTRAS.get(package)
     if extra is None:
         return None
-    verb = "needs" if extra in ("export", "vision") else "need"
+    verb = "needs" if extra == "vision" else "need"
     return f"{WHAT[extra]} {verb} {package}, which is not installed; pip install 'seke[{extra}]'"
+
+
+def optional_package(name: str) -> Any:
+    """Return a package that an extra of this project brings.
+
+    Raises:
+        engine.SekeError: it is not installed, with the command that does that.
+    """
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        raise SekeError(missing_package_text(name) or str(error)) from None

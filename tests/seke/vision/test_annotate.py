@@ -672,6 +672,32 @@ def test_from_a_notebook(tmp_path):
         seke.annotate(folder, tmp_path / "s", "gpt-4o", base_url="https://models.invalid/v1")
 
 
+def test_an_interrupt_in_a_notebook_ends_the_run_and_the_same_call_goes_on(tmp_path):
+    folder, messages = pictures(tmp_path / "faces", 24), []
+
+    def interrupt(_settled, answers, _spent):
+        if answers and not messages:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    async def cell(**options):
+        options |= {"strategy": "fixed:1", "concurrency": 1, "problems": messages.append}
+        return seke.annotate(folder, tmp_path / "r", ScriptedModel(), **options)
+
+    with closing(asyncio.new_event_loop()) as loop:  # as in a kernel, whose interrupts are Python's own
+        summary = loop.run_until_complete(cell(progress=interrupt))
+        assert not summary.finished
+        assert "stopped: interrupted; what came is kept in the folder, and the same call goes on" in str(
+            summary
+        )
+        assert messages[0].startswith("stopping after the open requests are answered")
+        asked = summary.asked["joint"]
+        assert 0 < asked < 24
+        summary = loop.run_until_complete(cell())
+    assert summary.finished
+    assert summary.asked == {"joint": 24}
+    assert repr(summary).startswith("<RunSummary: 24 items: ")
+
+
 # Against a server in a process of its own ------------------------------------------------------------
 
 
