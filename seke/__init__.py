@@ -38,10 +38,11 @@ if TYPE_CHECKING:
     from seke.knowledge_tools.table_verdicts import knowledge_test as knowledge_test
     from seke.planning.plan import plan as plan
     from seke.reports.report import report as report
+    from seke.results.infer import infer as infer
+    from seke.results.inferred_records import InferredRecords as InferredRecords
     from seke.review.export import review_export as review_export
     from seke.review.import_answers import review_import as review_import
     from seke.review.outlook import review_outlook as review_outlook
-    from seke.sampling.infer import infer as infer
     from seke.sampling.simulate import simulate as simulate
     from seke.tables.label_table import LabelTable as LabelTable
     from seke.tables.label_table import read_labels as read_labels

@@ -48,7 +48,7 @@ FLOORS = {
         "_version files",
         "samples inference",
         "tables sampling console",
-        "vision observers formats",
+        "vision observers formats results",
         "runs prompts datasets",
         "annotation graphics exporting",
         "calibration benchmarking knowledge_tools explanations review",

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Mapping
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine import AnswerError
+from seke.files.frames import frame_rows, is_frame
 from seke.files.rows import JSON_LINES, PARQUET, RowFile, RowSource, record_source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from seke.files.faults import Faults
 
@@ -29,6 +30,8 @@ def row_tables(
     Raises:
         engine.AnswerError: a file without a row.
     """
+    if is_frame(source):
+        return _of_records(record_source(faults), enumerate(frame_rows(source), 1))
     if not isinstance(source, str | Path):
         return _of_records(record_source(faults), enumerate(source, 1))
     file = RowFile(source, faults)
@@ -51,9 +54,29 @@ def _not_empty(
         file.faults.raise_all()
 
 
-def _of_records(source: RowSource, numbered: Iterable[tuple[int, Any]]) -> Generator[RecordRows]:
+def _of_records(
+    source: RowSource, numbered: Iterable[tuple[int, Any]]
+) -> Generator[RecordRows] | Generator[ColumnRows]:
     rows = iter(numbered)
     part = list(islice(rows, _ROWS_AT_ONCE))
+    first = part[0][1] if part else {}
+    if isinstance(first, Mapping) and any("." in str(name) for name in first):
+        return _of_flat_rows(source, list(first), chain(part, rows))
+    return _of_nested(source, part, rows)
+
+
+def _of_flat_rows(
+    source: RowSource, names: list[str], numbered: Iterable[tuple[int, Any]]
+) -> Generator[ColumnRows]:
+    rows = iter(numbered)
+    while part := list(islice(rows, _ROWS_AT_ONCE)):
+        columns = {name: [row.get(name) for _, row in part] for name in names}
+        yield ColumnRows(source, [number for number, _ in part], columns)
+
+
+def _of_nested(
+    source: RowSource, part: list[tuple[int, Any]], rows: Iterator[tuple[int, Any]]
+) -> Generator[RecordRows]:
     names = dict.fromkeys(_flat_names(part[0][1] if part else {}))
     yield RecordRows(source, names, part)
     while part := list(islice(rows, _ROWS_AT_ONCE)):

@@ -26,6 +26,7 @@ from seke.files.rows import describe_met
 from seke.samples.columns_builder import look_up
 from seke.samples.schema import native
 from seke.tables.label_table import LabelTableBuilder, read_labels
+from seke.tables.record_reader import TRUTH_OF_PANDAS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -336,7 +337,10 @@ class _PredictionReader:
 
     def _words(self, name: str, allowed: Sequence[str]) -> Ints:
         """Return the index of each word; truth values are the words true and false."""
-        column = [json.dumps(cell) if isinstance(cell, bool) else cell for cell in self.table.column(name)]
+        column = [
+            json.dumps(cell) if isinstance(cell, bool) else TRUTH_OF_PANDAS.get(cell, cell)
+            for cell in self.table.column(name)
+        ]
         indices = look_up([cell if isinstance(cell, str) else "" for cell in column], _index(allowed))
         words = ", ".join(allowed[:12])
         self._note(indices < 0, lambda row: f"{name}: {describe_met(column[row])}; allowed are {words}")

@@ -18,18 +18,22 @@ from seke.benchmarking.predictions import holds_records, read_predictions
 from seke.benchmarking.published import citations
 from seke.benchmarking.score_card import card
 from seke.benchmarking.scorer import BINS, ScoreOptions
+from seke.files.frames import is_frame
 from seke.files.shipped import knowledge as read_knowledge
+from seke.files.text_report import TextReport
 from seke.tables.label_table import LabelTable, labels_from, read_labels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from seke.files.frames import ArrowStream
+
     Facts = dict[str, Any]
-    PredictionSource = str | Path | Iterable[Mapping[str, Any]]
+    PredictionSource = str | Path | ArrowStream | Iterable[Mapping[str, Any]]
 
 
-@dataclass(frozen=True)
-class ScoreReport:
+@dataclass(frozen=True, repr=False)
+class ScoreReport(TextReport):
     """The facts of a score, as JSON values; `str` renders them as text."""
 
     facts: Facts
@@ -72,8 +76,8 @@ def score(
     """Score predictions against gold; of several the first is compared with each of the others.
 
     Args:
-        predictions: a file, or the records of one (posterior records or labels), or several of them.
-        gold: a label table: a file, its rows, or one that was read.
+        predictions: a file, records or a frame of such (posteriors or labels), or several of these.
+        gold: a label table: a file, its rows or a frame of them, or one that was read.
         knowledge: the base whose variables are predicted; the shipped base by default.
         groups: a further column of gold, such as the subject: whole groups are resampled.
         sources: a further column of gold, the set that an item is of: each is scored by itself, too.
@@ -119,9 +123,9 @@ def score(
 
 
 def _sources(predictions: PredictionSource | Sequence[PredictionSource]) -> list[Any]:
-    if isinstance(predictions, str | Path):
+    if isinstance(predictions, str | Path) or is_frame(predictions):
         return [predictions]
-    sources = list(predictions)
+    sources: list[Any] = list(predictions)  # type: ignore[arg-type]
     return sources if sources and not isinstance(sources[0], Mapping) else [sources]
 
 

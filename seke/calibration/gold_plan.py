@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from engine import Certificate, Floats
+    from seke.files.frames import ArrowStream, Samples
 
     Progress = Callable[[str, int, int], None]
     Key = tuple[Breadth, str, str]
@@ -118,9 +119,9 @@ class GoldPlan:
 
 
 def plan_gold(
-    samples: str | Path | Iterable[str | Path] | Iterable[Mapping[str, Any]],
+    samples: Samples,
     knowledge: Knowledge | str | Path | None = None,
-    gold: str | Path | Iterable[Mapping[str, Any]] | None = None,
+    gold: str | Path | ArrowStream | Iterable[Mapping[str, Any]] | None = None,
     *,
     alpha: float = 0.1,
     delta: float = 0.1,

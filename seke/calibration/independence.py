@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from engine import Bools, ErrorRates, Floats, Ints, Variable
+    from seke.files.frames import Samples
 
     Record = dict[str, Any]
     Place = tuple[int, int, int]
@@ -94,7 +95,7 @@ class Independence:
 
 
 def independence(
-    samples: str | Path | Iterable[str | Path] | Iterable[Mapping[str, Any]],
+    samples: Samples,
     gold: str | Path | Iterable[Mapping[str, Any]],
     knowledge: Knowledge | str | Path | None = None,
     *,

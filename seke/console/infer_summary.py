@@ -121,7 +121,7 @@ class InferSummary:
 
     def _count_levels(self, record: Record) -> None:
         levels = record["decision"]["levels"].values()
-        self.read += _is_read(record)
+        self.read += is_read(record)
         self.seen.update(n for n in self.required if record["decision"]["levels"][n]["origin"] != "inferred")
         self.bases.update(basis for basis in map(basis_of, levels) if basis)
         self.inferred += sum(level["decision"] == "inferred" for level in levels)
@@ -244,12 +244,12 @@ class InferSummary:
             decision = record["decision"]
             posteriors = record.get("posteriors", record)
             cells: list[str | Text] = [record["item"]]
-            read = _is_read(record)
+            read = is_read(record)
             cells += [self._cell(name, posteriors, narrow) if read else "-" for name in names]
             mark = MARK if basis_of_item(decision, self.required) in UNCALIBRATED else ""
             marked = marked or bool(mark)
             cells.append(Text(decision["item"] + mark, style=COLOURS[decision["item"]]))
-            rows.append([*cells, _row_reason(record, marked=bool(mark))])
+            rows.append([*cells, row_reason(record, marked=bool(mark))])
         several = self.base.levels.keys() - self.base.variables.keys()
         titles = {name: name.replace("_", " ") for name in ("item", *names, "decision", "why")}
         folded = [title for name, title in titles.items() if name == "why" or name in several]
@@ -263,12 +263,7 @@ class InferSummary:
             console.print(f"... and {unlisted} more; write them to a file with -o, or use --json")
 
     def _columns(self) -> list[str]:
-        """Return the columns: a level of binary variables is one, any other variable its own."""
-        columns = []
-        for level, names in self.base.levels.items():
-            binary = all(self.base.variables[name].kind == "binary" for name in names)
-            columns += [level] if binary else list(names)
-        return columns
+        return summary_names(self.base)
 
     def _cell(self, name: str, posteriors: Record, narrow: bool) -> str:
         names = self.base.levels.get(name, ())
@@ -285,6 +280,15 @@ class InferSummary:
             return f"{value['mean']:+.2f}" + ("" if narrow else f" ±{(value['q95'] - value['q05']) / 2:.2f}")
         best = max(value, key=value.__getitem__)
         return f"{best} {value[best]:.2f}"
+
+
+def summary_names(base: Knowledge) -> list[str]:
+    """Return what an item is summed up by: a level of binary variables is one, any other variable its own."""
+    columns = []
+    for level, names in base.levels.items():
+        binary = all(base.variables[name].kind == "binary" for name in names)
+        columns += [level] if binary else list(names)
+    return columns
 
 
 def limits_in_words(session: Session, outside: int) -> list[str]:
@@ -327,7 +331,7 @@ def _calibration_hint(session: Session) -> str:
     return f"{base.policy.calibrated_from} with gold for seke calibrate" if base.fits else "seke calibrate"
 
 
-def _row_reason(record: Record, *, marked: bool) -> str:
+def row_reason(record: Record, *, marked: bool) -> str:
     """Return in a few words why an item is not wholly accepted, and which levels are not calibrated.
 
     marked: whether the item itself rests on numbers that were not calibrated.
@@ -366,6 +370,6 @@ def _short_list(certificates: Sequence[Certificate]) -> str:
     return listed(certificates[:shown]) + (f" and {more} more" if more else "")
 
 
-def _is_read(record: Record) -> bool:
+def is_read(record: Record) -> bool:
     """Say whether an item has an answer that reports something."""
     return bool(record["diagnostics"]["samples"] > sum(record["diagnostics"][name] for name in UNREAD))

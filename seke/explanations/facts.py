@@ -6,20 +6,22 @@ Bits are of the log-odds of the label against all other states of the root (for 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine import Knowledge, Preposterior, SekeError, Sensitivity, diagnose, did_you_mean, weigh_parts
 from seke.explanations.text import render
 from seke.files.shipped import knowledge as read_knowledge
+from seke.files.text_report import TextReport
 from seke.inference.session import Judged, Session
-from seke.sampling.infer import batches, on_samples
+from seke.sampling.infer import batches, on_samples, source_list
 from seke.sampling.replay import mark_off_policy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
+    from pathlib import Path
 
     from engine import Answers, Counterfactual, FactorContribution, Option, Outcome, Weights
+    from seke.files.frames import Samples
 
     Facts = dict[str, Any]
 
@@ -33,8 +35,8 @@ MOST_OPTIONS = 6
 _UNDECIDED = {"decision": "reject", "value": None, "risk": None, "origin": None, "basis": None}
 
 
-@dataclass(frozen=True)
-class Explanation:
+@dataclass(frozen=True, repr=False)
+class Explanation(TextReport):
     """Why an item got its label. facts: JSON values; as text it fits a terminal of 90 columns."""
 
     facts: Mapping[str, Any]
@@ -44,7 +46,7 @@ class Explanation:
 
 
 def explain(
-    samples: str | Path | Iterable[str | Path] | Iterable[Mapping[str, Any]],
+    samples: Samples,
     item: str,
     knowledge: Knowledge | str | Path | None = None,
     *,
@@ -58,7 +60,7 @@ def explain(
         engine.SekeError: bad knowledge or samples, with their places; an item that the samples do not have.
     """
     base = read_knowledge(knowledge)
-    samples = samples if isinstance(samples, str | Path) else list(samples)  # type: ignore[assignment]
+    samples = source_list(samples)
     session = Session.open(base, population, seed)
     if not in_order:
         session = on_samples(session, samples)
@@ -67,16 +69,17 @@ def explain(
 
 def explain_in_session(
     session: Session,
-    samples: str | Path | Iterable[str | Path] | Iterable[Mapping[str, Any]],
+    samples: Samples,
     item: str,
     *,
     in_order: bool = False,
     seed: int = 0,
 ) -> Explanation:
     """Explain one item among samples, in a session that is ready."""
-    session = mark_off_policy(session, samples)
+    sources = source_list(samples)
+    session = mark_off_policy(session, sources)
     seen_items: list[str] = []
-    for answers in batches(samples, session.knowledge, in_order=in_order):
+    for answers in batches(sources, session.knowledge, in_order=in_order):
         if item in answers.items:
             place = answers.items.index(item)
             return Explanation(facts_of(session, answers.part(place, place + 1), seed))

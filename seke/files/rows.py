@@ -92,6 +92,10 @@ class RowSource:
             return cell.replace(",", ".")
         return cell
 
+    def hint(self, name: str) -> str:  # noqa: ARG002
+        """Return how a column that is lacking is made, to end a message with; nothing by default."""
+        return ""
+
     def note(self, number: int, problem: Text) -> None:
         """Note what is wrong with a row."""
 
@@ -157,7 +161,7 @@ class RowFile(RowSource):
                 if not self._cells_of_header:
                     raise AnswerError(f"{self.name}:1: no header; all lines are blank")
                 names = [cell.strip() for cell in self._cells_of_header]
-        self._columns = [at for at, name in enumerate(names) if not _is_index(name, at)]
+        self._columns = [at for at, name in enumerate(names) if not is_index_column(name, at)]
         names = [names[at] for at in self._columns]
         for name, times in Counter(names).items():
             if times > 1:
@@ -247,7 +251,7 @@ class RowFile(RowSource):
             yield from read_lines(self.path, self._progress, may_be_empty=self._may_be_empty)
 
 
-def _is_index(name: str, at: int) -> bool:
+def is_index_column(name: str, at: int) -> bool:
     """Whether a column only counts the rows, or has no name; `at`: its place among all."""
     return not name or INDEX_COLUMN.fullmatch(name) is not None or (at == 0 and name.lower() in FIRST_INDEX)
 

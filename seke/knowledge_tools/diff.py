@@ -19,11 +19,14 @@ from seke.console.plain_text import count, near
 from seke.console.rich_table import table_lines
 from seke.files.shipped import knowledge as read_knowledge
 from seke.files.shipped import shipped_bases, shipped_folder, shipped_name
+from seke.files.text_report import TextReport
 from seke.inference.session import Session
-from seke.sampling.infer import batches, on_samples
+from seke.sampling.infer import batches, on_samples, source_list
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from seke.files.frames import Samples
 
     Facts = dict[str, Any]
     Record = dict[str, Any]
@@ -40,8 +43,8 @@ NOT_VARIABLES = ("action_units", "decision", "diagnostics", "quadrant")
 WHOLE = ("rules", "couplings", "observers", "questions", "sources", "codes", "levels", "words")
 
 
-@dataclass(frozen=True)
-class Diff:
+@dataclass(frozen=True, repr=False)
+class Diff(TextReport):
     """The differences between two bases. facts: JSON values."""
 
     facts: Mapping[str, Any]
@@ -53,7 +56,7 @@ class Diff:
 def diff(
     old: Knowledge | str | Path | None,
     new: Knowledge | str | Path | None,
-    samples: str | Path | Iterable[str | Path] | Iterable[Mapping[str, Any]] | None = None,
+    samples: Samples | None = None,
     *,
     population: str | None = None,
     seed: int = 0,
@@ -75,8 +78,8 @@ def diff(
         "changes": [_change(change, *bases) for change in differences],
     }
     if samples is not None:
-        given = [samples] if isinstance(samples, str | Path) else list(samples)
-        facts |= _Effects(bases[0], bases[1], given, population, seed).facts(differences)
+        sources = source_list(samples)
+        facts |= _Effects(bases[0], bases[1], sources, population, seed).facts(differences)
     return Diff(facts)
 
 

@@ -1,6 +1,6 @@
 """Samples (one answer of an observer a line or record) into the engine's columns.
 
-A sample is a JSON object on one line, a row of a table (CSV, parquet), or a mapping in Python:
+A sample is a JSON object on one line, a row of a table (CSV, parquet, a frame in memory), or a mapping:
 
     {"item": "face-0017", "observer": "gpt-4o", "question": "joint", "draw": 0,
      "expression": "happiness", "valence": 0.62, "arousal": 0.20, "action_units": ["AU6"]}
@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine import AnswerError
 from seke.files.faults import Faults
+from seke.files.frames import MemoryTable, RowFrame, frame_prefix
 from seke.files.rows import CSV, JSON_LINES, RowFile, place_prefix, record_source
 from seke.samples.binding import bind
 from seke.samples.columns import split
@@ -28,7 +29,7 @@ from seke.samples.grouping import gather_items, stream_items
 from seke.samples.json_rows import read_json_lines
 from seke.samples.schema import in_chunks, record_of, structure_records
 from seke.samples.single import SingleSamples, split_samples
-from seke.samples.table_rows import read_table
+from seke.samples.table_rows import read_table, table_columns
 from seke.samples.to_engine import answers_of, arrange
 from seke.samples.vocabulary import FIXED, vocabulary_of
 
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 __all__ = [
     "SingleSamples",
     "answers_from",
+    "check_frame",
     "only_about",
     "read_batches",
     "read_records",
@@ -55,10 +57,11 @@ __all__ = [
 
 # Samples that are gathered in memory; more go through a temporary file.
 IN_MEMORY = 400_000
+NO_ROWS = "no samples: it has no rows"
 
 
 def read_batches(
-    paths: Sequence[str | Path],
+    paths: Sequence[str | Path | MemoryTable],
     knowledge: Knowledge,
     *,
     in_order: bool = False,
@@ -66,19 +69,19 @@ def read_batches(
     in_memory: int = IN_MEMORY,
     progress: Callable[[int], None] | None = None,
 ) -> Iterator[Answers]:
-    """Read sample files and yield their items, `size` at a time, in order of first appearance.
+    """Read sample files, or frames, and yield their items, `size` at a time, in order of first appearance.
 
     Formats are those of `seke.files.rows`. With `in_order` the samples of an item must stand
     together: items then stream, memory does not grow with their number, and nothing is read
     far beyond the first fault. Otherwise samples are gathered by item, beyond `in_memory` of
     them through a temporary file, and all faults come in one report.
-    `progress` is called with the number of bytes read since the last call (as they lie in
+    `progress` is called with the number of bytes of files read since the last call (as they lie in
     the file: compressed ones for gzip).
     """
     if not paths:
         raise AnswerError("no sample files are named")
     vocabulary = vocabulary_of(knowledge)
-    prefixes, faults = [place_prefix(path) for path in paths], Faults()
+    prefixes, faults = [_source_prefix(path, index) for index, path in enumerate(paths)], Faults()
     chunks = _chunks(paths, vocabulary, faults, progress)
     sheets = _sheets(chunks, vocabulary, prefixes, faults, in_order=in_order)
     gathered = stream_items(sheets, size, prefixes) if in_order else gather_items(sheets, size, in_memory)
@@ -104,13 +107,13 @@ def answers_from(
 
 
 def single_samples(
-    samples: Sequence[str | Path] | Iterable[Mapping[str, object]], knowledge: Knowledge
+    samples: Sequence[str | Path | MemoryTable] | Iterable[Mapping[str, object]], knowledge: Knowledge
 ) -> SingleSamples:
-    """Read samples and keep each by itself: files (paths, as `read_batches` takes them) or mappings."""
+    """Read samples and keep each by itself: files or frames (as `read_batches` takes them) or mappings."""
     vocabulary, source = vocabulary_of(knowledge), record_source(Faults())
     sources = list(samples)
-    paths = [path for path in sources if isinstance(path, str | Path)]
-    prefixes = [place_prefix(path) for path in paths] or [source.prefix]
+    paths = [path for path in sources if isinstance(path, str | Path | MemoryTable)]
+    prefixes = [_source_prefix(path, index) for index, path in enumerate(paths)] or [source.prefix]
     if paths:
         chunks = _chunks(paths, vocabulary, source.faults)
     else:
@@ -145,12 +148,15 @@ def only_about(
 
 
 def _chunks(
-    paths: Sequence[str | Path],
+    paths: Sequence[str | Path | MemoryTable],
     vocabulary: Vocabulary,
     faults: Faults,
     progress: Callable[[int], None] | None = None,
 ) -> Steps[Chunk]:
     for index, path in enumerate(paths):
+        if isinstance(path, MemoryTable):
+            yield from _frame_chunks(RowFrame(path, faults, index=index), vocabulary)
+            continue
         file = RowFile(path, faults, strip=True, index=index, progress=progress)
         read = read_json_lines if file.format == JSON_LINES else read_table
         count, before = 0, faults.count
@@ -160,6 +166,30 @@ def _chunks(
         if not count and faults.count == before:
             where = " after the header" if file.format == CSV else ""
             file.note(1, f"no samples: nothing but blank lines{where}")
+
+
+def _frame_chunks(rows: RowFrame, vocabulary: Vocabulary) -> Steps[Chunk]:
+    yield from read_table(rows, vocabulary)
+    if not rows.frame.rows and not rows.faults:
+        rows.note(0, NO_ROWS)
+
+
+def check_frame(frame: MemoryTable, knowledge: Knowledge, index: int = 0) -> None:
+    """Check the columns of a frame of samples, and that it has rows. index: which of several sources it is.
+
+    Raises:
+        engine.AnswerError: a line for each column that is unknown or missing.
+    """
+    rows = RowFrame(frame, Faults(), index=index)
+    table_columns(rows, vocabulary_of(knowledge))
+    if not frame.rows and not rows.faults:
+        rows.note(0, NO_ROWS)
+    rows.faults.raise_all()
+
+
+def _source_prefix(source: str | Path | MemoryTable, index: int) -> str:
+    """Return what the places of a source's rows begin with; index: which of several sources it is."""
+    return frame_prefix(index) if isinstance(source, MemoryTable) else place_prefix(source)
 
 
 def _sheets(

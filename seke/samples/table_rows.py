@@ -1,4 +1,4 @@
-"""Tables, CSV or parquet -> chunks of decoded records.
+"""Tables (CSV, parquet, frames in memory) -> chunks of decoded records.
 
 The columns are the keys of a sample record. Also allowed is a column named for a single
 variable (or a code): its cells become entries of its level's mapping, or of `reports`. A
@@ -22,9 +22,12 @@ from seke.samples.vocabulary import REQUIRED
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from seke.files.frames import RowFrame
     from seke.files.rows import RowFile
     from seke.samples.schema import Chunk
     from seke.samples.vocabulary import Vocabulary
+
+    Table = RowFile | RowFrame
 
 # A whole number, also as pandas writes one of a column with gaps.
 _WHOLE = re.compile(r"[0-9]{1,30}(\.0+)?")
@@ -42,14 +45,14 @@ class _TableColumn:
     entry: str = ""
 
 
-def read_table(file: RowFile, vocabulary: Vocabulary) -> Iterator[Chunk]:
+def read_table(file: Table, vocabulary: Vocabulary) -> Iterator[Chunk]:
     """Yield the records of a table; rows that are none are noted."""
-    columns = _columns(file, vocabulary)
+    columns = table_columns(file, vocabulary)
     samples = structure_records(_records(file, columns), vocabulary, file)
     yield from in_chunks(file.index, samples)
 
 
-def _records(file: RowFile, columns: Mapping[str, _TableColumn]) -> Iterator[tuple[int, dict[str, Any]]]:
+def _records(file: Table, columns: Mapping[str, _TableColumn]) -> Iterator[tuple[int, dict[str, Any]]]:
     for number, cells in file.rows(list(columns)) if columns else ():
         try:
             yield number, _record(file, columns, cells)
@@ -57,7 +60,7 @@ def _records(file: RowFile, columns: Mapping[str, _TableColumn]) -> Iterator[tup
             file.note(number, str(fault))
 
 
-def _columns(file: RowFile, vocabulary: Vocabulary) -> dict[str, _TableColumn]:
+def table_columns(file: Table, vocabulary: Vocabulary) -> dict[str, _TableColumn]:
     """Return the columns of a table by name; none where one is unknown or missing, which is noted."""
     known = _known_columns(vocabulary)
     before = file.faults.count
@@ -77,7 +80,8 @@ def _columns(file: RowFile, vocabulary: Vocabulary) -> dict[str, _TableColumn]:
             file.note(number, partial(_unknown_column, name, known))
     for key in REQUIRED if file.faults.count == before else ():
         if key not in names:
-            file.note(number, f"{key}: no such column; needed are {', '.join(REQUIRED)}")
+            problem = f"{key}: no such column; needed are {', '.join(REQUIRED)}"
+            file.note(number, problem + file.hint(key))
     return {name: known[name] for name in names} if file.faults.count == before else {}
 
 
@@ -101,7 +105,7 @@ def _unknown_column(name: str, known: Iterable[str]) -> str:
     return f"{name}: unknown column{did_you_mean(name, known)}"
 
 
-def _record(file: RowFile, columns: Mapping[str, _TableColumn], cells: Mapping[str, Any]) -> dict[str, Any]:
+def _record(file: Table, columns: Mapping[str, _TableColumn], cells: Mapping[str, Any]) -> dict[str, Any]:
     record: dict[str, Any] = {}
     for name, column in columns.items():
         cell = cells[name]

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine import AnswerError, SekeError
-from seke.files.shipped import knowledge as read_knowledge
-from seke.inference.session import Session
+from seke.files.frames import FRAME, ROW_NUMBERS, MemoryTable, is_frame
 from seke.samples import answers_from, read_batches
 from seke.sampling.blind import BlindAnswers
 from seke.sampling.replay import mark_off_policy
@@ -19,59 +18,55 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from engine import Answers, Knowledge
+    from seke.files.frames import Samples
+    from seke.inference.session import Session
     from seke.sampling.blind import GoldTable
 
     Record = dict[str, Any]
 
 
-def infer(
-    samples: str | Path | Iterable[str | Path] | Iterable[Mapping[str, Any]],
-    knowledge: Knowledge | str | Path | None = None,
-    *,
-    population: str | None = None,
-    in_order: bool = False,
-    labels_final: bool = False,
-    blind_to: GoldTable | None = None,
-    knowledge_uncertainty: bool = False,
-    seed: int = 0,
-) -> Iterator[Record]:
-    """Yield a posterior record for each item, in order of first appearance.
+@dataclass(frozen=True)
+class SampleInference:
+    """Samples and the session that infers their items, batch by batch.
 
-    Args:
-        samples: sample files (paths; `-` is standard input), or sample records as mappings.
-        knowledge: a base, or the folder or file of one; the shipped base by default.
-        population: the prior to use; the base's reference by default.
-        in_order: the samples of each item stand together, so that they can be streamed; then limits of the
-            mean, for which the base has no thresholds, cap each risk.
-        labels_final: whether labels of a data set are kept whatever is seen.
-        blind_to: a label table (as `seke.read_labels` returns): a data set's labels of values that it tells
-            are left out, and items about which nothing else was answered, so that records can be scored.
-        knowledge_uncertainty: whether limits take the strengths of the base's numbers into account: they
-            are drawn within these, and records have the standard deviation of each risk over the draws.
-        seed: of the look-ahead's imagined answers, and of the draws of the base's numbers.
-
-    Warns:
-        UserWarning: a guarantee of the base that does not hold any more, with the reason.
-
-    Raises:
-        engine.KnowledgeError, engine.AnswerError: bad knowledge or samples, with their places.
-        engine.SekeError: `blind_to` with a guarantee about items that the policy asked, which saw the labels.
+    sources: files and frames, or records. blind: what leaves labels out, if anything. in_order: whether the
+    samples of each item stand together.
     """
-    base = read_knowledge(knowledge)
-    if labels_final:
-        base = replace(base, policy=replace(base.policy, labels_final=True))
-    session = Session.open(base, population, seed, knowledge_uncertainty=knowledge_uncertainty)
-    for reason in session.refused:
-        warnings.warn(f"the guarantee is refused: {reason}", stacklevel=2)
-    samples = source_list(samples)
-    blind = None if blind_to is None else blind_answers(session, blind_to)
-    if session.guarantee is not None and session.guarantee.design.adaptive:
-        session = mark_off_policy(session, samples)
-    if not in_order:
-        session = on_samples(session, samples, blind)
-    parts = batches(samples, base, in_order=in_order)
-    for answers in parts if blind is None else blind.of(parts):
-        yield from session.records(answers)
+
+    opened: Session
+    sources: list[Any]
+    blind: BlindAnswers | None = None
+    in_order: bool = False
+
+    @cached_property
+    def session(self) -> Session:
+        """The session with all that is found on the samples before the first of them is decided."""
+        session = self.opened
+        if session.guarantee is not None and session.guarantee.design.adaptive:
+            session = mark_off_policy(session, self.sources)
+        return session if self.in_order else on_samples(session, self.sources, self.blind)
+
+    @property
+    def read_once(self) -> bool:
+        """Whether the samples can be read only once, as from a pipe."""
+        return read_once(self.sources)
+
+    def items(self) -> int | None:
+        """Return how many items there are, where that is known without reading files."""
+        sources = self.sources
+        if any(isinstance(source, str | Path) for source in sources):
+            return None
+        if all(isinstance(source, MemoryTable) for source in sources):
+            return sources[0].distinct("item") if len(sources) == 1 else None
+        return len({str(source.get("item")) for source in sources if isinstance(source, Mapping)})
+
+    def batches(self, done: int = 0) -> Iterator[tuple[Answers, list[Record]]]:
+        """Yield answers about whole items with their records, without the first batches that are done."""
+        session = self.session
+        parts = batches(self.sources, session.knowledge, in_order=self.in_order)
+        for number, answers in enumerate(parts if self.blind is None else self.blind.of(parts)):
+            if number >= done:
+                yield answers, session.records(answers)
 
 
 def blind_answers(session: Session, gold: GoldTable) -> BlindAnswers:
@@ -106,29 +101,44 @@ def read_once(samples: Any) -> bool:
 
 
 def source_list(samples: Any) -> list[Any]:
-    """Return sample files, or sample records, as a list; a single file is a list of one.
+    """Return sample files and frames, or sample records, as a list; a single file or frame is a list of one.
 
     Raises:
-        engine.AnswerError: one sample, a table or bytes, which would be taken for a list of names.
+        engine.AnswerError: one sample, another table or bytes, which would be taken for a list of names; a
+            frame that cannot be read.
     """
     if isinstance(samples, str | Path):
         return [samples]
-    if isinstance(samples, Mapping | bytes) or hasattr(samples, "columns"):
+    if is_frame(samples):
+        return [MemoryTable.of(samples)]
+    if isinstance(samples, Mapping | bytes) or hasattr(type(samples), "columns"):
         kind = type(samples).__name__
+        collect = "; a lazy frame is read by its .collect()" if kind == "LazyFrame" else ""
         raise AnswerError(
-            f"samples: met a {kind}; allowed are a file, or a list of files or of samples as mappings"
+            f"samples: met a {kind}; allowed are a file, a frame (pandas, polars, a table of Arrow), or a "
+            f"list of these or of samples as mappings{collect}"
         )
-    return list(samples)
+    return [MemoryTable.of(source) if is_frame(source) else source for source in samples]
 
 
 def batches(
-    samples: str | Path | Iterable[str | Path] | Iterable[Mapping[str, Any]],
+    samples: Samples,
     base: Knowledge,
     *,
     in_order: bool = False,
 ) -> Iterable[Answers]:
     """Return the answers about whole items, batch by batch; the arguments are those of `infer`."""
     sources = source_list(samples)
-    if all(isinstance(path, str | Path) for path in sources):
-        return read_batches(sources, base, in_order=in_order)
+    if all(isinstance(path, str | Path | MemoryTable) for path in sources):
+        parts = read_batches(sources, base, in_order=in_order)
+        return _with_row_numbers(parts) if any(isinstance(path, MemoryTable) for path in sources) else parts
     return answers_from(sources, base)
+
+
+def _with_row_numbers(parts: Iterable[Answers]) -> Iterator[Answers]:
+    """Yield the batches; a fault in a row of a frame says how rows are counted."""
+    try:
+        yield from parts
+    except AnswerError as error:
+        text = str(error)
+        raise AnswerError(f"{text}\n{ROW_NUMBERS}" if f"{FRAME} row " in text else text) from None

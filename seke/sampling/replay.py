@@ -102,9 +102,7 @@ def taken_of(items: Sequence[str], counts: Mapping[ReadingKey, int]) -> tuple[Ta
     return tuple((item, frozenset(readings)) for item, readings in by_item.items())
 
 
-def mark_off_policy(
-    session: Session, samples: str | Path | Iterable[str | Path] | Iterable[Mapping[str, Any]]
-) -> Session:
+def mark_off_policy(session: Session, samples: str | Path | Iterable[Any]) -> Session:
     """Return the session with the items of these samples that were sampled off policy.
 
     Where it holds for items that are asked as the policy asks, which of them were asked otherwise.

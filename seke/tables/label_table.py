@@ -24,6 +24,7 @@ import numpy as np
 
 from engine import AnswerError, Gold, Variable
 from seke.files.faults import Faults
+from seke.files.frames import frame_rows, is_frame
 from seke.files.rows import PARQUET, RowFile, describe_met, is_blank, name_text, record_source
 from seke.samples.columns_builder import look_up, unknown_name
 from seke.samples.schema import native
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from engine import Bools, Floats, Ints, Knowledge
+    from seke.files.frames import ArrowStream
     from seke.files.rows import RowSource
     from seke.tables.label_column import Coding
 
@@ -117,15 +119,16 @@ def read_labels(
 
 
 def labels_from(
-    records: Iterable[Mapping[str, Any]],
+    records: ArrowStream | Iterable[Mapping[str, Any]],
     knowledge: Knowledge,
     groups: str = "",
     sources: str = "",
     outcomes: Mapping[str, float] | None = None,
 ) -> LabelTable:
-    """Return the label table of rows that are mappings; messages call the third one `record 3`."""
+    """Return the label table of rows that are mappings, or of a frame; messages call the third `record 3`."""
     builder = LabelTableBuilder(knowledge, record_source(Faults()), groups, sources, outcomes)
-    builder.add_rows((number, native(row, 1)) for number, row in enumerate(records, 1))
+    rows: Any = frame_rows(records) if is_frame(records) else records
+    builder.add_rows((number, native(row, 1)) for number, row in enumerate(rows, 1))
     return builder.table()
 
 

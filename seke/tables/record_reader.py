@@ -12,12 +12,18 @@ from seke.files.rows import CSV, PARQUET, RowFile, describe_met
 from seke.tables.record_writer import JSON_COLUMNS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     Record = dict[str, Any]
 
 MOST_NAMES = 10_000
+# Columns of flat rows that are made for people from the others (see `seke.results.flat_rows`): NAME,
+# NAME_probability and NAME_pm where there is NAME.x, and these.
+PROBABILITY, PLUS_MINUS = "probability", "pm"
+PEOPLE_TEXTS = ("basis", "why")
+# How pandas writes truth values in CSV.
+TRUTH_OF_PANDAS = {"True": "true", "False": "false"}
 
 
 def posterior_records(path: str | Path) -> Iterator[Record]:
@@ -28,8 +34,11 @@ def posterior_records(path: str | Path) -> Iterator[Record]:
     """
     faults = Faults()
     file = RowFile(path, faults)
+    flat: dict[str, None] | None = None
     for number, row in file.rows():
-        record = _nested(row) if file.format == CSV else row
+        if flat is None:
+            flat = record_columns(row) if file.format == CSV or any("." in name for name in row) else {}
+        record = _nested(row, flat) if flat else row
         if "item" not in record or "decision" not in record:
             file.note(number, f"is no posterior record (item, decision, ...); {describe_met(record)}")
         elif not faults:
@@ -60,24 +69,35 @@ def holds_posteriors(path: str | Path) -> bool:
         return False
 
 
-def _nested(row: Record) -> Record:
-    """Return a record of a CSV file, whose columns are named with dots, with the values of its cells."""
+def record_columns(names: Iterable[str]) -> dict[str, None]:
+    """Return the columns of flat rows that are a record's own, without those made for people from these."""
+    above = {name.partition(".")[0] for name in names if "." in name}
+    texts = PEOPLE_TEXTS if above else ()
+    made = {*above, *texts, *(f"{name}_{part}" for name in above for part in (PROBABILITY, PLUS_MINUS))}
+    return {name: None for name in names if "." in name or name not in made}
+
+
+def _nested(row: Record, columns: Iterable[str]) -> Record:
+    """Return a record of flat rows, whose columns are named with dots, with the values of its cells."""
     record: Record = {}
-    for column, cell in row.items():
+    for column in columns:
         *above, key = column.split(".")
         inner = record
         for part in above:
             inner = inner.setdefault(part, {})
+        cell = row.get(column)
         inner[key] = cell if column == "item" else _value(cell)
     return record
 
 
-def _value(cell: str | None) -> Any:
-    """Return the value of a cell: a number, JSON, None, or the text itself."""
-    if not cell:
+def _value(cell: Any) -> Any:
+    """Return the value of a cell: a number, JSON, None, or the text itself; of another type as it is."""
+    if not cell and isinstance(cell, str):
         return None
+    if not isinstance(cell, str):
+        return cell
     try:
-        return json.loads(cell)
+        return json.loads(TRUTH_OF_PANDAS.get(cell, cell))
     except ValueError:
         return cell
 

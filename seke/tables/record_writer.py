@@ -46,7 +46,7 @@ JSON_COLUMNS = (
     "diagnostics.checks",
 )
 # Texts that the first record may lack: no value that is open rests on anything.
-_NULLABLE_TEXTS = ("basis",)
+NULLABLE_TEXTS = ("basis",)
 # Rows of one group of a parquet file.
 _ROW_GROUP = 32_768
 _TEXTS = {True: "true", False: "false"}
@@ -317,7 +317,7 @@ class _Parquet:
         arrow = self._arrow
         for key, value in record.items():
             path = prefix + key
-            if _as_text(path, key) or isinstance(value, str) or key in _NULLABLE_TEXTS:
+            if _as_text(path, key) or isinstance(value, str) or key in NULLABLE_TEXTS:
                 yield key, arrow.string()
             elif isinstance(value, dict):
                 yield key, arrow.struct(list(self._fields(value, f"{path}.")))

@@ -959,7 +959,9 @@ def test_nothing_but_an_answer_error_escapes(data: bytes, cut: int, name: str) -
 
 @pytest.mark.parametrize("given", [{"item": "a"}, b"a.jsonl"])
 def test_one_sample_is_not_taken_for_a_list_of_names(given):
-    with pytest.raises(AnswerError, match=r"^samples: met a (dict|bytes); allowed are a file, or a list"):
+    with pytest.raises(
+        AnswerError, match=r"^samples: met a (dict|bytes); allowed are a file, a frame .*, or a list"
+    ):
         list(seke.infer(given))
 
 

@@ -1,0 +1,203 @@
+"""The result of `seke.infer`: records to loop over, and a table with one flat row an item."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from engine import SekeError, notebook_html
+from seke.console.decision_words import DECISIONS, LEGEND, MARK, UNCALIBRATED
+from seke.console.extras import optional_package
+from seke.console.infer_summary import InferSummary, limits_in_words, summary_names
+from seke.console.notebook import interrupted_as, item_bar, uninterrupted
+from seke.console.plain_text import count
+from seke.results.flat_rows import FlatRows
+from seke.tables.record_reader import PLUS_MINUS, PROBABILITY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import datasets
+    import pandas
+    import polars
+    import pyarrow
+
+    from engine import Knowledge
+    from seke.console.notebook import Counts
+    from seke.sampling.infer import SampleInference
+
+    Record = dict[str, Any]
+
+# Items in the table of a notebook.
+MOST_SHOWN = 20
+
+
+class InferredRecords:
+    """Posterior records of items, in order of first appearance of these among the samples.
+
+    A loop infers the records as it goes on and keeps none of them, so that there may be millions; another
+    loop infers them again. `next` goes through them once. The methods `to_...` infer all items, once, and
+    keep the table; where they are interrupted the rows so far are kept, and the next call goes on.
+
+    The table has one flat row an item: first columns for people (`item`, `expression`,
+    `expression_probability`, `valence`, `valence_pm`: half the width of the 90 % interval, on the scale of
+    valence; `action_units`: those shown as present; `decision`, `basis`, `why`), then all of a record, named
+    as in a CSV file of records: `expression.happiness`, `action_units.AU12`, `decision.levels.valence.risk`.
+    """
+
+    def __init__(self, inference: SampleInference, progress: Counts | bool | None = None) -> None:
+        self._inference, self._progress = inference, progress
+        self._rows = FlatRows(self.knowledge)
+        self._summary = InferSummary(self.knowledge)
+        self._batches: list[Any] = []
+        self._table: Any = None
+        self._begun = False
+        self._once: Iterator[Record] | None = None
+
+    @property
+    def knowledge(self) -> Knowledge:
+        """The base that the items are inferred with."""
+        return self._inference.opened.knowledge
+
+    def __iter__(self) -> Iterator[Record]:
+        """Infer the records, beginning with the first item."""
+        for _, records in self._inferred(0):
+            yield from records
+
+    def __next__(self) -> Record:
+        """Return the record after the one that the last call returned."""
+        if self._once is None:
+            self._once = iter(self)
+        return next(self._once)
+
+    def to_arrow(self) -> pyarrow.Table:
+        """Return the table, one flat row an item.
+
+        Raises:
+            engine.AnswerError: samples that cannot be read, with their places.
+            KeyboardInterrupt: where it was interrupted, with what is kept.
+        """
+        if self._table is None:
+            self._infer_table()
+        return self._table
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """Return the table as a stream of Arrow, which other programs read: `polars.DataFrame(result)`."""
+        return self.to_arrow().__arrow_c_stream__(requested_schema)
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """Return the table as a frame of pandas.
+
+        Raises:
+            engine.SekeError: pandas is not installed; otherwise as `to_arrow`.
+        """
+        optional_package("pandas")
+        frame: pandas.DataFrame = self.to_arrow().to_pandas()
+        return frame
+
+    def to_polars(self) -> polars.DataFrame:
+        """Return the table as a frame of polars.
+
+        Raises:
+            engine.SekeError: polars is not installed; otherwise as `to_arrow`.
+        """
+        frame: polars.DataFrame = optional_package("polars").from_arrow(self.to_arrow())
+        return frame
+
+    def to_datasets(self) -> datasets.Dataset:
+        """Return the table as a data set of Hugging Face's `datasets`.
+
+        Raises:
+            engine.SekeError: datasets is not installed; otherwise as `to_arrow`.
+        """
+        rows: datasets.Dataset = optional_package("datasets").Dataset(self.to_arrow())
+        return rows
+
+    def notes(self) -> list[str]:
+        """Return the lines on what was decided, and on what it rests, that `seke infer` ends with."""
+        self.to_arrow()
+        session = self._inference.session
+        lines = [*self._summary.unseen(), self._line(), *self._summary.notes()]
+        lines += limits_in_words(session, self._summary.outside)
+        if session.guarantee is not None:
+            lines += self._summary.promises(session.guarantee)
+        return lines + [f"the guarantee is refused: {reason}" for reason in session.refused]
+
+    def __repr__(self) -> str:
+        if self._table is None:
+            return f"<items to infer in a loop or by to_pandas(); {self._knowledge_text()}>"
+        return f"<{self._line()}>"
+
+    def _repr_html_(self) -> str:
+        lines = self.notes()
+        names = summary_names(self.knowledge)
+        titles = [name.replace("_", " ") for name in ("item", *names, "decision", "why")]
+        shown = self.to_arrow().slice(0, MOST_SHOWN).to_pylist()
+        rows = [
+            (row["item"], *(_cell(row, name) for name in names), _decision(row), row["why"] or "")
+            for row in shown
+        ]
+        marked = any(row["basis"] in UNCALIBRATED for row in shown)
+        further = self._table.num_rows - len(shown)
+        notes = [f"... and {count(further, 'item')} more: to_pandas()"] if further else []
+        notes += [LEGEND] if marked else []
+        return notebook_html(self._decided(), head=titles, rows=rows, notes=notes + lines)
+
+    def _inferred(self, done: int) -> Iterator[tuple[Any, list[Record]]]:
+        """Yield answers and their records without the first batches that are done."""
+        if self._begun and self._inference.read_once:
+            raise SekeError(
+                "the samples came from a stream, which is read once; keep the records, as by list(...), or "
+                "call to_arrow() first"
+            )
+        self._begun = True
+        yield from self._inference.batches(done)
+
+    def _infer_table(self) -> None:
+        """Infer the items that are lacking yet, and keep the table."""
+        with item_bar("inferring", self._inference.items(), self._progress) as advance:
+            advance(sum(batch.num_rows for batch in self._batches))
+            with interrupted_as(self._interrupted_text):
+                for answers, records in self._inferred(len(self._batches)):
+                    batch = self._rows.batch(records)
+                    with uninterrupted():
+                        self._summary.add(records)
+                        self._summary.add_looks(self._inference.session.inference, answers)
+                        self._batches.append(batch)
+                    advance(len(records))
+        self._table = self._rows.table(self._batches)
+
+    def _interrupted_text(self) -> str:
+        done = sum(batch.num_rows for batch in self._batches)
+        total = self._inference.items()
+        of = f" of {total:,}" if total else ""
+        if self._inference.read_once:
+            return f"interrupted: {done:,}{of} items were inferred; the stream cannot be read again"
+        return f"interrupted: {done:,}{of} items were inferred and are kept; the next call goes on"
+
+    def _knowledge_text(self) -> str:
+        population = self._inference.opened.inference.population
+        return f"population {population}, knowledge {self.knowledge.name} {self.knowledge.digest}"
+
+    def _line(self) -> str:
+        return f"{self._summary.line()}; {self._knowledge_text()}"
+
+    def _decided(self) -> str:
+        total = sum(self._summary.items.values())
+        parts = [f"{self._summary.items[name]:,} {name}" for name in DECISIONS if self._summary.items[name]]
+        return f"{count(total, 'item')}: {', '.join(parts)}" if parts else count(total, "item")
+
+
+def _cell(row: Record, name: str) -> str:
+    """Return what a column for people says, with its probability or its ±."""
+    value = row.get(name)
+    if value is None:
+        return "-"
+    if f"{name}_{PLUS_MINUS}" in row:
+        return f"{value:+.2f} ± {row[f'{name}_{PLUS_MINUS}']:.2f}"
+    if f"{name}_{PROBABILITY}" in row:
+        return f"{value} {row[f'{name}_{PROBABILITY}']:.2f}"
+    return str(value or "-")
+
+
+def _decision(row: Record) -> str:
+    return f"{row['decision']}{MARK if row['basis'] in UNCALIBRATED else ''}"
