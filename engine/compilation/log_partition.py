@@ -31,7 +31,7 @@ TINY = float(np.finfo(np.float64).tiny)
 
 
 @dataclass(frozen=True)
-class Moments:
+class PassResults:
     """What the passes yield of N rows. log_z: (N,). beliefs: one a clique, P of its cells, (N, sizes...).
 
     mean: (N, P) E of each feature; covariance: (N, P, P), None where it was not asked for.
@@ -204,7 +204,7 @@ def moments(
     designs: Sequence[Design | None],
     size: int,
     count: int = 0,
-) -> Moments:
+) -> PassResults:
     """Return log Z, its gradient in all `size` parameters, and its Hessian in the first `count`.
 
     log_tables: one a clique, (N or 1, sizes...), features times parameters included; N is a multiple of the
@@ -246,4 +246,4 @@ def moments(
             ).reshape(passes.rows, len(places), -1)
             wide = np.broadcast_to(slope, (count, passes.rows, *shared)).reshape(count, passes.rows, -1)
             covariance[:, of_clique] += tilted @ wide.transpose(1, 2, 0)
-    return Moments(passes.log_z, beliefs, mean, covariance)
+    return PassResults(passes.log_z, beliefs, mean, covariance)

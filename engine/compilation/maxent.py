@@ -142,8 +142,8 @@ class DualProblem:
 
     def means(self, log_tables: Sequence[Floats]) -> tuple[Floats, Floats]:
         """Return log Z (rows,) of log-tables, and E of each feature (rows, P)."""
-        found = moments(self.steps, log_tables, self.designs, self.size)
-        return found.log_z, found.mean
+        results = moments(self.steps, log_tables, self.designs, self.size)
+        return results.log_z, results.mean
 
     def derivatives(self, parameters: Floats, count: int | None = None) -> tuple[Floats, Floats, Floats]:
         """Return log Z (K,), its gradient and Hessian in the first parameters, (K, P) and (K, P, P).
@@ -152,9 +152,9 @@ class DualProblem:
         """
         count = self.size if count is None else count
         self.work += max(count, 1) * self.cells
-        found = moments(self.steps, self._wide(parameters), self.designs, self.size, count)
-        hessian = np.zeros((self.k, 0, 0)) if found.covariance is None else found.covariance
-        return found.log_z, found.mean[:, :count], hessian
+        results = moments(self.steps, self._wide(parameters), self.designs, self.size, count)
+        hessian = np.zeros((self.k, 0, 0)) if results.covariance is None else results.covariance
+        return results.log_z, results.mean[:, :count], hessian
 
     def slope(self, parameters: Floats) -> tuple[Floats, Floats]:
         """Return log Z (K,) and its gradient (K, P)."""

@@ -15,9 +15,10 @@ from engine import Inference, Knowledge, declared_of, mutual_information
 from seke.files.networks import network_of
 from seke.files.shipped import knowledge as read_knowledge
 from seke.graphics.style import STYLE, figure_bytes
+from seke.knowledge_tools.graph_lines import POINTS, clear_bend, curves
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from matplotlib.axes import Axes
@@ -25,9 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.patches import FancyBboxPatch
 
     from engine import Floats
-
-    Point = tuple[float, float]
-    Extent = tuple[float, float, float, float]
+    from seke.knowledge_tools.graph_lines import Extent, Point
 
 FORMS = ("svg", "png", "pdf", "dot", "graphml")
 INK, PALE, BAND = "#222222", "#8a8f98", "#f3f4f6"
@@ -38,12 +37,6 @@ GAP, ROW, STAGGER = 1.75, 0.98, 0.5
 BOLD, PLAIN = 0.0118, 0.0098
 # Line width, in points, of the table with most mutual information.
 WIDEST_LINE = 9.0
-# Bends of a line that are tried in turn until it crosses no node, beside its usual one.
-BENDS = tuple(
-    sign * bend for bend in (0.0, 0.06, 0.12, 0.18, 0.25, 0.33, 0.42, 0.55, 0.7) for sign in (1, -1)
-)
-# Points of a line that are looked at, and how far from a node it stays, in units of the drawing.
-POINTS, CLEARANCE = 60, 0.03
 # Half the diagonal of a rule's sign, in units of the drawing.
 RULE_REACH = 0.17
 # Inches a unit of the drawing, and a letter of the list of rules.
@@ -237,7 +230,7 @@ def _draw_edges(
             ends = (variable, rule) if kind == "if" else (rule, variable)
             onto = boxes.get(variable) if kind == "then" else None
             obstacles = [extent for name, extent in extents.items() if name not in ends]
-            bend, _ = _clear_bend((layout.places[ends[0]], layout.places[ends[1]]), obstacles, 0.0)
+            bend, _ = clear_bend((layout.places[ends[0]], layout.places[ends[1]]), obstacles, 0.0)
             _arrow(axes, layout, ends, RULE, 0.7, onto=onto, bend=bend)
         elif kind == "coupling":
             colour = TOGETHER if edge["odds_ratio"] > 1 else AGAINST
@@ -263,35 +256,11 @@ def _extents(
     return extents
 
 
-def _curves(ends: tuple[Point, Point], bends: Sequence[float]) -> Floats:
-    """Return the points of lines with these bends, (bends, POINTS, 2), as `arc3` of matplotlib draws them."""
-    (x1, y1), (x2, y2) = ends
-    t = np.linspace(0, 1, POINTS)[:, None]
-    sideways = np.array([y2 - y1, x1 - x2])
-    middle = np.array([(x1 + x2) / 2, (y1 + y2) / 2]) + np.array(bends)[:, None, None] * sideways
-    return np.asarray((1 - t) ** 2 * (x1, y1) + 2 * t * (1 - t) * middle + t**2 * (x2, y2))
-
-
-def _clear_bend(ends: tuple[Point, Point], obstacles: Sequence[Extent], usual: float) -> tuple[float, int]:
-    """Return the bend of a line that crosses the fewest obstacles, the usual one if it can be, and how many.
-
-    obstacles: (left, lower, right, upper) of each.
-    """
-    bends = (usual, *BENDS)
-    low_x, low_y, high_x, high_y = np.array(obstacles).reshape(-1, 4).T
-    x, y = (axis[..., None] for axis in np.moveaxis(_curves(ends, bends), -1, 0))
-    inside = (x > low_x - CLEARANCE) & (x < high_x + CLEARANCE)
-    inside &= (y > low_y - CLEARANCE) & (y < high_y + CLEARANCE)
-    crossed = inside.any(axis=1).sum(axis=1)
-    best = int(crossed.argmin())
-    return bends[best], int(crossed[best])
-
-
 def _settle_rules(graph: nx.Graph, layout: _GraphLayout, boxes: Mapping[str, FancyBboxPatch]) -> None:
     """Move rules whose lines would cross a node, or that would stand on a line, to a better place near by."""
     fixed = _extents(layout, boxes, boxes)
     lines = [
-        _curves((layout.places[first], layout.places[second]), [bend])[0]
+        curves((layout.places[first], layout.places[second]), [bend])[0]
         for first, second, bend in _bends_of_variables(graph, layout, fixed)
     ]
     points = np.concatenate(lines) if lines else np.zeros((0, 2))
@@ -307,8 +276,8 @@ def _settle_rules(graph: nx.Graph, layout: _GraphLayout, boxes: Mapping[str, Fan
             x, y = spot
             reach = RULE_REACH + 0.08
             apart = [
-                x + reach < left or x - reach > right or y + reach < low or y - reach > high
-                for left, low, right, high in fixed.values()
+                x + reach < low_x or x - reach > high_x or y + reach < low_y or y - reach > high_y
+                for low_x, low_y, high_x, high_y in fixed.values()
             ]
             if not all(apart) or not (0 < y < layout.height) or (np.hypot(*(others - spot).T) < 0.5).any():
                 return math.inf
@@ -317,7 +286,7 @@ def _settle_rules(graph: nx.Graph, layout: _GraphLayout, boxes: Mapping[str, Fan
             crossed = 0
             for name in graph[rule]:
                 obstacles = [extent for other, extent in fixed.items() if other != name] + signs
-                crossed += _clear_bend((spot, layout.places[name]), obstacles, 0.0)[1]
+                crossed += clear_bend((spot, layout.places[name]), obstacles, 0.0)[1]
             return crossed + min(covered, 0.5) + 0.01 * math.hypot(*offset)
 
         best = min(offsets, key=cost)
@@ -338,7 +307,7 @@ def _bends_of_variables(
             # What ties two intervals goes round the root that stands between them.
             usual = 0.0 if graph.graph["root"] in (first, second) else 0.15
         obstacles = [extent for name, extent in fixed.items() if name not in (first, second)]
-        yield first, second, _clear_bend((layout.places[first], layout.places[second]), obstacles, usual)[0]
+        yield first, second, clear_bend((layout.places[first], layout.places[second]), obstacles, usual)[0]
 
 
 def _widest(graph: nx.Graph) -> float:
