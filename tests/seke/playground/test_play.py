@@ -242,6 +242,24 @@ def test_answers_of_an_observer_weigh_as_in_the_engine(shipped):
     assert followed
 
 
+def test_an_observer_has_its_own_answers(opened, tmp_path):
+    """A base of one variable, whose passers-by may say that they are unsure, which others cannot."""
+    base = seke.knowledge(EXAMPLES / "crowd" / "knowledge")
+    seke.play(base, tmp_path / "birds.html")
+    page = opened((tmp_path / "birds.html").as_uri() + "#by=passers-by&is=unsure")
+    question = next(name for name, asked in base.questions.items() if base.root in asked.variables)
+    reports = {base.root: "unsure"}
+    record = {"item": "a", "observer": "passers-by", "question": question, "draw": 0, "reports": reports}
+    (answers,) = batches([record], base)
+    wanted = Inference(network_of(base), base).posterior(answers).marginals[base.root][0]
+    got = page.evaluate("posterior(tree, state.population, rowsOf(state, known(state))).p")
+    np.testing.assert_allclose(got, wanted, rtol=0, atol=1e-9)
+    assert "unsure" in page.inner_text("#weights")
+    page.select_option("#by", "ann")
+    assert page.evaluate("known(state)") == {}
+    assert said(page).startswith("Nothing is known yet")
+
+
 def test_it_is_played_by_keyboard_and_kept_in_its_address(shipped):
     page, begin = shipped, shipped.url.partition("#")[0]
     assert said(page).startswith("Nothing is known yet")
