@@ -157,7 +157,7 @@ def _compiles_alike(base: Knowledge, other: Knowledge) -> bool:
     """Return whether two bases have the same network: they differ in observers or texts alone."""
 
     def compiled_from(knowledge: Knowledge) -> list[Any]:
-        names = [declaration.name for declaration in (*knowledge.couplings, *knowledge.rules)]
+        names = [*(c.name for c in knowledge.couplings), *(rule.name for rule in knowledge.rules)]
         states = [(name, variable.states) for name, variable in knowledge.variables.items()]
         return [knowledge.digests["knowledge"], names, states]
 

@@ -3,6 +3,7 @@ const choice = (value, text, chosen) => make("option", {value, selected: chosen}
 
 function change(part) {
   state = {...state, ...part};
+  if (!rootAnswers(state).includes(state.root)) state.root = "";
   show();
 }
 
@@ -14,8 +15,7 @@ function buildControls() {
   byId("reset").onclick = () => { state = nothingKnown(); show(); };
   byId("link").onclick = copyLink;
   put("asked", exampleControl(), observers.length > 0 && observerControl(),
-    field("root", words(variable(rootName()).label), make("select", {id: "is", onchange: () => change({root: byId("is").value})},
-      choice("", "not asked"), rootStates().map((text) => choice(text, words(text))))),
+    field("root", words(variable(rootName()).label), make("select", {id: "is", onchange: () => change({root: byId("is").value})})),
     knowledge.intervals.map(intervalControl),
     make("div", {id: "units"}, knowledge.binaries.map(unitControl)));
 }
@@ -93,7 +93,7 @@ function unitControl(name) {
 function showControls() {
   const observer = observerOf(state);
   byId("population").value = state.population;
-  byId("is").value = state.root;
+  byId("is").replaceChildren(...["", ...rootAnswers(state)].map((text) => choice(text, text ? words(text) : "not asked", text === state.root)));
   if (byId("example")) byId("example").value = "";
   if (byId("by")) {
     byId("by").value = state.by;

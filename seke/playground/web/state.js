@@ -22,6 +22,9 @@ const questionOf = (given, from = facts) => observerOf(given, from)?.questions.f
 const reports = (name) => !state.by || questionOf(state).variables.includes(name);
 const middle = ([low, high]) => (low + high) / 2;
 
+// What may be said of the root: its states, or the answers that the observer has for it.
+const rootAnswers = (given) => given.by ? observerOf(given).labels[rootName()]?.answers ?? [] : rootStates();
+
 // Everything that is set, by variable: a root state, true or false, [low, high].
 function known(given) {
   const all = {...given.units, ...given.ranges};
@@ -72,7 +75,6 @@ function stateAt(address) {
   const given = nothingKnown(), fields = new URLSearchParams(address);
   for (const [key, value] of fields) {
     if (key === "population" && value in facts.knowledge.populations) given.population = value;
-    else if (key === "is" && rootStates().includes(value)) given.root = value;
     else if (key === "about" && rootStates().includes(value)) given.target = value;
     else if (facts.knowledge.binaries.includes(key) && /^[01]$/.test(value)) given.units[key] = value === "1";
     else if (facts.knowledge.intervals.includes(key)) {
@@ -88,6 +90,7 @@ function stateAt(address) {
     given.question = questions.some(({name}) => name === fields.get("question")) ? fields.get("question") : questions[0].name;
     given.times = TIMES.includes(Number(fields.get("times"))) ? Number(fields.get("times")) : 1;
   }
+  if (rootAnswers(given).includes(fields.get("is"))) given.root = fields.get("is");
   return given;
 }
 

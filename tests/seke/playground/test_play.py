@@ -141,7 +141,7 @@ def logs_of(allowed, item):
 
 @pytest.mark.parametrize("place", [None, *OTHERS], ids=["shipped", "sprinkler", "plants"])
 def test_posteriors_and_derivatives_are_the_engine_s(place, shipped, opened, tmp_path):
-    base, rng, count = seke.knowledge(place), np.random.default_rng(3), 24
+    base, rng, count = seke.knowledge(place), np.random.default_rng(3), 12
     network, page = network_of(base), shipped
     if place is not None:
         seke.play(place, tmp_path / "other.html")
@@ -240,6 +240,24 @@ def test_answers_of_an_observer_weigh_as_in_the_engine(shipped):
                     marginals[name], p[number], rtol=0, atol=1e-9, err_msg=answers.items[number]
                 )
     assert followed
+
+
+def test_an_observer_has_its_own_answers(opened, tmp_path):
+    """A base of one variable, whose passers-by may say that they are unsure, which others cannot."""
+    base = seke.knowledge(EXAMPLES / "crowd" / "knowledge")
+    seke.play(base, tmp_path / "birds.html")
+    page = opened((tmp_path / "birds.html").as_uri() + "#by=passers-by&is=unsure")
+    question = next(name for name, asked in base.questions.items() if base.root in asked.variables)
+    reports = {base.root: "unsure"}
+    record = {"item": "a", "observer": "passers-by", "question": question, "draw": 0, "reports": reports}
+    (answers,) = batches([record], base)
+    wanted = Inference(network_of(base), base).posterior(answers).marginals[base.root][0]
+    got = page.evaluate("posterior(tree, state.population, rowsOf(state, known(state))).p")
+    np.testing.assert_allclose(got, wanted, rtol=0, atol=1e-9)
+    assert "unsure" in page.inner_text("#weights")
+    page.select_option("#by", "ann")
+    assert page.evaluate("known(state)") == {}
+    assert said(page).startswith("Nothing is known yet")
 
 
 def test_it_is_played_by_keyboard_and_kept_in_its_address(shipped):
@@ -365,7 +383,7 @@ def test_wrong_usage_writes_nothing(arguments, words, tmp_path, monkeypatch):
 
 
 def test_a_base_that_is_too_wide_is_refused():
-    base = seke.knowledge(OTHERS[0])
+    base = seke.knowledge()
     with pytest.raises(SekeError, match=r"cells in its tables; a page can sum over 10\."):
         network_facts(network_of(base), base, most_cells=10)
 
