@@ -25,6 +25,7 @@ from click.testing import CliRunner
 import seke
 from engine import compile_network
 from seke.cli.main import main
+from seke.files.shipped import shipped_folder
 
 with warnings.catch_warnings():
     # On import it warns of its own use of pyparsing.
@@ -82,7 +83,8 @@ def refused(result, *words):
 def at(place):
     """What stands at a place, up to the end of the line."""
     file, line, column = place.rsplit(":", 2)
-    return Path(file).read_text("utf-8").splitlines()[int(line) - 1][int(column) - 1 :]
+    path = shipped_folder() / file.removeprefix("shipped/") if file.startswith("shipped/") else Path(file)
+    return path.read_text("utf-8").splitlines()[int(line) - 1][int(column) - 1 :]
 
 
 @pytest.fixture(autouse=True)
