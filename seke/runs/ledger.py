@@ -23,7 +23,7 @@ from engine import SekeError
 from seke.runs.disk_reserve import DiskReserve, is_full
 from seke.sampling.loop import Request
 from seke.vision.errors import AccountError, FullDiskError, OutOfMoneyError
-from seke.vision.messages import SCRIPTED, Call, Choice, Picture, Prompt
+from seke.vision.messages import SCRIPTED, Call, Choice, Picture, Prompt, is_scripted
 from seke.vision.shared_beginnings import SentPrompt, reusable_share
 
 if TYPE_CHECKING:
@@ -130,12 +130,14 @@ WHERE c.item = ? AND c.observer = ? AND c.question = ? AND c.about = ? AND c.vie
 AND r.prompt = ? AND r.picture = ? ORDER BY draw
 """
 ASKED_ITEMS = "SELECT DISTINCT item FROM choices WHERE observer = ? AND question = ? AND passed_over = 0"
+# As `is_scripted` says it.
+MADE_UP = f"(r.model = '{SCRIPTED}' OR r.model GLOB '{SCRIPTED}: *')"
 RAW_ANSWERS = f"""
-SELECT {", ".join(f"c.{name}" for name in KEY.split(", "))}, draw, text, finish, refusal, r.model = ?
+SELECT {", ".join(f"c.{name}" for name in KEY.split(", "))}, draw, text, finish, refusal, {MADE_UP}
 FROM choices c JOIN requests r ON c.request = r.number
 ORDER BY {", ".join(f"c.{name}" for name in KEY.split(", "))}, draw
 """
-OF_SCRIPTED = "SELECT count(*) FROM choices c JOIN requests r ON c.request = r.number WHERE r.model = ?"
+OF_SCRIPTED = f"SELECT count(*) FROM choices c JOIN requests r ON c.request = r.number WHERE {MADE_UP}"
 STORED = f"""
 SELECT {KEY}, draw, text, finish, refusal, record FROM choices
 WHERE item = ? AND observer = ? AND question = ? AND passed_over = 0
@@ -575,7 +577,7 @@ class Ledger:
         rows = self._db.execute(ALIKE, key).fetchall()
         draw_set = set(draws)
         return tuple(
-            Choice(draw, text, finish, refusal, scripted=model == SCRIPTED)
+            Choice(draw, text, finish, refusal, scripted=is_scripted(model))
             for draw, text, finish, refusal, model in rows
             if draw in draw_set
         )
@@ -599,7 +601,7 @@ class Ledger:
     def raw(self) -> Iterator[Record]:
         """Yield all answers as they came, as `RecordedModel` reads them."""
         names = (*KEY.split(", "), "draw", "text", "finish", "refusal", "scripted")
-        for row in self._db.execute(RAW_ANSWERS, (SCRIPTED,)):
+        for row in self._db.execute(RAW_ANSWERS):
             record = dict(zip(names, row, strict=True))
             if record["scripted"]:
                 record["scripted"] = True
@@ -693,7 +695,7 @@ def _totals(db: sqlite3.Connection) -> Totals:
     picture_first = stored is not None and json.loads(stored[0]).get("picture") == "first"
     sent = (SentPrompt(*row) for row in db.execute(SENT_PROMPTS % system))
     share = round(reusable_share(sent, picture_first=picture_first), 4)
-    scripted = db.execute(OF_SCRIPTED, (SCRIPTED,)).fetchone()[0]
+    scripted = db.execute(OF_SCRIPTED).fetchone()[0]
     return Totals(*counts, float(spent), float(perhaps), unpriced, cached, share, reasoned, scripted)
 
 

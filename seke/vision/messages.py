@@ -151,8 +151,13 @@ SCRIPTED = "scripted"
 
 
 def answering_model(choices: Iterable[Choice], model: str) -> str:
-    """Return the model of a request with these answers: `SCRIPTED` where any of them is made up."""
-    return SCRIPTED if any(choice.scripted for choice in choices) else model
+    """Return the model of a request with these answers, which says so where any of them is made up."""
+    return f"{SCRIPTED}: {model}" if any(choice.scripted for choice in choices) else model
+
+
+def is_scripted(model: str) -> bool:
+    """Return whether a model of a request says that its answers are made up."""
+    return model == SCRIPTED or model.startswith(f"{SCRIPTED}: ")
 
 
 @dataclass(frozen=True)

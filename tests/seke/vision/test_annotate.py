@@ -280,7 +280,7 @@ def test_a_run_that_was_begun_otherwise_is_refused_with_what_differs(tmp_path):
 def spent(folder):
     """Return the items, what is asked and of whom, and the answers that were paid for."""
     keys = "item, observer, question, about, view, draws, prompt, picture"
-    paid = on_disk(folder, f"SELECT {keys} FROM requests WHERE model != 'earlier run'")
+    paid = on_disk(folder, f"SELECT {keys} FROM requests WHERE model NOT LIKE '%earlier run'")
     return on_disk(folder, f"SELECT {keys} FROM requests"), paid
 
 
@@ -334,14 +334,14 @@ def test_an_interrupted_branch_goes_on_with_the_earlier_answers(tmp_path):
         (tmp_path / name).rename(tmp_path / "moved" / name)
     assert made(folder, tmp_path / "moved" / "b", strategy="fixed:3").run().finished
     bought = on_disk(
-        tmp_path / "moved" / "b", "SELECT item, draws FROM requests WHERE model != 'earlier run'"
+        tmp_path / "moved" / "b", "SELECT item, draws FROM requests WHERE model NOT LIKE '%earlier run'"
     )
     assert sorted(bought) == [(f"f{i}", "[2]") for i in range(3)]
     # A branch of the branch has the answers of both, also those that the branch lost.
     with closing(sqlite3.connect(tmp_path / "moved" / "b" / "ledger.sqlite")) as db, db:
         db.execute("DELETE FROM choices WHERE item = 'f1' AND draw = 0")
     made(folder, tmp_path / "c", strategy="fixed:3").run(branch_of=tmp_path / "moved" / "b")
-    assert on_disk(tmp_path / "c", "SELECT DISTINCT model FROM requests") == [("earlier run",)]
+    assert on_disk(tmp_path / "c", "SELECT DISTINCT model FROM requests") == [("scripted: earlier run",)]
     # Without the earlier run its answers would be paid for again.
     shutil.rmtree(tmp_path / "moved" / "r")
     assert made(folder, tmp_path / "moved" / "b", strategy="fixed:3").run().finished
@@ -359,8 +359,8 @@ def test_a_branch_uses_the_answers_that_still_count(tmp_path):
     given = ["--branch", tmp_path / "b", "-k", tmp_path / "o.yaml", *RECORDED]
     run(EXAMPLE, "--run", tmp_path / "r", *given)
     models = on_disk(tmp_path / "b", "SELECT model, count(*) FROM requests GROUP BY model")
-    assert dict(models)["earlier run"] >= 6
-    assert "recorded" in dict(models)
+    assert dict(models)["scripted: earlier run"] >= 6
+    assert "scripted: recorded" in dict(models)
     # The same command goes on, and buys nothing.
     before = status_of(tmp_path / "b")[2]
     run(EXAMPLE, "--run", tmp_path / "r", *given)
@@ -652,11 +652,11 @@ def test_a_branch_buys_only_what_is_missing(tmp_path):
     lost = Forgetful(ScriptedModel(), 1)
     made(folder, tmp_path / "r", lost, strategy="fixed:3", problems=lambda _: None).run()
     made(folder, tmp_path / "b", strategy="fixed:4").run(branch_of=tmp_path / "r")
-    bought = on_disk(tmp_path / "b", "SELECT item, draws FROM requests WHERE model != 'earlier run'")
+    bought = on_disk(tmp_path / "b", "SELECT item, draws FROM requests WHERE model NOT LIKE '%earlier run'")
     assert sorted(bought) == [(f"f{i}", "[1]") for i in range(3)]
     # Under another observer the same answers of the same model count as well.
     made(folder, tmp_path / "c", strategy="fixed:3", observer="generic-vlm").run(branch_of=tmp_path / "b")
-    assert on_disk(tmp_path / "c", "SELECT DISTINCT model FROM requests") == [("earlier run",)]
+    assert on_disk(tmp_path / "c", "SELECT DISTINCT model FROM requests") == [("scripted: earlier run",)]
 
 
 def test_from_a_notebook(tmp_path):
