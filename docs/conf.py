@@ -47,7 +47,7 @@ myst_heading_anchors = 4
 
 nb_execution_mode = "force"
 nb_execution_raise_on_error = True
-nb_execution_timeout = 45
+nb_execution_timeout = 300
 nb_merge_streams = True
 # The default of these two loads scripts from elsewhere.
 nb_ipywidgets_js = {}

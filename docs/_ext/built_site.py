@@ -4,7 +4,7 @@ and pages and gallery are executed in time.
 
 from __future__ import annotations
 
-import json
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
 LOG = logging.getLogger(__name__)
-# Seconds that executing one page may take, and CPU seconds of the gallery's scripts together.
+# CPU seconds that reading one page and executing its cells may take, and the gallery's scripts together.
 PAGE_SECONDS, GALLERY_SECONDS = 45, 90
+# Pages that take less are not named.
+TOLD_SECONDS = 3
 # What a browser fetches by itself, and the attributes that name it.
 LOADS = {"script": "src", "img": "src", "iframe": "src", "source": "src", "video": "src", "link": "href"}
 # Relations of a link element that are only addresses.
@@ -55,16 +57,32 @@ def dead_links(pages: dict[Path, BeautifulSoup], folder: Path) -> Iterator[tuple
                 yield path, address
 
 
-def page_seconds(app: Sphinx) -> dict[str, float]:
-    """Return page -> how long it took to execute, for all that were executed."""
-    pages = {
-        name: float(data["exec_data"]["runtime"])
-        for name, data in getattr(app.env, "nb_metadata", {}).items()
-        if data.get("exec_data", {}).get("runtime")
-    }
-    for path in sorted((Path(app.srcdir) / "gallery").glob("*.cost.json")):
-        pages[f"gallery/{path.name.partition('.')[0]}"] = float(json.loads(path.read_text("utf-8"))["time"])
-    return pages
+def _cpu_seconds() -> float:
+    """Return the CPU seconds of this process and of those that it started and that have ended."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
+class _PageClock:
+    """CPU seconds that reading each page took, the execution of its cells among it."""
+
+    def __init__(self) -> None:
+        self.begun = 0.0
+        self.seconds: dict[str, float] = {}
+
+    def begin(self, _app: Sphinx, _name: str, _content: list[str]) -> None:
+        self.begun = _cpu_seconds()
+
+    def end(self, app: Sphinx, _doctree: object) -> None:
+        self.seconds[app.env.docname] = _cpu_seconds() - self.begun
+
+    def check(self, _app: Sphinx, error: Exception | None) -> None:
+        """Say what executed pages took, and warn of those that took too long."""
+        for name, seconds in self.seconds.items() if error is None else ():
+            if seconds > TOLD_SECONDS:
+                LOG.info("%6.1f s of CPU  %s", seconds, name)
+            if seconds > PAGE_SECONDS:
+                LOG.warning("%s took %.1f s of CPU; allowed are %d", name, seconds, PAGE_SECONDS)
 
 
 class _GalleryClock:
@@ -80,15 +98,6 @@ class _GalleryClock:
         LOG.info("the gallery took %.1f s of CPU", seconds)
         if seconds > GALLERY_SECONDS:
             LOG.warning("the gallery took %.1f s of CPU; allowed are %d", seconds, GALLERY_SECONDS)
-
-
-def _check_times(app: Sphinx, error: Exception | None) -> None:
-    if error is not None:
-        return
-    for name, seconds in page_seconds(app).items():
-        LOG.info("%6.1f s  %s", seconds, name)
-        if seconds > PAGE_SECONDS:
-            LOG.warning("%s took %.1f s to execute; allowed are %d", name, seconds, PAGE_SECONDS)
 
 
 def _check(app: Sphinx, error: Exception | None) -> None:
@@ -107,10 +116,12 @@ def _check(app: Sphinx, error: Exception | None) -> None:
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Check the pages once they are written."""
-    clock = _GalleryClock()
+    clock, pages = _GalleryClock(), _PageClock()
     # The gallery runs its scripts at this event, with the usual priority, 500.
     app.connect("builder-inited", clock.begin, priority=499)
     app.connect("builder-inited", clock.end, priority=501)
     app.connect("build-finished", _check)
-    app.connect("build-finished", _check_times)
+    app.connect("source-read", pages.begin)
+    app.connect("doctree-read", pages.end)
+    app.connect("build-finished", pages.check)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -23,7 +23,7 @@ POINTS, CLEARANCE = 60, 0.03
 
 
 def curves(ends: tuple[Point, Point], bends: Sequence[float]) -> Floats:
-    """Return the points of lines with these bends, (bends, POINTS, 2), as `arc3` of matplotlib draws them."""
+    """Return P points of each of B lines with these bends, (B, P, 2), as `arc3` of matplotlib draws them."""
     (x1, y1), (x2, y2) = ends
     t = np.linspace(0, 1, POINTS)[:, None]
     sideways = np.array([y2 - y1, x1 - x2])
