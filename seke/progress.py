@@ -85,6 +85,11 @@ class Listener(Protocol):
 _listener: Listener | None = None
 
 
+def is_shown() -> bool:
+    """Tell whether tasks are shown already."""
+    return _listener is not None
+
+
 @contextmanager
 def listening(listener: Listener) -> Iterator[None]:
     """Show the tasks of the block by a listener, unless there is one already."""

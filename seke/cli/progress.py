@@ -179,9 +179,11 @@ def reported(
 ) -> Iterator[None]:
     """Show on the standard error what is done in the block, unless SEKE_PROGRESS is no.
 
+    Of a command within another the other one shows it.
+
     patience: seconds before that. longest_silence: seconds between two lines.
     """
-    if os.environ.get("SEKE_PROGRESS") == "no":
+    if os.environ.get("SEKE_PROGRESS") == "no" or progress.is_shown():
         yield
         return
     reporter = Reporter(name, patience, longest_silence)

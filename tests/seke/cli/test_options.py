@@ -235,7 +235,9 @@ def test_a_bar_makes_room_for_results_on_the_same_terminal(monkeypatch: pytest.M
     monkeypatch.setattr(sys, "stdout", stream)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("SEKE_PROGRESS")
-    with reported("seke plan", patience=0.0), printable_output(), task("counting"):
+    # A command within another shows nothing beside it.
+    outer, inner = reported("seke demo", patience=0.0), reported("seke demo", patience=0.0)
+    with outer, inner, printable_output(), task("counting"):
         wait_for("counting", stream)
         print("result")
         shown = stream.getvalue()
