@@ -173,9 +173,13 @@ class Job:
         except SekeError:
             ledger.close()
             raise
-        if (missing := ledger.facts("items").get("items", 0) - len(self.items)) > 0:
+        fewer = ledger.facts("items").get("items", 0) - len(self.items)
+        if (missing := max(fewer, len(ledger.asked_items() - set(names)))) > 0:
             things = "item that this run had is" if missing == 1 else "items that this run had are"
-            self.annotator.problems(f"{missing:,} {things} not named now, and left out of its files")
+            self.annotator.problems(
+                f"{missing:,} {things} not named now, and left out of its files; what was answered stays in "
+                "the ledger: name all pictures together, or begin another run with --run NEWDIR"
+            )
         ledger.note({**self.facts, "items": len(self.items), "program": __version__})
         # A run goes on with the prices by which it began, also where prices of tokens are not given again.
         estimated = ledger.facts(ESTIMATED).get(ESTIMATED) or dict(self.estimated)

@@ -590,6 +590,10 @@ class Ledger:
         """Return how many of these items are settled."""
         return sum(1 for _ in self._select("SELECT item FROM settled WHERE item IN (%s)", items))
 
+    def asked_items(self) -> set[str]:
+        """Return the items about which something was asked."""
+        return {item for (item,) in self._db.execute("SELECT DISTINCT item FROM requests")}
+
     def failed_items(self) -> set[str]:
         """Return the items about which a request failed or was refused."""
         return {item for (item,) in self._db.execute(FAILED_ITEMS)}

@@ -258,6 +258,10 @@ def test_pictures_that_are_no_longer_named_are_missed(tmp_path):
     result = run(EXAMPLE / "smile.png", "--run", tmp_path / "r", *RECORDED)
     assert "5 items that this run had are not named now, and left out of its files" in result.output
     assert len(rows(tmp_path / "r" / "posteriors.jsonl")) == 1
+    # As many others are no longer those either.
+    run(EXAMPLE / "smile.png", "--run", tmp_path / "s", *RECORDED)
+    result = run(EXAMPLE / "at-rest.png", "--run", tmp_path / "s", *RECORDED)
+    assert "1 item that this run had is not named now, and left out of its files" in result.output
 
 
 def test_labels_of_other_items_alone_are_refused(tmp_path):
