@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine import Knowledge, SekeError
+from seke.console.extras import optional_package
 from seke.explanations import figures as pictures
 from seke.explanations.story import Story, story_of, story_of_record
 from seke.files.shipped import knowledge as read_knowledge
@@ -38,6 +39,7 @@ def face(source: Source, item: str | None = None, knowledge: Base = None) -> Fig
 
     source: action unit -> probability; or what `story` takes, with an item.
     """
+    optional_package("matplotlib")
     if isinstance(source, Mapping) and "decision" not in source:
         return drawn_face(source).figure()
     return _figure("face", source, item, knowledge)
@@ -74,11 +76,13 @@ def story(source: Source, item: str | None = None, knowledge: Base = None) -> Fi
     Raises:
         engine.SekeError: bad input; a picture that the source has nothing for.
     """
+    optional_package("matplotlib")
     return pictures.sheet(_story(source, item, knowledge, with_facts=True)).figure()
 
 
 def risk_coverage(report: ScoreReport | Mapping[str, Any]) -> Figure:
     """Draw errors against coverage; report: what `seke.score` returns, or its facts."""
+    optional_package("matplotlib")
     from seke.benchmarking.plots import risk_coverage as curves
 
     return curves(_facts(report))
@@ -86,6 +90,7 @@ def risk_coverage(report: ScoreReport | Mapping[str, Any]) -> Figure:
 
 def reliability(report: ScoreReport | Mapping[str, Any], of: str = "") -> Figure:
     """Draw stated probabilities against observed shares. of: a variable, or `binary` for all binary ones."""
+    optional_package("matplotlib")
     from seke.benchmarking.plots import reliability as diagram
 
     return diagram(_facts(report), of)
@@ -93,6 +98,7 @@ def reliability(report: ScoreReport | Mapping[str, Any], of: str = "") -> Figure
 
 def network(knowledge: Base = None) -> Figure:
     """Draw the compiled network of a base."""
+    optional_package("matplotlib")
     from seke.knowledge_tools.graph import figure_of, network_graph
 
     return figure_of(network_graph(knowledge))
@@ -103,6 +109,7 @@ def fit(trace: str | Path) -> Figure:
 
     Of more than MOST_UNKNOWNS unknowns those that moved farthest, in standard deviations of the prior.
     """
+    optional_package("matplotlib")
     from seke.graphics.fit import forest
 
     return forest(Path(trace), MOST_UNKNOWNS)
@@ -126,6 +133,7 @@ def picture(name: str, source: Source, item: str | None = None, knowledge: Base 
 
 
 def _figure(name: str, source: Source, item: str | None, knowledge: Base) -> Figure:
+    optional_package("matplotlib")
     return picture(name, source, item, knowledge).figure()
 
 

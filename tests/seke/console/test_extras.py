@@ -8,6 +8,10 @@ import sys
 import tomllib
 from pathlib import Path
 
+import pytest
+
+import seke
+from engine import SekeError
 from seke.console.extras import EXTRAS, WHAT, missing_package_text
 
 ROOT = Path(__file__).parents[3]
@@ -87,6 +91,12 @@ def test_a_missing_package_is_met_by_the_command_that_installs_it(tmp_path):
         (2, "pictures and plots need matplotlib, which is not installed; pip install 'seke[plots]'"),
         (2, "networks for other programs need pgmpy, which is not installed; pip install 'seke[exchange]'"),
     ]
+
+
+def test_a_figure_in_python_names_what_it_lacks(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(SekeError, match=r"pictures and plots need matplotlib.*seke\[plots\]"):
+        seke.plot.face({"AU6": 0.9})
 
 
 def test_extras_are_those_that_are_declared():
