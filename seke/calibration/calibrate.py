@@ -7,7 +7,7 @@ them, and `Calibration` the overlay with its record and guarantee.
 from __future__ import annotations
 
 import datetime
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +51,7 @@ from seke.calibration.fit_overlay import name_of_base, overlay_text, read_overla
 from seke.calibration.fit_record import models_of_runs, readings_of
 from seke.calibration.labelled_answers import LabelledAnswers, gold_table, without_gold_evidence
 from seke.calibration.mean_thresholds import thresholds_of
+from seke.calibration.near_gold import near_gold_remarks, read_clusters, with_clusters
 from seke.calibration.promise import Promise
 from seke.console.notebook import interruptible_stages, stage_bar
 from seke.files.networks import network_of
@@ -132,6 +133,7 @@ def calibrate(
     groups: str = "",
     adaptive: bool = False,
     keep_gold_evidence: bool = False,
+    clusters: str | Path | None = None,
     output: Path | None = None,
     today: datetime.date | None = None,
     extends: str | None = None,
@@ -158,6 +160,7 @@ def calibrate(
         groups: a column of the gold with the subject of an item, where items cluster.
         adaptive: certify the values accepted of items that are asked as the policy asks, by replay.
         keep_gold_evidence: whether a data set's labels of values that gold tells stay among the answers.
+        clusters: a table that tells which items are near-duplicates, as `seke dupes -o` writes it.
         output: where the overlay will stand; a guarantee needs it, to read the base as it will be read.
         today: the date that the overlay bears; today's by default.
         extends: how the overlay names the base; `shipped` or the base's path by default.
@@ -174,7 +177,9 @@ def calibrate(
     options = FitOptions(learn_population, learn_tables, types, unlabelled, exponent, *further)
     place = OverlayPlace(extends or name_of_base(knowledge), output, _day(today), models or {})
     with stage_bar(progress) as shown, interruptible_stages(shown) as stages:
-        return _FitTask(base, population, options, fitting, promise, place, groups, stages).run(samples, gold)
+        return _FitTask(base, population, options, fitting, promise, place, groups, clusters, stages).run(
+            samples, gold
+        )
 
 
 @dataclass(frozen=True)
@@ -245,6 +250,7 @@ class _FitTask:
     promise: Promise | None
     place: OverlayPlace
     groups: str
+    clusters: str | Path | None
     progress: Progress
 
     def run(self, samples: Any, gold: Any) -> Calibration:
@@ -256,6 +262,7 @@ class _FitTask:
         every = LabelledAnswers.read(
             sources, self.base, table, self.groups, keep_gold_evidence=self.options.gold_evidence
         )
+        every = self._with_units(every, sources)
         certifying_rng = None if self.promise is None else self._rng()
         data = FitData.of(every, self.base, table, certifying_rng, unlabelled=self.options.unlabelled)
         result = self._learn(data)
@@ -281,6 +288,15 @@ class _FitTask:
             facts,
             result.splits,
         )
+
+    def _with_units(self, every: LabelledAnswers, sources: list[Any]) -> LabelledAnswers:
+        """Return answers whose groups are what stays together; a remark where pictures look alike."""
+        if self.clusters is not None:
+            return with_clusters(every, read_clusters(self.clusters), self.clusters)
+        if self.promise is None:
+            return every
+        self.progress("comparing pictures", 0, 0)
+        return replace(every, remarks=(*every.remarks, *near_gold_remarks(every, sources)))
 
     def _rng(self) -> np.random.Generator:
         return np.random.default_rng(self.settings.seed)
@@ -375,8 +391,10 @@ class _FitTask:
         models = {**models_of_runs(facts["inputs"]), **self.place.models}
         readings = readings_of(base, labelled.answers, labelled.gold, models)
         digests = {reading.observer: base.observer_digests[reading.observer] for reading in readings}
+        # Clusters alone are no persons.
+        persons = data.persons if self.groups else 0
         name, population = source_name(facts), str(facts["population"])
-        return FitRecord(name, self.place.date, population, data.persons, digests, readings, *thresholds)
+        return FitRecord(name, self.place.date, population, persons, digests, readings, *thresholds)
 
     def _guarantee(
         self, text: str, data: FitData, population: str, singles: SingleSamples | None

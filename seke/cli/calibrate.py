@@ -80,6 +80,11 @@ from seke.progress import task
     help="Probability that any certificate is wrong.",
 )
 @options.groups("Column of the gold with the subject of each item, where subjects have several items.")
+@options.path(
+    "--clusters",
+    "Table of near-duplicates (seke dupes -o): they fit or certify together, and count as one.",
+    metavar="TABLE",
+)
 @options.keep_gold_evidence()
 @click.option(
     "--plan",

@@ -75,6 +75,12 @@ TASKS = ("expression", "affect", "action_units", "joint", "reasoned")
     metavar="RATIO",
     help="Keep at most RATIO times as many items of an expression as the rarest one has.",
 )
+@click.option(
+    "--near-duplicates",
+    type=click.Choice(["copies", "similar", "no"]),
+    help="Which near-duplicates (see seke dupes) stay in one split, with their groups; a line says where "
+    "others do not.  [default: copies, with the extra `images`]",
+)
 @options.seed()
 @click.option("--copy-images", is_flag=True, help="Copy the pictures; needs the licence of every source.")
 @click.option(
@@ -112,6 +118,7 @@ def export(run: Path, output: Path, as_json: bool, **given: Any) -> None:
     Examples:
       seke export run -o data --format messages --format parquet
       seke export run -o data --uncalibrated
+      seke export run -o data --split train:.8,test:.2 --near-duplicates similar
       seke export run -o data --format trl --task reasoned --soft --split train:.8,val:.1,test:.1
       seke export run -o data --format imagefolder --copy-images --licence "CC BY 4.0" --verify
 

@@ -13,6 +13,7 @@ from seke.cli.calibrate import calibrate
 from seke.cli.completion import complete_files
 from seke.cli.convert import convert
 from seke.cli.demo import demo, init
+from seke.cli.dupes import dupes
 from seke.cli.explain import explain, plot
 from seke.cli.export import export
 from seke.cli.import_ import import_
@@ -61,6 +62,7 @@ for command in (
     independence,
     bench,
     import_,
+    dupes,
     convert,
     plan,
     export,

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from engine import Knowledge, SekeError, did_you_mean
-from seke.console.plain_text import first_names
 from seke.exporting.accepted_labels import AcceptedLabels, Grounds
 from seke.exporting.counts import ExportCounts
 from seke.exporting.data_card import card_text
@@ -22,8 +21,9 @@ from seke.exporting.formats import FORMATS, VERSION, ExportItem, dataset_info, o
 from seke.exporting.instruction_templates import TASKS, read_instructions
 from seke.exporting.instruction_writer import InstructionWriter
 from seke.exporting.licences import Licence, check_copying, read_licences
+from seke.exporting.near_pictures import NearPictures
 from seke.exporting.rationale import RationaleFinder
-from seke.exporting.splits import GROUPS, SplitAssignment, SplitEntry, UnevenClass, assign_splits, shares_of
+from seke.exporting.splits import GROUPS, SplitAssignment, SplitEntry, assign_splits, shares_of, uneven_text
 from seke.files.atomic import replacing
 from seke.files.faults import Faults
 from seke.files.shipped import LEVELS
@@ -42,8 +42,6 @@ if TYPE_CHECKING:
 SIDE, CARD, INFO = "export.json", "README.md", "dataset_info.json"
 USUAL_TASKS = TASKS[:3]
 TABLES = {"imagefolder", "parquet"}
-# Classes and splits that a line names at most; `export.json` names all.
-MOST_UNEVEN = 3
 
 
 @dataclass(frozen=True)
@@ -64,6 +62,7 @@ class ExportSettings:
     uncalibrated: bool = False
     inferred: bool = False
     allow_scripted: bool = False
+    near_duplicates: str | None = None
 
     @property
     def grounds(self) -> Grounds:
@@ -119,7 +118,7 @@ def export(
         sources: a table of licences by source; see `seke.exporting.licences`.
         verify: read everything back with the loaders of those who will.
         given: formats, tasks, soft, language, templates, group, split, balance, seed, copy_images, licence,
-            uncalibrated, inferred and allow_scripted, as `ExportSettings` has them.
+            uncalibrated, inferred, allow_scripted and near_duplicates, as `ExportSettings` has them.
 
     Raises:
         engine.SekeError: bad input; nothing is written.
@@ -188,6 +187,7 @@ class _RunExport:
         self.left_out: Counter[str] = Counter()
         self.withheld: Counter[str] = Counter()
         self.tally = ExportCounts()
+        self.near = NearPictures("")
         self._folder_from_export: dict[str, str] = {}
 
     def write(self) -> Exported:
@@ -195,9 +195,7 @@ class _RunExport:
         entries = self._entries()
         if not entries:
             raise SekeError(self._nothing_message())
-        assignment = assign_splits(
-            [entry for entry, _ in entries], self.shares, self.settings.seed, self.settings.balance
-        )
+        assignment = self._assignment([entry for entry, _ in entries])
         self.left_out["duplicate picture"] = len(assignment.duplicates)
         self.left_out["balance"] = len(assignment.unbalanced)
         if self.settings.copy_images:
@@ -269,6 +267,15 @@ class _RunExport:
         return SplitEntry(
             accepted.item, accepted.expression, group, picture_name, file, listed_item.box, values
         )
+
+    def _assignment(self, entries: Sequence[SplitEntry]) -> SplitAssignment:
+        """Return which split each item is in; near-duplicates are looked for where there are several."""
+        settings = self.settings
+        if len(self.shares) > 1 or settings.near_duplicates is not None:
+            paths = {entry.item: self.run.items[entry.item].path for entry in entries}
+            self.near = NearPictures.of(entries, paths, settings.near_duplicates)
+        clustered = [replace(entry, cluster=self.near.cluster(entry.item)) for entry in entries]
+        return assign_splits(clustered, self.shares, settings.seed, settings.balance)
 
     def _numbers(
         self, entries: Sequence[tuple[SplitEntry, tuple[str, ...]]], assignment: SplitAssignment
@@ -374,8 +381,9 @@ class _RunExport:
         if assignment.contradicting:
             names = _some(assignment.contradicting)
             yield f"{len(assignment.contradicting):,} pictures recur with another expression: {names}"
+        yield from self.near.warnings(assignment.split, len(self.shares))
         if assignment.uneven:
-            yield _uneven_text(assignment.uneven, self.settings.group)
+            yield uneven_text(assignment.uneven, self.settings.group)
         lacking = [name for name in self.base.intervals if name not in numbers]
         if lacking and "imagefolder" in self.settings.formats:
             yield f"metadata.jsonl lacks {' and '.join(lacking)}, since some split has no value of it"
@@ -415,18 +423,10 @@ class _RunExport:
             "scripted": self.run.scripted,
             "bases": dict(self.tally.bases.most_common()),
             "withheld": dict(self.withheld.most_common()),
+            "near_duplicates": self.near.facts(assignment.split),
             "contradicting": list(assignment.contradicting),
             "uneven": [asdict(uneven) for uneven in assignment.uneven],
         }
-
-
-def _uneven_text(uneven: Sequence[UnevenClass], group: str) -> str:
-    """Return which classes could not be split by the shares, and why."""
-    named = [f"{off.label} in {off.split}: {off.items:,} for {off.expected:.1f}" for off in uneven]
-    reason = (
-        "there are few of them" if group == "item" else f"there are few of them, or a {group} is not parted"
-    )
-    return f"classes that are not split by the shares, since {reason}: {first_names(named, MOST_UNEVEN)}"
 
 
 def _digest(path: str) -> str:

@@ -1,11 +1,12 @@
 """Which items an export has, and in which split each is: duplicates once, classes balanced, no leakage.
 
-Items that belong together are never parted: those of one group (a person, a source), and those that show the
-same picture. First come the sizes: sets of items are taken in an order that the seed shuffles, the largest
-first, and each goes to the split that is furthest below its share, so that the shares are met as nearly as
-whole groups allow. Then the sets of equal size change places, which keeps the sizes, so that each class, too,
-is split by the shares (stratified): those with the rarest class choose first, each the split that lacks most
-of what it has. What remains uneven is named. Nothing here depends on the order of the items.
+Items that belong together are never parted: those of one group (a person, a source), those that show the same
+picture, and those of one cluster of near-duplicates. First come the sizes: sets of items are taken in an
+order that the seed shuffles, the largest first, and each goes to the split that is furthest below its share,
+so that the shares are met as nearly as whole groups allow. Then the sets of equal size change places, which
+keeps the sizes, so that each class, too, is split by the shares (stratified): those with the rarest class
+choose first, each the split that lacks most of what it has. What remains uneven is named. Nothing here
+depends on the order of the items.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from engine import SekeError
+from seke.console.plain_text import first_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -26,6 +28,8 @@ NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 GROUPS = ("group", "source", "item")
 # Share of the expected items by which a class may be off in a split before it is named: a judgement.
 TOLERATED = 0.1
+# Classes and splits that a line names at most; `export.json` names all.
+MOST_UNEVEN = 3
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,7 @@ class SplitEntry:
 
     label: its class, None where no expression is accepted. group: its group, None where it has none.
     picture: the name of its picture; file: of the file; box: the part of it that is the item.
-    accepted_count: how many values are accepted.
+    accepted_count: how many values are accepted. cluster: its near-duplicates, None where it has none.
     """
 
     item: str
@@ -44,6 +48,7 @@ class SplitEntry:
     file: str
     box: tuple[float, ...] | None
     accepted_count: int
+    cluster: str | None = None
 
 
 @dataclass(frozen=True)
@@ -122,9 +127,12 @@ def assign_splits(
     split = {entry.item: split_of_set[name] for name, members in sets.items() for entry in members}
     empty = [name for name in shares if name not in split_of_set.values()]
     if kept and empty:
+        clusters = {entry.cluster for entry in kept} - {None}
+        near = sum(entry.cluster is not None for entry in kept) > len(clusters)
+        alike = "; near-duplicates are one group (--near-duplicates copies, or no)" if near else ""
         raise SekeError(
             f"split {', '.join(empty)} gets nothing: {len(kept):,} items are {len(sets):,} groups "
-            "that are not parted; name fewer splits or larger shares"
+            f"that are not parted; name fewer splits or larger shares{alike}"
         )
     uneven = _uneven(kept, split, shares)
     return SplitAssignment(split, duplicates, contradicting, tuple(sorted(left_out)), uneven)
@@ -189,6 +197,15 @@ def _uneven(
     return tuple(sorted(uneven, key=lambda off: -abs(off.items - off.expected)))
 
 
+def uneven_text(uneven: Sequence[UnevenClass], group: str) -> str:
+    """Return which classes could not be split by the shares, and why."""
+    named = [f"{off.label} in {off.split}: {off.items:,} for {off.expected:.1f}" for off in uneven]
+    reason = (
+        "there are few of them" if group == "item" else f"there are few of them, or a {group} is not parted"
+    )
+    return f"classes that are not split by the shares, since {reason}: {first_names(named, MOST_UNEVEN)}"
+
+
 def _draw_key(seed: int, purpose: str, name: str) -> bytes:
     """Return a digest that orders names by chance, the same for the same seed."""
     text = f"{seed}\0{purpose}\0{name}".encode("utf-8", "surrogatepass")
@@ -232,7 +249,7 @@ def _surplus(entries: Iterable[SplitEntry], seed: int, balance: float | None) ->
 
 
 def _tied_sets(entries: Sequence[SplitEntry]) -> dict[str, str]:
-    """Return item -> the least item of its set; items that share a picture, file or group are in one set."""
+    """Return item -> the least item of its set; items of one picture, file, group or cluster are in one."""
     above: dict[str, str] = {}
 
     def top(name: str) -> str:
@@ -245,6 +262,7 @@ def _tied_sets(entries: Sequence[SplitEntry]) -> dict[str, str]:
     for entry in entries:
         ties = [("picture", entry.picture), ("file", entry.file)]
         ties += [("group", entry.group)] if entry.group is not None else []
+        ties += [("cluster", entry.cluster)] if entry.cluster is not None else []
         for tie in ties:
             pair = top(entry.item), top(first.setdefault(tie, entry.item))
             above[max(pair)] = min(pair)
