@@ -109,8 +109,10 @@ class _PlainReadings:
             variables += count > 0
             variable[count > 0] = number
             plain[column.reading[column.spread | (column.weight != 1)]] = False
-            cells, times = np.unique(np.stack([column.reading, column.answer]), axis=1, return_counts=True)
-            log_orders -= np.bincount(cells[0], weights=gammaln(times + 1), minlength=total)
+            width = column.answer.max(initial=0) + 1
+            times = np.bincount(column.reading * width + column.answer, minlength=total * width)
+            several = np.flatnonzero(times > 1)
+            log_orders -= np.bincount(several // width, weights=gammaln(times[several] + 1), minlength=total)
         for number_column in answers.numbers.values():
             plain[number_column.reading] = False
         for ranking in answers.rankings.values():

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 REFUSED, UNREADABLE = "refused", "unreadable"
 # As numbers of a table, beyond every range.
 _OUTCOMES = {REFUSED: -np.inf, UNREADABLE: np.inf}
+_TRUTH_WORDS = {True: "true", False: "false"}
 _LARGEST_SUM_ERROR = 0.01  # of a distribution whose entries were rounded
 # Where a record names the variables with a data set's label among their evidence.
 LABELLED = "diagnostics.labelled"
@@ -338,7 +339,7 @@ class _PredictionReader:
     def _words(self, name: str, allowed: Sequence[str]) -> Ints:
         """Return the index of each word; truth values are the words true and false."""
         column = [
-            json.dumps(cell) if isinstance(cell, bool) else TRUTH_OF_PANDAS.get(cell, cell)
+            _TRUTH_WORDS[cell] if isinstance(cell, bool) else TRUTH_OF_PANDAS.get(cell, cell)
             for cell in self.table.column(name)
         ]
         indices = look_up([cell if isinstance(cell, str) else "" for cell in column], _index(allowed))

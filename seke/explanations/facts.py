@@ -14,7 +14,7 @@ from seke.explanations.text import render
 from seke.files.shipped import knowledge as read_knowledge
 from seke.files.text_report import TextReport
 from seke.inference.session import Judged, Session
-from seke.sampling.infer import batches, on_samples, source_list
+from seke.sampling.infer import batches, on_samples, read_once, source_list
 from seke.sampling.replay import mark_off_policy
 
 if TYPE_CHECKING:
@@ -76,10 +76,19 @@ def explain_in_session(
     in_order: bool = False,
     seed: int = 0,
 ) -> Explanation:
-    """Explain one item among samples, in a session that is ready."""
+    """Explain one item among samples, in a session that is ready.
+
+    Of files that can be read again only what is about the item is read at first; what is wrong with others'
+    samples may go unsaid. In files in order nothing is read beyond the item's batch.
+    """
     sources = source_list(samples)
-    session = mark_off_policy(session, sources)
+    session = mark_off_policy(session, sources, item)
     seen_items: list[str] = []
+    if not in_order and not read_once(sources):
+        for answers in batches(sources, session.knowledge, item=item):
+            if item in answers.items:
+                place = answers.items.index(item)
+                return Explanation(facts_of(session, answers.part(place, place + 1), seed))
     for answers in batches(sources, session.knowledge, in_order=in_order):
         if item in answers.items:
             place = answers.items.index(item)

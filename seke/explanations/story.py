@@ -101,7 +101,8 @@ def story_of(
             times (seconds).
 
     Raises:
-        engine.SekeError: bad input; an item that is not there; a run made with another base.
+        engine.SekeError: bad input; an item that is not there; a run made with another base. Samples of a
+            run about other items are not checked, nor those of files where no threshold is found on them.
     """
     sources = [Path(file) for file in ([source] if isinstance(source, str | Path) else source)]
     base = read_knowledge(knowledge)
@@ -109,8 +110,19 @@ def story_of(
         return _run_story(sources[0], item, base, population, seed, with_facts=with_facts)
     if len(sources) == 1 and holds_posteriors(sources[0]):
         return story_of_record(posterior_record(sources[0], item), base)
-    session = on_samples(mark_off_policy(Session.open(base, population, seed), sources), sources)
-    return story_of_samples(session, single_samples(sources, base), item, seed, with_facts=with_facts)
+    session = mark_off_policy(Session.open(base, population, seed), sources, item)
+    session = on_samples(session, sources)
+    samples = _samples_about(item, sources, base)
+    return story_of_samples(session, samples, item, seed, with_facts=with_facts)
+
+
+def _samples_about(item: str, sources: Sequence[Path], base: Knowledge) -> SingleSamples:
+    """Return the samples about an item; all of them where there are none, so that a message can suggest one.
+
+    Of the other items' samples nothing is checked.
+    """
+    samples = single_samples(sources, base, item)
+    return samples if samples.items else single_samples(sources, base)
 
 
 def story_of_record(record: Facts, base: Knowledge) -> Story:
@@ -126,8 +138,8 @@ def _run_story(
     from seke.runs.run_folder import POSTERIORS, SAMPLES
 
     session = session_of(folder, base, population, seed)
-    session = mark_off_policy(session, folder / SAMPLES)
-    samples = single_samples([folder / SAMPLES], session.knowledge)
+    session = mark_off_policy(session, folder / SAMPLES, item)
+    samples = _samples_about(item, [folder / SAMPLES], session.knowledge)
     record = posterior_record(folder / POSTERIORS, item)
     story = story_of_samples(
         session, samples, item, seed, record, order_of(folder, item), with_facts=with_facts

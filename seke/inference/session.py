@@ -32,6 +32,7 @@ from engine import (
 )
 from seke.files.networks import network_of
 from seke.inference.coverage import GuaranteeScope
+from seke.inference.first_pass import FirstPass
 from seke.inference.processes import worked_on
 from seke.inference.record import RecordLayout
 
@@ -65,7 +66,8 @@ class Session:
     seed: of the look-ahead. unavailable: observers that cannot be asked now, whatever the policy says.
     guarantee: what was certified with the base, where that holds; refused: why it does not hold. off_policy:
     items that were asked otherwise than the policy asks, and in which way (see `replay`). draws: of the
-    base's numbers, where limits are to take their strengths into account.
+    base's numbers, where limits are to take their strengths into account. inferred: what the pass that found
+    the thresholds inferred with this base.
     """
 
     inference: Inference
@@ -75,6 +77,7 @@ class Session:
     refused: tuple[str, ...] = ()
     off_policy: Mapping[str, str] = field(default_factory=dict)
     draws: KnowledgeDraws | None = None
+    inferred: FirstPass = field(default_factory=FirstPass, compare=False, repr=False)
 
     @classmethod
     def open(
@@ -145,13 +148,16 @@ class Session:
 
         parts: the answers about all items, in batches; so many processes work on them. A threshold that the
         base's fits have found stays the highest; where there are too few items with a value, it stays as it
-        is.
+        is. The session need not infer the same batches again (see `FirstPass`).
         """
         base, policy = self.knowledge, self.knowledge.policy
         gathered: dict[str, list[EligibleRisks]] = {
             name: [] for name in policy.limits if name in policy.mean_limits
         }
-        for _, levels in worked_on(self.levels, parts, processes) if gathered else ():
+        inferred = FirstPass()
+        looks = worked_on(self._look, parts, processes) if gathered else ()
+        for answers, (levels, posterior, diagnostics) in looks:
+            inferred.keep(answers, posterior, diagnostics)
             for name, kept in gathered.items():
                 kept.append(EligibleRisks.of(base.variables[name], levels[name]))
         thresholds = dict(policy.thresholds)
@@ -163,7 +169,9 @@ class Session:
                 risks = {value: threshold.risk for value, threshold in risk_thresholds.items()}
                 by_value = thresholds_by_value(variable, policy.limits[name], risks)
                 thresholds[name] = tuple(map(min, before, by_value))
-        return self.with_policy(replace(policy, thresholds=thresholds)) if thresholds else self
+        session = self.with_policy(replace(policy, thresholds=thresholds)) if thresholds else self
+        # A threshold changes what is decided, not what is inferred.
+        return replace(session, inferred=inferred)
 
     @property
     def has_mean_limits(self) -> bool:
@@ -184,9 +192,23 @@ class Session:
 
     def levels(self, answers: Answers) -> dict[str, LevelDecision]:
         """Return the decisions about every level by the policy, without looking ahead."""
-        posterior = self.inference.posterior(answers)
-        conflict = diagnose(self.inference, answers, posterior).conflict
-        return decide_levels(self.knowledge, answers, posterior, conflict, self._drawn(answers))
+        return self._look(answers)[0]
+
+    def _look(self, answers: Answers) -> tuple[dict[str, LevelDecision], Posterior, Diagnostics]:
+        """Return the decisions about every level, and what they rest on."""
+        posterior, diagnostics = self._infer(answers)
+        drawn = self._drawn(answers)
+        levels = decide_levels(self.knowledge, answers, posterior, diagnostics.conflict, drawn)
+        return levels, posterior, diagnostics
+
+    def _infer(self, answers: Answers) -> tuple[Posterior, Diagnostics]:
+        """Return the posterior and the diagnostics of some items."""
+        posterior, diagnostics = self.inferred.of(answers)
+        if posterior is None:
+            posterior = self.inference.posterior(answers)
+        if diagnostics is None:
+            diagnostics = diagnose(self.inference, answers, posterior)
+        return posterior, diagnostics
 
     def _drawn(self, answers: Answers) -> Mapping[str, Floats] | None:
         """Return the marginals under draws of the base's numbers, (D, N, states) each; None without draws."""
@@ -194,7 +216,7 @@ class Session:
 
     def with_knowledge(self, knowledge: Knowledge) -> Session:
         """Return the session by a changed base of the same network, for which its guarantee holds as well."""
-        return replace(self, inference=self.inference.with_knowledge(knowledge))
+        return replace(self, inference=self.inference.with_knowledge(knowledge), inferred=FirstPass())
 
     def with_policy(self, policy: Policy) -> Session:
         """Return the session with a policy for which its guarantee holds as well."""
@@ -276,8 +298,7 @@ class Session:
         item that has answers; everything where it is left out.
         """
         base = self.knowledge
-        posterior = self.inference.posterior(answers)
-        diagnostics = diagnose(self.inference, answers, posterior)
+        posterior, diagnostics = self._infer(answers)
         drawn = self._drawn(answers)
         levels = decide_levels(base, answers, posterior, diagnostics.conflict, drawn)
         disputed = disputed_labels(self.inference, answers)

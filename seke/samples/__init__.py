@@ -19,6 +19,8 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
+
 from engine import AnswerError
 from seke.files.faults import Faults
 from seke.files.frames import MemoryTable, RowFrame, frame_prefix
@@ -27,7 +29,7 @@ from seke.samples.binding import bind
 from seke.samples.columns import split
 from seke.samples.grouping import gather_items, stream_items
 from seke.samples.json_rows import read_json_lines
-from seke.samples.schema import in_chunks, record_of, structure_records
+from seke.samples.schema import Chunk, in_chunks, record_of, structure_records
 from seke.samples.single import SingleSamples, split_samples
 from seke.samples.table_rows import read_table, table_columns
 from seke.samples.to_engine import answers_of, arrange
@@ -38,7 +40,6 @@ if TYPE_CHECKING:
 
     from engine import Answers, Knowledge
     from seke.samples.columns import Sheet
-    from seke.samples.schema import Chunk
     from seke.samples.vocabulary import Vocabulary
 
     Made = TypeVar("Made")
@@ -68,6 +69,7 @@ def read_batches(
     size: int = 2048,
     in_memory: int = IN_MEMORY,
     progress: Callable[[int], None] | None = None,
+    item: str | None = None,
 ) -> Iterator[Answers]:
     """Read sample files, or frames, and yield their items, `size` at a time, in order of first appearance.
 
@@ -76,13 +78,14 @@ def read_batches(
     far beyond the first fault. Otherwise samples are gathered by item, beyond `in_memory` of
     them through a temporary file, and all faults come in one report.
     `progress` is called with the number of bytes of files read since the last call (as they lie in
-    the file: compressed ones for gzip).
+    the file: compressed ones for gzip). With `item` only that item is yielded, if it is there: lines of JSON
+    that cannot be about it are not decoded, and what is wrong with samples of other items may go unsaid.
     """
     if not paths:
         raise AnswerError("no sample files are named")
     vocabulary = vocabulary_of(knowledge)
     prefixes, faults = [_source_prefix(path, index) for index, path in enumerate(paths)], Faults()
-    chunks = _chunks(paths, vocabulary, faults, progress)
+    chunks = _chunks(paths, vocabulary, faults, progress, item)
     sheets = _sheets(chunks, vocabulary, prefixes, faults, in_order=in_order)
     gathered = stream_items(sheets, size, prefixes) if in_order else gather_items(sheets, size, in_memory)
     return _batches((chunks, sheets, gathered), vocabulary, prefixes, size)
@@ -107,15 +110,20 @@ def answers_from(
 
 
 def single_samples(
-    samples: Sequence[str | Path | MemoryTable] | Iterable[Mapping[str, object]], knowledge: Knowledge
+    samples: Sequence[str | Path | MemoryTable] | Iterable[Mapping[str, object]],
+    knowledge: Knowledge,
+    item: str | None = None,
 ) -> SingleSamples:
-    """Read samples and keep each by itself: files or frames (as `read_batches` takes them) or mappings."""
+    """Read samples and keep each by itself: files or frames (as `read_batches` takes them) or mappings.
+
+    item: of files only the samples about it, as `read_batches` reads them.
+    """
     vocabulary, source = vocabulary_of(knowledge), record_source(Faults())
     sources = list(samples)
     paths = [path for path in sources if isinstance(path, str | Path | MemoryTable)]
     prefixes = [_source_prefix(path, index) for index, path in enumerate(paths)] or [source.prefix]
     if paths:
-        chunks = _chunks(paths, vocabulary, source.faults)
+        chunks = _chunks(paths, vocabulary, source.faults, item=item)
     else:
         chunks = in_chunks(0, structure_records(enumerate(sources, 1), vocabulary, source))
     sheets = _sheets(chunks, vocabulary, prefixes, source.faults)
@@ -152,12 +160,18 @@ def _chunks(
     vocabulary: Vocabulary,
     faults: Faults,
     progress: Callable[[int], None] | None = None,
+    item: str | None = None,
 ) -> Steps[Chunk]:
     for index, path in enumerate(paths):
         if isinstance(path, MemoryTable):
-            yield from _frame_chunks(RowFrame(path, faults, index=index), vocabulary)
+            yield from _of_item(_frame_chunks(RowFrame(path, faults, index=index), vocabulary), item)
             continue
         file = RowFile(path, faults, strip=True, index=index, progress=progress)
+        if item is not None:
+            whole = file.format != JSON_LINES
+            read_chunks = read_table(file, vocabulary) if whole else read_json_lines(file, vocabulary, item)
+            yield from _of_item(read_chunks, item)
+            continue
         read = read_json_lines if file.format == JSON_LINES else read_table
         count, before = 0, faults.count
         for chunk in read(file, vocabulary):
@@ -166,6 +180,17 @@ def _chunks(
         if not count and faults.count == before:
             where = " after the header" if file.format == CSV else ""
             file.note(1, f"no samples: nothing but blank lines{where}")
+
+
+def _of_item(chunks: Iterable[Chunk], item: str | None) -> Steps[Chunk]:
+    """Yield the chunks, of an item only what is about it."""
+    for chunk in chunks:
+        if item is None:
+            yield chunk
+            continue
+        about = np.flatnonzero([record.item == item for record in chunk.records])
+        if about.size:
+            yield Chunk(chunk.file, [chunk.records[at] for at in about.tolist()], chunk.lines[about])
 
 
 def _frame_chunks(rows: RowFrame, vocabulary: Vocabulary) -> Steps[Chunk]:

@@ -13,38 +13,46 @@ from seke.files.rows import UNDECODABLE
 from seke.samples.schema import Chunk, decoding_fault, in_chunks, record_type, with_plain_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from seke.files.rows import RowFile
     from seke.samples.vocabulary import Vocabulary
 
 
-def read_json_lines(file: RowFile, vocabulary: Vocabulary) -> Iterator[Chunk]:
-    """Yield the records of a file; lines that are none are noted."""
+def read_json_lines(file: RowFile, vocabulary: Vocabulary, item: str | None = None) -> Iterator[Chunk]:
+    """Yield the records of a file; lines that are none are noted.
+
+    item: an item; lines that cannot be about it are passed over unread, whatever is in them.
+    """
     quick: msgspec.json.Decoder[Any]
     quick = msgspec.json.Decoder(record_type(vocabulary, narrow=True))
     # An unknown name fits this one, so that `bind` can say what is wrong with it.
     wide: msgspec.json.Decoder[Any] = msgspec.json.Decoder(record_type(vocabulary))
+    # A text that is written otherwise than by its own bytes, as \u0061 for a, has a backslash.
+    name = None if item is None else item.encode(errors="surrogatepass")
     for first, lines in file.runs():
+        if name is not None:
+            possible = ((n, line) for n, line in enumerate(lines, first) if name in line or b"\\" in line)
+            yield from in_chunks(file.index, _decoded(file, possible, vocabulary, wide))
+            continue
         try:
             records = list(map(quick.decode, lines))
         except UNDECODABLE:  # also where a line is blank
-            yield from in_chunks(file.index, _decoded(file, lines, first, vocabulary, wide))
+            yield from in_chunks(file.index, _decoded(file, enumerate(lines, first), vocabulary, wide))
         else:
             if any(map(may_repeat_keys, lines)):
-                yield from in_chunks(file.index, _decoded(file, lines, first, vocabulary, wide))
+                yield from in_chunks(file.index, _decoded(file, enumerate(lines, first), vocabulary, wide))
             else:
                 yield Chunk(file.index, records, np.arange(first, first + len(lines)))
 
 
 def _decoded(
     file: RowFile,
-    lines: list[bytes],
-    first: int,
+    numbered: Iterable[tuple[int, bytes]],
     vocabulary: Vocabulary,
     decoder: msgspec.json.Decoder[Any],
 ) -> Iterator[tuple[int, Any]]:
-    for number, line in enumerate(lines, first):
+    for number, line in numbered:
         if not line.strip():
             continue
         try:

@@ -126,11 +126,15 @@ def batches(
     base: Knowledge,
     *,
     in_order: bool = False,
+    item: str | None = None,
 ) -> Iterable[Answers]:
-    """Return the answers about whole items, batch by batch; the arguments are those of `infer`."""
+    """Return the answers about whole items, batch by batch; the arguments are those of `infer`.
+
+    item: of files and frames this item alone, see `read_batches`.
+    """
     sources = source_list(samples)
     if all(isinstance(path, str | Path | MemoryTable) for path in sources):
-        parts = read_batches(sources, base, in_order=in_order)
+        parts = read_batches(sources, base, in_order=in_order, item=item)
         return _with_row_numbers(parts) if any(isinstance(path, MemoryTable) for path in sources) else parts
     return answers_from(sources, base)
 

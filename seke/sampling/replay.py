@@ -102,10 +102,13 @@ def taken_of(items: Sequence[str], counts: Mapping[ReadingKey, int]) -> tuple[Ta
     return tuple((item, frozenset(readings)) for item, readings in by_item.items())
 
 
-def mark_off_policy(session: Session, samples: str | Path | Iterable[Any]) -> Session:
+def mark_off_policy(
+    session: Session, samples: str | Path | Iterable[Any], item: str | None = None
+) -> Session:
     """Return the session with the items of these samples that were sampled off policy.
 
     Where it holds for items that are asked as the policy asks, which of them were asked otherwise.
+    item: the only one that is looked at, of files, as `read_batches` reads them.
 
     Raises:
         engine.SekeError: samples that can be read only once.
@@ -118,5 +121,8 @@ def mark_off_policy(session: Session, samples: str | Path | Iterable[Any]) -> Se
             "<stdin>: the base's guarantee is about items that its policy asks; to check that, samples are "
             "read twice, so give a file"
         )
-    replayed = replay(session, single_samples(sources, session.knowledge))
+    recorded = single_samples(sources, session.knowledge, item)
+    if not recorded.items:
+        return session
+    replayed = replay(session, recorded)
     return replace(session, off_policy=replayed.off_policy())

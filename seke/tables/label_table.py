@@ -245,7 +245,8 @@ class LabelTableBuilder:
     def add_rows(self, rows: Iterable[tuple[int, Any]]) -> None:
         """Take in numbered rows; one that is no mapping with named cells is a fault."""
         for number, row in rows:
-            if isinstance(row, Mapping) and all(isinstance(key, str) for key in row):
+            known = isinstance(row, Mapping) and row.keys() <= self._named.keys()
+            if known or (isinstance(row, Mapping) and all(isinstance(key, str) for key in row)):
                 self._add(number, row)
             else:
                 self.source.note(number, f"a row is an object with named fields; {describe_met(row)}")
@@ -262,19 +263,24 @@ class LabelTableBuilder:
         self._lines.append(line)
         for text_column, texts in self._texts.items():
             texts.append(self._text(line, text_column, row.get(text_column)))
+        before = len(self._items) - 1
+        number_text = self.source.number_text
         for key, cell in row.items():
+            if cell is None:
+                continue
             name = self._named.get(key, "")
             column = self.columns.get(name)
-            if column is None or cell is None:
+            if column is None:
                 continue
             try:
-                value = column.number(self.source.number_text(cell), key)
+                value = column.number(number_text(cell), key)
             except AnswerError as fault:
                 self._note_cell(line, column.variable, str(fault))
                 continue
             if value is not None:
                 values = self._values[name]
-                values.extend(repeat(math.nan, len(self._items) - 1 - len(values)))
+                if len(values) < before:
+                    values.extend(repeat(math.nan, before - len(values)))
                 values.append(value)
 
     def _note_cell(self, line: int, variable: Variable, fault: str) -> None:
