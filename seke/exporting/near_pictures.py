@@ -89,7 +89,8 @@ class NearPictures:
             names = first_names([" and ".join(members[:2]) for members in parted], MOST_NAMED)
             lines.append(
                 f"{count(len(parted), 'cluster')} of pictures that look alike (crops, frames of a burst, one "
-                f"person in one studio) in several splits: {names}; --near-duplicates similar parts none"
+                f"person in one studio) in several splits: {names}; --near-duplicates similar keeps each in "
+                "one"
             )
         if self.unread:
             lines.append(
