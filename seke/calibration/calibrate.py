@@ -130,10 +130,9 @@ def calibrate(
     alpha: float | None = None,
     delta: float = 0.1,
     breadth: str = "levels",
-    groups: str = "",
+    groups: str | tuple[str, str | Path] = "",
     adaptive: bool = False,
     keep_gold_evidence: bool = False,
-    clusters: str | Path | None = None,
     output: Path | None = None,
     today: datetime.date | None = None,
     extends: str | None = None,
@@ -157,10 +156,9 @@ def calibrate(
         alpha: the largest share of accepted values that may be wrong; part of the gold is kept to certify it.
         delta: the probability that any of these promises is broken.
         breadth: levels, values or pooled: what each promise is about, see `engine.Breadth`.
-        groups: a column of the gold with the subject of an item, where items cluster.
+        groups: a column of the gold with each item's subject; or that, if any, and a table of `seke dupes`.
         adaptive: certify the values accepted of items that are asked as the policy asks, by replay.
         keep_gold_evidence: whether a data set's labels of values that gold tells stay among the answers.
-        clusters: a table that tells which items are near-duplicates, as `seke dupes -o` writes it.
         output: where the overlay will stand; a guarantee needs it, to read the base as it will be read.
         today: the date that the overlay bears; today's by default.
         extends: how the overlay names the base; `shipped` or the base's path by default.
@@ -177,9 +175,7 @@ def calibrate(
     options = FitOptions(learn_population, learn_tables, types, unlabelled, exponent, *further)
     place = OverlayPlace(extends or name_of_base(knowledge), output, _day(today), models or {})
     with stage_bar(progress) as shown, interruptible_stages(shown) as stages:
-        return _FitTask(base, population, options, fitting, promise, place, groups, clusters, stages).run(
-            samples, gold
-        )
+        return _FitTask(base, population, options, fitting, promise, place, groups, stages).run(samples, gold)
 
 
 @dataclass(frozen=True)
@@ -249,9 +245,13 @@ class _FitTask:
     settings: FitSettings
     promise: Promise | None
     place: OverlayPlace
-    groups: str
-    clusters: str | Path | None
+    grouped_by: str | tuple[str, str | Path]
     progress: Progress
+
+    @property
+    def groups(self) -> str:
+        """The column of the gold with the subject of each item, "" for none."""
+        return self.grouped_by if isinstance(self.grouped_by, str) else self.grouped_by[0]
 
     def run(self, samples: Any, gold: Any) -> Calibration:
         """Read, fit, and write what was fitted."""
@@ -291,8 +291,9 @@ class _FitTask:
 
     def _with_units(self, every: LabelledAnswers, sources: list[Any]) -> LabelledAnswers:
         """Return answers whose groups are what stays together; a remark where pictures look alike."""
-        if self.clusters is not None:
-            return with_clusters(every, read_clusters(self.clusters), self.clusters)
+        if not isinstance(self.grouped_by, str):
+            table = self.grouped_by[1]
+            return with_clusters(every, read_clusters(table), table)
         if self.promise is None:
             return every
         self.progress("comparing pictures", 0, 0)

@@ -94,14 +94,14 @@ def near_gold_remarks(every: LabelledAnswers, sources: Iterable[Any]) -> Iterato
     pictures = [
         (item, Path(named[item].path), None if box is None else Box(*box)) for item, box in boxes.items()
     ]
-    found = near_duplicates(fingerprints(pictures))
-    clusters = [[found.items[row] for row in members] for members in found.clusters()]
+    matches = near_duplicates(fingerprints(pictures))
+    clusters = [[matches.items[row] for row in members] for members in matches.clusters()]
     parted = [members for members in clusters if len({known[item] or item for item in members}) > 1]
     if parted:
         pairs = first_names([" and ".join(members[:2]) for members in parted], MOST_NAMED)
         unit = "person" if every.groups is not None else "picture"
         yield (
-            f"{sum(map(len, parted)):,} of {count(len(found.items), 'picture')} with gold look alike "
+            f"{sum(map(len, parted)):,} of {count(len(matches.items), 'picture')} with gold look alike "
             f"({count(len(parted), 'cluster')}: {pairs}), and some may fit while others certify: "
             f"certificates count each {unit} as drawn by itself. If they are copies or of one person, give "
             "their clusters: seke dupes IMAGES -o clusters.csv, then --clusters clusters.csv"

@@ -179,6 +179,9 @@ def _calibrate(samples: tuple[str, ...], output: Path, given: dict[str, Any]) ->
 
     force, as_json, trace = given.pop("force"), given.pop("as_json"), given.pop("trace")
     models = _models(given.pop("models"), given["knowledge"])
+    clusters = given.pop("clusters")
+    if clusters is not None:
+        given["groups"] = given["groups"], clusters
     if output.suffix not in (".yaml", ".yml"):
         raise SekeError(f"{output}: an overlay is a .yaml file")
     if output.exists() and not force:

@@ -63,48 +63,48 @@ def _dupes(images: Sequence[str], output: Path | None, given: dict[str, Any], *,
     writer = None if output is None else Writer(output, exact=given["exact_csv"])
     items = items_of(images, knowledge(given["knowledge"]))
     with task("reading pictures", total=len(items), unit="pictures") as reading, task("comparing") as lists:
-        found = find_duplicates(items, copies=given["copies"], read=reading, compared=lists)
+        duplicates = find_duplicates(items, copies=given["copies"], read=reading, compared=lists)
     if writer is not None:
         with writer:
-            writer.write(list(found.rows()))
+            writer.write(list(duplicates.rows()))
     if as_json:
-        print_json(found.facts())
+        print_json(duplicates.facts())
     else:
-        _show(found)
-    _tell(found, output)
+        _show(duplicates)
+    _tell(duplicates, output)
 
 
-def _show(found: FoundDuplicates) -> None:
+def _show(duplicates: FoundDuplicates) -> None:
     """Print the clusters, the largest first."""
     from seke.console.plain_text import first_names
     from seke.console.terminal import printable
 
-    clusters = sorted(found.clusters, key=len, reverse=True)
+    clusters = sorted(duplicates.clusters, key=len, reverse=True)
     for members in clusters[:MOST_CLUSTERS]:
-        kind = "copies" if found.are_copies(members) else "similar"
-        names = first_names([found.label(row) for row in members], MOST_ITEMS)
+        kind = "copies" if duplicates.are_copies(members) else "similar"
+        names = first_names([duplicates.label(row) for row in members], MOST_ITEMS)
         print(printable(f"{len(members):6,} {kind:8} {names}"))
     if len(clusters) > MOST_CLUSTERS:
         print(f"       ... and {len(clusters) - MOST_CLUSTERS:,} more clusters")
-    print(found.summary())
+    print(duplicates.summary())
 
 
-def _tell(found: FoundDuplicates, output: Path | None) -> None:
+def _tell(duplicates: FoundDuplicates, output: Path | None) -> None:
     """Print on the standard error what was left out, and what to do with the table."""
     from seke.console.plain_text import count
 
-    if found.across_groups:
+    if duplicates.across_groups:
         print_message(
-            f"warning: {count(found.across_groups, 'cluster')} with pictures of several groups; `group` puts "
-            "them together"
+            f"warning: {count(duplicates.across_groups, 'cluster')} with pictures of several groups; `group` "
+            "puts them together"
         )
-    if found.flat:
-        print_message(f"{count(len(found.flat), 'picture')} without contrast: not compared")
-    if found.problems:
-        print_message(f"{count(len(found.problems), 'picture')} could not be read:")
-    for _, problem in found.problems[:MOST_NAMED]:
+    if duplicates.flat:
+        print_message(f"{count(len(duplicates.flat), 'picture')} without contrast: not compared")
+    if duplicates.problems:
+        print_message(f"{count(len(duplicates.problems), 'picture')} could not be read:")
+    for _, problem in duplicates.problems[:MOST_NAMED]:
         print_message(f"  {problem}")
-    if len(found.problems) > MOST_NAMED:
-        print_message(f"  ... and {len(found.problems) - MOST_NAMED:,} more")
+    if len(duplicates.problems) > MOST_NAMED:
+        print_message(f"  ... and {len(duplicates.problems) - MOST_NAMED:,} more")
     if output is not None:
         print_message(f"{output} written; its column `group` is one for a manifest, or for --groups")

@@ -31,13 +31,13 @@ if TYPE_CHECKING:
 class FoundDuplicates:
     """The pictures that were compared, and their clusters.
 
-    items: all that could be read, in their order, those without contrast last. found: of the others. labels:
-    (N,) the cluster of each compared picture. flat: names of pictures without contrast, which are alone.
-    problems: name and reason of each picture that could not be read.
+    items: all that could be read, in their order, those without contrast last. matches: of the others.
+    labels: (N,) the cluster of each compared picture. flat: names of pictures without contrast, which are
+    alone. problems: name and reason of each picture that could not be read.
     """
 
     items: tuple[Item, ...]
-    found: NearDuplicates
+    matches: NearDuplicates
     labels: Ints
     flat: tuple[str, ...]
     problems: tuple[tuple[str, str], ...]
@@ -61,11 +61,11 @@ class FoundDuplicates:
 
     def are_copies(self, members: Sequence[int]) -> bool:
         """Whether these pictures are copies of one another, all of them."""
-        return len({int(self.found.copies[row]) for row in members}) == 1
+        return len({int(self.matches.copies[row]) for row in members}) == 1
 
     def label(self, row: int) -> str:
         """Return an item's name, and that it is mirrored where the closest picture is not."""
-        turned = row < len(self.found.items) and self.found.mirrored[row]
+        turned = row < len(self.matches.items) and self.matches.mirrored[row]
         return f"{self.items[row].name}{' (mirrored)' if turned else ''}"
 
     def summary(self) -> str:
@@ -79,17 +79,17 @@ class FoundDuplicates:
         """Yield the row of each picture in the table of clusters."""
         names = tuple(item.name for item in self.items)
         groups = units_of(names, self.names, [item.group for item in self.items])
-        copied = {row for members in self.found.clusters(copies=True) for row in members}
+        copied = {row for members in self.matches.clusters(copies=True) for row in members}
         for row, item in enumerate(self.items):
-            compared = row < len(self.found.items)
-            near = int(self.found.near[row]) if compared else -1
+            compared = row < len(self.matches.items)
+            near = int(self.matches.near[row]) if compared else -1
             yield {
                 "item": item.name,
                 "path": str(item.path),
                 "cluster": self.names[row],
                 "group": groups[row],
                 "near": "" if near < 0 else names[near],
-                "mirrored": bool(compared and near >= 0 and self.found.mirrored[row]),
+                "mirrored": bool(compared and near >= 0 and self.matches.mirrored[row]),
                 "copy": row in copied,
             }
 
@@ -104,9 +104,9 @@ class FoundDuplicates:
                     "items": [
                         {
                             "item": self.items[row].name,
-                            "near": self.items[int(self.found.near[row])].name,
-                            "bits": int(self.found.distance[row]),
-                            "mirrored": bool(self.found.mirrored[row]),
+                            "near": self.items[int(self.matches.near[row])].name,
+                            "bits": int(self.matches.distance[row]),
+                            "mirrored": bool(self.matches.mirrored[row]),
                         }
                         for row in members
                     ],
@@ -134,8 +134,8 @@ def find_duplicates(
     refuse_all_unread(prints)
     if compared is not None:
         compared.reach(0, LISTS)
-    found = near_duplicates(prints, compared.advance if compared is not None else (lambda: None))
+    matches = near_duplicates(prints, compared.advance if compared is not None else (lambda: None))
     by_name = {item.name: item for item in items}
     ordered = tuple(by_name[name] for name in (*prints.items, *prints.flat))
-    labels = found.copies if copies else found.similar
-    return FoundDuplicates(ordered, found, labels, prints.flat, prints.problems)
+    labels = matches.copies if copies else matches.similar
+    return FoundDuplicates(ordered, matches, labels, prints.flat, prints.problems)

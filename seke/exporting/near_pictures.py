@@ -61,9 +61,10 @@ class NearPictures:
         ]
         with task("comparing pictures", total=len(pictures) + LISTS) as comparing:
             prints = fingerprints(pictures, comparing.advance)
-            found = near_duplicates(prints, comparing.advance)
+            matches = near_duplicates(prints, comparing.advance)
         copies, similar = (
-            dict(zip(found.items, labels.tolist(), strict=True)) for labels in (found.copies, found.similar)
+            dict(zip(matches.items, labels.tolist(), strict=True))
+            for labels in (matches.copies, matches.similar)
         )
         return cls(rule or RULES[0], copies, similar, tuple(line for _, line in prints.problems))
 
@@ -88,7 +89,8 @@ class NearPictures:
             names = first_names([" and ".join(members[:2]) for members in parted], MOST_NAMED)
             lines.append(
                 f"{count(len(parted), 'cluster')} of pictures that look alike (crops, frames of a burst, one "
-                f"person in one studio) in several splits: {names}; --near-duplicates similar parts none"
+                f"person in one studio) in several splits: {names}; --near-duplicates similar keeps each in "
+                "one"
             )
         if self.unread:
             lines.append(

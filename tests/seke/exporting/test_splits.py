@@ -29,6 +29,7 @@ def entries(draw):
             f"f{draw(few)}",
             draw(st.sampled_from([None, (0.0, 0.0, 9.0, 9.0)])),
             draw(st.integers(1, 20)),
+            draw(st.one_of(st.none(), few.map(lambda n: f"c{n}"))),
         )
         for number in range(count)
     ]
@@ -48,7 +49,7 @@ def test_what_belongs_together_is_in_one_split(split_entries, seed, balance):
     where = split(split_entries, seed=seed, balance=balance)
     if where is None:
         return
-    for tie in ("group", "picture", "file"):
+    for tie in ("group", "picture", "file", "cluster"):
         splits = defaultdict(set)
         for entry in split_entries:
             if entry.item in where.split and getattr(entry, tie) is not None:
