@@ -56,7 +56,7 @@ def test_every_key_of_the_language_is_on_the_page_of_its_section():
 
 def test_what_a_function_returns_is_found_for_its_page():
     assert returned_class(seke.score).__name__ == "ScoreReport"
-    assert returned_class(seke.infer) is None
+    assert returned_class(seke.observe) is None
 
 
 def test_every_unit_has_its_muscle_and_face():
