@@ -39,7 +39,7 @@ from seke.prompts import Questions
 from seke.runs.batch_client import Batches, fit_together
 from seke.runs.failures import nothing_answered
 from seke.runs.ledger import Ledger, plain_errors
-from seke.runs.run_folder import SAMPLES, SUMMARY, base_to_name
+from seke.runs.run_folder import SAMPLES, SUMMARY, base_to_name, check_is_free
 from seke.vision.signals import Interruptible, interrupts
 
 if TYPE_CHECKING:
@@ -149,8 +149,9 @@ class Job:
         """Open the ledger, a new one where there is none.
 
         Raises:
-            engine.SekeError: the run was begun otherwise: with what differs.
+            engine.SekeError: the run was begun otherwise: with what differs. The folder holds other things.
         """
+        check_is_free(self.folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         ledger = Ledger(self.folder, self.annotator.read, self.max_cost)
         begun = ledger.facts(*SAME)

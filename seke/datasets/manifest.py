@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine import SekeError, did_you_mean
+from engine import SekeError
 from seke.datasets.images import ENDINGS, is_clutter
+from seke.files.column_hints import column_hint
 from seke.files.faults import Faults
 from seke.files.rows import WORKBOOKS, RowFile, describe_met, is_blank, name_text
 from seke.observers.seen import Box
@@ -206,7 +207,7 @@ def _known_columns(file: RowFile, rows: Sequence[tuple[int, Record]], builder: L
     labels -= set(ITEM_COLUMNS)
     for name, number in first_rows.items():
         if name not in labels and name not in ITEM_COLUMNS:
-            hint = did_you_mean(name, allowed)
+            hint = column_hint(name, allowed)
             file.note(
                 number, f"no column is called {name!r}{hint}; besides labels: {', '.join(ITEM_COLUMNS)}"
             )

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from engine import Knowledge, read
+from engine import Knowledge, SekeError, did_you_mean, read
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 SHIPPED = "shipped"
 # What the shipped base names, where a command needs it by name; bases of one's own may name these, too.
@@ -61,8 +66,23 @@ def knowledge(path: Knowledge | str | Path | None = None, *, shipped: Path | Non
 
     Raises:
         engine.KnowledgeError: all faults, each with file, line, column and path.
+        engine.SekeError: there is nothing at the path.
     """
     if isinstance(path, Knowledge):
         return path
     bases, name = shipped_bases(shipped), shipped_name(path)
+    if name not in bases and path is not None and not os.path.lexists(path):
+        raise SekeError(f"{path}: there is no such file or folder{_base_hint(Path(path), bases)}")
     return read(bases[name] if name in bases else Path(path or SHIPPED), bases, USUAL_VIEW)
+
+
+def _base_hint(path: Path, bases: Collection[str]) -> str:
+    """Return `; did you mean X?` of shipped bases and of what lies beside a path, or the shipped bases."""
+    try:
+        beside = sorted(entry.name for entry in path.parent.iterdir() if not entry.name.startswith("."))
+    except OSError:
+        beside = []
+    near = did_you_mean(path.name, [*bases, *beside])
+    if near.endswith("?"):
+        return near
+    return f"; the shipped bases are {', '.join(sorted(bases))}"

@@ -37,6 +37,22 @@ GROUP BY 1, 2 ORDER BY 1, 3 DESC, 2
 """
 
 
+def check_is_free(folder: Path) -> None:
+    """Refuse a folder that is no run and holds other things, among which a run would be lost.
+
+    Raises:
+        engine.SekeError: it holds something and has no ledger.
+    """
+    if not folder.is_dir() or (folder / LEDGER).exists():
+        return
+    others = sorted(
+        e.name for e in folder.iterdir() if not e.name.startswith((".", LEDGER.partition(".")[0]))
+    )
+    if others:
+        named = ", ".join(others[:3]) + (", ..." if len(others) > 3 else "")
+        raise SekeError(f"{folder}: is no run and holds {named}; name a new or empty folder for the run")
+
+
 @dataclass(frozen=True)
 class AnsweringModel:
     """A model that answered a run.

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from engine import AnswerError, did_you_mean
+from engine import AnswerError
+from seke.files.column_hints import column_hint
 from seke.files.rows import is_blank, is_missing, name_text
 from seke.samples.schema import in_chunks, is_posterior_record, structure_records
 from seke.samples.vocabulary import NO_SAMPLES, REQUIRED
@@ -105,7 +106,7 @@ def _known_columns(vocabulary: Vocabulary) -> dict[str, _TableColumn]:
 
 
 def _unknown_column(name: str, known: Iterable[str]) -> str:
-    return f"{name}: unknown column{did_you_mean(name, known)}"
+    return f"{name}: unknown column{column_hint(name, tuple(known))}"
 
 
 def _record(file: Table, columns: Mapping[str, _TableColumn], cells: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,10 +23,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine import AnswerError, Gold, Variable
+from seke.files.column_hints import column_hint
 from seke.files.faults import Faults
 from seke.files.frames import frame_rows, is_frame
 from seke.files.rows import PARQUET, RowFile, describe_met, is_blank, name_text, record_source
-from seke.samples.columns_builder import look_up, unknown_name
+from seke.samples.columns_builder import look_up, short_name
 from seke.samples.schema import native
 from seke.samples.spelling import name_meant
 from seke.tables.label_column import LabelColumn
@@ -235,7 +236,8 @@ class LabelTableBuilder:
         if name in self.knowledge.levels:
             members = ", ".join(self.knowledge.levels[name][:4])
             return f"{name}: is a level; its variables are columns: {members}, ..."
-        message = unknown_name(name, "column", name, self.allowed.difference(BESIDE))
+        hint = column_hint(name, self.allowed.difference(BESIDE))
+        message = f"{name}: no such column: {short_name(name)!r}{hint}"
         if self.groups or message.endswith("?"):
             return message
         if self.coding is not None:

@@ -94,7 +94,11 @@ def test_bad_input_leaves_status_2_one_message_and_the_old_file(folder: Path) ->
             ["s.jsonl", "--population", "wild"],
             "no population is called 'wild'; allowed are in-the-wild, uniform\n",
         ),
-        (["s.jsonl", "-k", "none.yaml"], "none.yaml:1:1: there is no such file or folder\n1 fault\n"),
+        (
+            ["s.jsonl", "-k", "none.yaml"],
+            "none.yaml: there is no such file or folder; "
+            "the shipped bases are in-the-wild, posed, shipped, spontaneous\n",
+        ),
         (
             ["s.jsonl", "-o", "out.json"],
             "out.json: unknown ending; allowed are .jsonl, .jsonl.gz, .csv, .csv.gz, .parquet\n",

@@ -114,7 +114,7 @@ def test_a_study_is_ready_to_work_in(tmp_path, monkeypatch):
             ("init", "s", "--population", "unifrom"),
             "--population unifrom: no such prior; did you mean uniform?",
         ),
-        (("init", "s", "-k", "nowhere"), "nowhere:1:1: there is no such file or folder"),
+        (("init", "s", "-k", "nowhere"), "nowhere: there is no such file or folder; the shipped bases are "),
         (("demo", "taken/a/b"), "taken/a/b: Not a directory"),
     ],
 )

@@ -221,7 +221,7 @@ FAULTY = {
         "g.csv",
         "name,expression\na,fear\n",
         [
-            "g.csv:1: name: no such column: 'name'; allowed are ",
+            "g.csv:1: name: no such column: 'name'; did you mean item?",
             "g.csv:1: item: no such column; there are name, expression",
         ],
     ),

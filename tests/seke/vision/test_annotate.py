@@ -271,6 +271,14 @@ def test_labels_of_other_items_alone_are_refused(tmp_path):
     assert "labels none of the items; it names 'smile.png', the pictures 'at-rest'" in result.output
 
 
+def test_a_folder_of_other_things_is_no_place_for_a_run(tmp_path):
+    (tmp_path / "base").mkdir()
+    (tmp_path / "base" / "overlay.yaml").write_text("extends: shipped\n")
+    result = run(EXAMPLE, "--run", tmp_path / "base", *RECORDED, status=2)
+    assert "base: is no run and holds overlay.yaml; name a new or empty folder for the run" in result.output
+    assert [entry.name for entry in (tmp_path / "base").iterdir()] == ["overlay.yaml"]
+
+
 def test_a_run_that_was_begun_otherwise_is_refused_with_what_differs(tmp_path):
     run(EXAMPLE, "--run", tmp_path / "r", *RECORDED)
     (tmp_path / "o.yaml").write_text("extends: shipped\npolicy: {budget: 3, source: judgement, note: Few.}\n")
