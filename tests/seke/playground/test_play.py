@@ -277,7 +277,7 @@ def test_it_is_played_by_keyboard_and_kept_in_its_address(shipped):
     assert page.inner_html("#face") != face
     weights = page.inner_text("#weights")
     assert "AU12 lip corner puller seen" in weights
-    assert "knowledge/activations.yaml:52:17" in weights
+    assert "shipped/activations.yaml:52:17" in weights
     assert "A smile looks pleasant" in page.inner_text("#rules")
     assert "AU6 with AU12: odds ratio" in page.inner_text("#carry")
     page.get_by_role("button", name="contempt").press("Enter")
