@@ -123,6 +123,7 @@ def room_of(name):
 
 # Where names of the shipped base stand in code, and what they mean there.
 SHIPPED_NAMES = {
+    "files.column_hints": "expression face",
     "files.shipped": "expression affect action_units generic-vlm dataset-label face",  # the names themselves
     # Columns and tasks of what is exported: a file format.
     "exporting.accepted_labels": "expression affect action_units",

@@ -39,7 +39,7 @@ from seke.prompts import Questions
 from seke.runs.batch_client import Batches, fit_together
 from seke.runs.failures import nothing_answered
 from seke.runs.ledger import Ledger, plain_errors
-from seke.runs.run_folder import SAMPLES, SUMMARY, base_to_name, check_is_free
+from seke.runs.run_folder import SAMPLES, SUMMARY, base_to_name, make_run_folder
 from seke.vision.signals import Interruptible, interrupts
 
 if TYPE_CHECKING:
@@ -151,8 +151,7 @@ class Job:
         Raises:
             engine.SekeError: the run was begun otherwise: with what differs. The folder holds other things.
         """
-        check_is_free(self.folder)
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_run_folder(self.folder)
         ledger = Ledger(self.folder, self.annotator.read, self.max_cost)
         begun = ledger.facts(*SAME)
         if "settings" in begun:

@@ -33,5 +33,5 @@ def column_hint(name: str, known: Collection[str]) -> str:
     if near.endswith("?"):
         return near
     plain = sorted(column for column in known if not column[-1:].isdigit())
-    rest = ", ..." if len(plain) < len(known) or len(plain) > MOST_SHOWN else ""
-    return f"; allowed are {', '.join(plain[:MOST_SHOWN])}{rest}" if plain else near
+    further = ", ..." if len(plain) < len(known) or len(plain) > MOST_SHOWN else ""
+    return f"; allowed are {', '.join(plain[:MOST_SHOWN])}{further}" if plain else near

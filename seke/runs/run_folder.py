@@ -37,13 +37,16 @@ GROUP BY 1, 2 ORDER BY 1, 3 DESC, 2
 """
 
 
-def check_is_free(folder: Path) -> None:
-    """Refuse a folder that is no run and holds other things, among which a run would be lost.
+def make_run_folder(folder: Path) -> None:
+    """Make the folder of a run, if it is not there.
+
+    One that is no run and holds other things is refused: among these a run would be lost.
 
     Raises:
         engine.SekeError: it holds something and has no ledger.
     """
-    if not folder.is_dir() or (folder / LEDGER).exists():
+    folder.mkdir(parents=True, exist_ok=True)
+    if (folder / LEDGER).exists():
         return
     others = sorted(
         e.name for e in folder.iterdir() if not e.name.startswith((".", LEDGER.partition(".")[0]))
