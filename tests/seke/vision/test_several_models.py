@@ -385,7 +385,7 @@ def test_other_models_are_another_run_that_branches_with_what_still_counts(tmp_p
     served_by = dict(
         on_disk(tmp_path / "b", "SELECT observer, group_concat(DISTINCT model) FROM requests GROUP BY 1")
     )
-    assert "earlier run" in served_by["gpt-4o"]
+    assert "scripted: earlier run" in served_by["gpt-4o"]
     assert served_by[OTHER] == "scripted"
     # All as if begun with both.
     scripted(folder, tmp_path / "s", *also)
@@ -396,7 +396,7 @@ def test_other_models_are_another_run_that_branches_with_what_still_counts(tmp_p
     served_by = dict(
         on_disk(tmp_path / "c", "SELECT observer, group_concat(DISTINCT model) FROM requests GROUP BY 1")
     )
-    assert served_by == {"gpt-4o": "earlier run", OTHER: "scripted"}
+    assert served_by == {"gpt-4o": "scripted: earlier run", OTHER: "scripted"}
 
 
 def test_a_run_from_before_several_models_goes_on(tmp_path, folder):
