@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 
 # Two workers on two cores: more threads each only wait for one another. Before numpy is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -23,6 +24,25 @@ def _own_cache(tmp_path_factory):
     os.environ["SEKE_CACHE"] = str(folder)
     # What takes long here depends on what else the machine does.
     os.environ["SEKE_PROGRESS"] = "no"
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """The program of the system's Chromium; tests that want it are passed over where it is not."""
+    names = "chromium", "chromium-browser", "google-chrome"
+    path = next(filter(None, map(shutil.which, names)), None)
+    return path or pytest.skip("no Chromium here")
+
+
+# Not of the session: while it is there an event loop runs, and a test could begin none.
+@pytest.fixture(scope="module")
+def browser(chromium):
+    """A Chromium that the package playwright steers."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as tools:
+        started = tools.chromium.launch(executable_path=chromium)
+        yield started
+        started.close()
 
 
 def pytest_collection_finish():

@@ -316,6 +316,12 @@ def test_no_name_is_a_pronoun(name):
     assert PRONOUNS & set(bound_names(MODULES[name])) == set()
 
 
+def test_no_name_of_what_makes_the_documentation_is_a_pronoun():
+    paths = [*(ROOT / "docs" / "_ext").glob("*.py"), *(ROOT / "docs" / "gallery_src").glob("*.py")]
+    assert len(paths) > 15
+    assert {path.name: names for path in paths if (names := PRONOUNS & set(bound_names(path)))} == {}
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "examples").rglob("*.py")), ids=lambda path: path.name)
 def test_no_name_in_an_example_is_a_pronoun(path):
     assert PRONOUNS & set(bound_names(path)) == set()

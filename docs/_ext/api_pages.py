@@ -76,9 +76,9 @@ def _by_package(face: ModuleType) -> dict[str, list[str]]:
 def module_of(face: ModuleType, name: str) -> str:
     """Return the module that a public name is imported from."""
     source = inspect.getsource(face)
-    found = re.search(rf"from ([\w.]+) import {name} as {name}\b", source)
-    assert found is not None, name
-    return found[1]
+    line = re.search(rf"from ([\w.]+) import {name} as {name}\b", source)
+    assert line is not None, name
+    return line[1]
 
 
 def _about(package: str) -> str:

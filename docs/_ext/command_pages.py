@@ -95,7 +95,7 @@ def _options(command: click.Command, context: click.Context) -> Iterator[str]:
 
 def _as_names(names: str) -> str:
     """Return the names of an option as Sphinx's index takes them: what is given stands behind each."""
-    return re.sub(r" (INTEGER|FLOAT) RANGE", lambda found: f" {found[1]}", names.replace(" / ", ", "))
+    return re.sub(r" (INTEGER|FLOAT) RANGE", lambda kind: f" {kind[1]}", names.replace(" / ", ", "))
 
 
 def _first_sentence(command: click.Command) -> str:

@@ -166,5 +166,5 @@ def _texts_of_sections() -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    before, begin, rest = LANGUAGE.read_text("utf-8").partition(BEGIN)
-    LANGUAGE.write_text(before + begin + page_tables() + END + rest.partition(END)[2], "utf-8")
+    before, begin, tables = LANGUAGE.read_text("utf-8").partition(BEGIN)
+    LANGUAGE.write_text(before + begin + page_tables() + END + tables.partition(END)[2], "utf-8")

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     Work = Callable[[sqlite3.Connection], Any]
     Read = Callable[[Call, Choice], Record]
 
-NAME, RESERVE = "ledger.sqlite", "ledger.reserve"
+NAME, RESERVE, LOCK = "ledger.sqlite", "ledger.reserve", "lock"
 VERSION = 2
 # Writes of one commit at most.
 COMMIT_BATCH = 500
@@ -267,7 +267,7 @@ class Ledger:
             engine.SekeError: another process has the run; a newer version wrote it.
         """
         self.folder, self._read, self.max_cost = folder, read, max_cost
-        self._lock = _Lock(folder / "lock")
+        self._lock = _Lock(folder / LOCK)
         try:
             # One to read and one to write, so that no reader sees what is not on disk.
             self._db, self._write_db = (_connect(folder / NAME) for _ in range(2))

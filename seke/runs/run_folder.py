@@ -6,18 +6,19 @@ import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from engine import SekeError
+from seke.files.free_folder import check_free
 from seke.runs.item_list import ITEMS, decoded_lines, known_items
+from seke.runs.ledger import LOCK, plain_errors, status_of
 from seke.runs.ledger import NAME as LEDGER
-from seke.runs.ledger import plain_errors, status_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
     from seke.runs.item_list import KnownItem
 
@@ -43,17 +44,12 @@ def make_run_folder(folder: Path) -> None:
     One that is no run and holds other things is refused: among these a run would be lost.
 
     Raises:
-        engine.SekeError: it holds something and has no ledger.
+        engine.SekeError: it is a file, or holds something and has no ledger.
     """
+    if not (folder / LEDGER).exists():
+        # A run that was cut off as it began may have left the ledger's other files.
+        check_free(folder, besides=(".", LOCK, f"{Path(LEDGER).stem}."))
     folder.mkdir(parents=True, exist_ok=True)
-    if (folder / LEDGER).exists():
-        return
-    others = sorted(
-        e.name for e in folder.iterdir() if not e.name.startswith((".", LEDGER.partition(".")[0]))
-    )
-    if others:
-        named = ", ".join(others[:3]) + (", ..." if len(others) > 3 else "")
-        raise SekeError(f"{folder}: is no run and holds {named}; name a new or empty folder for the run")
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,12 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from seke.files.free_folder import check_free
 from seke.files.shipped import knowledge
 from seke.graphics.bitmap import bitmap
 from seke.graphics.face import face
 from seke.start.made_up_answers import made_up_answers, truths_of
-from seke.start.new_folder import check_free, new_folder, write_files
+from seke.start.new_folder import new_folder, write_files
 from seke.vision.fake import ScriptedModel
 
 if TYPE_CHECKING:

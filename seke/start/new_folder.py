@@ -6,28 +6,11 @@ from contextlib import contextmanager
 from shutil import rmtree
 from typing import TYPE_CHECKING
 
-from engine import SekeError
+from seke.files.free_folder import check_free
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
-
-
-def check_free(folder: Path) -> None:
-    """Refuse a folder in which something is.
-
-    Raises:
-        engine.SekeError: it is a file, or not empty.
-    """
-    if folder.is_dir():
-        names = sorted(entry.name for entry in folder.iterdir())
-        if names:
-            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-            raise SekeError(
-                f"{folder}: is not empty (it has {names[0]}{more}); name a new or an empty folder"
-            )
-    elif folder.exists() or folder.is_symlink():
-        raise SekeError(f"{folder}: is no folder; name a new or an empty one")
 
 
 @contextmanager

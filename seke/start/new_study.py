@@ -7,9 +7,10 @@ import re
 from pathlib import Path
 
 from engine import SekeError, did_you_mean
+from seke.files.free_folder import check_free
 from seke.files.shipped import knowledge as read_knowledge
 from seke.knowledge_tools.new import new
-from seke.start.new_folder import check_free, new_folder, write_files
+from seke.start.new_folder import new_folder, write_files
 from seke.start.study_file import NAME, StudyFile
 
 KNOWLEDGE, PRICES, PICTURES = "knowledge", "prices.yaml", "faces/"

@@ -28,9 +28,6 @@ from seke.graphics.shapes import DARK
 from seke.playground.network_facts import network_facts
 from seke.sampling.infer import batches
 
-playwright = pytest.importorskip("playwright.sync_api")
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
 EXAMPLES = Path(__file__).parents[3] / "examples"
 OTHERS = [EXAMPLES / "sprinkler" / "knowledge", EXAMPLES / "plants" / "knowledge"]
 PROGRAM = "from seke.cli.main import main; main()"
@@ -43,14 +40,6 @@ expectations:
     source: judgement
     note: made up
 """
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as tools:
-        chromium = tools.chromium.launch(executable_path=CHROMIUM)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ They want Chromium (of the system) and the package playwright, and are passed ov
 from __future__ import annotations
 
 import json
-import shutil
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -21,23 +20,12 @@ from seke.graphics.shapes import DARK
 if TYPE_CHECKING:
     from pathlib import Path
 
-playwright = pytest.importorskip("playwright.sync_api")
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
 DECISIONS = ("accept", "requery", "reject")
 
 
 def run(*arguments):
     result = CliRunner().invoke(main, [str(argument) for argument in arguments])
     assert result.exit_code == 0, result.output
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as tools:
-        chromium = tools.chromium.launch(executable_path=CHROMIUM)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="module")

@@ -275,8 +275,13 @@ def test_a_folder_of_other_things_is_no_place_for_a_run(tmp_path):
     (tmp_path / "base").mkdir()
     (tmp_path / "base" / "overlay.yaml").write_text("extends: shipped\n")
     result = run(EXAMPLE, "--run", tmp_path / "base", *RECORDED, status=2)
-    assert "base: is no run and holds overlay.yaml; name a new or empty folder for the run" in result.output
+    assert "base: is not empty (it has overlay.yaml); name a new or an empty folder" in result.output
     assert [entry.name for entry in (tmp_path / "base").iterdir()] == ["overlay.yaml"]
+    # A run that was killed before its ledger was there begins anew.
+    (tmp_path / "cut").mkdir()
+    for name in ("lock", "ledger.reserve", ".DS_Store"):
+        (tmp_path / "cut" / name).write_bytes(b"")
+    run(EXAMPLE, "--run", tmp_path / "cut", *RECORDED, "--strategy", "fixed:1")
 
 
 def test_a_run_that_was_begun_otherwise_is_refused_with_what_differs(tmp_path):
