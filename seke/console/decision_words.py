@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 DECISIONS = ("accept", "requery", "reject")
 # What is decided about one variable; nobody looked at what is inferred.
 LEVEL_DECISIONS = (*DECISIONS, "inferred")
-# The sign of each decision, with its word wherever there is room for one; its colour is the role of its name.
-SYMBOLS = {"accept": "\N{CHECK MARK}", "requery": "?", "reject": "\N{BALLOT X}", "inferred": "~"}
 # The sign of each decision, before its word, as pictures and pages draw it (`graphics.shapes.decision_sign`).
 SYMBOLS = {"accept": "●", "requery": "○", "reject": "◆", "inferred": "◌"}
 UNKNOWN = "unknown"

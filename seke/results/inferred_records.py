@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from engine import SekeError, notebook_html
-from seke.console.decision_words import DECISIONS, LEGEND, MARK, UNCALIBRATED
+from seke.console.decision_words import (
+    DECISIONS,
+    LEGEND,
+    MARK,
+    OPEN_LEGEND,
+    OPEN_MARK,
+    SYMBOLS,
+    UNCALIBRATED,
+)
 from seke.console.extras import optional_package
 from seke.console.infer_summary import InferSummary, limits_in_words, summary_names
 from seke.console.notebook import interrupted_as, item_bar, uninterrupted
@@ -140,6 +148,8 @@ class InferredRecords:
         further = self._table.num_rows - len(shown)
         notes = [f"... and {count(further, 'item')} more: to_pandas()"] if further else []
         notes += [LEGEND] if marked else []
+        opened = any(name.endswith(OPEN_MARK) for row in rows for cell in row[1:-2] for name in cell.split())
+        notes += [OPEN_LEGEND] if opened else []
         return notebook_html(self._decided(), head=titles, rows=rows, notes=notes + lines)
 
     def _inferred(self, done: int) -> Iterator[tuple[Any, list[Record]]]:
@@ -196,8 +206,14 @@ def _cell(row: Record, name: str) -> str:
         return f"{value:+.2f} ± {row[f'{name}_{PLUS_MINUS}']:.2f}"
     if f"{name}_{PROBABILITY}" in row:
         return f"{value} {row[f'{name}_{PROBABILITY}']:.2f}"
+    names = str(value).split()
+    decisions = [row.get(f"decision.levels.{binary}.decision") for binary in names]
+    if names and None not in decisions:
+        marked = zip(names, decisions, strict=True)
+        return " ".join(f"{binary}{'' if decided == 'accept' else OPEN_MARK}" for binary, decided in marked)
     return str(value or "-")
 
 
 def _decision(row: Record) -> str:
-    return f"{row['decision']}{MARK if row['basis'] in UNCALIBRATED else ''}"
+    decided = row["decision"]
+    return f"{SYMBOLS[decided]} {decided}{MARK if row['basis'] in UNCALIBRATED else ''}"

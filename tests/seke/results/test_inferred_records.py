@@ -226,7 +226,10 @@ def test_a_notebook_shows_results_in_escaped_html_without_scripts(result):
         assert len(repr(value)) < 220
     for value in shown[:2]:
         assert "&lt;script&gt;alert(&#x27;x&#x27;)&lt;/script&gt;" in value._repr_html_()
-    assert "accept*" in result._repr_html_()
+    # As on a terminal.
+    assert "<td>● accept*</td>" in result._repr_html_()
+    assert "<td>AU6? AU12 AU25?</td>" in result._repr_html_()
+    assert "? likely, but not accepted" in result._repr_html_()
     assert "4 of 5 accepted items rest on numbers that were not calibrated" in result._repr_html_()
     assert repr(result).startswith("<146 samples of 33 items: 5 accept, 22 requery, 6 reject")
 
