@@ -114,13 +114,6 @@ SLOPES = """([logs, target]) => {
 }"""
 
 
-TIMES = """() => Array.from({length: 8}, () => {
-  const begin = performance.now();
-  show();
-  return performance.now() - begin;
-})"""
-
-
 def logs_of(allowed, item):
     """Log-likelihoods as JSON, None where they are minus infinity."""
     with np.errstate(divide="ignore"):
@@ -273,8 +266,6 @@ def test_it_is_played_by_keyboard_and_kept_in_its_address(shipped):
     assert page.inner_text("#weights-title") == "What speaks for contempt"
     page.wait_for_timeout(300)
     assert page.url.endswith("#AU12=1&AU6=1&about=contempt")
-    # At once, for who plays with it: the quickest of some, whatever else the machine does.
-    assert min(page.evaluate(TIMES)) < 50
     # The same address brings the same state back; of a hostile one what can be read.
     address, sentence = page.url, said(page)
     page.goto(f"{begin}#AU12=7&__proto__=1&valence=NaN~2&is=nobody&by=nobody&AU4=1")
