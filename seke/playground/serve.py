@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
 import threading
 import time
-from contextlib import suppress
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +12,6 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 
 from engine import KnowledgeError, SekeError, changes, compile_network, declared_of
-from seke.console.extras import missing_package_text
 from seke.console.loopback import LoopbackHandler, LoopbackServer
 from seke.console.plain_text import fault_with_line, forget_lines
 from seke.files.networks import network_of
@@ -57,13 +54,9 @@ class PlayServer(LoopbackServer):
     def watch(self) -> None:
         """Serve, and look at the files, until an exception such as that of Ctrl-C.
 
-        A base that was saved is compiled, unless it is faulty: here, in the thread of the caller, since a
-        thread that ends with the process while torch computes in it would abort it.
+        A base that was saved is compiled, unless it is faulty, in the thread of the caller.
         """
         threading.Thread(target=self.serve_forever, daemon=True).start()
-        # Compiling needs torch, which takes seconds to load: now, rather than when a file is saved.
-        with suppress(ModuleNotFoundError):
-            importlib.import_module("torch")
         try:
             while True:
                 time.sleep(LOOK_EVERY)
@@ -85,7 +78,7 @@ class PlayServer(LoopbackServer):
             alike = _compiles_alike(base, self.base)
             network = self.network if alike else compile_network(base, self.network)
             facts = page_facts(base, network)
-        except (SekeError, ModuleNotFoundError, OSError) as error:
+        except (SekeError, OSError) as error:
             fault = _fault_text(error)
             self.note(f"{fault}\nthe page keeps the base as it was")
             self._tell({"fault": f"{fault}\n\nThe page keeps the base as it was before."})
@@ -167,8 +160,6 @@ def _compiles_alike(base: Knowledge, other: Knowledge) -> bool:
 def _fault_text(error: Exception) -> str:
     if isinstance(error, KnowledgeError):
         return "\n".join(map(fault_with_line, error.faults))
-    if isinstance(error, ModuleNotFoundError):
-        return missing_package_text(error.name or "") or str(error)
     return str(error)
 
 
