@@ -281,7 +281,13 @@ def test_a_wheel_is_whole_and_keeps_to_its_own_knowledge(tmp_path):
     assert (site / "engine" / "py.typed").exists()
     assert (site / "seke" / "explanations" / "explanation.yaml").exists()
     for name in (
-        *("graphics/face.yaml", "graphics/face.js", "explanations/explain.html", "reports/web/app.js"),
+        *(
+            "graphics/face.yaml",
+            "graphics/face.js",
+            "graphics/page.css",
+            "explanations/explain.html",
+            "reports/web/app.js",
+        ),
         *("knowledge_tools/table_verdicts.html", "knowledge_tools/table_verdicts.css"),
         *("observers/face-landmarker.yaml", "observers/fer.yaml", "formats/openface.yaml"),
         *("start/study.toml", "start/prices.yaml"),

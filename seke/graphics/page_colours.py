@@ -1,6 +1,8 @@
-"""The colours of pictures on a page, light and dark."""
+"""The style of pages: colours of their pictures, light and dark, and what pages share that are worked with."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 from seke.graphics.shapes import COLOURS, DARK
 
@@ -15,3 +17,9 @@ def colours_css() -> str:
     schemes = f":root {{ {light}}}\n@media (prefers-color-scheme: dark) {{ :root {{ {dark}}} }}\n"
     # What is printed is on white paper.
     return schemes + f"@media print {{ :root {{ {light}}} }}\n" + roles
+
+
+def page_css(own: Path) -> str:
+    """Return the CSS of a page that is worked with: colours, what such pages share, and its own file."""
+    shared = Path(__file__).with_name("page.css").read_text("utf-8")
+    return colours_css() + shared + own.read_text("utf-8")

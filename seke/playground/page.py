@@ -14,7 +14,7 @@ from seke.files.atomic import check_target, write_file
 from seke.files.networks import network_of
 from seke.files.shipped import knowledge as read_knowledge
 from seke.graphics.face import face_data, face_script, face_table
-from seke.graphics.page_colours import colours_css
+from seke.graphics.page_colours import page_css
 from seke.graphics.shapes import clean
 from seke.playground.knowledge_facts import Citations, knowledge_facts
 from seke.playground.network_facts import network_facts
@@ -72,7 +72,7 @@ def page_text(facts: Facts) -> str:
     from jinja2 import Environment, FileSystemLoader
     from markupsafe import Markup
 
-    style = colours_css() + (WEB / "play.css").read_text("utf-8")
+    style = page_css(WEB / "play.css")
     scripts = [face_script(), *((WEB / f"{name}.js").read_text("utf-8") for name in SCRIPTS)]
     script = '"use strict";\n' + "\n".join(scripts)
     # Nothing but "</" could end a script element, and that stands in no JSON with this sign escaped.

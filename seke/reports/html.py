@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seke.graphics.face import face_script
-from seke.graphics.page_colours import colours_css
+from seke.graphics.page_colours import page_css
 from seke.graphics.shapes import clean
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def report_page(title: str, about: str, blocks: Iterable[str]) -> str:
     from markupsafe import Markup
 
     here = Path(__file__).parent / "web"
-    style = colours_css() + (here / "report.css").read_text("utf-8")
+    style = page_css(here / "report.css")
     texts = [(here / f"{name}.js").read_text("utf-8") for name in SCRIPTS]
     script = '"use strict";\n' + "\n".join([face_script(), *texts])
     environment = Environment(loader=FileSystemLoader(here), autoescape=True, keep_trailing_newline=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from seke.graphics.page_colours import colours_css
+from seke.graphics.page_colours import page_css
 from seke.graphics.shapes import clean
 from seke.review.wording import ask_text, believed_text, unit_text
 
@@ -48,7 +48,7 @@ def page_text(
         "fields": _fields(base, {name for task in tasks for name in task.asks}),
         "tasks": [_entry(base, task, pictures[task.item]) for task in tasks],
     }
-    style = colours_css() + (WEB / "review.css").read_text("utf-8")
+    style = page_css(WEB / "review.css")
     script = '"use strict";\n' + (WEB / "review.js").read_text("utf-8")
     # Nothing but "</" could end a script element, and that stands in no JSON with this sign escaped.
     blob = msgspec.json.encode(data).decode().replace("<", "\\u003c")
