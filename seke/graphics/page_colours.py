@@ -1,4 +1,4 @@
-"""The style of pages: colours of their pictures, light and dark, and what pages share that are worked with."""
+"""The style of pages: colours of pictures, light and dark, and what all pages share that are worked with."""
 
 from __future__ import annotations
 
