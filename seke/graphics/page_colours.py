@@ -19,7 +19,7 @@ def colours_css() -> str:
     return schemes + f"@media print {{ :root {{ {light}}} }}\n" + roles
 
 
-def page_css(own: Path) -> str:
+def page_css(page_file: Path) -> str:
     """Return the CSS of a page that is worked with: colours, what such pages share, and its own file."""
     shared = Path(__file__).with_name("page.css").read_text("utf-8")
-    return colours_css() + shared + own.read_text("utf-8")
+    return colours_css() + shared + page_file.read_text("utf-8")
