@@ -230,7 +230,7 @@ def lazy_face(package: str, file: str) -> tuple[Callable[[str], Any], Callable[[
         return value
 
     def names() -> list[str]:
-        return sorted({*vars(sys.modules[package]), *module_of})
+        return sorted(module_of)
 
     return load, names, sorted(module_of)
 
