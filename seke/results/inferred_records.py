@@ -139,7 +139,7 @@ class InferredRecords:
             KeyboardInterrupt: where it was interrupted, with what is kept.
         """
         if self._table is None:
-            self._infer_table()
+            self._infer_table(self._progress)
         return self._table
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
@@ -192,6 +192,8 @@ class InferredRecords:
     def _repr_html_(self) -> str:
         if self._table is None and (self._inference.read_once or not self._first.complete):
             return self._preview
+        if self._table is None:
+            self._infer_table(self._progress or False)  # few items: over before a bar tells anything
         lines = self.notes()
         head, rows, notes = self._shown(self.to_arrow().slice(0, MOST_SHOWN).to_pylist())
         further = self._table.num_rows - len(rows)
@@ -256,9 +258,9 @@ class InferredRecords:
         self._begun = True
         yield from self._inference.batches(done)
 
-    def _infer_table(self) -> None:
+    def _infer_table(self, progress: Counts | bool | None) -> None:
         """Infer the items that are lacking yet, and keep the table."""
-        with item_bar("inferring", self._inference.items(), self._progress) as advance:
+        with item_bar("inferring", self._inference.items(), progress) as advance:
             advance(sum(batch.num_rows for batch in self._batches))
             with interrupted_as(self._interrupted_text):
                 for answers, records in self._inferred(len(self._batches)):
