@@ -274,6 +274,8 @@ class InferredRecords:
 
     def _interrupted_text(self) -> str:
         done = sum(batch.num_rows for batch in self._batches)
+        if not done:
+            return "interrupted before the first items were inferred; nothing is kept"
         total = self._inference.items()
         of = f" of {total:,}" if total else ""
         if self._inference.read_once:
