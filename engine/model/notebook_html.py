@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 # Colours are inherited; lines show on white and on black. The class stands twice where a notebook's own rules
-# come later, which are about as specific: they set cells to the right, and texts in another face.
+# come later, which are about as specific: they set cells to the right, and texts in another font.
 STYLE = (
     ".seke{font-family:inherit;color:inherit;max-width:100%;overflow-x:auto}"
     ".seke p{margin:.3em 0}.seke p.seke-title{font-weight:600}.seke p.seke-note{opacity:.8;font-size:.92em}"

@@ -33,7 +33,6 @@ from seke.calibration.decided_items import DecidedItems
 from seke.calibration.labelled_answers import LabelledAnswers, gold_table
 from seke.calibration.promise import Promise
 from seke.files.shipped import knowledge as read_knowledge
-from seke.files.text_report import TextReport
 from seke.inference.session import Session
 from seke.sampling.infer import source_list
 
@@ -100,8 +99,8 @@ class GoldRow:
     gold: int | None
 
 
-@dataclass(frozen=True, repr=False)
-class GoldPlan(TextReport):
+@dataclass(frozen=True)
+class GoldPlan:
     """How much gold would be enough.
 
     items: of the samples. promise: what is to be certified. requirements: one for every level, value, and
@@ -117,11 +116,6 @@ class GoldPlan(TextReport):
     rows: tuple[GoldRow, ...]
     error_ratios: Mapping[str, tuple[int, float]]
     remarks: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        from seke.calibration.gold_plan_text import text_of
-
-        return text_of(self)
 
 
 def plan_gold(
