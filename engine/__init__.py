@@ -182,6 +182,7 @@ if TYPE_CHECKING:
     from engine.model.knowledge import Knowledge as Knowledge
     from engine.model.knowledge import LabelInstrument as LabelInstrument
     from engine.model.knowledge import Observer as Observer
+    from engine.model.notebook_html import notebook_frame as notebook_frame
     from engine.model.notebook_html import notebook_html as notebook_html
     from engine.model.policy import Briefing as Briefing
     from engine.model.policy import First as First
@@ -230,7 +231,7 @@ def lazy_face(package: str, file: str) -> tuple[Callable[[str], Any], Callable[[
         return value
 
     def names() -> list[str]:
-        return sorted({*vars(sys.modules[package]), *module_of})
+        return sorted(module_of)
 
     return load, names, sorted(module_of)
 

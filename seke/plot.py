@@ -12,12 +12,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine import Knowledge, SekeError
+from engine import Knowledge, SekeError, did_you_mean
 from seke.console.extras import optional_package
 from seke.explanations import figures as pictures
 from seke.explanations.story import Story, story_of, story_of_record
 from seke.files.shipped import knowledge as read_knowledge
 from seke.graphics.face import face as drawn_face
+from seke.graphics.face import face_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,18 +31,42 @@ if TYPE_CHECKING:
     Source = str | Path | Sequence[str | Path] | Mapping[str, Any] | Story
     Base = Knowledge | str | Path | None
 
+__all__ = [
+    "course",
+    "face",
+    "fit",
+    "network",
+    "picture",
+    "posterior",
+    "reliability",
+    "risk_coverage",
+    "story",
+    "units",
+    "va",
+]
+
 # Rows of the picture of a fit.
 MOST_UNKNOWNS = 40
+
+
+def __dir__() -> list[str]:
+    return __all__
 
 
 def face(source: Source, item: str | None = None, knowledge: Base = None) -> Figure:
     """Draw a face from action units.
 
-    source: action unit -> probability; or what `story` takes, with an item.
+    Args:
+        source: action unit -> probability, None or NaN where it is unknown; or what `story` takes.
+        item: the one to draw of that.
+        knowledge: the base that was inferred with, whose further units may be named; they are not drawn.
+
+    Raises:
+        engine.SekeError: no such action unit, or a number that is no probability; otherwise as `story`.
     """
     optional_package("matplotlib")
     if isinstance(source, Mapping) and "decision" not in source:
-        return drawn_face(source).figure()
+        return drawn_face(_unit_probabilities(source, knowledge)).figure()
     return _figure("face", source, item, knowledge)
 
 
@@ -146,6 +171,22 @@ def _story(source: Source, item: str | None, knowledge: Base, *, with_facts: boo
     if item is None:
         raise SekeError("name the item that is to be drawn")
     return story_of(source, item, knowledge, with_facts=with_facts)
+
+
+def _unit_probabilities(units: Mapping[str, Any], knowledge: Base) -> dict[str, float]:
+    """Return the probabilities of the units that are known."""
+    drawn = face_table()["units"]
+    unknown = [name for name in units if name not in drawn]
+    # A base is read, which takes its time, only for units that are not drawn.
+    variables = read_knowledge(knowledge).variables if unknown else {}
+    for name in unknown:
+        if name not in variables or variables[name].kind != "binary":
+            raise SekeError(f"{name}: no such action unit{did_you_mean(str(name), drawn)}")
+    try:
+        known = {name: float(p) for name, p in units.items() if p is not None}
+    except (TypeError, ValueError):
+        raise SekeError(f"met {units!r}; allowed are probabilities, as in {{'AU12': 0.9}}") from None
+    return {name: p for name, p in known.items() if p == p}  # noqa: PLR0124 - all but NaN
 
 
 def _facts(report: ScoreReport | Mapping[str, Any]) -> Mapping[str, Any]:

@@ -55,7 +55,7 @@ class TrialStoppedError(SekeError):
     """A trial ended before there was anything to compare; the message says why."""
 
 
-@dataclass
+@dataclass(repr=False)
 class PromptTrial:
     """Variants that are ready to be asked.
 
@@ -74,6 +74,10 @@ class PromptTrial:
     problems: Callable[[str], None] = print
     progress: Callable[[int, int, float], None] = lambda *_: None
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __repr__(self) -> str:
+        names = ", ".join(self.variants)
+        return f"<PromptTrial of {names}: {len(self.items):,} items in {self.folder}; run() asks or goes on>"
 
     def __post_init__(self) -> None:
         self.prompts = {name: Questions(base) for name, base in self.variants.items()}

@@ -69,7 +69,7 @@ class BenchmarkSummary:
     notes: tuple[str, ...] = ()
 
 
-@dataclass
+@dataclass(repr=False)
 class Benchmark:
     """A run that is ready to start or to continue.
 
@@ -89,6 +89,9 @@ class Benchmark:
     problems: Callable[[str], None] = print
     progress: Callable[[int, int, float], None] = lambda *_: None
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __repr__(self) -> str:
+        return f"<Benchmark of {len(self.items):,} items in {self.folder}; run() asks or goes on>"
 
     def __post_init__(self) -> None:
         self.questions = level_questions(self.base)

@@ -39,6 +39,7 @@ from seke.calibration.first_answers import NO_ANSWER, FirstAnswers
 from seke.calibration.labelled_answers import gold_table
 from seke.files.networks import network_of
 from seke.files.shipped import knowledge as read_knowledge
+from seke.files.text_report import TextReport
 from seke.sampling.infer import source_list
 
 if TYPE_CHECKING:
@@ -57,8 +58,8 @@ FEW_ITEMS = 20
 DIGITS = 6
 
 
-@dataclass(frozen=True)
-class Independence:
+@dataclass(frozen=True, repr=False)
+class Independence(TextReport):
     """Measures of how far answers about one variable err together.
 
     about: what was measured, on what. pairs: a record a pair, draws first, then readings, then observers.
@@ -68,6 +69,12 @@ class Independence:
     about: Record
     pairs: tuple[Record, ...]
     effective: tuple[Record, ...]
+
+    def __str__(self) -> str:
+        from seke.calibration.independence_table import show
+        from seke.console.printable_console import printed_text
+
+        return printed_text(show, self)
 
     @property
     def facts(self) -> Record:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from seke.console.rich_table import table_lines, text_table
 
@@ -10,8 +10,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from rich.console import Console
-
-    from seke.calibration.independence import Independence
 
     Record = dict[str, Any]
 
@@ -29,7 +27,23 @@ DISPENSABLE = ("same answer", "ratio", "items", "by chance", "both wrong", "righ
 OUTSIDE = "!"
 
 
-def show(result: Independence, console: Console) -> None:
+class PairFigures(Protocol):
+    """The figures that are shown."""
+
+    @property
+    def about(self) -> Record:
+        """Return what they are about."""
+
+    @property
+    def pairs(self) -> tuple[Record, ...]:
+        """Return the records of pairs."""
+
+    @property
+    def effective(self) -> tuple[Record, ...]:
+        """Return the records of effective."""
+
+
+def show(result: PairFigures, console: Console) -> None:
     """Print a table for each kind of pair, and how many independent answers they are worth."""
     from rich.text import Text
 

@@ -14,6 +14,7 @@ from seke.datasets.common import ReadCounts, ReadOptions, SourceFolder
 from seke.datasets.manifest import BOX, is_manifest
 from seke.datasets.registry import source_sets
 from seke.files.shipped import knowledge as read_knowledge
+from seke.files.text_report import FieldReport
 from seke.tables.record_writer import Writer
 
 if TYPE_CHECKING:
@@ -36,8 +37,8 @@ ENDINGS = (".csv", ".csv.gz", ".jsonl", ".jsonl.gz")
 ROW_BATCH = 1000
 
 
-@dataclass(frozen=True)
-class Imported:
+@dataclass(frozen=True, repr=False)
+class Imported(FieldReport):
     """The result of an import: counts, and what was left out.
 
     items: pictures in the manifest. groups: how many there are, 0 where the set does not tell subjects.

@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from typing import IO, TYPE_CHECKING, cast
 
 from engine import AnswerError
-from seke.files.inputs import open_file
+from seke.files.inputs import STREAMS, open_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -95,6 +95,20 @@ def _open(
             raise AnswerError(f"{shown(path)}:1: is named .gz but holds no gzip data")
         else:
             yield counted, None
+
+
+def check_file(path: str | Path) -> None:
+    """Find out whether a file is there to be read; nothing is read of it, nor of a stream.
+
+    Raises:
+        engine.AnswerError: it is not.
+    """
+    if str(path) == "-" or str(path).startswith(STREAMS):
+        return
+    try:
+        open_file(path, ALLOWED).close()
+    except OSError as error:
+        raise AnswerError(_unreadable(shown(path), error)) from None
 
 
 def read_lines(

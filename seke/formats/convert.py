@@ -12,6 +12,7 @@ from engine import Knowledge, SekeError
 from seke.files.faults import Faults
 from seke.files.rows import RowFile
 from seke.files.shipped import knowledge as read_knowledge
+from seke.files.text_report import FieldReport
 from seke.formats.bound_table import bind_table
 from seke.formats.converted_rows import RowCounts, RowOptions, RowReader
 from seke.formats.declaration import ToolFormat, format_named, format_names
@@ -29,8 +30,8 @@ MOST_VIEWS = 300
 MOST_NAMED = 12
 
 
-@dataclass(frozen=True)
-class Converted:
+@dataclass(frozen=True, repr=False)
+class Converted(FieldReport):
     """The samples that tables became.
 
     format: its name or path. not_judged: samples of rows without a face. left_out: reason -> rows. notes:

@@ -23,6 +23,7 @@ from engine import (
 )
 from seke.console.proportions import share
 from seke.files.shipped import knowledge as read_knowledge
+from seke.files.text_report import LONGEST_LINE, TextReport
 from seke.inference.session import Session
 from seke.planning.gold import calibrate_on_gold
 from seke.samples.columns_builder import cure_of_unknown_observer
@@ -141,8 +142,8 @@ def _scaled(policy: Policy, factor: float, budget: int) -> Policy:
     )
 
 
-@dataclass(frozen=True)
-class Plan:
+@dataclass(frozen=True, repr=False)
+class Plan(TextReport):
     """The results of simulated items under several settings.
 
     about: the assumptions, and the `ceiling`: level -> share of its values that endless answers would get
@@ -163,6 +164,15 @@ class Plan:
 
     about: Record
     rows: tuple[Record, ...]
+
+    def __repr__(self) -> str:
+        return f"<Plan: {', '.join(row['setting'] for row in self.rows)[:LONGEST_LINE]}>"
+
+    def __str__(self) -> str:
+        from seke.console.printable_console import printed_text
+        from seke.planning.table import show
+
+        return printed_text(show, self)
 
 
 def plan(

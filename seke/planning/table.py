@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from seke.console.rich_table import text_table
 
@@ -13,15 +13,25 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from seke.planning.plan import Plan
-
     Record = dict[str, Any]
 
 # Columns of the terminal from which the table has room for reasons, and for questions beside them.
 WITH_REASONS, WITH_QUESTIONS = 100, 118
 
 
-def show(plan: Plan, console: Console) -> None:
+class PlanFigures(Protocol):
+    """The figures that are shown."""
+
+    @property
+    def about(self) -> Record:
+        """Return what they are about."""
+
+    @property
+    def rows(self) -> tuple[Record, ...]:
+        """Return the records of rows."""
+
+
+def show(plan: PlanFigures, console: Console) -> None:
     """Print the figures of each setting, the ceiling, and the totals of a whole data set."""
     heads = ["setting", "calls\n(5-95 %)", "cost", "level", "accepted", "wrong\n(95 %)", "stated"]
     heads += ["rejected"] * (console.width >= WITH_REASONS) + ["asked"] * (console.width >= WITH_QUESTIONS)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from engine import Inference, Knowledge
+from engine import Inference, Knowledge, notebook_frame
 from seke.files.atomic import check_target, write_file
 from seke.files.networks import network_of
 from seke.files.shipped import knowledge as read_knowledge
@@ -29,7 +29,19 @@ WEB = Path(__file__).parent / "web"
 SCRIPTS = ("dom", "tree", "observer", "numbers", "state", "controls", "answers", "app")
 
 
-def play(knowledge: Knowledge | str | Path | None = None, path: str | Path | None = None) -> str:
+class PlayPage(str):
+    """The HTML of a page; a notebook shows the page itself."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"<PlayPage of {len(self) >> 10:,} kB; seke.play(base, path) writes it>"
+
+    def _repr_html_(self) -> str:
+        return notebook_frame("Try the base", self, notes=["seke.play(base, path) writes it as a file."])
+
+
+def play(knowledge: Knowledge | str | Path | None = None, path: str | Path | None = None) -> PlayPage:
     """Return one page, HTML, on which a base is tried out; with a path it is also written there.
 
     Nothing is loaded from elsewhere. What is shown is exact: the page sums over the compiled network, as
@@ -42,7 +54,7 @@ def play(knowledge: Knowledge | str | Path | None = None, path: str | Path | Non
     target = Path(path) if path is not None else None
     check_target(target, ("html",))
     base = read_knowledge(knowledge)
-    text = page_text(page_facts(base, network_of(base)))
+    text = PlayPage(page_text(page_facts(base, network_of(base))))
     if target is not None:
         write_file(text.encode(), target)
     return text

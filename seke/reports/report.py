@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine import Knowledge, SekeError, notebook_html
+from engine import Knowledge, SekeError, notebook_frame
 from seke.console.decision_words import BASES, UNCALIBRATED
 from seke.files.atomic import write_file
 from seke.files.shipped import knowledge as read_knowledge
@@ -73,8 +73,8 @@ class Report:
         )
 
     def _repr_html_(self) -> str:
-        return notebook_html(
-            f"A report of {self.items:,} items", notes=["save(path) writes it; open that file."]
+        return notebook_frame(
+            f"A report of {self.items:,} items", self.html, notes=["save(path) writes it as a file."]
         )
 
 

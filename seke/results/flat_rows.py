@@ -1,4 +1,4 @@
-"""Posterior records -> an Arrow table with one flat row an item.
+"""Posterior records -> an Arrow table with one flat row an item, and back.
 
 After columns for people stand those of a record in their order, named as in a CSV file of records:
 `expression.happiness`, `valence.q05`, `action_units.AU12`, `decision.levels.valence.risk`. Numbers and truth
@@ -32,6 +32,8 @@ class FlatRows:
         self.required = required_of(base)
         self._arrow, _ = pyarrow("a table of records")
         self._schema: Any = None
+        # The columns that a record itself has, and whether they are JSON text.
+        self._of_record: dict[str, bool] = {}
 
     def batch(self, records: Sequence[Record]) -> Any:
         """Return an Arrow record batch with a row for each record, at least one.
@@ -40,14 +42,31 @@ class FlatRows:
             engine.SekeError: a record of another shape than the first one.
         """
         try:
-            columns = dict(self._summary(records)) | dict(_columns(records, records[0]))
+            of_record = {path: (cells, is_json) for path, cells, is_json in _columns(records, records[0])}
+            columns = dict(self._summary(records)) | {path: cells for path, (cells, _) in of_record.items()}
             if self._schema is None:
+                self._of_record = {"item": False} | {
+                    path: is_json for path, (_, is_json) in of_record.items()
+                }
                 fields = [self._field(name, column) for name, column in columns.items()]
                 self._schema = self._arrow.schema(fields)
             arrays = [self._arrow.array(columns[field.name], field.type) for field in self._schema]
         except (KeyError, self._arrow.ArrowInvalid, self._arrow.ArrowTypeError) as error:
             raise SekeError(f"a record has another shape than the first one: {error}") from None
         return self._arrow.RecordBatch.from_arrays(arrays, schema=self._schema)
+
+    def records(self, batch: Any) -> Iterator[Record]:
+        """Yield the records of a batch, or of a table of some, that this has made."""
+        for row in batch.select([*self._of_record]).to_pylist():
+            record: Record = {}
+            for path, is_json in self._of_record.items():
+                *above, key = path.split(".")
+                inner = record
+                for part in above:
+                    inner = inner.setdefault(part, {})
+                cell = row[path]
+                inner[key] = msgspec.json.decode(cell) if is_json and cell is not None else cell
+            yield record
 
     def table(self, batches: Sequence[Any]) -> Any:
         """Return the Arrow table of these batches; without any, one with the column `item` alone."""
@@ -116,19 +135,21 @@ def _active(names: Sequence[str], p: Mapping[str, Any], cuts: Mapping[str, float
     return " ".join(name for name in names if p[name] >= cuts.get(name, 0.5))
 
 
-def _columns(records: Sequence[Any], shape: Record, prefix: str = "") -> Iterator[tuple[str, list[Any]]]:
-    """Yield the columns of records, named as in CSV; shape: the first record, or what is within it."""
+def _columns(
+    records: Sequence[Any], shape: Record, prefix: str = ""
+) -> Iterator[tuple[str, list[Any], bool]]:
+    """Yield the columns of records, named as in CSV, with their cells and whether these are JSON text.
+
+    shape: the first record, or what is within it.
+    """
     for key, value in shape.items():
         path = prefix + key
         cells = [record[key] for record in records]
         if isinstance(value, dict) and path not in JSON_COLUMNS:
             yield from _columns(cells, value, f"{path}.")
         elif path != "item":
-            yield path, [_json(cell) for cell in cells] if _as_json(path, value) else cells
-
-
-def _as_json(path: str, value: Any) -> bool:
-    return path in JSON_COLUMNS or isinstance(value, list)
+            is_json = path in JSON_COLUMNS or isinstance(value, list)
+            yield path, [_json(cell) for cell in cells] if is_json else cells, is_json
 
 
 _encode: Callable[[Any], bytes] = msgspec.json.Encoder().encode

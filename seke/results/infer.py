@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seke.files.frames import MemoryTable
+from seke.files.lines import check_file
 from seke.files.shipped import knowledge as read_knowledge
 from seke.inference.session import Session
 from seke.results.inferred_records import InferredRecords
@@ -14,8 +16,6 @@ from seke.samples import check_frame
 from seke.sampling.infer import SampleInference, blind_answers, source_list
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from engine import Knowledge
     from seke.console.notebook import Counts
     from seke.files.frames import Samples
@@ -37,7 +37,8 @@ def infer(
     """Return a posterior record for each item, in order of first appearance.
 
     A loop over the result infers as it goes on, and keeps nothing; `to_pandas`, `to_polars`, `to_arrow` and
-    `to_datasets` infer all items once, and keep the table.
+    `to_datasets` infer all items once, and keep the table, which loops then read. As the value of a cell of
+    a notebook a few hundred items are inferred, and kept; of more the first ones are shown.
 
     Args:
         samples: sample files (paths; `-` is standard input), frames (of pandas or polars, tables of Arrow,
@@ -60,9 +61,10 @@ def infer(
         UserWarning: a guarantee of the base that does not hold any more, with the reason.
 
     Raises:
-        engine.KnowledgeError, engine.AnswerError: bad knowledge, or a frame with other columns, at once; bad
-            samples, with their places, as soon as these are read.
-        engine.SekeError: `blind_to` with a guarantee about items that the policy asked, which saw the labels.
+        engine.KnowledgeError, engine.AnswerError: bad knowledge, a file that is not there, or a frame with
+            other columns, at once; bad samples, with their places, as soon as these are read.
+        engine.SekeError: no such base or population; `blind_to` with a guarantee about items that the policy
+            asked, which saw the labels.
     """
     base = read_knowledge(knowledge)
     if labels_final:
@@ -71,6 +73,8 @@ def infer(
     for index, source in enumerate(sources):
         if isinstance(source, MemoryTable):
             check_frame(source, base, index)
+        elif isinstance(source, str | Path):
+            check_file(source)
     session = Session.open(base, population, seed, knowledge_uncertainty=knowledge_uncertainty)
     for reason in session.refused:
         warnings.warn(f"the guarantee is refused: {reason}", stacklevel=2)

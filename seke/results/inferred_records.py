@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from engine import SekeError, notebook_html
+from engine import SekeError, did_you_mean, notebook_html
 from seke.console.decision_words import (
     DECISIONS,
     LEGEND,
@@ -19,6 +20,7 @@ from seke.console.infer_summary import InferSummary, limits_in_words, summary_na
 from seke.console.notebook import interrupted_as, item_bar, uninterrupted
 from seke.console.plain_text import count
 from seke.results.flat_rows import FlatRows
+from seke.sampling.first_items import FirstItems
 from seke.tables.record_reader import PLUS_MINUS, PROBABILITY
 
 if TYPE_CHECKING:
@@ -36,7 +38,10 @@ if TYPE_CHECKING:
     Record = dict[str, Any]
 
 # Items in the table of a notebook.
-MOST_SHOWN = 20
+MOST_SHOWN = 10
+# So many items with so many samples a notebook infers to show them: two seconds of one core.
+AT_ONCE_ITEMS, AT_ONCE_SAMPLES = 500, 5_000
+TO_INFER = "call to_pandas() or to_arrow()"
 
 
 class InferredRecords:
@@ -44,7 +49,14 @@ class InferredRecords:
 
     A loop infers the records as it goes on and keeps none of them, so that there may be millions; another
     loop infers them again. `next` goes through them once. The methods `to_...` infer all items, once, and
-    keep the table; where they are interrupted the rows so far are kept, and the next call goes on.
+    keep the table, which loops then read; where they are interrupted the rows so far are kept, and the next
+    call goes on. `result["face-0017"]` and `result[0]` are the record of an item, by its name or its place,
+    and need the table. `len` is the number of items: known where there is the table, or the samples are a
+    frame or records in memory; otherwise a TypeError says what to do.
+
+    In a notebook up to AT_ONCE_ITEMS items are inferred to be shown, and kept. Of more the first ones are
+    shown, and nothing else is inferred; their decisions are left out where they depend on all items, as
+    limits of the mean do.
 
     The table has one flat row an item: first columns for people (`item`, `expression`,
     `expression_probability`, `valence`, `valence_pm`: half the width of the 90 % interval, on the scale of
@@ -60,6 +72,8 @@ class InferredRecords:
         self._table: Any = None
         self._begun = False
         self._once: Iterator[Record] | None = None
+        # Item -> its row in the table, once it was asked for.
+        self._places: dict[str, int] | None = None
 
     @property
     def knowledge(self) -> Knowledge:
@@ -67,15 +81,55 @@ class InferredRecords:
         return self._inference.opened.knowledge
 
     def __iter__(self) -> Iterator[Record]:
-        """Infer the records, beginning with the first item."""
-        for _, records in self._inferred(0):
-            yield from records
+        """Yield the records, beginning with the first item; what is not kept is inferred."""
+        kept = [*self._batches]
+        for batch in kept:
+            yield from self._rows.records(batch)
+        if self._table is None:
+            for _, records in self._inferred(len(kept)):
+                yield from records
 
     def __next__(self) -> Record:
         """Return the record after the one that the last call returned."""
         if self._once is None:
             self._once = iter(self)
         return next(self._once)
+
+    def __len__(self) -> int:
+        """Return the number of items.
+
+        Raises:
+            TypeError: it is not known yet.
+        """
+        number = self._number()
+        if number is None:
+            raise TypeError(f"how many items there are is known once they are inferred: {TO_INFER} first")
+        return number
+
+    def __bool__(self) -> bool:
+        """Tell whether there are items, which there are where they are not counted yet."""
+        return self._number() != 0
+
+    def __getitem__(self, item: str | int) -> Record:
+        """Return the record of an item, by its name or its place from 0; all items are inferred, once.
+
+        Raises:
+            KeyError: no item has this name. IndexError: there are not so many. TypeError: neither of these.
+        """
+        table = self.to_arrow()
+        if isinstance(item, str):
+            if self._places is None:
+                self._places = {name: at for at, name in enumerate(table["item"].to_pylist())}
+            if item not in self._places:
+                raise KeyError(f"no item is called {item!r}{did_you_mean(item, self._places)}")
+            place = self._places[item]
+        elif isinstance(item, int):
+            place = item + table.num_rows if item < 0 else item
+            if not 0 <= place < table.num_rows:
+                raise IndexError(f"there are {count(table.num_rows, 'item')}; met {item}")
+        else:
+            raise TypeError(f"met {item!r}; allowed are an item's name, or its place as a whole number")
+        return next(self._rows.records(table.slice(place, 1)))
 
     def to_arrow(self) -> pyarrow.Table:
         """Return the table, one flat row an item.
@@ -85,7 +139,7 @@ class InferredRecords:
             KeyboardInterrupt: where it was interrupted, with what is kept.
         """
         if self._table is None:
-            self._infer_table()
+            self._infer_table(self._progress)
         return self._table
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
@@ -132,25 +186,67 @@ class InferredRecords:
 
     def __repr__(self) -> str:
         if self._table is None:
-            return f"<items to infer in a loop or by to_pandas(); {self._knowledge_text()}>"
+            return f"<{self._number_text()} to infer in a loop or by to_pandas(); {self._knowledge_text()}>"
         return f"<{self._line()}>"
 
     def _repr_html_(self) -> str:
+        if self._table is None and (self._inference.read_once or not self._first.complete):
+            return self._preview
+        if self._table is None:
+            self._infer_table(self._progress or False)  # few items: over before a bar tells anything
         lines = self.notes()
+        head, rows, notes = self._shown(self.to_arrow().slice(0, MOST_SHOWN).to_pylist())
+        further = self._table.num_rows - len(rows)
+        more = [f"... and {count(further, 'item')} more: to_pandas()"] if further else []
+        return notebook_html(self._decided(), head=head, rows=rows, notes=more + notes + lines)
+
+    @cached_property
+    def _first(self) -> FirstItems:
+        return FirstItems.of(self._inference, AT_ONCE_ITEMS, AT_ONCE_SAMPLES)
+
+    @cached_property
+    def _preview(self) -> str:
+        """What is shown of many items before they are inferred, as HTML."""
+        title = f"{self._number_text().capitalize()}, not inferred yet"
+        if self._number() is None and not self._inference.read_once:
+            title = f"At least {count(len(self._first.names), 'item')}, not inferred yet"
+        how = f"To infer all, once: {TO_INFER}; a loop over this infers as it goes on."
+        if self._inference.read_once:
+            return notebook_html(title, notes=[how, self._knowledge_text()])
+        alone = self._inference.decides_alone
+        records = self._first.records(self._inference, MOST_SHOWN)
+        # Columns of their own: those of the table are made of a record that is decided.
+        rows = FlatRows(self.knowledge).batch(records).to_pylist() if records else []
+        head, cells, notes = self._shown(rows, decided=alone)
+        what = f"The posteriors of the first {count(len(rows), 'item')}"
+        if alone:
+            what += ", with what is decided about them."
+        else:
+            what += "; what is decided depends on all items, and comes with them."
+        return notebook_html(title, head=head, rows=cells, notes=[what, how, *notes, self._knowledge_text()])
+
+    def _shown(
+        self, rows: list[Record], *, decided: bool = True
+    ) -> tuple[list[str], list[tuple[str, ...]], list[str]]:
+        """Return the head and the cells of a table of flat rows for people, and the legends that it needs."""
         names = summary_names(self.knowledge)
-        titles = [name.replace("_", " ") for name in ("item", *names, "decision", "why")]
-        shown = self.to_arrow().slice(0, MOST_SHOWN).to_pylist()
-        rows = [
-            (row["item"], *(_cell(row, name) for name in names), _decision(row), row["why"] or "")
-            for row in shown
-        ]
-        marked = any(row["basis"] in UNCALIBRATED for row in shown)
-        further = self._table.num_rows - len(shown)
-        notes = [f"... and {count(further, 'item')} more: to_pandas()"] if further else []
-        notes += [LEGEND] if marked else []
-        opened = any(name.endswith(OPEN_MARK) for row in rows for cell in row[1:-2] for name in cell.split())
-        notes += [OPEN_LEGEND] if opened else []
-        return notebook_html(self._decided(), head=titles, rows=rows, notes=notes + lines)
+        head = [name.replace("_", " ") for name in ("item", *names)]
+        cells = [(row["item"], *(_cell(row, name, decided=decided) for name in names)) for row in rows]
+        if not decided:
+            return head, cells, []
+        legends = [LEGEND] if any(row["basis"] in UNCALIBRATED for row in rows) else []
+        opened = any(name.endswith(OPEN_MARK) for row in cells for cell in row[1:] for name in cell.split())
+        legends += [OPEN_LEGEND] if opened else []
+        further = [(_decision(row), row["why"] or "") for row in rows]
+        return [*head, "decision", "why"], [(*a, *b) for a, b in zip(cells, further, strict=True)], legends
+
+    def _number(self) -> int | None:
+        """Return how many items there are, None where that is not known yet."""
+        return self._inference.items() if self._table is None else self._table.num_rows
+
+    def _number_text(self) -> str:
+        number = self._number()
+        return "items" if number is None else count(number, "item")
 
     def _inferred(self, done: int) -> Iterator[tuple[Any, list[Record]]]:
         """Yield answers and their records without the first batches that are done."""
@@ -162,9 +258,9 @@ class InferredRecords:
         self._begun = True
         yield from self._inference.batches(done)
 
-    def _infer_table(self) -> None:
+    def _infer_table(self, progress: Counts | bool | None) -> None:
         """Infer the items that are lacking yet, and keep the table."""
-        with item_bar("inferring", self._inference.items(), self._progress) as advance:
+        with item_bar("inferring", self._inference.items(), progress) as advance:
             advance(sum(batch.num_rows for batch in self._batches))
             with interrupted_as(self._interrupted_text):
                 for answers, records in self._inferred(len(self._batches)):
@@ -178,6 +274,8 @@ class InferredRecords:
 
     def _interrupted_text(self) -> str:
         done = sum(batch.num_rows for batch in self._batches)
+        if not done:
+            return "interrupted before the first items were inferred; nothing is kept"
         total = self._inference.items()
         of = f" of {total:,}" if total else ""
         if self._inference.read_once:
@@ -197,8 +295,11 @@ class InferredRecords:
         return f"{count(total, 'item')}: {', '.join(parts)}" if parts else count(total, "item")
 
 
-def _cell(row: Record, name: str) -> str:
-    """Return what a column for people says, with its probability or its ±."""
+def _cell(row: Record, name: str, *, decided: bool) -> str:
+    """Return what a column for people says, with its probability or its ±.
+
+    decided: whether binary variables that are not accepted have a mark.
+    """
     value = row.get(name)
     if value is None:
         return "-"
@@ -208,7 +309,7 @@ def _cell(row: Record, name: str) -> str:
         return f"{value} {row[f'{name}_{PROBABILITY}']:.2f}"
     names = str(value).split()
     decisions = [row.get(f"decision.levels.{binary}.decision") for binary in names]
-    if names and None not in decisions:
+    if decided and names and None not in decisions:
         marked = zip(names, decisions, strict=True)
         return " ".join(f"{binary}{'' if decided == 'accept' else OPEN_MARK}" for binary, decided in marked)
     return str(value or "-")

@@ -11,6 +11,7 @@ import msgspec
 
 from engine import SekeError
 from seke.files.atomic import check_target, write_file
+from seke.files.text_report import FieldReport
 from seke.graphics.thumbnails import face_of, thumbnail
 from seke.review.label_studio import LabelStudioForm
 from seke.review.page import page_text
@@ -27,8 +28,8 @@ ENDINGS = {"labelstudio": ("json",), "csv": ("csv",), "page": ("html", "htm")}
 SIDE = 640
 
 
-@dataclass(frozen=True)
-class ReviewExport:
+@dataclass(frozen=True, repr=False)
+class ReviewExport(FieldReport):
     """What was exported. files: written ones. blind: tasks without the prediction. left_out: item -> why."""
 
     files: tuple[str, ...]

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from seke.files.text_report import FieldReport
 from seke.review.agreement import Agreement, agreements
 from seke.review.answer_files import AnswerReader
 from seke.review.answers import checked_answers, merged_answers, with_annotator
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-@dataclass(frozen=True)
-class ImportedReview:
+@dataclass(frozen=True, repr=False)
+class ImportedReview(FieldReport):
     """What an import came to.
 
     new, changed, same: answers. statuses: of the answers of these files. unknown_items: items of answers that

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine import Preposterior, all_required
+from seke.files.text_report import FieldReport
 from seke.review.answers import OK
 from seke.review.review_run import ReviewRun, asking_people
 from seke.review.tasks import best_looks, minutes_of
@@ -39,8 +40,8 @@ class Look:
     item: Answers
 
 
-@dataclass(frozen=True)
-class Outlook:
+@dataclass(frozen=True, repr=False)
+class Outlook(FieldReport):
     """What people have done, and what further minutes of them would bring.
 
     minutes: asked for; used: of the tasks that fill them. minutes_each: of an answer to a question of cost 1;

@@ -49,6 +49,7 @@ __all__ = [
     "SingleSamples",
     "answers_from",
     "check_frame",
+    "item_names",
     "only_about",
     "read_batches",
     "read_records",
@@ -69,7 +70,7 @@ def read_batches(
     size: int = 2048,
     in_memory: int = IN_MEMORY,
     progress: Callable[[int], None] | None = None,
-    item: str | None = None,
+    item: str | Collection[str] | None = None,
 ) -> Iterator[Answers]:
     """Read sample files, or frames, and yield their items, `size` at a time, in order of first appearance.
 
@@ -78,8 +79,9 @@ def read_batches(
     far beyond the first fault. Otherwise samples are gathered by item, beyond `in_memory` of
     them through a temporary file, and all faults come in one report.
     `progress` is called with the number of bytes of files read since the last call (as they lie in
-    the file: compressed ones for gzip). With `item` only that item is yielded, if it is there: lines of JSON
-    that cannot be about it are not decoded, and what is wrong with samples of other items may go unsaid.
+    the file: compressed ones for gzip). With `item` only that item, or those items, are yielded, if they are
+    there: lines of JSON that cannot be about them are not decoded, and what is wrong with samples of other
+    items may go unsaid.
     """
     if not paths:
         raise AnswerError("no sample files are named")
@@ -146,6 +148,12 @@ def read_records(paths: Sequence[str | Path], knowledge: Knowledge) -> list[dict
     ]
 
 
+def item_names(paths: Sequence[str | Path | MemoryTable], knowledge: Knowledge) -> Iterator[str]:
+    """Yield the item of each sample that can be read, as the samples are read."""
+    for chunk in _chunks(paths, vocabulary_of(knowledge), Faults()):
+        yield from (record.item for record in chunk.records)
+
+
 def only_about(
     records: Iterable[Mapping[str, Any]], knowledge: Knowledge, variables: Collection[str]
 ) -> list[dict[str, Any]]:
@@ -160,8 +168,9 @@ def _chunks(
     vocabulary: Vocabulary,
     faults: Faults,
     progress: Callable[[int], None] | None = None,
-    item: str | None = None,
+    item: str | Collection[str] | None = None,
 ) -> Steps[Chunk]:
+    item = [item] if isinstance(item, str) else item
     for index, path in enumerate(paths):
         if isinstance(path, MemoryTable):
             yield from _of_item(_frame_chunks(RowFrame(path, faults, index=index), vocabulary), item)
@@ -182,13 +191,13 @@ def _chunks(
             file.note(1, f"no samples: nothing but blank lines{where}")
 
 
-def _of_item(chunks: Iterable[Chunk], item: str | None) -> Steps[Chunk]:
-    """Yield the chunks, of an item only what is about it."""
+def _of_item(chunks: Iterable[Chunk], item: Collection[str] | None) -> Steps[Chunk]:
+    """Yield the chunks, of some items only what is about them."""
     for chunk in chunks:
         if item is None:
             yield chunk
             continue
-        about = np.flatnonzero([record.item == item for record in chunk.records])
+        about = np.flatnonzero([record.item in item for record in chunk.records])
         if about.size:
             yield Chunk(chunk.file, [chunk.records[at] for at in about.tolist()], chunk.lines[about])
 

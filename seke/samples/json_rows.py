@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -13,26 +14,29 @@ from seke.files.rows import UNDECODABLE
 from seke.samples.schema import Chunk, decoding_fault, in_chunks, record_type, with_plain_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from seke.files.rows import RowFile
     from seke.samples.vocabulary import Vocabulary
 
 
-def read_json_lines(file: RowFile, vocabulary: Vocabulary, item: str | None = None) -> Iterator[Chunk]:
+def read_json_lines(
+    file: RowFile, vocabulary: Vocabulary, items: Collection[str] | None = None
+) -> Iterator[Chunk]:
     """Yield the records of a file; lines that are none are noted.
 
-    item: an item; lines that cannot be about it are passed over unread, whatever is in them.
+    items: lines that cannot be about one of these are passed over unread, whatever is in them.
     """
     quick: msgspec.json.Decoder[Any]
     quick = msgspec.json.Decoder(record_type(vocabulary, narrow=True))
     # An unknown name fits this one, so that `bind` can say what is wrong with it.
     wide: msgspec.json.Decoder[Any] = msgspec.json.Decoder(record_type(vocabulary))
     # A text that is written otherwise than by its own bytes, as \u0061 for a, has a backslash.
-    name = None if item is None else item.encode(errors="surrogatepass")
+    names = None if items is None else [*(name.encode(errors="surrogatepass") for name in items), b"\\"]
+    about = None if names is None else re.compile(b"|".join(map(re.escape, names)))
     for first, lines in file.runs():
-        if name is not None:
-            possible = ((n, line) for n, line in enumerate(lines, first) if name in line or b"\\" in line)
+        if about is not None:
+            possible = ((n, line) for n, line in enumerate(lines, first) if about.search(line))
             yield from in_chunks(file.index, _decoded(file, possible, vocabulary, wide))
             continue
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +15,7 @@ from seke.sampling.blind import BlindAnswers
 from seke.sampling.replay import mark_off_policy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterator
 
     from engine import Answers, Knowledge
     from seke.files.frames import Samples
@@ -47,13 +47,26 @@ class SampleInference:
         return session if self.in_order else on_samples(session, self.sources, self.blind)
 
     @property
+    def decides_alone(self) -> bool:
+        """Whether what is decided about an item does not depend on the other items."""
+        session = self.opened
+        if session.guarantee is not None and session.guarantee.design.adaptive:
+            return False
+        return self.in_order or self.read_once or not session.has_mean_limits
+
+    @property
     def read_once(self) -> bool:
         """Whether the samples can be read only once, as from a pipe."""
         return read_once(self.sources)
 
     def items(self) -> int | None:
-        """Return how many items there are, where that is known without reading files."""
+        """Return how many items there are, where that is known without reading files.
+
+        Not where labels are left out: of items with nothing else there is no record.
+        """
         sources = self.sources
+        if self.blind is not None:
+            return None
         if any(isinstance(source, str | Path) for source in sources):
             return None
         if all(isinstance(source, MemoryTable) for source in sources):
@@ -111,12 +124,17 @@ def source_list(samples: Any) -> list[Any]:
         return [samples]
     if is_frame(samples):
         return [MemoryTable.of(samples)]
-    if isinstance(samples, Mapping | bytes) or hasattr(type(samples), "columns"):
+    if (
+        isinstance(samples, Mapping | bytes)
+        or hasattr(type(samples), "columns")
+        or not isinstance(samples, Iterable)
+    ):
         kind = type(samples).__name__
+        article = "an" if kind[0] in "aeiou" else "a"
         collect = "; a lazy frame is read by its .collect()" if kind == "LazyFrame" else ""
         raise AnswerError(
-            f"samples: met a {kind}; allowed are a file, a frame (pandas, polars, a table of Arrow), or a "
-            f"list of these or of samples as mappings{collect}"
+            f"samples: met {article} {kind}; allowed are a file, a frame (pandas, polars, a table of Arrow), "
+            f"or a list of these or of samples as mappings{collect}"
         )
     return [MemoryTable.of(source) if is_frame(source) else source for source in samples]
 
@@ -126,11 +144,11 @@ def batches(
     base: Knowledge,
     *,
     in_order: bool = False,
-    item: str | None = None,
+    item: str | Collection[str] | None = None,
 ) -> Iterable[Answers]:
     """Return the answers about whole items, batch by batch; the arguments are those of `infer`.
 
-    item: of files and frames this item alone, see `read_batches`.
+    item: of files and frames this item, or these items, alone, see `read_batches`.
     """
     sources = source_list(samples)
     if all(isinstance(path, str | Path | MemoryTable) for path in sources):

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine import AnswerError, Gold, Variable
+from engine import AnswerError, Gold, Variable, notebook_html
 from seke.files.column_hints import column_hint
 from seke.files.faults import Faults
 from seke.files.frames import frame_rows, is_frame
@@ -47,7 +47,7 @@ ITEM = "item"
 BESIDE = ("path", "group", "source", "split", "left", "top", "width", "height")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LabelTable:
     """The labels of N items, each item once, in order of first appearance.
 
@@ -65,6 +65,14 @@ class LabelTable:
     sources: tuple[str | None, ...]
     texts: Mapping[str, tuple[str | None, ...]] = field(default_factory=dict)
     hidden: Mapping[str, Bools] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"<LabelTable of {len(self.items):,} items: {', '.join(self.gold.values)}; from {self.path}>"
+
+    def _repr_html_(self) -> str:
+        known = [(name, f"{int((~np.isnan(v)).sum()):,}") for name, v in self.gold.values.items()]
+        title = f"Labels of {len(self.items):,} items"
+        return notebook_html(title, head=("", "items with gold"), rows=known, notes=[f"from {self.path}"])
 
     @cached_property
     def _rows(self) -> dict[str, int]:

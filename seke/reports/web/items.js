@@ -1,19 +1,20 @@
 // The table of items: rows are made only where they are seen. What is chosen stands in the address.
-const ROW = 46, SPARE = 8, PRINTED = 200;
+// BITS and COUNTS: numbers of an item in `table.bits`, and in `table.counts` (samples, and three kinds in vain).
+const ROW = 46, SPARE = 8, PRINTED = 200, BITS = 3, COUNTS = 4;
 
 const HEADS = [
   {key: "name", title: "item", width: 190, by: (table) => table.items},
   {key: "decision", title: "decision", width: 104, by: (table) => table.decision},
   {key: "p", title: "likeliest", width: 210, by: (table) => table.best, likely: true},
-  {key: "conflict", title: "conflict", width: 86, number: true, less: true, by: (table) => everyThird(table.bits, 2)},
-  {key: "epistemic", title: "epistemic", width: 92, number: true, less: true, by: (table) => everyThird(table.bits, 1)},
-  {key: "samples", title: "samples", width: 84, number: true, least: true, by: (table) => everyThird(table.counts, 0)},
+  {key: "conflict", title: "conflict", width: 86, number: true, less: true, by: (table) => every(BITS, table.bits, 2)},
+  {key: "epistemic", title: "epistemic", width: 92, number: true, less: true, by: (table) => every(BITS, table.bits, 1)},
+  {key: "samples", title: "samples", width: 84, number: true, least: true, by: (table) => every(COUNTS, table.counts, 0)},
   {key: "cost", title: "cost", width: 76, number: true, less: true, by: (table) => table.cost},
   {key: "moved", title: "moved", width: 150, less: true, by: (table) => table.moved},
 ];
 
-function everyThird(values, from) {
-  return Float32Array.from({length: values.length / 3}, (_, row) => values[row * 3 + from]);
+function every(width, values, from) {
+  return Float32Array.from({length: values.length / width}, (_, row) => values[row * width + from]);
 }
 
 function itemsSection(facts, table) {
@@ -72,7 +73,7 @@ function itemsSection(facts, table) {
       label >= 0 && ((row) => table.label[row] === label),
       reason >= 0 && ((row) => table.reason[row] === reason),
       unit >= 0 && ((row) => table.binary[row * base.units.length + unit] >= base.units[unit].cut * FINE),
-      most != null && !Number.isNaN(most) && ((row) => table.bits[row * 3 + 2] >= most),
+      most != null && !Number.isNaN(most) && ((row) => table.bits[row * BITS + 2] >= most),
       grounds,
       then >= 0 && table.moved && ((row) => table["other-decision"][row] === then),
       label2 >= 0 && table.moved && ((row) => table["other-label"][row] === label2),
@@ -113,8 +114,8 @@ function itemsSection(facts, table) {
       name: () => make("a", {href: linkTo({...state, section: "items", item: table.items[row]}), dir: "auto", title: table.items[row], tabindex: "-1"}, table.items[row]),
       decision: () => badgeOf(facts, table, row),
       p: () => make("div", {class: "likely"}, make("span", {}, base.states[table.label[row]]), meter(table.best[row] / FINE), make("span", {}, plain(table.best[row] / FINE))),
-      conflict: () => signed(table.bits[row * 3 + 2], 1),
-      epistemic: () => plain(table.bits[row * 3 + 1]),
+      conflict: () => signed(table.bits[row * BITS + 2], 1),
+      epistemic: () => plain(table.bits[row * BITS + 1]),
       samples: () => samplesOf(row),
       cost: () => short(table.cost[row]),
       moved: () => movedOf(row),
@@ -128,13 +129,20 @@ function itemsSection(facts, table) {
   }
 
   function samplesOf(row) {
-    const bad = table.counts[row * 3 + 1] + table.counts[row * 3 + 2];
-    return count(table.counts[row * 3]) + (bad ? ` (${bad} ✕)` : "");
+    const [samples, ...bad] = table.counts.subarray(row * COUNTS, (row + 1) * COUNTS);
+    const in_vain = bad.reduce((sum, n) => sum + n, 0);
+    return count(samples) + (in_vain ? ` (${in_vain} ✕)` : "");
   }
 
   function movedOf(row) {
     if (table["other-decision"][row] === NOT_THERE) return "not there";
     return `${DECISIONS[table["other-decision"][row]]}, ${facts.comparison.states[table["other-label"][row]]}`;
+  }
+
+  function gap(n) {
+    const cell = make("td");
+    cell.style.height = `${n * ROW}px`;
+    return make("tr", {class: "gap", "aria-hidden": "true"}, cell);
   }
 
   // Put the rows that are in sight into the table, with empty rows as high as all others.
@@ -147,15 +155,10 @@ function itemsSection(facts, table) {
     draw_rows(from, to);
   }
 
-  function draw_rows(from, to) {
-    const gap = (n) => {
-      const cell = make("td");
-      cell.style.height = `${n * ROW}px`;
-      return make("tr", {class: "gap", "aria-hidden": "true"}, cell);
-    };
+  function draw_rows(from, to, after = gap) {
     const empty = !rows.length && make("tr", {}, make("td", {class: "empty", colspan: heads.length + 1}, "No item is like this."));
     body.replaceChildren(...[from > 0 && gap(from), ...rows.slice(from, to).map((row, at) => rowOf(row, from + at)),
-      to < rows.length && gap(rows.length - to), empty].filter(Boolean));
+      to < rows.length && after(rows.length - to), empty].filter(Boolean));
   }
 
   // Arrows walk from item to item.
@@ -227,7 +230,16 @@ function itemsSection(facts, table) {
     paint();
   }
 
-  const print = (on) => on ? draw_rows(0, Math.min(rows.length, PRINTED)) : ((shown = ""), paint());
+  // On paper the list has its first rows; it is printed as well where it was not looked at.
+  function print(on) {
+    if (!on) {
+      shown = "";
+      return paint();
+    }
+    if (!sorted) filter();
+    draw_rows(0, Math.min(rows.length, PRINTED), (n) =>
+      make("tr", {}, make("td", {class: "empty", colspan: heads.length + 1}, `and ${count(n)} more; a filter chooses others to print`)));
+  }
   addEventListener("resize", () => paint());
   return {section, show, print};
 }

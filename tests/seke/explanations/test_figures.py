@@ -473,6 +473,16 @@ def test_a_record_alone_is_drawn_with_less(tmp_path):
     assert len(seke.plot.story(record).axes) == 1
     assert seke.plot.va(record).axes[0].texts
     assert len(seke.plot.face({"AU12": 0.9}).axes[0].patches) > 30
+    assert seke.plot.face({"AU12": float("nan"), "AU6": None}).axes
+    for given_units, problem in (
+        ({"AU99": 1}, "AU99: no such action unit; did you mean AU9?"),
+        ({"expression": 0.5}, "expression: no such action unit; allowed are AU1"),
+        ({"AU12": "much"}, "allowed are probabilities, as in"),
+    ):
+        with pytest.raises(engine.SekeError, match=re.escape(problem)):
+            seke.plot.face(given_units)
+    assert dir(seke.plot) == sorted(seke.plot.__all__)
+    assert not {"TYPE_CHECKING", "annotations"} & {*dir(seke)}
     done = run("plot", "course", path, "afraid-brows", "-o", tmp_path / "c.svg")
     assert done.exit_code == 2
     assert "there is face, posterior, va, units" in done.stderr

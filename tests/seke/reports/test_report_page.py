@@ -372,10 +372,22 @@ def test_dark_phone_and_print(files, page):
         small.get_by_role("link", name=name, exact=True).click()
         small.wait_for_timeout(100)
         assert small.evaluate("document.documentElement.scrollWidth") <= 390
+    # On paper the list is whole, wherever one was on the page, and it counts samples as the records do.
     printed = page(files / "faces.html")
     data = printed.pdf()
     assert data.startswith(b"%PDF")
     assert data.count(b"/Type /Page\n") >= 4 or data.count(b"/Type /Page") >= 5
+    printed.emulate_media(media="print")
+    printed.evaluate("dispatchEvent(new Event('beforeprint'))")
+    cells = "rows => rows.map((row) => [1, 6].map((at) => row.children[at].textContent))"
+    on_paper = dict(printed.eval_on_selector_all("tr.row", cells))
+    assert on_paper == {
+        r["item"]: f"{r['diagnostics']['samples']}" + (f" ({in_vain} ✕)" if in_vain else "")
+        for r in map(json.loads, (files / "p.jsonl").read_text("utf-8").splitlines())
+        for in_vain in [sum(r["diagnostics"][name] for name in ("refused", "unreadable", "not_judged"))]
+    }
+    cut = "links => links.some((link) => link.offsetWidth > link.parentElement.clientWidth)"
+    assert not printed.eval_on_selector_all("tr.row td:nth-child(2) a", cut)
 
 
 def test_text_of_anybodys_is_text(tmp_path, page):

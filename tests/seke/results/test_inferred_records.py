@@ -58,6 +58,17 @@ def test_a_frame_says_what_its_rows_say_as_a_file(records, result):
     assert list(result) == records
     assert next(result) == records[0]  # begins anew
     assert next(result) == records[1]
+    assert len(result) == len(records)
+    assert result["one-answer"] == next(r for r in records if r["item"] == "one-answer")
+    assert result[0] == records[0]
+    assert result[-1] == records[-1]
+    for name, error, problem in (
+        ("one-anwser", KeyError, "did you mean one-answer"),
+        (len(records), IndexError, f"there are {len(records)} items"),
+        (0.5, TypeError, "an item's name, or its place"),
+    ):
+        with pytest.raises(error, match=problem):
+            result[name]
     simple = list(
         seke.infer(
             [{k: v for k, v in row.items() if v is not None and k != "AU12"} for row in SIMPLE[:4]], BASE
@@ -170,6 +181,58 @@ def test_what_is_wrong_with_a_frame_is_said_with_its_place(source, problem):
 def test_columns_are_checked_before_anything_is_inferred():
     with pytest.raises(AnswerError, match="did you mean"):
         seke.infer(frame().rename(columns={"item": "Item"}), BASE)
+
+
+def test_what_cannot_be_inferred_from_is_a_fault_of_the_call(tmp_path):
+    for samples, problem in (
+        ("nofile", "^nofile: no such file$"),
+        ([FACES, tmp_path], "is a directory; name the files in it"),
+        (3, "met an int; allowed are a file"),
+        (None, "met a NoneType; allowed are a file"),
+    ):
+        with pytest.raises(AnswerError, match=problem):
+            seke.infer(samples, BASE)
+    for options, problem in (
+        ({"knowledge": "spontanous"}, "did you mean spontaneous"),
+        ({"knowledge": BASE, "population": "uniforn"}, "'uniforn'; did you mean uniform?"),
+    ):
+        with pytest.raises(SekeError, match=problem):
+            seke.infer(FACES, **options)
+
+
+def test_many_items_are_shown_before_they_are_inferred_and_few_are_kept(tmp_path):
+    one = frame().drop(columns="AU12")
+    many = pd.concat([one[:1].assign(item=f"face-{number}") for number in range(501)])
+    many = pd.concat([many, one[1:2].assign(item="face-3", draw=1)])  # the answers of an item stand apart
+    many.to_csv(tmp_path / "s.csv", index=False)
+    many.to_json(tmp_path / "s.jsonl", orient="records", lines=True)
+    shown = []
+    for samples in (many, tmp_path / "s.csv", tmp_path / "s.jsonl", many.to_dict("records")):
+        inferred = seke.infer(samples, BASE)
+        shown.append(inferred._repr_html_())
+        assert "to infer" in repr(inferred)  # nothing else was
+        assert shown[-1].count("<tr>") == 11
+        assert "what is decided depends on all items" in shown[-1]
+    assert "<td>face-9</td>" in shown[0]
+    assert "501 items, not inferred yet" in shown[0]
+    assert shown[3] == shown[0]
+    assert shown[1:3] == [shown[0].replace("501 items", "At least 500 items")] * 2
+    with pytest.raises(TypeError, match=r"known once they are inferred: call to_pandas\(\)"):
+        len(seke.infer(tmp_path / "s.csv", BASE))
+    assert len(seke.infer(many, BASE)) == 501
+    first = list(seke.infer(many[many["item"].isin([f"face-{number}" for number in range(10)])], BASE))
+    for record in first:
+        name = max(record["expression"], key=record["expression"].get)
+        assert f"<td>{record['item']}</td><td>{name} {record['expression'][name]:.2f}</td>" in shown[0]
+    alone = seke.infer(many[:501], BASE, in_order=True)._repr_html_()
+    assert "with what is decided about them" in alone
+    assert "<th>why</th>" in alone
+    one.to_csv(tmp_path / "few.csv", index=False)
+    few = seke.infer(tmp_path / "few.csv", BASE)
+    as_inferred = list(few)
+    assert "<th>why</th>" in few._repr_html_()
+    (tmp_path / "few.csv").unlink()  # what is kept is not read and inferred again
+    assert list(few) == as_inferred
 
 
 def interrupt_stage(stage, done, total):

@@ -18,10 +18,13 @@ CELLS = {
         "result = seke.infer(frame)\n"
         "result"
     ),
+    "bar": "seke.infer(frame[:3]).to_arrow().num_rows",
     "table": "result.to_datasets().to_pandas().equals(result.to_pandas())",
     "check": "seke.check('examples/sprinkler/knowledge')",
     "face": "seke.plot.face({'AU6': 0.9, 'AU12': 0.95})",
     "inline": "import matplotlib.pyplot\nseke.plot.face({'AU6': 0.9, 'AU12': 0.95})",
+    "plan": "seke.plan('examples/sprinkler/knowledge', items=5)",
+    "play": "seke.play('examples/sprinkler/knowledge')",
     "fault": "seke.infer(frame.rename(columns={'item': 'Item'}))",
 }
 SCRIPT = """
@@ -67,12 +70,17 @@ def test_a_notebook_shows_what_its_cells_are(monkeypatch):
         name: {kind: data for output in cell if "data" in output for kind, data in output["data"].items()}
         for name, cell in outputs.items()
     }
-    bar = "".join(output["text"] for output in outputs["infer"] if output.get("name") == "stderr")
-    widgets = [output for output in outputs["infer"] if "widget-view" in str(output.get("data"))]
+    bar = "".join(output["text"] for output in outputs["bar"] if output.get("name") == "stderr")
+    widgets = [output for output in outputs["bar"] if "widget-view" in str(output.get("data"))]
+    assert len(outputs["infer"]) == 1
     assert "inferring: 100%" in bar or widgets
     assert "<td>happiness 0.99</td><td>+0.74 ± 0.29</td>" in shown["infer"]["text/html"]
     assert shown["table"]["text/plain"] == "True"
-    assert "<pre>" in shown["check"]["text/html"]
+    for name in ("check", "plan"):
+        assert "<pre>" in shown[name]["text/html"]
+        assert len(outputs[name]) == 1
+    assert "<iframe sandbox" in shown["play"]["text/html"]
+    assert shown["play"]["text/plain"].startswith("<PlayPage of ")
     for name in ("face", "inline"):
         assert shown[name]["image/png"].startswith("iVBOR")
         assert [output["output_type"] for output in outputs[name]] == ["execute_result"]
