@@ -90,6 +90,10 @@ class Table:
     files: tuple[str, ...] = ()
     # The table as JSON, a cache of `yaml_tree`; a changed copy begins without one.
     json_text: str = field(default="", init=False, compare=False, repr=False)
+    # Its digests, by the keys that are left out, likewise.
+    digest_texts: dict[tuple[str, ...], str] = field(
+        default_factory=dict, init=False, compare=False, repr=False
+    )
 
     def get(self, key: str) -> Node | None:
         """Return the node under this key."""

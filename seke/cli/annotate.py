@@ -356,9 +356,9 @@ def _gold(job: Job) -> dict[str, Any] | None:
         return None
     try:
         with missing_packages_named():
-            from seke.planning.plan import worth_of_gold
+            from seke.planning.kept_worth import kept_worth_of_gold
 
-            return worth_of_gold(job.annotator.base, job.facts["population"])
+            return kept_worth_of_gold(job.annotator.base, job.facts["population"])
     except SekeError as error:
         return {"why": str(error)}
 

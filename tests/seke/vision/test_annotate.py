@@ -34,6 +34,8 @@ from seke.annotation.observers import observer_of
 from seke.annotation.stopping_rules import label_of, rule_of
 from seke.cli.annotate import _gold_lines
 from seke.cli.main import main
+from seke.files.networks import cache_folder
+from seke.planning.kept_worth import kept_worth_of_gold
 from seke.runs.ledger import VERSION, Ledger, ReadingRequests, status_of
 from seke.sampling.loop import Request
 from seke.vision.errors import FatalError, OutOfMoneyError, UnansweredError
@@ -570,6 +572,9 @@ def test_prompts_and_forecasts_send_nothing(tmp_path):
     for accepted in gold["accepted"].values():
         assert accepted["of"] == gold["items"]
         assert accepted["low"] <= accepted["share"] <= accepted["high"]
+    # It takes seconds, and is kept.
+    assert kept_worth_of_gold(seke.knowledge()) == gold
+    assert gold in [json.loads(path.read_bytes()) for path in cache_folder().glob("gold-*.json")]
     assert not (tmp_path / "r").exists()
 
 
