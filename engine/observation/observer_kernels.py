@@ -114,12 +114,12 @@ class ObserverKernels:
 
     def has_echo_of(self, index: int, observer: Observer, knowledge: Knowledge) -> bool:
         """Return whether an observer echoes what prompts state as its namesake here does."""
-        own = self.observers[index]
-        same = own.echo == observer.echo and self.knowledge.questions == knowledge.questions
-        return own is observer or (
+        namesake = self.observers[index]
+        same = namesake.echo == observer.echo and self.knowledge.questions == knowledge.questions
+        return namesake is observer or (
             same
-            and own.labels.keys() == observer.labels.keys()
-            and all(own.labels[name].answers == label.answers for name, label in observer.labels.items())
+            and namesake.labels.keys() == observer.labels.keys()
+            and all(namesake.labels[name].answers == label.answers for name, label in observer.labels.items())
         )
 
     def remembering(self, answers: Answers) -> Self:

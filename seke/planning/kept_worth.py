@@ -1,4 +1,4 @@
-"""The estimate of what gold labels buy, kept beside the compiled networks: it takes seconds, and stays the same."""
+"""What gold labels buy, estimated once and kept beside the compiled networks: it takes seconds."""
 
 from __future__ import annotations
 
