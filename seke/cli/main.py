@@ -109,4 +109,3 @@ def main() -> None:
       seke demo
       seke infer seke-demo/samples.jsonl
     """
-
