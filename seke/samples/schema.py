@@ -18,7 +18,7 @@ import numpy as np
 
 from engine import AnswerError, did_you_mean
 from seke.files.rows import describe_met, parse_json_line
-from seke.samples.vocabulary import FIXED, NO_SAMPLES, REQUIRED, STATUSES
+from seke.samples.vocabulary import FIXED, NO_SAMPLES, REQUIRED, STATUSES, UNNUMBERED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
@@ -73,7 +73,11 @@ def record_type(vocabulary: Vocabulary, *, narrow: bool = False) -> type[msgspec
         ("item", text if narrow else text | int),
         ("observer", _name_type(vocabulary.observers if narrow else ())),
         ("question", _name_type(vocabulary.questions if narrow else ())),
-        ("draw", whole if narrow else whole | Annotated[float, msgspec.Meta(ge=0, le=LARGEST_WHOLE)]),
+        (
+            "draw",
+            whole if narrow else whole | Annotated[float, msgspec.Meta(ge=0, le=LARGEST_WHOLE)],
+            UNNUMBERED,
+        ),
         ("view", text, vocabulary.usual_view),
         ("status", _name_type(STATUSES), "ok"),
         ("reports", dict[str, report] | None, None),

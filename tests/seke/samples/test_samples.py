@@ -404,8 +404,8 @@ JSON_FAULTS = {
     ),
     "unknown key": (line(expresion="anger"), "2: expresion: unknown key; did you mean expression?"),
     "missing key": (
-        '{"item": "a", "observer": "gpt-4o", "question": "joint", "expression": "anger"}',
-        "2: draw: missing; every sample has item, observer, question, draw",
+        '{"item": "a", "observer": "gpt-4o", "draw": 0, "expression": "anger"}',
+        "2: question: missing; every sample has item, observer, question",
     ),
     "not asked for": (
         line(question="expression", valence=0.5),
@@ -683,8 +683,8 @@ FILE_FAULTS = {
     ),
     "CSV, missing column": (
         "s.csv",
-        b"item,observer,question\n",
-        ":1: draw: no such column; needed are item, observer, question, draw",
+        b"item,observer,draw\n",
+        ":1: question: no such column; needed are item, observer, question",
     ),
     "CSV, a column twice": (
         "s.csv",
@@ -711,10 +711,11 @@ FILE_FAULTS = {
         b"item,observer,question,draw,valence\na,gpt-4o,joint,0,inf\n",
         ":2: valence: met Infinity; a number must be finite (use null for a missing one)",
     ),
-    "CSV, missing draw": (
+    "CSV, some draws missing": (
         "s.csv",
-        b"item,observer,question,draw,valence\na,gpt-4o,joint,,0\n",
-        ":2: draw: missing; every sample has item, observer, question, draw",
+        b"item,observer,question,draw,valence\na,gpt-4o,joint,0,0\na,gpt-4o,joint,,1\n",
+        ":3: draw: missing, but another sample of item 'a', observer 'gpt-4o', question 'joint', view 'face'"
+        " has one ({file}:2); give all of them a draw, or none",
     ),
     "CSV, bad JSON": (
         "s.csv",
