@@ -711,6 +711,19 @@ FILE_FAULTS = {
         b"item,observer,question,draw,valence\na,gpt-4o,joint,0,inf\n",
         ":2: valence: met Infinity; a number must be finite (use null for a missing one)",
     ),
+    "CSV, a decimal comma and a percentage": (
+        "s.csv",
+        b'item,observer,question,valence,AU6\na,gpt-4o,joint,"0,75",1\nb,gpt-4o,joint,0.5,75%\n',
+        ":2: valence: met '0,75' (a text); allowed is a number; write a decimal point: 0.75\n"
+        "{file}:3: action_units.AU6: met '75%' (a text); allowed is true, false, null or a probability;"
+        " write a percentage as a share: 0.75",
+    ),
+    "a picture": (
+        "s.png",
+        b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR",
+        ": is a picture; something has to look at pictures first: seke annotate asks a model about them,"
+        " seke observe networks on this machine",
+    ),
     "CSV, some draws missing": (
         "s.csv",
         b"item,observer,question,draw,valence\na,gpt-4o,joint,0,0\na,gpt-4o,joint,,1\n",
