@@ -240,7 +240,8 @@ def _mended_line(error: yaml.MarkedYAMLError, lines: list[str], row: int, column
     if len(open_kinds) == 1 and lacking[open_kinds[0]] > 0 and text[-1:] not in ",{[":
         (closing,) = open_kinds
         closings = closing * lacking[closing]
-        return f"is not YAML: {closings} is missing at the end of line {begun + 1}; write {text.strip()}{closings}"
+        mended = text.strip() + closings
+        return f"is not YAML: {closings} is missing at the end of line {begun + 1}; write {mended}"
     return ""
 
 
