@@ -270,6 +270,20 @@ def _saying(callback: Callable[..., Any], path: Command) -> Callable[..., Any]:
     return command
 
 
+def place_of_option(*names: str) -> str:
+    """Return where the first of these options that has a value comes from; empty where none has one."""
+    ctx = click.get_current_context()
+    for name in names:
+        if ctx.params.get(name) is None:
+            continue
+        if _is_from(ctx, name, ParameterSource.DEFAULT_MAP):
+            return f"from {ctx.meta[_SOURCE]}"
+        if _is_from(ctx, name, ParameterSource.ENVIRONMENT):
+            return "from the environment"
+        return "as typed"
+    return ""
+
+
 def _is_from(ctx: click.Context, name: str | None, source: ParameterSource) -> bool:
     return name is not None and ctx.get_parameter_source(name) == source
 

@@ -578,6 +578,17 @@ def test_prompts_and_forecasts_send_nothing(tmp_path):
     assert not (tmp_path / "r").exists()
 
 
+def test_a_forecast_says_where_its_prices_come_from(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "seke.toml").write_text('model = "m"\nprice-in = 2.5\nprice-out = 10.0\n', encoding="utf-8")
+    dry = [EXAMPLE, "--run", "r", "--dry-run", "--strategy", "fixed:1"]
+    line = next(line for line in run(*dry).stdout.splitlines() if "prices of tokens" in line)
+    assert line.strip().startswith("prices of tokens: 2.5 and 10 USD a million, in and out (from ")
+    assert line.endswith("seke.toml); of questions: as the base declares")
+    typed = json.loads(run(*dry, "--price-in", "1", "--price-out", "2", "--json").stdout)["prices_from"]
+    assert typed["tokens"] == "1 and 2 USD a million, in and out (as typed)"
+
+
 def test_what_gold_would_buy_in_words():
     assert list(_gold_lines(None)) == []
     assert list(_gold_lines({"why": "no root"})) == ["what gold labels would buy is not known: no root"]
