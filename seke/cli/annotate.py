@@ -301,10 +301,7 @@ def _shared_beginnings(prompts: list[tuple[str, Prompt]], settings: Settings) ->
 
 
 def _places_of_prices(job: Job, given: Mapping[str, Any]) -> dict[str, str | None]:
-    """Return where the prices of tokens and of questions come from, in words; None where none are known.
-
-    The prices of questions are in the unit of the base, by which the policy weighs what is worth asking.
-    """
+    """Return where the prices of tokens and of questions come from, in words; None where none are known."""
     tokens = place_of_option("price_list", "price_in", "price_out")
     if given["price_list"]:
         tokens = f"the list {given['price_list']} ({tokens})"
