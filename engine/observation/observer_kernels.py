@@ -84,7 +84,7 @@ class ObserverKernels:
             ]
         ).reshape(len(self.observers), -1)
         self.haloed = self.halo > 0
-        self.echo = [
+        self.echo: list[Echo] = [
             keep.echo[index]
             if keep and keep.has_echo_of(index, observer, knowledge)
             else _echo_of(observer, knowledge)
@@ -136,7 +136,7 @@ class ObserverKernels:
         return self.memory.reported(observer, name, kernel, echo)
 
     def mixture(self, table: Array, mix: Array) -> Array:
-        """Return `log_mixture` of these, from the memory where it is there."""
+        """Return `log_mixture` of these, (P, X), from the memory where it is there."""
         return log_mixture(table, mix) if self.memory is None else self.memory.mixture(table, mix)
 
     def with_kernels(

@@ -37,7 +37,7 @@ class ReportMemory:
         return self._reports[key][2]
 
     def mixture(self, table: Array, mix: Array) -> Array:
-        """Return `log_mixture` of these."""
+        """Return `log_mixture` of these, (P, X)."""
         key = id(table), id(mix)
         if key not in self._mixtures:
             self._mixtures[key] = table, mix, log_mixture(table, mix)
