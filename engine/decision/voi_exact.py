@@ -359,14 +359,20 @@ class Preposterior:
     def patterns(
         self, item_answers: Answers, now: Posterior, name: str, asking: Asking, batch: int
     ) -> tuple[Floats, Floats, Mapping[str, Floats]]:
-        """Return patterns of answers (patterns, answers), their probabilities (patterns,), and marginals."""
+        """Return patterns of answers (patterns, answers), their probabilities (patterns,), and marginals.
+
+        The marginals are (patterns, states) each, by variable.
+        """
         (inferred,) = self._inferred_patterns(item_answers, now, [(name, asking, batch)])
         return inferred
 
     def _inferred_patterns(
         self, item_answers: Answers, now: Posterior, asked: Sequence[tuple[str, Asking, int]]
     ) -> Iterator[tuple[Floats, Floats, Mapping[str, Floats]]]:
-        """Yield `patterns` of each variable, asking and batch; all of them are inferred together."""
+        """Yield `patterns` of each variable, asking and batch, arrays of its shapes; inferred together.
+
+        Shapes: (patterns, answers), (patterns,) and by variable (patterns, states).
+        """
         patterns, parts = [], []
         for name, asking, batch in asked:
             kernel = self.observations.kernels[asking.observer, name]
