@@ -6,8 +6,8 @@ and asking for help stay instant.
 
 from __future__ import annotations
 
-import ast
 import importlib
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -215,11 +215,9 @@ def lazy_face(package: str, file: str) -> tuple[Callable[[str], Any], Callable[[
 
     The names are those that its file imports as themselves, for type checkers: `from a.b import c as c`.
     """
-    tree = ast.parse(Path(file).read_text("utf-8"))
-    module_of: dict[str, str] = {}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            module_of |= {alias.name: node.module for alias in node.names if alias.asname == alias.name}
+    # Each stands on a line of its own; parsing the file would take a tenth of the time of a short command.
+    lines = re.finditer(r"^ +from ([\w.]+) import (\w+) as (\w+)$", Path(file).read_text("utf-8"), re.M)
+    module_of = {line[2]: line[1] for line in lines if line[2] == line[3]}
 
     def load(name: str) -> Any:
         if name not in module_of:

@@ -20,9 +20,10 @@ from engine.analysis.perturbation import Perturbation
 from engine.analysis.weight_of_evidence import first_two, log_odds
 from engine.decision.decision import decide_levels
 from engine.inference.diagnostics import diagnose
+from engine.observation.evidence import Evidence
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from engine.analysis.adjoint import Slopes
     from engine.backend.types import Floats
@@ -93,7 +94,7 @@ class Sensitivity:
     def __init__(self, inference: Inference, answers: Answers) -> None:
         self.inference, self.answers = inference, answers
         self.network, self.base = inference.network, inference.knowledge
-        self.perturbation = Perturbation(inference, answers)
+        self.perturbation = Perturbation(inference.remembering(answers), answers)
         self.states = self.network.root_states
         self.evidence = inference.observations.evidence(answers)
         self.p = inference.posterior(answers).marginals[self.base.root][0]
@@ -191,24 +192,45 @@ class Sensitivity:
             for path, number in self.base.numbers.items()
             if path.startswith("policy.limits.") or path == "policy.conflict"
         )
-        for number in (*self.perturbation.numbers, *decide):
-            scale = _NumberScale(number)
-            other = self.perturbation.perturbed_base({number.path: scale.value(scale.start + STEP)})
-            slope = np.zeros(3) if other is None else self._first_order(other) / STEP
+        numbers = (*self.perturbation.numbers, *decide)
+        scales = [_NumberScale(number) for number in numbers]
+        others = [
+            self.perturbation.perturbed_base({number.path: scale.value(scale.start + STEP)})
+            for number, scale in zip(numbers, scales, strict=True)
+        ]
+        for number, change in zip(numbers, self._first_order(others), strict=True):
+            slope = change / STEP
             for goal in goals:
                 if abs(now[goal]) <= self.farthest * abs(slope[goal]):
                     yield number, goal, -float(now[goal] / slope[goal])
 
-    def _first_order(self, other: Knowledge) -> Floats:
-        """Return the change of the margins, (3,): by the network to first order, by all else as it is."""
-        change = np.append(
-            self.slopes.declared @ declared_shift(self.base, other, self.inference.population), 0.0
-        )
-        p = self.p
-        if (other.observers, other.dependence) != (self.base.observers, self.base.dependence):
-            inference = self.inference.with_knowledge(other)
-            p = self.perturbation.marginals_by(inference)[self.base.root][0]
-        return np.asarray(change + self._margins(other, p) - self._margins(self.base, self.p))
+    def _first_order(self, others: Sequence[Knowledge | None]) -> Iterator[Floats]:
+        """Yield the change of the margins, (3,): by the network to first order, by all else as it is.
+
+        0 where there is no base. What bases with other observers infer is inferred together.
+        """
+        marginals = self._other_marginals(others)
+        for index, other in enumerate(others):
+            if other is None:
+                yield np.zeros(3)
+                continue
+            shift = declared_shift(self.base, other, self.inference.population)
+            change = np.append(self.slopes.declared @ shift, 0.0)
+            p = marginals.get(index, self.p)
+            yield np.asarray(change + self._margins(other, p) - self._margins(self.base, self.p))
+
+    def _other_marginals(self, others: Sequence[Knowledge | None]) -> dict[int, Floats]:
+        """Return the root's marginal, (K,), by the index of each base with other observers."""
+        now = self.base.observers, self.base.dependence
+        evidence = {
+            index: self.perturbation.inference_of(other).observations.evidence(self.answers)
+            for index, other in enumerate(others)
+            if other is not None and (other.observers, other.dependence) != now
+        }
+        if not evidence:
+            return {}
+        inferred = self.inference.marginals(Evidence.stacked(list(evidence.values())))
+        return dict(zip(evidence, inferred[self.base.root], strict=True))
 
     def _decide(self, inference: Inference) -> tuple[str, float, bool]:
         """Return label, its probability, and whether it is accepted."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from engine.backend.types import Bools, Floats, Ints
     from engine.inference.posterior import Inference
     from engine.model.responses import Answers
+    from engine.observation.contributions import Contributions
 
 
 @dataclass(frozen=True)
@@ -142,9 +144,16 @@ class AnswerSampler:
                 p = np.where(self.follows[:, None], imagined, p)
         return choose(p, self.rng.random(paths))
 
+    @cached_property
+    def _collected(self) -> Contributions:
+        """Return what all observers answered so far, which each variable's draws are given."""
+        return self.observations.contributions(self.answers)
+
     def _settled_given_others(self, name: str, fresh: Floats) -> Floats:
         """Return P(type that the observer settles on | truth, others' answers) on each path, (paths, M)."""
-        settled = self.observations.given_others(self.answers, self.asking.observer, name)
+        settled = self.observations.given_others(
+            self.answers, self.asking.observer, name, collected=self._collected
+        )
         return fresh.copy() if settled is None else settled[self.drawn.row, self.drawn.truth[name]]
 
     def _likelihoods(self, name: str) -> Iterator[tuple[Floats, Bools, Bools]]:

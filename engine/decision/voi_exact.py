@@ -32,7 +32,7 @@ from engine.observation.evidence import Evidence
 from engine.observation.kernels import LabelKernel, NumberKernel
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -136,15 +136,24 @@ class Preposterior:
         remaining = self.base.policy.budget - int(item_answers.asked[0])
         batches = [batch for batch in self.base.policy.batches if batch <= remaining]
         drawn = self._draw(item_answers)
+        questions = list(self.base.questions.values())
+        askings = [
+            asking
+            for asking in self._askings(item_answers)
+            if not questions[asking.question].check or asking.about in named
+        ]
+        exact = self._exact_gains(item_answers, now, askings, batches, stakes, before, drawn.rows)
         options = []
-        for asking in self._askings(item_answers):
-            observer = self.observations.observers[asking.observer]
-            question = list(self.base.questions.values())[asking.question]
-            if question.check and asking.about not in named:
-                continue
-            for batch, (gain, error) in zip(
-                batches, self._gains(item_answers, now, asking, batches, stakes, before, drawn), strict=True
-            ):
+        for number, asking in enumerate(askings):
+            observer, question = self.observations.observers[asking.observer], questions[asking.question]
+            gains = {batch: (exact[number, batch], 0.0) for batch in batches if (number, batch) in exact}
+            others = [batch for batch in batches if batch not in gains]
+            if others:
+                # Drawn as for all batches: the draws of a path do not depend on which of them are exact.
+                simulated = self._simulate_gains(item_answers, asking, batches, stakes, before, drawn)
+                gains |= {batch: simulated[batch] for batch in others}
+            for batch in batches:
+                gain, error = gains[batch]
                 price = price_of(self.base, observer.name, question.name, batch)
                 names = (observer.name, question.name, asking.about, asking.view)
                 # An answer that merely repeats what its prompt stated gains nothing.
@@ -167,31 +176,51 @@ class Preposterior:
                         reported = (name,) if name else names
                         yield Asking(observer, number, view, name, reported)
 
-    def _gains(
+    def _exact_gains(
         self,
         item_answers: Answers,
         now: Posterior,
-        asking: Asking,
-        batches: list[int],
+        askings: Sequence[Asking],
+        batches: Sequence[int],
         stakes: Stakes,
         before: float,
-        drawn: _DrawnItem,
-    ) -> Iterator[tuple[float, float]]:
-        kernel = self.observations.kernels[asking.observer, asking.names[0]]
-        simulated: dict[int, tuple[float, float]] | None = None
-        for batch in batches:
-            if len(asking.names) == 1 and isinstance(kernel, LabelKernel):
-                answers = kernel.alpha.shape[1]
-                # An item with many switches takes a row for each of their settings.
-                most = min(MOST_PATTERNS, MOST_ROWS // drawn.rows)
-                if math.comb(batch + answers - 1, batch) <= most:
-                    _, p, after = self.patterns(item_answers, now, asking.names[0], asking, batch)
-                    loss = loss_of(self.base, after.marginals, stakes, asking.names)
-                    yield before - float(p @ loss), 0.0
+        rows: int,
+    ) -> dict[tuple[int, int], float]:
+        """Return the exact gains by (index of the asking, batch), where patterns are few enough.
+
+        rows: of the item's evidence. Patterns of many questions are inferred at once.
+        """
+        # An item with many switches takes a row for each of their settings.
+        most = min(MOST_PATTERNS, MOST_ROWS // rows)
+        gains: dict[tuple[int, int], float] = {}
+        waiting: list[tuple[int, int]] = []
+        patterns = 0
+
+        def infer_waiting() -> None:
+            asked = [(askings[number].names[0], askings[number], batch) for number, batch in waiting]
+            inferred = self._inferred_patterns(item_answers, now, asked)
+            for (number, batch), (_, p, marginals) in zip(waiting, inferred, strict=True):
+                loss = loss_of(self.base, marginals, stakes, askings[number].names)
+                gains[number, batch] = before - float(p @ loss)
+            waiting.clear()
+
+        for number, asking in enumerate(askings):
+            kernel = self.observations.kernels[asking.observer, asking.names[0]]
+            if len(asking.names) > 1 or not isinstance(kernel, LabelKernel):
+                continue
+            answers = kernel.alpha.shape[1]
+            for batch in batches:
+                count = math.comb(batch + answers - 1, batch)
+                if count > most:
                     continue
-            if simulated is None:
-                simulated = self._simulate_gains(item_answers, asking, batches, stakes, before, drawn)
-            yield simulated[batch]
+                if waiting and patterns + count > most:
+                    infer_waiting()
+                    patterns = 0
+                waiting.append((number, batch))
+                patterns += count
+        if waiting:
+            infer_waiting()
+        return gains
 
     def futures(self, answers: Answers, item: int, option: Option) -> Answers:
         """Return copies of an item's answers, one a path, each with the answers that it draws for an option.
@@ -260,7 +289,7 @@ class Preposterior:
             batch = option.samples if len(asking.names) == 1 else 1
             batch = batch if math.comb(batch + size - 1, batch) <= MOST_SHOWN else 1
             counts, p, after = self.patterns(item_answers, now, name, asking, batch)
-            for row, probability, root in zip(counts, p, after.marginals[self.base.root], strict=True):
+            for row, probability, root in zip(counts, p, after[self.base.root], strict=True):
                 answer_counts = {text: int(count) for text, count in zip(texts, row, strict=True) if count}
                 outcomes.append(Outcome(name, answer_counts, float(probability), root))
         return tuple(outcomes)
@@ -293,6 +322,7 @@ class Preposterior:
         kernel = self.observations.kernels[asking.observer, asking.names[0]]
         if len(asking.names) == 1 and isinstance(kernel, LabelKernel):
             _, p, after = self.patterns(nothing, now, asking.names[0], asking, 1)
+            root_after = after[self.base.root]
         else:
             labels, numbers = drawn.answers(self.inference, self.seed, asking, self.paths, 1)
             label_rows, number_rows = (
@@ -301,11 +331,10 @@ class Preposterior:
             )
             weighed = {name: (*row, np.ones(len(row[0]))) for name, row in label_rows.items()}
             reading = (asking.observer, asking.question, asking.view)
-            after = self.inference.posterior(
-                nothing.tiled(self.paths).with_answers(reading, weighed, number_rows)
-            )
+            drawn_answers = nothing.tiled(self.paths).with_answers(reading, weighed, number_rows)
+            root_after = self.inference.posterior(drawn_answers).marginals[self.base.root]
             p = np.full(self.paths, 1 / self.paths)
-        ratio = after.marginals[self.base.root] / now.marginals[self.base.root]
+        ratio = root_after / now.marginals[self.base.root]
         smaller = np.minimum(ratio[:, :, None], ratio[:, None, :])
         return np.asarray(np.einsum("n,nab->ab", p, smaller) / 2)
 
@@ -329,16 +358,38 @@ class Preposterior:
 
     def patterns(
         self, item_answers: Answers, now: Posterior, name: str, asking: Asking, batch: int
-    ) -> tuple[Floats, Floats, Posterior]:
-        """Return patterns of answers (patterns, answers), their probabilities (patterns,), and posteriors."""
-        kernel = self.observations.kernels[asking.observer, name]
-        assert isinstance(kernel, LabelKernel)
-        counts, orders = answer_patterns(kernel.alpha.shape[1], batch)
-        item, answer = np.nonzero(counts)
-        labels = {name: (item, answer, counts[item, answer])}
-        reading = (asking.observer, asking.question, asking.view)
-        after = self.inference.posterior(item_answers.tiled(len(counts)).with_answers(reading, labels, {}))
-        return counts, np.exp(orders + after.log_evidence - now.log_evidence[0]), after
+    ) -> tuple[Floats, Floats, Mapping[str, Floats]]:
+        """Return patterns of answers (patterns, answers), their probabilities (patterns,), and marginals.
+
+        The marginals are (patterns, states) each, by variable.
+        """
+        (inferred,) = self._inferred_patterns(item_answers, now, [(name, asking, batch)])
+        return inferred
+
+    def _inferred_patterns(
+        self, item_answers: Answers, now: Posterior, asked: Sequence[tuple[str, Asking, int]]
+    ) -> Iterator[tuple[Floats, Floats, Mapping[str, Floats]]]:
+        """Yield `patterns` of each variable, asking and batch, arrays of its shapes; inferred together.
+
+        Shapes: (patterns, answers), (patterns,) and by variable (patterns, states).
+        """
+        patterns, parts = [], []
+        for name, asking, batch in asked:
+            kernel = self.observations.kernels[asking.observer, name]
+            assert isinstance(kernel, LabelKernel)
+            counts, orders = answer_patterns(kernel.alpha.shape[1], batch)
+            item, answer = np.nonzero(counts)
+            labels = {name: (item, answer, counts[item, answer])}
+            reading = (asking.observer, asking.question, asking.view)
+            patterns.append((counts, orders))
+            parts.append(item_answers.tiled(len(counts)).with_answers(reading, labels, {}))
+        after = self.inference.posterior(Answers.stacked(parts))
+        start = 0
+        for counts, orders in patterns:
+            these = slice(start, start + len(counts))
+            start = these.stop
+            p = np.exp(orders + after.log_evidence[these] - now.log_evidence[0])
+            yield counts, p, {variable: marginal[these] for variable, marginal in after.marginals.items()}
 
     def _draw(self, item_answers: Answers) -> _DrawnItem:
         """Draw truth, variant and switches from the item's posterior, each variable given those before."""

@@ -122,6 +122,15 @@ class Inference:
         changed.observations = ObservationModel(self.network, knowledge, self.population, self.observations)
         return changed
 
+    def remembering(self, answers: Answers) -> Inference:
+        """Return the same inference, which remembers what these answers report.
+
+        So do those that `with_knowledge` makes of it: good for a few items that are weighed many times.
+        """
+        changed = copy(self)
+        changed.observations = self.observations.remembering(answers)
+        return changed
+
     @cached_property
     def _tensors(self) -> DeviceTree:
         return self._tree.as_tensors(self.device, self.single)

@@ -67,6 +67,12 @@ def _number_hint(text: str) -> str:
     return "; write the quotient as a decimal number" if re.fullmatch(r"\d+ ?/ ?\d+", text) else ""
 
 
+def no_blank_hint(key: str) -> str:
+    """Return a hint where a key is a key and its value, as YAML takes `p:0.75` to be; else an empty text."""
+    name, _, value = key.partition(":")
+    return f"; a blank is missing after the colon: write {name}: {value}" if name and value else ""
+
+
 def not_there(table: Table) -> str:
     """Return a hint where an overlay may have misspelt the name of an entry of its base."""
     name = table.path.rpartition(".")[2]
@@ -155,7 +161,8 @@ class Fields:
             if key in CITATION:
                 continue
             if key not in fields:
-                self.key_fault(table, key, f"unknown key{did_you_mean(key, (*fields, *CITATION))}")
+                hint = no_blank_hint(key) or did_you_mean(key, (*fields, *CITATION))
+                self.key_fault(table, key, f"unknown key{hint}")
             elif fields[key].sourced:
                 self.cited(inner)
         missing = [
@@ -213,7 +220,8 @@ class Fields:
             if key in allowed:
                 yield key, inner
             else:
-                self.key_fault(table, key, f"no such {what}{did_you_mean(key, allowed)}")
+                hint = no_blank_hint(key) or did_you_mean(key, allowed)
+                self.key_fault(table, key, f"no such {what}{hint}")
 
     def read(self, node: Node, field: FieldSpec) -> Any:
         """Return what a node holds, by the kind of its field; of a table its entries."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.language.field_table import TABLES, VARIABLE_KEYS
 from engine.language.fields import LOOSE_NAME, NAME
+from engine.language.schema_definitions import with_definitions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -87,7 +88,7 @@ def json_schema(base: Knowledge | None = None) -> Json:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": f"urn:seke:knowledge:{VERSION}",
         "title": f"seke knowledge, version {VERSION}",
-        **_schema(TABLES["LAYER"]._replace(doc=""), _names(base)),
+        **with_definitions(_schema(TABLES["LAYER"]._replace(doc=""), _names(base))),
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from engine.language.fields import Entries, decimal
@@ -31,22 +32,31 @@ def binary_instruments(
     of_distribution = distribution(entries)
     known = of_kind(variables, "binary")
     for name, inner in fields.known(entries.get("cells"), known, "binary variable"):
-        before = len(fields.faults)
-        cell = fields.table(inner, "DETECTION")
-        table = _rates(fields, inner, cell)
-        merged = replace(cell.node, entries=shared | cell.node.entries)
-        scatter = read_type(Entries(fields, merged, cell.fields), "reading", 1.0)
-        if len(fields.faults) == before:
-            check_repeat(fields, cell.get("repeat") or inner, [scatter], table)
-        instruments[name] = LabelInstrument(
-            **cell.cited("sensitivity"),
-            variable=name,
-            answers=("false", "true"),
-            confusion=table,
-            types=(scatter,),
-            **of_distribution,
-        )
+        read = partial(_instrument, fields, name, inner, shared, of_distribution)
+        inputs = [inner, *map(shared.get, ("repeat", "strength")), of_distribution]
+        instruments[name] = fields.once(inner.path, inputs, read)
     return _by_question(fields, entries.get("by_question"), instruments, asked)
+
+
+def _instrument(
+    fields: Fields, name: str, node: Node, shared: Mapping[str, Node], of_distribution: Mapping[str, Any]
+) -> LabelInstrument:
+    """Read how one binary variable is reported; shared: what its entry need not say itself."""
+    before = len(fields.faults)
+    cell = fields.table(node, "DETECTION")
+    table = _rates(fields, node, cell)
+    merged = replace(cell.node, entries={**shared, **cell.node.entries})
+    scatter = read_type(Entries(fields, merged, cell.fields), "reading", 1.0)
+    if len(fields.faults) == before:
+        check_repeat(fields, cell.get("repeat") or node, [scatter], table)
+    return LabelInstrument(
+        **cell.cited("sensitivity"),
+        variable=name,
+        answers=("false", "true"),
+        confusion=table,
+        types=(scatter,),
+        **of_distribution,
+    )
 
 
 def _by_question(

@@ -223,7 +223,9 @@ def _categorical(
             message = "does not go with `settled`, which has one kind of reading"
             fields.key_fault(entries.node, "types", message)
         else:
-            instruments[name] = _label_instrument(entries, forms[0], known[name], likes.get(name, {}))
+            mixtures = likes.get(name, {})
+            read = partial(_label_instrument, entries, forms[0], known[name], mixtures)
+            instruments[name] = fields.once(inner.path, [inner, known[name], mixtures], read)
     return instruments
 
 

@@ -166,10 +166,13 @@ def _named(tree: Table, section: str) -> Iterator[tuple[str, Node]]:
 
 
 def digest_of_node(node: Node, without: Collection[str]) -> str:
-    """Return a digest of a node without citations and the keys in `without`."""
+    """Return a digest of a node without citations and the keys in `without`; cached, as `_json`."""
     if isinstance(node, Table):
-        keys = [key for key in node.entries if key not in (*CITATION, *without)]
-        return _digest(node, keys)
+        left_out = tuple(without)
+        if left_out not in node.digest_texts:
+            keys = [key for key in node.entries if key not in (*CITATION, *without)]
+            node.digest_texts[left_out] = _digest(node, keys)
+        return node.digest_texts[left_out]
     return hashlib.sha256(_json(node).encode()).hexdigest()[:16]
 
 

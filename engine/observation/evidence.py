@@ -50,7 +50,7 @@ from engine.observation.switches import Expanded, SwitchedReadings
 from engine.observation.told_readings import log_weight_of_told, told_readings, without_told_places
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from engine.backend.types import Array, Bools, Floats, Ints
     from engine.model.responses import Answers
@@ -86,6 +86,25 @@ class Evidence:
             row_item=variants.item[self.row_item],
             log_weight=self.log_weight + weight,
             on=np.stack(variants.originals(*self.on)),
+        )
+
+    @classmethod
+    def stacked(cls, parts: Sequence[Evidence]) -> Evidence:
+        """Return the evidence of several batches as that of one; `on` is left out."""
+        sizes = {name: len(log) for part in parts for name, log in part.log_likelihood.items()}
+        starts = np.cumsum([0, *(part.items for part in parts)])
+        return cls(
+            int(starts[-1]),
+            np.concatenate([part.row_item + start for part, start in zip(parts, starts[:-1], strict=True)]),
+            np.concatenate([part.log_weight for part in parts]),
+            {
+                name: np.concatenate(
+                    [part.log_likelihood.get(name, np.zeros((size, len(part.row_item)))) for part in parts], 1
+                )
+                for name, size in sizes.items()
+            },
+            np.concatenate([part.has_evidence for part in parts]),
+            np.zeros((2, 0), dtype=np.int64),
         )
 
     def part(self, start: int, stop: int, first: int, last: int) -> Evidence:
@@ -260,10 +279,10 @@ class ObservationModel(ObserverKernels):
         contributions: dict[str, list[ObserverContribution]] = {}
         has_evidence = np.zeros(len(row_item), dtype=bool)
         present = set(np.unique(answers.reading_observer).tolist())
-        for (observer, name), kernel in self.kernels.items():
+        for observer, name in self.kernels:
             if name == self.network.root or observer not in present:
                 continue
-            reported = reported_answers(answers, observer, name, kernel, self.echo[observer])
+            reported = self.reported(answers, observer, name)
             if not len(reported.reading):
                 continue
             imagined = self.imagined[observer, name]
@@ -331,7 +350,7 @@ class ObservationModel(ObserverKernels):
         """
         chosen = switched[reported.reading]
         if chosen.any():
-            log_follow = log_mixture(reported.table, imagined)
+            log_follow = self.mixture(reported.table, imagined)
             followed[reported.reading[chosen]] += take_rows(log_follow, reported.pattern[chosen])
 
     def answered_together(self, answers: Answers) -> tuple[str, ...]:
@@ -408,7 +427,7 @@ class ObservationModel(ObserverKernels):
         table, pattern, row = part.table, part.pattern, part.row
         several = np.bincount(row, minlength=logs.shape[1])[row] > 1
         if not several.all():
-            fresh = exponent * log_mixture(table, kernel.mix)
+            fresh = exponent * self.mixture(table, kernel.mix)
             logs[:, row[~several]] += take_rows(fresh, pattern[~several]).T
         if several.any():
             carried_rows, where = np.unique(row[several], return_inverse=True)

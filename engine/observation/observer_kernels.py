@@ -10,6 +10,7 @@ import numpy as np
 from engine.backend.arrays import asarray_like, namespace
 from engine.model.confusion import own_answers
 from engine.model.knowledge import NumberInstrument
+from engine.observation.carried_likelihood import log_mixture
 from engine.observation.dependence import SharedLook, settled_follows, shared_look
 from engine.observation.echo import Echo
 from engine.observation.family import Member, families_of, family_follows, with_families
@@ -22,15 +23,19 @@ from engine.observation.kernels import (
 )
 from engine.observation.number_looks import NumberTeller, number_look
 from engine.observation.question_rates import kernel_by_question
+from engine.observation.report_memory import ReportMemory
+from engine.observation.reported_answers import reported_answers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Self
 
     from engine.backend.types import Array, Bools, Floats, Ints
-    from engine.model.knowledge import Knowledge, LabelInstrument
+    from engine.model.knowledge import Knowledge, LabelInstrument, Observer
+    from engine.model.responses import Answers
     from engine.model.variable import Variable
     from engine.network.network import Network
+    from engine.observation.reported_answers import ReportedAnswers
 
     Kernel = LabelKernel | NumberKernel
 
@@ -55,10 +60,12 @@ class ObserverKernels:
         self.imagined: dict[tuple[int, str], Array] = {}
         self.prior = np.array(knowledge.populations[population].p)
         keep = like if like and like.has_observers_of(knowledge, self.prior) else None
+        # What is remembered of answers that are weighed again by like models, see `remembering`.
+        self.memory: ReportMemory | None = keep.memory if keep else None
         for index, observer in enumerate(self.observers):
             old = keep.observers[index].instruments if keep else {}
             for name, instrument in observer.instruments.items():
-                if keep and old.get(name) == instrument:
+                if keep and (old.get(name) is instrument or old.get(name) == instrument):
                     self.kernels[index, name] = keep.kernels[index, name]
                 else:
                     self.kernels[index, name] = self._kernel(instrument, knowledge.variables[name])
@@ -77,17 +84,11 @@ class ObserverKernels:
             ]
         ).reshape(len(self.observers), -1)
         self.haloed = self.halo > 0
-        self.echo = [
-            Echo(
-                np.array([observer.echo.get(question, 0.0) for question in knowledge.questions]),
-                {
-                    name: np.array(
-                        [_place(state, label.answers) for state in knowledge.variables[name].states]
-                    )
-                    for name, label in observer.labels.items()
-                },
-            )
-            for observer in self.observers
+        self.echo: list[Echo] = [
+            keep.echo[index]
+            if keep and keep.has_echo_of(index, observer, knowledge)
+            else _echo_of(observer, knowledge)
+            for index, observer in enumerate(self.observers)
         ]
         self.halo_of_given: Floats = np.array(
             [
@@ -111,6 +112,33 @@ class ObserverKernels:
         names = [observer.name for observer in self.observers]
         return names == list(knowledge.observers) and np.array_equal(self.prior, prior)
 
+    def has_echo_of(self, index: int, observer: Observer, knowledge: Knowledge) -> bool:
+        """Return whether an observer echoes what prompts state as its namesake here does."""
+        namesake = self.observers[index]
+        same = namesake.echo == observer.echo and self.knowledge.questions == knowledge.questions
+        return namesake is observer or (
+            same
+            and namesake.labels.keys() == observer.labels.keys()
+            and all(namesake.labels[name].answers == label.answers for name, label in observer.labels.items())
+        )
+
+    def remembering(self, answers: Answers) -> Self:
+        """Return the same model; it, and those made like it, remember what these answers report."""
+        model = copy(self)
+        model.memory = ReportMemory(answers)
+        return model
+
+    def reported(self, answers: Answers, observer: int, name: str) -> ReportedAnswers:
+        """Return what an observer's readings report about a variable."""
+        kernel, echo = self.kernels[observer, name], self.echo[observer]
+        if self.memory is None or self.memory.answers is not answers:
+            return reported_answers(answers, observer, name, kernel, echo)
+        return self.memory.reported(observer, name, kernel, echo)
+
+    def mixture(self, table: Array, mix: Array) -> Array:
+        """Return `log_mixture` of these, (P, X), from the memory where it is there."""
+        return log_mixture(table, mix) if self.memory is None else self.memory.mixture(table, mix)
+
     def with_kernels(
         self,
         kernels: Mapping[tuple[int, str], Kernel],
@@ -128,7 +156,7 @@ class ObserverKernels:
         model.kernels = dict(kernels)
         model.carry, model.exponent, model.halo = carry, exponent, halo
         # A fit learns each observer's own errors; given the gold, dependence says nothing about them.
-        model.dependent, model._looks = False, {}
+        model.dependent, model._looks, model.memory = False, {}, None
         root = self.network.root
         model.imagined = {
             key: self._implied_types(key, kernel, stereotype.get(key))
@@ -200,21 +228,20 @@ class ObserverKernels:
         if like.knowledge.dependence != self.knowledge.dependence:
             return {}
 
-        def inputs(model: ObserverKernels, name: str) -> list[tuple[int, int, float, str, float, bool]]:
-            known = [(o, id(model.kernels[o, name]), model.observers[o]) for o in model.observers_of(name)]
-            return [
-                (
-                    *(o, key, settled_follows(observer), observer.family),
-                    *(family_follows(observer), observer.follows_only),
-                )
-                for o, key, observer in known
-            ]
+        def traits(observer: Observer) -> tuple[float, str, float, bool]:
+            follows, family = settled_follows(observer), observer.family
+            return follows, family, family_follows(observer), observer.follows_only
 
-        return {
-            name: look
-            for name, look in like._looks.items()
-            if like.dependent and inputs(like, name) == inputs(self, name)
-        }
+        pairs = zip(like.observers, self.observers, strict=True)
+        alike = [old is new or traits(old) == traits(new) for old, new in pairs]
+
+        def same_inputs(name: str) -> bool:
+            known = self.observers_of(name)
+            return known == like.observers_of(name) and all(
+                alike[o] and like.kernels[o, name] is self.kernels[o, name] for o in known
+            )
+
+        return {name: look for name, look in like._looks.items() if like.dependent and same_inputs(name)}
 
     def _derive_look(self, name: str) -> SharedLook | None:
         """Return the looks of a variable, derived from the tables of its observers."""
@@ -262,6 +289,14 @@ class ObserverKernels:
     def zeros(self, *shape: int) -> Array:
         """Return zeros of a shape, in the library of the kernels."""
         return asarray_like(np.zeros(shape), self.carry)
+
+
+def _echo_of(observer: Observer, knowledge: Knowledge) -> Echo:
+    answer_of = {
+        name: np.array([_place(state, label.answers) for state in knowledge.variables[name].states])
+        for name, label in observer.labels.items()
+    }
+    return Echo(np.array([observer.echo.get(question, 0.0) for question in knowledge.questions]), answer_of)
 
 
 def _place(name: str, names: tuple[str, ...]) -> int:

@@ -8,7 +8,7 @@ import numpy as np
 
 from engine.backend.arrays import asarray_like, namespace, take_rows, taken_sums
 from engine.observation.contributions import ObserverContribution
-from engine.observation.reported_answers import positions_of, reported_answers
+from engine.observation.reported_answers import positions_of
 from engine.observation.told_readings import told_readings
 
 if TYPE_CHECKING:
@@ -25,8 +25,7 @@ def root_contribution(
 
     followed: (readings, K + 1) and together: (bundles, K + 1) log P(other answers | the label followed).
     """
-    kernel, states = model.kernels[observer, model.network.root], model.seen_state[observer]
-    reported = reported_answers(answers, observer, model.network.root, kernel, model.echo[observer])
+    states, reported = model.seen_state[observer], model.reported(answers, observer, model.network.root)
     local = positions_of(reported.reading, len(answers.reading_item))[pairs.reading]
     by_observer = answers.reading_observer[pairs.reading] == observer
     was_told = told_readings(model, answers)

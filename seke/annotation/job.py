@@ -54,17 +54,8 @@ if TYPE_CHECKING:
     Facts = dict[str, Any]
     Result = TypeVar("Result")
 
-SAME = (
-    "settings",
-    "observer",
-    "also",
-    "observed_by",
-    "population",
-    "strategy",
-    "budget",
-    "labels_final",
-    "digests",
-)
+SAME = ("settings", "observer", "also", "observed_by", "networks", "population", "strategy", "budget")
+SAME += ("labels_final", "digests")
 # Facts of runs that were begun before these facts were noted.
 BEFORE: Facts = {"labels_final": False, "also": {}, "observed_by": []}
 # Settings of runs that were begun before there was a choice.
@@ -141,7 +132,9 @@ class Job:
         names = dict.fromkeys(item.name for item in items)
         given = read_given(answers, base, names.keys(), {asked.first, *asked.also, *observed_by})
         annotator = Annotator(session, model, rule, known_by, labels_of, given, concurrency, **options)
-        facts = {**_facts_of(session, settings, asked, model), "observed_by": observed_by}
+        networks = options["free"].networks if options.get("free") else {}
+        free_facts = {"observed_by": observed_by, "networks": networks}
+        facts = {**_facts_of(session, settings, asked, model), **free_facts}
         by_tokens = None if isinstance(model, Batches) else paid
         return cls(folder, items, annotator, facts, max_cost, by_tokens, estimated)
 
@@ -156,8 +149,10 @@ class Job:
         begun = ledger.facts(*SAME)
         if "settings" in begun:
             begun["settings"] = SETTINGS_BEFORE | begun["settings"]
+        # Which networks looked was not noted before; it is taken to be these.
+        before = BEFORE | {"networks": self.facts["networks"]}
         differences = [
-            _difference(name, begun.get(name, BEFORE.get(name)), self.facts[name]) for name in SAME if begun
+            _difference(name, begun.get(name, before.get(name)), self.facts[name]) for name in SAME if begun
         ]
         names = [item.name for item in self.items]
         if any(differences) and (ledger.totals().requests or ledger.observed(names)):
@@ -443,7 +438,8 @@ def _difference(name: str, begun: Any, now: Any) -> str:
         return ""
     if isinstance(begun, dict) and isinstance(now, dict):
         # The names of settings speak for themselves, those of observers do not.
-        keys = {key: f"{name} {key}" if name == "also" else key for key in {**begun, **now}}
+        observers = name in ("also", "networks")
+        keys = {key: f"{name} {key}" if observers else key for key in {**begun, **now}}
         inner = (_difference(text, begun.get(key), now.get(key)) for key, text in keys.items())
         return ", ".join(part for part in inner if part)
     return f"{name}: {begun} then, {now} now"

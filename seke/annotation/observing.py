@@ -40,6 +40,11 @@ class FreeObservers:
         """Who they are."""
         return self.panel.names
 
+    @property
+    def networks(self) -> dict[str, str]:
+        """Observer -> its network's file, by name and the beginning of its digest."""
+        return self.panel.networks
+
     def close(self) -> None:
         """End the networks."""
         self.panel.close()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine import SekeError
-from seke.samples import answers_from, read_records
+from seke.samples import answers_from, read_records, with_draws
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -45,6 +45,7 @@ def read_given(
         records, place = [dict(record) for record in sources], "answers"
         for _ in answers_from(records, base):
             pass
+        records = with_draws(records, base.usual_view)
     by_item: dict[str, list[Record]] = defaultdict(list)
     for record in records:
         if record["observer"] in asked:

@@ -17,6 +17,7 @@ from seke.cli.errors import exit_on_errors, missing_packages_named
 from seke.cli.output import print_json, print_message
 from seke.cli.progress import RunProgress
 from seke.cli.run_status import print_status
+from seke.cli.study_options import place_of_option
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -204,7 +205,8 @@ def _annotate(images: tuple[str, ...], folder: Path, given: dict[str, Any], free
         _show_prompts(job, settings)
     elif given["dry_run"]:
         paid = {observer: asking.applicable_prices(prices, given), **prices_of}
-        _forecast(job, settings, paid, as_json=given["as_json"])
+        places = _places_of_prices(job, given)
+        _forecast(job, settings, paid, places, as_json=given["as_json"])
     else:
         asking.confirm(len(job.items), model, yes=given["yes"])
         with progress.over(len(job.items)):
@@ -298,13 +300,31 @@ def _shared_beginnings(prompts: list[tuple[str, Prompt]], settings: Settings) ->
         )
 
 
-def _forecast(job: Job, settings: Settings, prices: Mapping[str, Prices | None], *, as_json: bool) -> None:
+def _places_of_prices(job: Job, given: Mapping[str, Any]) -> dict[str, str | None]:
+    """Return where the prices of tokens and of questions come from, in words; None where none are known."""
+    tokens = place_of_option("price_list", "price_in", "price_out")
+    if given["price_list"]:
+        tokens = f"the list {given['price_list']} ({tokens})"
+    elif tokens:
+        tokens = f"{given['price_in']:g} and {given['price_out']:g} USD a million, in and out ({tokens})"
+    questions = "estimated from these" if job.estimated else "as the base declares"
+    return {"tokens": tokens or None, "questions": questions}
+
+
+def _forecast(
+    job: Job,
+    settings: Settings,
+    prices: Mapping[str, Prices | None],
+    places: Mapping[str, str | None],
+    *,
+    as_json: bool,
+) -> None:
     from seke.annotation.cost_forecast import forecast
 
     estimate: Forecast = forecast(job, settings, prices)
     gold = _gold(job)
     if as_json:
-        print_json({**estimate.as_facts(), "gold": gold})
+        print_json({**estimate.as_facts(), "gold": gold, "prices_from": places})
         return
     known = f", {estimate.labelled:,} of them with known labels" if estimate.labelled else ""
     print(f"{estimate.items:,} items{known}; forecast from made-up items of the base:")
@@ -328,11 +348,14 @@ def _forecast(job: Job, settings: Settings, prices: Mapping[str, Prices | None],
     )
     if estimate.price is None:
         print(f"  at most {most}")
-        print("  no prices are known (--price-in, --price-out)")
+        print(
+            f"  no prices of tokens are known (--price-in, --price-out); of questions {places['questions']}"
+        )
         return
     if estimate.unpriced:
         names = " and ".join(estimate.unpriced)
         print(f"  no prices are known of {names} (--prices); tokens are of all models, USD without these:")
+    print(f"  prices of tokens: {places['tokens']}; of questions: {places['questions']}")
     print(f"  about {estimate.price:,.2f} USD ({estimate.price_low:,.2f} to {estimate.price_high:,.2f})")
     print(f"  at most {estimate.price_most:,.2f} USD: {most}, if every answer is a request of its own")
 
@@ -356,9 +379,9 @@ def _gold(job: Job) -> dict[str, Any] | None:
         return None
     try:
         with missing_packages_named():
-            from seke.planning.plan import worth_of_gold
+            from seke.planning.kept_worth import kept_worth_of_gold
 
-            return worth_of_gold(job.annotator.base, job.facts["population"])
+            return kept_worth_of_gold(job.annotator.base, job.facts["population"])
     except SekeError as error:
         return {"why": str(error)}
 

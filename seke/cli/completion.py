@@ -34,17 +34,17 @@ class FileText(click.types.StringParamType):
         return [*map(CompletionItem, names), CompletionItem(incomplete, type="file")]
 
 
-def complete_files(group: click.Group) -> None:
-    """Let texts that name files be completed as such. Call it when all commands are there."""
-    for parameter in _parameters(group):
+def complete_files(command: click.Command) -> None:
+    """Let texts that name files be completed as such, of a command or of all of a group."""
+    for parameter in _parameters(command):
         name = (parameter.metavar or "").strip("[].")
         if type(parameter.type) is click.types.StringParamType and name in FILES | BASES:
             parameter.type = FileText(bases=name in BASES)
 
 
-def _parameters(group: click.Group) -> Iterator[click.Parameter]:
-    for command in group.commands.values():
-        if isinstance(command, click.Group):
-            yield from _parameters(command)
-        else:
-            yield from command.params
+def _parameters(command: click.Command) -> Iterator[click.Parameter]:
+    if isinstance(command, click.Group):
+        for inner in command.commands.values():
+            yield from _parameters(inner)
+    else:
+        yield from command.params

@@ -77,11 +77,14 @@ class StudyGroup(click.Group):
                 ctx.default_map = study_defaults(self, ctx)
         return resolved
 
-    def say_what_is_used(self) -> None:
-        """Let every command say what it took from the file. Call it when all commands are there."""
-        for path, command in leaf_commands(self):
-            if command.callback is not None:
-                command.callback = _saying(command.callback, path)
+
+def say_what_is_used(command: click.Command, path: Command) -> None:
+    """Let a command, or all of a group, say what it took from the file; path: its words."""
+    if isinstance(command, click.Group):
+        for name, inner in command.commands.items():
+            say_what_is_used(inner, (*path, name))
+    elif command.callback is not None and path not in BEGINNING:
+        command.callback = _saying(command.callback, path)
 
 
 def leaf_commands(group: click.Group, above: Command = ()) -> Iterator[tuple[Command, click.Command]]:
@@ -265,6 +268,20 @@ def _saying(callback: Callable[..., Any], path: Command) -> Callable[..., Any]:
         return callback(*args, **given)
 
     return command
+
+
+def place_of_option(*names: str) -> str:
+    """Return where the first of these options that has a value comes from; empty where none has one."""
+    ctx = click.get_current_context()
+    for name in names:
+        if ctx.params.get(name) is None:
+            continue
+        if _is_from(ctx, name, ParameterSource.DEFAULT_MAP):
+            return f"from {ctx.meta[_SOURCE]}"
+        if _is_from(ctx, name, ParameterSource.ENVIRONMENT):
+            return "from the environment"
+        return "as typed"
+    return ""
 
 
 def _is_from(ctx: click.Context, name: str | None, source: ParameterSource) -> bool:

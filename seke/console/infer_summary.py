@@ -76,6 +76,8 @@ class InferSummary:
         # the value.
         self.checks: Counter[str] = Counter()
         self.of_knowledge: Counter[str] = Counter()
+        # Risks of required values that keep items unresolvable, by variable; None where nobody looked.
+        self.unresolved: dict[str, list[float | None]] = {}
         self.rows: list[Record] = []
 
     def add(self, records: list[Record]) -> None:
@@ -88,6 +90,8 @@ class InferSummary:
                 self.waiting[following["observer"]] += 1
             if decision["item"] == "reject":
                 self.reasons[decision["reasons"][0].partition(":")[0]] += 1
+                if decision["reasons"][0] == "unresolvable":
+                    self._note_unresolved(decision["levels"])
             self._count_levels(record)
             self._count_checks(record)
             self.samples += record["diagnostics"]["samples"]
@@ -118,6 +122,32 @@ class InferSummary:
             }
             for name, looks in self.looks.items()
         }
+
+    def _note_unresolved(self, levels: Record) -> None:
+        for name in self.required:
+            if levels[name]["decision"] not in ("accept", "inferred"):
+                looked = levels[name]["origin"] != "inferred"
+                self.unresolved.setdefault(name, []).append(levels[name]["risk"] if looked else None)
+
+    def _unresolvable(self) -> Iterator[str]:
+        """Yield a line that says why items are unresolvable, and what would help."""
+        count, policy = self.reasons["unresolvable"], self.base.policy
+        if not count:
+            return
+        observers = " and ".join(dict.fromkeys((policy.ask, *policy.others)))
+        line = f"{count:,} unresolvable: nothing more that {observers} can be asked is worth its price"
+        if self.unresolved:
+            name = max(self.unresolved, key=lambda variable: len(self.unresolved[variable]))
+            risks = sorted(risk for risk in self.unresolved[name] if risk is not None)
+            if not risks:
+                line += f"; of most nobody looked at {name}"
+            elif name in policy.limits:
+                middle, limit = risks[len(risks) // 2], policy.limits[name]
+                line += f"; mostly {name} stays open (its risk is about {middle:.2f}, the limit {limit:g})"
+        yield (
+            f"{line}. What helps: measuring how reliable the answers are (seke calibrate, 100 labels of "
+            "people), a better or a further model (policy.ask, policy.others), higher limits (policy.limits)"
+        )
 
     def _count_checks(self, record: Record) -> None:
         for check in record["diagnostics"].get("checks") or ():
@@ -161,14 +191,15 @@ class InferSummary:
                 f"{uncertain} of {accepted} accepted items rest on numbers that were not calibrated for them "
                 f"({which}); their stated risks are only as good as these numbers (see seke calibrate)"
             )
+        lines += self._unresolvable()
         if self.inferred:
             lines.append(
                 f"values only inferred, and so not accepted (no observer looked at them): {self.inferred:,}"
             )
         if self.lacking:
             lines.append(
-                "binary values with a low risk that are not accepted, because their own answers are too weak "
-                f"as evidence (policy.evidence {self.base.policy.evidence:g}): {self.lacking:,}"
+                "yes/no values that look certain but stay open, because the answers about them alone are too "
+                f"weak (policy.evidence {self.base.policy.evidence:g}): {self.lacking:,}"
             )
         if self.overruled:
             which = ", ".join(f"{count} {name}" for name, count in self.overruled.most_common(MOST_NAMED))
@@ -185,8 +216,8 @@ class InferSummary:
             )
         if self.checks["checked"]:
             lines.append(
-                f"checks of contradictions: {self.checks['checked']:,}, of which {self.checks['solved']:,} "
-                f"solved theirs and {self.checks['changed']:,} changed the value"
+                f"further questions because answers contradicted one another: {self.checks['checked']:,}; "
+                f"{self.checks['solved']:,} settled it, {self.checks['changed']:,} changed the value"
             )
         lines += list(self._alarms())
         for observer, count in self.waiting.most_common():
@@ -315,7 +346,7 @@ def summary_names(base: Knowledge) -> list[str]:
 
 
 def limits_in_words(session: Session, outside: int) -> list[str]:
-    """Return how limits of the mean are kept: by which thresholds, or each risk by itself.
+    """Return in plain words how limits of the mean are kept: by which thresholds, or each risk by itself.
 
     A guarantee takes the place of all limits; then they decide only about the items `outside` of it.
     """
@@ -332,14 +363,14 @@ def limits_in_words(session: Session, outside: int) -> list[str]:
         names_by_risk.setdefault(shown, []).append(name)
     by_risk = "; ".join(f"{first_names(names, MOST_NAMED)} {risk}" for risk, names in names_by_risk.items())
     uncovered = "where the guarantee does not decide: " if session.guarantee else ""
-    kept = "highest accepted risks, which keep the mean risk within its limit"
+    kept = "values are accepted up to these risks, so that the limits hold on average"
     lines = [f"{uncovered}{kept}: {by_risk}"] if by_risk else []
     if session.without_threshold:
         names = first_names(session.without_threshold, MOST_NAMED)
         lines.append(
-            f"{uncovered}the limit of the mean risk caps each single risk of {names}: no threshold that "
-            "keeps the mean is known yet. To find one, use a file with 60 items or more that have such a "
-            f"value, or {_calibration_hint(session)}"
+            f"{uncovered}so far each single value of {names} must be within its limit to be accepted. More "
+            "is accepted where the limits need hold on average only: with 60 items or more that have such a "
+            f"value, or after {_calibration_hint(session)}"
         )
     return lines
 
@@ -351,7 +382,8 @@ def _risk_text(risk: float) -> str:
 def _calibration_hint(session: Session) -> str:
     """Return what finds thresholds: a first calibration, or one with more gold."""
     base = session.knowledge
-    return f"{base.policy.calibrated_from} with gold for seke calibrate" if base.fits else "seke calibrate"
+    more = f" with gold for {base.policy.calibrated_from} items or more" if base.fits else ""
+    return f"seke calibrate{more}"
 
 
 def row_reason(record: Record, *, marked: bool, likely: Collection[str] = ()) -> str:

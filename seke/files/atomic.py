@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 from contextlib import contextmanager, suppress
-from shutil import rmtree
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ def replacing(output: Path) -> Iterator[Path]:
         OSError: it cannot be written; the error names the output.
     """
     output = output.resolve()
-    temporary = output.with_name(f".{output.name}.{secrets.token_hex(4)}.part")
+    temporary = output.with_name(f".{output.name}.{os.urandom(4).hex()}.part")
     try:
         yield temporary
         temporary.replace(output)
@@ -53,7 +52,12 @@ def replacing(output: Path) -> Iterator[Path]:
         raise OSError(error.errno, error.strerror, str(output)) from None
     finally:
         with suppress(OSError):
-            rmtree(temporary) if temporary.is_dir() else temporary.unlink(missing_ok=True)
+            if temporary.is_dir():
+                from shutil import rmtree
+
+                rmtree(temporary)
+            else:
+                temporary.unlink(missing_ok=True)
 
 
 def write_file(data: bytes, output: Path) -> None:

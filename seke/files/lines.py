@@ -11,6 +11,8 @@ import io
 import sys
 import zlib
 from contextlib import ExitStack, contextmanager
+from itertools import islice
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
 from engine import AnswerError
@@ -18,7 +20,6 @@ from seke.files.inputs import STREAMS, open_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from _typeshed import WriteableBuffer
 
@@ -35,6 +36,15 @@ LINE_BYTES = 160  # what a line counts as beside its own bytes: a row takes some
 PACKED_BLOCK = 1 << 14  # bytes of gzip data read ahead, which count as read: less than a bomb needs
 ALLOWED = "a file, or - for the standard input"  # where lines are read from
 _GZIP = b"\x1f\x8b"
+# How pictures begin (JPEG, PNG, GIF, TIFF), and how their names end.
+_PICTURES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"II*\0", b"MM\0*")
+_PICTURE_ENDINGS = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
+PICTURES_FIRST = (
+    "something has to look at pictures first: seke annotate asks a model about them, seke observe networks "
+    "on this machine"
+)
+# Files of a folder that are looked at, to see whether it is one of pictures.
+MOST_LOOKED_AT = 1_000
 _WORKBOOK = b"PK\x03\x04"  # a zip archive, which workbooks are
 
 
@@ -166,6 +176,8 @@ def _utf8_reader(stream: IO[bytes]) -> Callable[[int], bytes]:
 
 
 def _check_beginning(block: bytes, name: str, *, gzipped: bool) -> None:
+    if block.startswith(_PICTURES) or (block.startswith(b"RIFF") and block[8:12] == b"WEBP"):
+        raise AnswerError(f"{name}: is a picture; {PICTURES_FIRST}")
     if block.startswith(_WORKBOOK):
         raise AnswerError(f"{name}: is a workbook or an archive; save the sheet as CSV (UTF-8)")
     if gzipped and block.startswith(_GZIP):
@@ -187,5 +199,8 @@ def _unreadable(name: str, error: OSError) -> str:
     if isinstance(error, FileNotFoundError):
         return f"{name}: no such file"
     if isinstance(error, IsADirectoryError):
+        files = Path(error.filename).iterdir() if error.filename else iter(())
+        if any(file.suffix.lower() in _PICTURE_ENDINGS for file in islice(files, MOST_LOOKED_AT)):
+            return f"{name}: is a folder of pictures; {PICTURES_FIRST}"
         return f"{name}: is a directory; name the files in it"
     return f"{name}: cannot be read: {error.strerror or error}"

@@ -411,6 +411,17 @@ def describe_met(value: object) -> str:
     return f"met {text} ({kinds.get(type(value), type(value).__name__)})"
 
 
+def number_hint(value: object) -> str:
+    """Return a hint where a text is a number with a decimal comma or a percentage, else an empty text."""
+    text = value.strip() if isinstance(value, str) else ""
+    if re.fullmatch(r"[-+]?\d{1,15},\d{1,15}", text):
+        return f"; write a decimal point: {text.replace(',', '.')}"
+    if re.fullmatch(r"[-+]?\d{1,15}([.,]\d{1,15})? ?%", text):
+        share = float(text.rstrip(" %").replace(",", ".")) / 100
+        return f"; write a percentage as a share: {share:.12g}"
+    return ""
+
+
 def _not_text(line: bytes, fault: UnicodeDecodeError) -> str:
     return f"not UTF-8 text: met the byte 0x{line[fault.start]:02x}; save the file as UTF-8"
 

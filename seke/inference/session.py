@@ -14,7 +14,6 @@ from engine import (
     Guarantee,
     Inference,
     Knowledge,
-    KnowledgeDraws,
     LevelDecision,
     LookAhead,
     Network,
@@ -39,7 +38,7 @@ from seke.inference.record import RecordLayout
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
-    from engine import Bools, Decisions, Diagnostics, Floats, Option, Policy, Posterior
+    from engine import Bools, Decisions, Diagnostics, Floats, KnowledgeDraws, Option, Policy, Posterior
 
     ReadingKey = tuple[str, str, str, str | None, str]
     Record = dict[str, Any]
@@ -106,7 +105,12 @@ class Session:
         refused = guarantee.refusals(base.digests, inference.population) if guarantee else ()
         holds = guarantee if not refused else None
         rng = np.random.default_rng(seed)
-        draws = KnowledgeDraws.of(inference, rng) if knowledge_uncertainty else None
+        draws = None
+        if knowledge_uncertainty:
+            # It compiles bases, and with it comes what compiles.
+            from engine import KnowledgeDraws
+
+            draws = KnowledgeDraws.of(inference, rng)
         return cls(inference, seed, guarantee=holds, refused=refused, draws=draws)
 
     @property

@@ -6,6 +6,7 @@ import math
 import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 # Deviations, and pairs of states, in the text.
 MOST_SHOWN = 5
+# Letters of a line, which fits into a terminal as it is opened.
+WIDTH = 80
 # Rules in the text.
 MOST_RULES = 60
 # A compiled probability this near to the declared one counts as equal.
@@ -249,7 +252,8 @@ def _lines(facts: Mapping[str, Any]) -> list[str]:
         *_dependence_lines(facts),
         *_fit_lines(facts),
         *_guarantee_lines(facts),
-        *("", f"Cost: {facts['cost']['text']}"),
+        "",
+        *wrap(f"Cost: {facts['cost']['text']}", width=WIDTH, subsequent_indent="  "),
     ]
 
 
@@ -309,20 +313,21 @@ def _rule_lines(facts: Mapping[str, Any]) -> list[str]:
             "-" if rule["p_then_given_if"] is None else f"{rule['p_then_given_if']:.3f}",
             "{:.3f}–{:.3f}".format(*rule["possible"]) if rule["possible"] else "-",
             f"{rule['weight']:+.2f}",
-            rule["status"],
-            rule["place"],
         )
         for rule in shown
     ]
-    header = ("", "P(if)", "confidence", "P(then|if)", "possible", "weight", "", "")
-    unlisted = len(rules) - len(shown)
+    head, *lines = table_lines(("", "P(if)", "declared", "compiled", "possible", "weight"), rows)
+    for number, rule in enumerate(shown):
+        if rule["status"] != "met":
+            lines[number] += f"\n    {rule['status']}: {rule['place']}"
+    unlisted, met = len(rules) - len(shown), sum(rule["status"] == "met" for rule in rules)
     return [
         "",
-        "Rules: P(if), declared confidence, compiled P(then | if), and its range with the tables alone",
-        *table_lines(header, rows),
+        f"Rules: confidence P(then | if), declared and compiled; {met} of {len(rules)} met",
+        *(head, *lines),
         *([f"  ... and {unlisted} more; --json has all"] if unlisted else []),
-        "  weight: the log-odds by which a rule favours its `then`, 8 at most; at 0 the tables imply it,",
-        "  below 0 it holds back what they imply",
+        "  possible: with the tables alone. weight: the log-odds by which a rule favours",
+        "  its `then`, 8 at most; at 0 the tables imply it, below 0 it holds that back",
     ]
 
 
@@ -335,10 +340,8 @@ def _pair_lines(facts: Mapping[str, Any]) -> list[str]:
         (" / ".join(pair["states"]), *(f"{pair['error'][question]:.2f}" for question in questions))
         for pair in pairs
     ]
-    head = (
-        "Hardest to tell apart: how often the likelier of the two is wrong after one answer (guessing: 0.50)"
-    )
-    return ["", head, *table_lines(("", *questions), rows)]
+    head = "Hardest to tell apart: how often the likelier of two is wrong after an answer"
+    return ["", head, *table_lines(("", *questions), rows), "  0.50 is guessing"]
 
 
 def _dependence_lines(facts: Mapping[str, Any]) -> list[str]:
@@ -358,7 +361,7 @@ def _dependence_lines(facts: Mapping[str, Any]) -> list[str]:
         )
         for observer in observers
     ]
-    head = "Observers err together: how often a reading follows the appearance that all of them see"
+    head = "Observers err together: how often a reading follows what all of them see"
     return ["", head, *table_lines((), rows)]
 
 

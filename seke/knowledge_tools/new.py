@@ -96,8 +96,9 @@ def _template(base: Knowledge, named: str, folder: Path) -> str:
     words = [path.removeprefix("words.") for path in base.numbers if path.startswith("words.")]
     placeholders = {
         "EXTENDS": extends,
-        "BASE": shlex.quote(named),
-        "HERE": shlex.quote(str(folder)),
+        # Its commands are right where the folder itself lies, as in a study.
+        "BASE": shlex.quote(named if shipped_name(named) else os.path.relpath(named, folder.parent)),
+        "HERE": shlex.quote(folder.name),
         "SHARES": f"{{{', '.join(f'{state_name}: {1 / len(states):.4f}' for state_name in states)}}}",
         "WORDS": f"\n# A word may stand for p: {', '.join(words)}." if words else "",
         "REMOVED": f"rules.{base.rules[0].name}" if base.rules else f"variables.{base.root}.states.{state}",

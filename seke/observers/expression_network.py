@@ -49,7 +49,7 @@ class ExpressionNetwork:
         self._side: int = declared["side"]
         self._margin: float = declared["crops"]["margin"]
         self._moves = moves(crops, declared["crops"]["shift"], declared["crops"]["scale"])
-        self._network = digest_of(path)
+        self.network = digest_of(path)
         runtime = runtime_of(NAME)
         try:
             with quiet():
@@ -82,7 +82,7 @@ class ExpressionNetwork:
 
     def facts(self, face: Face) -> Mapping[str, Any]:  # noqa: ARG002
         """Return the network."""
-        return {"network": self._network}
+        return {"network": self.network}
 
     def probabilities(self, crops: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Return P(class | crop), (N, K); crops: (N, S, S) grey from 0 to 255, as many as were asked for."""

@@ -74,7 +74,7 @@ class FaceLandmarker:
         self.question: str = declared["question"]
         self.units: Mapping[str, Mapping[str, Any]] = declared["units"]
         self.unseen = tuple(declared["unseen"])
-        self._network = digest_of(path)
+        self.network = digest_of(path)
         keep_reports_here()
         self._mediapipe = runtime_of(NAME)
         tasks = self._mediapipe.tasks
@@ -132,7 +132,7 @@ class FaceLandmarker:
         """Return the pose, the blendshapes that units were read from, and the network."""
         names = dict.fromkeys(name for unit in self.units.values() for name in unit["of"])
         scores = {name: face.scores[name] for name in names}
-        return {"pose": dict(face.pose), "blendshapes": scores, "network": self._network}
+        return {"pose": dict(face.pose), "blendshapes": scores, "network": self.network}
 
 
 def units_of(scores: Mapping[str, float], units: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:

@@ -79,6 +79,11 @@ class ObserverPanel:
         """The observers whose answers are wanted."""
         return tuple(observer.name for observer in self.observers)
 
+    @property
+    def networks(self) -> dict[str, str]:
+        """Observer -> its network's file, by name and the beginning of its digest; who finds faces too."""
+        return {observer.name: observer.network for observer in (self.finder, *self.observers)}
+
     def close(self) -> None:
         """End the networks."""
         self.finder.close()

@@ -82,6 +82,10 @@ class PictureObserver(Protocol):
     def question(self) -> str:
         """The question of the base that it answers."""
 
+    @property
+    def network(self) -> str:
+        """Its network's file, by name and the beginning of its digest."""
+
     def reports(self, shown: ShownPart, face: Face) -> Sequence[Report]:
         """Return its answers about a face, which are draws of one reading."""
 

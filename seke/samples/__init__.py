@@ -15,6 +15,7 @@ Which keys there are beside `item`, `observer`, `question`, `draw`, `view`, `sta
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -33,7 +34,7 @@ from seke.samples.schema import Chunk, in_chunks, record_of, structure_records
 from seke.samples.single import SingleSamples, split_samples
 from seke.samples.table_rows import read_table, table_columns
 from seke.samples.to_engine import answers_of, arrange
-from seke.samples.vocabulary import FIXED, vocabulary_of
+from seke.samples.vocabulary import FIXED, REQUIRED, UNNUMBERED, vocabulary_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
@@ -55,11 +56,13 @@ __all__ = [
     "read_records",
     "single_samples",
     "vocabulary_of",
+    "with_draws",
 ]
 
 # Samples that are gathered in memory; more go through a temporary file.
 IN_MEMORY = 400_000
 NO_ROWS = "no samples: it has no rows"
+NAMED_TWICE = "draw: missing in a source that is named twice; its samples would count twice. Name it once"
 
 
 def read_batches(
@@ -142,10 +145,12 @@ def read_records(paths: Sequence[str | Path], knowledge: Knowledge) -> list[dict
     single_samples(paths, knowledge)
     vocabulary = vocabulary_of(knowledge)
     rows = (record for chunk in _chunks(paths, vocabulary, Faults()) for record in chunk.records)
-    return [
+    records = (
         {key: value for key, value in record_of(row).items() if value is not None and key != "extra"}
         for row in rows
-    ]
+    )
+    stated = ({k: v for k, v in record.items() if (k, v) != ("draw", UNNUMBERED)} for record in records)
+    return with_draws(stated, knowledge.usual_view)
 
 
 def item_names(paths: Sequence[str | Path | MemoryTable], knowledge: Knowledge) -> Iterator[str]:
@@ -171,24 +176,66 @@ def _chunks(
     item: str | Collection[str] | None = None,
 ) -> Steps[Chunk]:
     item = [item] if isinstance(item, str) else item
+    named: set[object] = set()
     for index, path in enumerate(paths):
+        identity = _identity(path)
+        again = identity in named
+        named.add(identity)
         if isinstance(path, MemoryTable):
-            yield from _of_item(_frame_chunks(RowFrame(path, faults, index=index), vocabulary), item)
+            rows = RowFrame(path, faults, index=index)
+            read_chunks = _noting_doubles(_frame_chunks(rows, vocabulary), rows, again=again)
+            yield from _of_item(read_chunks, item)
             continue
         file = RowFile(path, faults, strip=True, index=index, progress=progress)
         if item is not None:
             whole = file.format != JSON_LINES
             read_chunks = read_table(file, vocabulary) if whole else read_json_lines(file, vocabulary, item)
-            yield from _of_item(read_chunks, item)
+            yield from _of_item(_noting_doubles(read_chunks, file, again=again), item)
             continue
         read = read_json_lines if file.format == JSON_LINES else read_table
         count, before = 0, faults.count
-        for chunk in read(file, vocabulary):
+        for chunk in _noting_doubles(read(file, vocabulary), file, again=again):
             count += len(chunk.records)
             yield chunk
         if not count and faults.count == before:
             where = " after the header" if file.format == CSV else ""
             file.note(1, f"no samples: nothing but blank lines{where}")
+
+
+def _identity(source: str | Path | MemoryTable) -> object:
+    """Return what is the same for two names of one file, or for one frame given twice."""
+    if isinstance(source, MemoryTable):
+        return id(source)
+    try:
+        status = Path(source).stat()
+    except OSError:
+        return str(source)
+    return status.st_dev, status.st_ino
+
+
+def _noting_doubles(chunks: Iterable[Chunk], rows: RowFile | RowFrame, *, again: bool) -> Steps[Chunk]:
+    """Yield the chunks; note what has no draw in a source that was named already: it would count twice.
+
+    again: whether it was. Samples that state their draw are known to be there twice by that.
+    """
+    for chunk in chunks:
+        if again:
+            pairs = zip(chunk.lines.tolist(), chunk.records, strict=True)
+            line = next((line for line, record in pairs if record.draw == UNNUMBERED), None)
+            if line is not None:
+                rows.note(line, NAMED_TWICE)
+        yield chunk
+
+
+def with_draws(records: Iterable[Mapping[str, Any]], usual_view: str) -> list[dict[str, Any]]:
+    """Return sample records with the draws of those that state none, numbered as they stand."""
+    count: Counter[tuple[Any, ...]] = Counter()
+    numbered: list[dict[str, Any]] = []
+    for record in records:
+        key = (*(record[name] for name in REQUIRED), record.get("view", usual_view))
+        numbered.append({**record, "draw": record.get("draw", count[key])})
+        count[key] += 1
+    return numbered
 
 
 def _of_item(chunks: Iterable[Chunk], item: Collection[str] | None) -> Steps[Chunk]:

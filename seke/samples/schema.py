@@ -17,8 +17,8 @@ import msgspec
 import numpy as np
 
 from engine import AnswerError, did_you_mean
-from seke.files.rows import describe_met, parse_json_line
-from seke.samples.vocabulary import FIXED, NO_SAMPLES, REQUIRED, STATUSES
+from seke.files.rows import describe_met, number_hint, parse_json_line
+from seke.samples.vocabulary import FIXED, NO_SAMPLES, REQUIRED, STATUSES, UNNUMBERED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
@@ -73,7 +73,11 @@ def record_type(vocabulary: Vocabulary, *, narrow: bool = False) -> type[msgspec
         ("item", text if narrow else text | int),
         ("observer", _name_type(vocabulary.observers if narrow else ())),
         ("question", _name_type(vocabulary.questions if narrow else ())),
-        ("draw", whole if narrow else whole | Annotated[float, msgspec.Meta(ge=0, le=LARGEST_WHOLE)]),
+        (
+            "draw",
+            whole if narrow else whole | Annotated[float, msgspec.Meta(ge=0, le=LARGEST_WHOLE)],
+            UNNUMBERED,
+        ),
         ("view", text, vocabulary.usual_view),
         ("status", _name_type(STATUSES), "ok"),
         ("reports", dict[str, report] | None, None),
@@ -238,7 +242,7 @@ def _key_fault(path: str, kind: str, value: object) -> str | None:
 
 
 def _shape_fault(path: str, value: object, allowed: str) -> str:
-    return f"{path}: {describe_met(value)}; allowed is {ALLOWED[allowed]}"
+    return f"{path}: {describe_met(value)}; allowed is {ALLOWED[allowed]}{number_hint(value)}"
 
 
 def _is_number(value: object) -> bool:

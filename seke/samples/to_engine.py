@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,7 +23,7 @@ from seke.samples.columns import (
     unpack,
 )
 from seke.samples.copied import without_copies
-from seke.samples.vocabulary import STATUSES
+from seke.samples.vocabulary import STATUSES, UNNUMBERED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,12 +39,17 @@ if TYPE_CHECKING:
 def arrange(sheet: Sheet, vocabulary: Vocabulary, prefixes: Sequence[str]) -> Sheet:
     """Return the sheet ordered by item, reading and draw; a draw that is given twice is an error.
 
+    Samples of a reading none of which states its draw are numbered as they stand.
+
     Views are ordered by name, so that the columns do not depend on the order of the samples
     (but for the items'). Samples of copies become those of their originals (`without_copies`).
     """
     sheet = _with_views_by_name(sheet)
     rows = sheet.rows
     reading = _reading_key(sheet, vocabulary)
+    if (rows["draw"] == UNNUMBERED).any():
+        rows = _with_draws_numbered(sheet, reading, vocabulary, prefixes)
+        sheet = replace(sheet, rows=rows)
     order = np.lexsort((rows["draw"], reading))
     reading, draw = reading[order], rows["draw"][order]
     twice = np.flatnonzero((reading[1:] == reading[:-1]) & (draw[1:] == draw[:-1])) + 1
@@ -52,6 +58,36 @@ def arrange(sheet: Sheet, vocabulary: Vocabulary, prefixes: Sequence[str]) -> Sh
         at = twice[np.lexsort((later["line"], later["file"]))[0]]
         _refuse_twice(sheet, vocabulary, prefixes, rows[order[at]], rows[order[at - 1]])
     return without_copies(reorder(sheet, order), vocabulary)
+
+
+def _with_draws_numbered(
+    sheet: Sheet, reading: Ints, vocabulary: Vocabulary, prefixes: Sequence[str]
+) -> NDArray[np.void]:
+    """Return the rows with the draws of samples that state none; reading: (n,) equal within a reading.
+
+    Raises:
+        engine.AnswerError: a reading of which some samples state their draw and others do not.
+    """
+    rows = sheet.rows.copy()
+    lacking = rows["draw"] == UNNUMBERED
+    order = np.argsort(reading, kind="stable")
+    starts = np.flatnonzero(np.diff(reading[order], prepend=-1))
+    counts = np.diff(starts, append=len(order))
+    without = np.add.reduceat(lacking[order].astype(np.int64), starts)
+    mixed = np.flatnonzero((without > 0) & (without < counts))
+    if len(mixed):
+        of_reading = order[starts[mixed[0]] :][: counts[mixed[0]]]
+        first = rows[of_reading[lacking[of_reading]][0]]
+        other = rows[of_reading[~lacking[of_reading]][0]]
+        raise AnswerError(
+            f"{_place(prefixes, first)}: draw: missing, but another sample of "
+            f"{_key_text(sheet, vocabulary, first)} has one ({_place(prefixes, other)}); give all of them a "
+            "draw, or none"
+        )
+    number = np.empty(len(order), dtype=np.int64)
+    number[order] = np.arange(len(order)) - np.repeat(starts, counts)
+    rows["draw"][lacking] = number[lacking]
+    return rows
 
 
 def _with_views_by_name(sheet: Sheet) -> Sheet:
@@ -84,14 +120,18 @@ def _refuse_twice(
     later: np.void,
     earlier: np.void,
 ) -> None:
-    observer = tuple(vocabulary.observers)[later["observer"]]
-    question = tuple(vocabulary.questions)[later["question"]]
-    key = f"item {sheet.items[later['item']]!r}, observer {observer!r}, question {question!r}"
-    whole = f"{key}, view {sheet.views[later['view']]!r}"
     raise AnswerError(
-        f"{_place(prefixes, later)}: draw: {later['draw']} of {whole}"
+        f"{_place(prefixes, later)}: draw: {later['draw']} of {_key_text(sheet, vocabulary, later)}"
         f" was given already at {_place(prefixes, earlier)}"
     )
+
+
+def _key_text(sheet: Sheet, vocabulary: Vocabulary, row: np.void) -> str:
+    """Return what a sample's reading is, in words."""
+    observer = tuple(vocabulary.observers)[row["observer"]]
+    question = tuple(vocabulary.questions)[row["question"]]
+    key = f"item {sheet.items[row['item']]!r}, observer {observer!r}, question {question!r}"
+    return f"{key}, view {sheet.views[row['view']]!r}"
 
 
 def _place(prefixes: Sequence[str], row: np.void) -> str:

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from engine import Bools, Floats, Ints, Knowledge, Observer, Variable
 
 Kind = Literal["categorical", "interval", "binary"]
-REQUIRED = ("item", "observer", "question", "draw")
-FIXED = (*REQUIRED, "view", "status", "given", "reports", "extra")
+REQUIRED = ("item", "observer", "question")
+# The draw of a sample that states none, until `to_engine.arrange` numbers it.
+UNNUMBERED = -1
+FIXED = (*REQUIRED, "draw", "view", "status", "given", "reports", "extra")
 # What is said of records of `seke infer` that are given as samples.
 NO_SAMPLES = "is a posterior record, as seke infer writes it, and no sample: give the samples that it is of"
 STATUSES = ("ok", "refused", "unreadable", "not_judged")

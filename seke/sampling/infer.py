@@ -136,7 +136,10 @@ def source_list(samples: Any) -> list[Any]:
             f"samples: met {article} {kind}; allowed are a file, a frame (pandas, polars, a table of Arrow), "
             f"or a list of these or of samples as mappings{collect}"
         )
-    return [MemoryTable.of(source) if is_frame(source) else source for source in samples]
+    sources = list(samples)
+    # A frame that is given twice stays one.
+    tables = {id(source): MemoryTable.of(source) for source in sources if is_frame(source)}
+    return [tables.get(id(source), source) for source in sources]
 
 
 def batches(

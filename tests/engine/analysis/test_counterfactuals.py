@@ -195,7 +195,16 @@ def test_how_observers_err_together_moves_a_decision(base_of, names):
                 .marginals[base.root][0]
             )
             moved_by = sensitivity._margins(other, p) - sensitivity._margins(base, sensitivity.p)
-            np.testing.assert_allclose(sensitivity._first_order(other), moved_by, atol=1e-9)
+            none, by_others = sensitivity._first_order([None, other])
+            assert not none.any()
+            np.testing.assert_allclose(by_others, moved_by, atol=1e-9)
+            # What answers report is remembered, by what is declared.
+            memory = sensitivity.perturbation
+            for knowledge in (other, base, other):
+                fresh = inference.with_knowledge(knowledge).observations.evidence(memory.answers)
+                again = memory.inference_of(knowledge).observations.evidence(memory.answers)
+                for name, log_likelihood in fresh.log_likelihood.items():
+                    np.testing.assert_array_equal(again.log_likelihood[name], log_likelihood)
             assert (np.abs(moved_by).max() > 1e-6) == (count > 1), path
 
 

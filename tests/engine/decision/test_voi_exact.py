@@ -99,7 +99,7 @@ def test_what_is_expected_of_answers_is_what_is_believed_now(seed):
         for batch in (1, 3):
             _, p, after = lookahead.patterns(answers, now, asking.names[0], asking, batch)
             assert p.sum() == pytest.approx(1, abs=1e-9)
-            for name, marginal in after.marginals.items():
+            for name, marginal in after.items():
                 np.testing.assert_allclose(p @ marginal, now.marginals[name][0], atol=1e-9, err_msg=name)
             asked += 1
     assert asked

@@ -14,7 +14,7 @@ FAULTS = {
     ),
     "one blank long": (f"{INDENTED}     d: 2\n", "4:7: is indented by 5 blanks, as no line above is"),
     "the line above is": ("a:\n b:\n    c: 1\n  d: 2\n", "4:3: is indented by 2 blanks, as no line"),
-    "another fault": (f"{INDENTED}    d: 2: 3\n", "4:9: is not YAML: mapping values are not allowed"),
+    "another fault": (f"{INDENTED}    d: 2: 3\n", "4:9: is not YAML: a text that holds a colon needs quotes"),
     "a comment does not count": (f"{INDENTED}   # note\n   d: 2\n", "5:4: is indented by 3 blanks"),
 }
 

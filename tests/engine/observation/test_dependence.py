@@ -317,7 +317,7 @@ def test_a_question_never_raises_the_expected_bayes_risk(seed):
         for batch in (1, 3):
             _, p, after = look_ahead.patterns(answers, now, question.names[0], question, batch)
             assert p.sum() == pytest.approx(1, abs=1e-9)
-            for name, marginal in after.marginals.items():
+            for name, marginal in after.items():
                 np.testing.assert_allclose(p @ marginal, now.marginals[name][0], atol=1e-9, err_msg=name)
                 risk = p @ (1 - marginal.max(1))
                 falls.append(1 - now.marginals[name][0].max() - risk)

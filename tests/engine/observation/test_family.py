@@ -299,7 +299,7 @@ def test_a_question_never_raises_the_expected_bayes_risk(seed):
         if len(question.names) == 1:
             _, p, after = look_ahead.patterns(answers, now, question.names[0], question, 1)
             assert p.sum() == pytest.approx(1, abs=1e-9)
-            for name, marginal in after.marginals.items():
+            for name, marginal in after.items():
                 np.testing.assert_allclose(p @ marginal, now.marginals[name][0], atol=1e-9, err_msg=name)
                 falls.append(1 - now.marginals[name][0].max() - p @ (1 - marginal.max(1)))
     assert min(falls) > -1e-9

@@ -21,6 +21,7 @@ from click.shell_completion import BashComplete
 from click.testing import CliRunner
 
 from seke.cli.errors import exit_on_errors
+from seke.cli.main import COMMANDS as COMMAND_TABLE
 from seke.cli.main import main
 from seke.cli.model_options import account_line
 from seke.cli.progress import RunProgress, reported
@@ -308,3 +309,17 @@ def test_a_cost_is_told_where_one_is_known(changes: dict[str, float], cost: str)
     names = [field.name for field in fields(Totals)]
     totals = Totals(**{**dict.fromkeys(names, 0), "requests": 4, "answers": 4, **changes})
     assert account_line(totals).partition(" + 0 tokens")[2] == cost
+
+
+def test_help_imports_no_command_and_has_the_line_of_each():
+    """Names and lines of all commands are at hand before any of them is; that keeps `seke --help` instant."""
+    for name, (_, line) in COMMAND_TABLE.items():
+        assert main.commands[name].get_short_help_str(limit=100) == line, name
+        assert main.commands[name].name == name
+    code = "import sys; from seke.cli.main import main; main(['--help'], standalone_mode=False); "
+    code += "print(*(m for m in sys.modules if m in ('numpy', 'torch') or m[:5] == 'seke.'))"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert "\n  infer " in shown
+    imported = set(shown.splitlines()[-1].split())
+    assert not {"numpy", "torch"} & imported
+    assert not imported & {place.partition(":")[0] for place, _ in COMMAND_TABLE.values()}

@@ -177,6 +177,27 @@ def test_what_nobody_looked_at_is_told_from_what_is_open(base, records):
     assert "values only inferred, and so not accepted (no observer looked at them): 1" in summary.notes()
 
 
+def test_unresolvable_items_come_with_why_and_what_helps(base, records):
+    """In one line: what stays open, its risk and limit, who was asked; nothing without such an item."""
+    unresolvable = [r for r in records if r["decision"]["reasons"][:1] == ["unresolvable"]]
+    rejected = json.loads(json.dumps(records[0]))
+    rejected["decision"] |= {"item": "reject", "reasons": ["unresolvable", "open: expression"], "next": None}
+    rejected["decision"]["levels"]["expression"] |= {"decision": "reject", "risk": 0.41, "origin": "seen"}
+    summary = InferSummary(base)
+    summary.add([r for r in records if r not in unresolvable])
+    assert not [line for line in summary.notes() if "unresolvable" in line]
+    summary.add([rejected])
+    (line,) = (line for line in summary.notes() if "unresolvable" in line)
+    assert line.startswith("1 unresolvable: nothing more that gpt-4o can be asked is worth its price")
+    assert "expression stays open (its risk is about 0.41, the limit 0.05)" in line
+    assert "seke calibrate" in line
+    unseen = json.loads(json.dumps(rejected))
+    unseen["decision"]["levels"]["expression"]["origin"] = "inferred"
+    other = InferSummary(base)
+    other.add([unseen])
+    assert "of most nobody looked at expression" in "\n".join(other.notes())
+
+
 def test_required_values_that_nobody_looked_at_in_any_item_are_named():
     base = seke.knowledge()
     records = {record["item"]: record for record in seke.infer(FACES, base)}

@@ -26,6 +26,7 @@ import seke
 from engine import compile_network
 from seke.cli.main import main
 from seke.files.shipped import shipped_folder
+from seke.knowledge_tools.check import _lines
 
 with warnings.catch_warnings():
     # On import it warns of its own use of pyparsing.
@@ -143,6 +144,7 @@ def test_what_is_shipped_has_no_faults_and_compiles_as_declared(base):
     for deviation in facts["deviations"]:
         assert deviation["compiled"] == pytest.approx(deviation["declared"], abs=1e-6)
         assert at(deviation["place"])
+    assert base or [line for line in "\n".join(_lines(facts)).splitlines() if len(line) > 80] == []
 
 
 def test_all_faults_come_with_their_lines_and_carets(tmp_path):

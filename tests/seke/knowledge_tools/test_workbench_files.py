@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator, SchemaError
 
 from engine import Inference, changes, compile_network, read, resolve
+from engine.language.schema_definitions import with_definitions
 from engine.observation.evidence import Evidence
 from seke.cli.main import main
 from seke.files.shipped import knowledge
@@ -197,12 +198,13 @@ def test_without_that_evidence_the_numbers_are_others(folder, name):
 FOLDERS = (ROOT / "knowledge", EXAMPLES, ENGINE / "bases")
 OTHERS = (EXAMPLES / "annotate", ROOT / "knowledge" / "tests")
 FILES = [path for place in FOLDERS for path in sorted(place.rglob("*.yaml")) if path.parent not in OTHERS]
-NO_YAML = "alias not-utf8 syntax tab tag two-documents"
+NO_YAML = """
+    alias colon-in-a-text colon-in-braces missing-brace not-utf8 syntax tab tag two-documents"""
 CAUGHT = """
     bad-names bare-cell certificates certificates-pooled confusion-zero-cell coupling-pair dependence-follows
     copies dependence-missing empty-over-section exponent family family-no-name
     interval-range judgement-without-note many-faults missing-sections no-as-a-text not-a-mapping
-    nothing-beyond
+    no-blank-after-colon nothing-beyond
     null-as-a-text number-slips policy-numbers prior-zero probability-of-zero probability-over-one
     quoted-number sd-of-nothing section-not-a-mapping unknown-key unknown-kind unknown-section"""
 # Of these one file alone does not tell, or numbers must be added up, or formulas read.
@@ -275,8 +277,22 @@ def levels_of(schema, met):
 
 
 def test_the_schema_is_one_and_says_its_version(schema):
-    """Level by level: it says the same in a hundred places."""
-    levels = list(levels_of(schema, set()))
+    """Level by level; what comes again is written once, and says the same as if it stood in each place."""
+    assert len(json.dumps(schema, indent=1)) < 300_000
+    definitions = schema["$defs"]
+
+    def in_place(part):
+        if isinstance(part, dict) and "$ref" in part:
+            assert list(part) == ["$ref"]
+            return in_place(definitions[part["$ref"].removeprefix("#/$defs/")])
+        if isinstance(part, list):
+            return [in_place(inner) for inner in part]
+        return {key: in_place(inner) for key, inner in part.items()} if isinstance(part, dict) else part
+
+    whole = in_place({key: part for key, part in schema.items() if key != "$defs"})
+    assert len(json.dumps(whole)) > 5_000_000
+    assert with_definitions(whole) == {**schema, "$defs": definitions}
+    levels = list(levels_of(whole, set()))
     assert len(levels) > 100
     for level in levels:
         Draft202012Validator.check_schema(level)
@@ -331,6 +347,12 @@ def test_a_new_overlay_changes_nothing_yet(folder, schema):
         Path("mine", name).read_text("utf-8") for name in ("overlay.yaml", "knowledge.schema.json")
     )
     assert text.startswith("# yaml-language-server: $schema=knowledge.schema.json\n")
+    # Its commands are for the folder that it lies in, wherever it was made from.
+    assert "seke knowledge diff shipped mine --samples" in text
+    stdout_of("new", "deep/er/own", "--base", "mine")
+    below = Path("deep/er/own/overlay.yaml").read_text("utf-8")
+    assert "#   seke knowledge check own " in below
+    assert "diff ../../mine own --samples" in below
     assert json.loads(written) == schema
     assert changes(shipped(), knowledge("mine")) == ()
     assert knowledge("mine") == shipped()

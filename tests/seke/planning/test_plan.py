@@ -20,6 +20,7 @@ from seke.cli.main import main
 from seke.console.proportions import share
 from seke.inference.session import Session
 from seke.planning.gold import calibrate_on_gold
+from seke.planning.kept_worth import _path_of, _read, kept_worth_of_gold
 from seke.planning.plan import Variants
 from seke.planning.plot import draw_plan
 from seke.planning.table import percent, show
@@ -396,3 +397,20 @@ def test_a_plan_counts_the_items_that_would_wait_for_people(tmp_path):
     waits = f"{100 * policy['people']['human']:.0f} %"
     assert f"items that would wait for human: limits ×1 {waits}, 1 × joint 0.0 %" in text.getvalue()
     assert all("people" not in row for row in seke.plan(GARDEN, 20, limits=(1,), fixed=()).rows)
+
+
+def test_what_gold_buys_is_kept_for_a_base_and_policy(tmp_path, monkeypatch):
+    monkeypatch.setenv("SEKE_CACHE", str(tmp_path))
+    base = seke.knowledge(PLANTS)
+    shares = {str(count): {"share": 0.5, "low": 0.4, "high": 0.6} for count in (0, 30, 100)}
+    worth = {"variable": base.root, "observer": base.policy.ask, "items": 60, "accepted": shares}
+    kept = _path_of(base, None)
+    kept.write_text(json.dumps(worth), encoding="utf-8")
+    assert kept_worth_of_gold(base) == kept_worth_of_gold(base, base.reference) == worth
+    for damaged in ("", '{"accepted": {"0": {}}}', json.dumps(worth)[:-3], "[]"):
+        kept.write_text(damaged, encoding="utf-8")
+        assert _read(kept) is None, damaged
+    changed = replace(base, policy=replace(base.policy, budget=base.policy.budget + 1))
+    assert len({kept, _path_of(changed, None), _path_of(seke.knowledge(GARDEN), None)}) == 3
+    monkeypatch.setenv("SEKE_CACHE", "")
+    assert _path_of(base, None) is None

@@ -404,8 +404,8 @@ JSON_FAULTS = {
     ),
     "unknown key": (line(expresion="anger"), "2: expresion: unknown key; did you mean expression?"),
     "missing key": (
-        '{"item": "a", "observer": "gpt-4o", "question": "joint", "expression": "anger"}',
-        "2: draw: missing; every sample has item, observer, question, draw",
+        '{"item": "a", "observer": "gpt-4o", "draw": 0, "expression": "anger"}',
+        "2: question: missing; every sample has item, observer, question",
     ),
     "not asked for": (
         line(question="expression", valence=0.5),
@@ -683,8 +683,8 @@ FILE_FAULTS = {
     ),
     "CSV, missing column": (
         "s.csv",
-        b"item,observer,question\n",
-        ":1: draw: no such column; needed are item, observer, question, draw",
+        b"item,observer,draw\n",
+        ":1: question: no such column; needed are item, observer, question",
     ),
     "CSV, a column twice": (
         "s.csv",
@@ -711,10 +711,24 @@ FILE_FAULTS = {
         b"item,observer,question,draw,valence\na,gpt-4o,joint,0,inf\n",
         ":2: valence: met Infinity; a number must be finite (use null for a missing one)",
     ),
-    "CSV, missing draw": (
+    "CSV, a decimal comma and a percentage": (
         "s.csv",
-        b"item,observer,question,draw,valence\na,gpt-4o,joint,,0\n",
-        ":2: draw: missing; every sample has item, observer, question, draw",
+        b'item,observer,question,valence,AU6\na,gpt-4o,joint,"0,75",1\nb,gpt-4o,joint,0.5,75%\n',
+        ":2: valence: met '0,75' (a text); allowed is a number; write a decimal point: 0.75\n"
+        "{file}:3: action_units.AU6: met '75%' (a text); allowed is true, false, null or a probability;"
+        " write a percentage as a share: 0.75",
+    ),
+    "a picture": (
+        "s.png",
+        b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR",
+        ": is a picture; something has to look at pictures first: seke annotate asks a model about them,"
+        " seke observe networks on this machine",
+    ),
+    "CSV, some draws missing": (
+        "s.csv",
+        b"item,observer,question,draw,valence\na,gpt-4o,joint,0,0\na,gpt-4o,joint,,1\n",
+        ":3: draw: missing, but another sample of item 'a', observer 'gpt-4o', question 'joint', view 'face'"
+        " has one ({file}:2); give all of them a draw, or none",
     ),
     "CSV, bad JSON": (
         "s.csv",

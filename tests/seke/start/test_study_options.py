@@ -13,7 +13,7 @@ from PIL import Image
 from seke.cli import options
 from seke.cli.completion import FileText, complete_files
 from seke.cli.main import main
-from seke.cli.study_options import SHARED, StudyGroup, leaf_commands, shared_key_of
+from seke.cli.study_options import SHARED, StudyGroup, leaf_commands, say_what_is_used, shared_key_of
 from seke.runs.ledger import status_of
 from seke.start.study_file import NAME, find_study_file
 
@@ -41,7 +41,7 @@ def ask(*words):
 
     group = StudyGroup("seke", commands={"ask": ask})
     complete_files(group)
-    group.say_what_is_used()
+    say_what_is_used(group, ())
     result = CliRunner().invoke(group, ["ask", *words], catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return given, result.stderr

@@ -34,6 +34,7 @@ from seke.annotation.observers import observer_of
 from seke.annotation.stopping_rules import label_of, rule_of
 from seke.cli.annotate import _gold_lines
 from seke.cli.main import main
+from seke.files.networks import cache_folder
 from seke.runs.ledger import VERSION, Ledger, ReadingRequests, status_of
 from seke.sampling.loop import Request
 from seke.vision.errors import FatalError, OutOfMoneyError, UnansweredError
@@ -570,7 +571,20 @@ def test_prompts_and_forecasts_send_nothing(tmp_path):
     for accepted in gold["accepted"].values():
         assert accepted["of"] == gold["items"]
         assert accepted["low"] <= accepted["share"] <= accepted["high"]
+    # It takes seconds, and is kept.
+    assert gold in [json.loads(path.read_bytes()) for path in cache_folder().glob("gold-*.json")]
     assert not (tmp_path / "r").exists()
+
+
+def test_a_forecast_says_where_its_prices_come_from(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "seke.toml").write_text('model = "m"\nprice-in = 2.5\nprice-out = 10.0\n', encoding="utf-8")
+    dry = [EXAMPLE, "--run", "r", "--dry-run", "--strategy", "fixed:1"]
+    line = next(line for line in run(*dry).stdout.splitlines() if "prices of tokens" in line)
+    assert line.strip().startswith("prices of tokens: 2.5 and 10 USD a million, in and out (from ")
+    assert line.endswith("seke.toml); of questions: as the base declares")
+    typed = json.loads(run(*dry, "--price-in", "1", "--price-out", "2", "--json").stdout)["prices_from"]
+    assert typed["tokens"] == "1 and 2 USD a million, in and out (as typed)"
 
 
 def test_what_gold_would_buy_in_words():

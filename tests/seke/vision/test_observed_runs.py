@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
 import sqlite3
 from contextlib import closing
@@ -15,6 +16,7 @@ import seke
 from engine import SekeError
 from seke.annotation.job import Job
 from seke.annotation.observing import FreeObservers
+from seke.observers.networks import network_of
 from seke.runs.ledger import NAME, Ledger
 from seke.vision.fake import ScriptedModel
 from seke.vision.messages import Settings
@@ -144,6 +146,19 @@ def test_answers_of_the_same_observer_from_outside_are_refused(tmp_path, faces):
     sample = {"item": "smile", "observer": "fer", "question": "expression", "draw": 0, "expression": "fear"}
     with pytest.raises(SekeError, match="of this run answers as fer"):
         seke.annotate(faces, tmp_path / "r", ScriptedModel(), observed_by=("fer",), answers=[sample])
+
+
+def test_a_run_does_not_go_on_with_another_network(tmp_path, faces):
+    others = "--run", tmp_path / "r", "--scripted", "--with", "fer", "--strategy", "fixed:1"
+    run(faces, *others)
+    other = shutil.copy(network_of("fer"), tmp_path / "other.tflite")
+    result = run(faces, *others, "--network", other, status=2)
+    assert re.search(r"networks fer: \S+ [0-9a-f]+ then, other\.tflite [0-9a-f]+ now", result.stderr)
+    # A run that was begun before that was noted goes on.
+    with closing(sqlite3.connect(tmp_path / "r" / NAME)) as db:
+        db.execute("DELETE FROM facts WHERE name = 'networks'")
+        db.commit()
+    run(faces, *others, "--network", other)
 
 
 def test_a_network_that_is_not_there_is_told_before_anything_is_asked(tmp_path, faces):
