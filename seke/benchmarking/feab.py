@@ -120,34 +120,36 @@ def feab(
     options = ScoreOptions(bootstrap, seed, level)
     answers = [_every_answer(read_predictions(system.path, base), system, table) for system in systems]
     pictures = {item: tuple("+".join(s.pictures.get(item, ())) for s in systems) for item in table.items}
-    return FeabReport(
-        {
-            "gold": {"path": table.path, "items": len(table.items)},
-            "knowledge": {"name": base.name, "digest": base.digest},
-            "options": {
-                "bootstrap": bootstrap,
-                "seed": seed,
-                "level": level,
-                "groups": "persons",
-                "group_count": len({group for group in table.groups if group is not None}),
-                "sources": SOURCE,
-            },
-            "protocol": {**protocol_table(), "sets": _sets(table)},
-            "systems": [
-                {**system.facts(), "not_answered": not_answered}
-                for system, (_, not_answered) in zip(systems, answers, strict=True)
-            ],
-            "other_pictures": _other_pictures(pictures),
-            "cited": citations(),
-            "predictions": [card(base, predictions, table, options) for predictions, _ in answers],
-            "comparisons": [
-                {"source": label, **comparison(base, answers[0][0], other, part, options)}
-                for other, _ in answers[1:]
-                for label, part in _parts(table)
-            ],
-        },
-        pictures,
-    )
+    facts = {
+        "gold": {"path": table.path, "items": len(table.items)},
+        "knowledge": {"name": base.name, "digest": base.digest},
+        "options": _option_facts(options, table),
+        "protocol": {**protocol_table(), "sets": _sets(table)},
+        "systems": [
+            {**system.facts(), "not_answered": not_answered}
+            for system, (_, not_answered) in zip(systems, answers, strict=True)
+        ],
+        "other_pictures": _other_pictures(pictures),
+        "cited": citations(),
+        "predictions": [card(base, predictions, table, options) for predictions, _ in answers],
+        "comparisons": [
+            {"source": label, **comparison(base, answers[0][0], other_predictions, part, options)}
+            for other_predictions, _ in answers[1:]
+            for label, part in _parts(table)
+        ],
+    }
+    return FeabReport(facts, pictures)
+
+
+def _option_facts(options: ScoreOptions, table: LabelTable) -> Facts:
+    return {
+        "bootstrap": options.bootstrap,
+        "seed": options.seed,
+        "level": options.level,
+        "groups": "persons",
+        "group_count": len({group for group in table.groups if group is not None}),
+        "sources": SOURCE,
+    }
 
 
 def _named_apart(systems: Sequence[AskedRun]) -> list[AskedRun]:
@@ -171,17 +173,17 @@ def _test_part(path: str | Path, base: Knowledge) -> LabelTable:
             labels = {source_set.name: source_set.label for source_set in source_sets().values()}
             hint = did_you_mean(name or "", [*labels, *labels.values()])
             allowed = ", ".join(labels)
-            met = f"met {name!r}" if name else "missing"
+            cell = f"met {name!r}" if name else "missing"
             raise SekeError(
-                f"{table.path}: item {item!r}: source: {met}; allowed are the sets of FEAB: {allowed}{hint}"
+                f"{table.path}: item {item!r}: source: {cell}; allowed are the sets of FEAB: {allowed}{hint}"
             )
     splits = table.texts[SPLIT]
     if all(split is None for split in splits):
         return table
     rows = [row for row, split in enumerate(splits) if split == TEST]
     if not rows:
-        met = ", ".join(sorted({str(split) for split in splits}))
-        raise SekeError(f"{table.path}: split: no row says {TEST!r}; met {met}")
+        words = ", ".join(sorted({str(split) for split in splits}))
+        raise SekeError(f"{table.path}: split: no row says {TEST!r}; met {words}")
     return table.of_rows(rows)
 
 

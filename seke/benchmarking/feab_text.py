@@ -39,12 +39,12 @@ def text(facts: Facts) -> str:
             lines += [table.title, *table_lines(["", "", "items", "no answer", *table.columns, ""], rows), ""]
     for pair in difference_tables(facts):
         rows = [
-            [row.source, row.score, f"{row.items:,}", *map(_number, (row.one, row.other)),
+            [row.source, row.score, f"{row.items:,}", *map(_number, (row.first, row.second)),
              _difference_text(row.difference), "" if row.p is None else f"{row.p:.3g}"]
             for row in pair.rows
         ]  # fmt: skip
         head = ["", "", "items", "one", "other", "difference", "McNemar p"]
-        lines += [f"one: {pair.one}, other: {pair.other}", *table_lines(head, rows), ""]
+        lines += [f"one: {pair.first}, other: {pair.second}", *table_lines(head, rows), ""]
     cited = {row.cited for table in tables(facts) for row in table.rows if row.cited}
     if cited:
         lines.append("published figures, each of its set's own test part by its own protocol:")

@@ -65,7 +65,7 @@ class ScoreTable:
 
 @dataclass(frozen=True)
 class DifferenceRow:
-    """The difference of a score between two systems on the same items of a set, other - one.
+    """The difference of a score between two systems on the same items of a set, second - first.
 
     p: of McNemar's exact test, where there is one.
     """
@@ -73,8 +73,8 @@ class DifferenceRow:
     source: str
     score: str
     items: int
-    one: float | None
-    other: float | None
+    first: float | None
+    second: float | None
     difference: ScoreCell
     p: float | None = None
 
@@ -83,8 +83,8 @@ class DifferenceRow:
 class DifferenceTable:
     """All differences between two systems."""
 
-    one: str
-    other: str
+    first: str
+    second: str
     rows: tuple[DifferenceRow, ...]
 
 
@@ -124,7 +124,7 @@ def difference_tables(facts: Facts) -> list[DifferenceTable]:
     for comparison in facts["comparisons"]:
         rows = pairs.setdefault((names[comparison["one"]], names[comparison["other"]]), [])
         rows += _differences(facts, comparison)
-    return [DifferenceTable(one, other, tuple(rows)) for (one, other), rows in pairs.items() if rows]
+    return [DifferenceTable(first, second, tuple(rows)) for (first, second), rows in pairs.items() if rows]
 
 
 def _differences(facts: Facts, comparison: Facts) -> Iterator[DifferenceRow]:

@@ -91,9 +91,8 @@ class LabelTable:
         at = np.array(rows, dtype=np.int64)
         selected = {name: values[at] for name, values in self.gold.values.items()}
         with_gold = {name: values for name, values in selected.items() if not np.isnan(values).all()}
-        items, groups, sources = (
-            tuple(column[row] for row in rows) for column in (self.items, self.groups, self.sources)
-        )
+        items = tuple(self.items[row] for row in rows)
+        groups, sources = (tuple(column[row] for row in rows) for column in (self.groups, self.sources))
         return LabelTable(items, Gold(with_gold), groups, self.path, sources)
 
     def groups_of(self, items: Iterable[str]) -> tuple[str | None, ...]:
