@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from seke._version import __version__ as __version__
     from seke.annotation.from_python import annotate as annotate
     from seke.annotation.observing import observe as observe
+    from seke.benchmarking.feab import feab as feab
     from seke.benchmarking.prompt_comparison import compare_prompts as compare_prompts
     from seke.benchmarking.prompt_trial import prompt_trial as prompt_trial
     from seke.benchmarking.run import benchmark as benchmark

@@ -54,8 +54,10 @@ if TYPE_CHECKING:
     Facts = dict[str, Any]
     Result = TypeVar("Result")
 
-SAME = ("settings", "observer", "also", "observed_by", "networks", "population", "strategy", "budget")
-SAME += ("labels_final", "digests")
+SAME = (
+    *("settings", "observer", "also", "observed_by", "networks", "population", "strategy", "budget"),
+    *("labels_final", "digests"),
+)
 # Facts of runs that were begun before these facts were noted.
 BEFORE: Facts = {"labels_final": False, "also": {}, "observed_by": []}
 # Settings of runs that were begun before there was a choice.

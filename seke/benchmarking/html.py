@@ -7,7 +7,14 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seke.benchmarking.table import systems_of, tables
+from seke.benchmarking.table import (
+    OF_CLASSES,
+    OF_NUMBERS,
+    OF_UNITS,
+    difference_tables,
+    systems_of,
+    tables,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,7 +43,10 @@ def page(facts: Mapping[str, Any]) -> str:
         digest=digest,
         facts=facts,
         systems=systems_of(facts),
+        protocol=facts.get("protocol"),
+        labels={**OF_CLASSES, **OF_NUMBERS, **OF_UNITS},
         tables=score_tables,
+        differences=difference_tables(facts),
         shown=number_text,
         interval=interval_text,
         numbers={name: number for number, name in enumerate(cited, 1)},

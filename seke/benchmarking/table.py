@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 EVERY = "all"
 OF_CLASSES = {"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "macro_f1": "macro F1"}
 OF_NUMBERS = {"ccc": "CCC", "rmse": "RMSE", "pearson": "Pearson r", "sign_agreement": "sign agreement"}
-OF_UNITS = {"mean_f1": "mean F1"}
+OF_UNITS = {"mean_f1": "mean F1", "f1": "F1"}
 # Classes without gold that a row names at most.
 MOST_ABSENT = 2
 # The baseline of numbers (`class_means`).
@@ -63,14 +63,42 @@ class ScoreTable:
     rows: tuple[ScoreRow, ...]
 
 
+@dataclass(frozen=True)
+class DifferenceRow:
+    """The difference of a score between two systems on the same items of a set, second - first.
+
+    p: of McNemar's exact test, where there is one.
+    """
+
+    source: str
+    score: str
+    items: int
+    first: float | None
+    second: float | None
+    difference: ScoreCell
+    p: float | None = None
+
+
+@dataclass(frozen=True)
+class DifferenceTable:
+    """All differences between two systems."""
+
+    first: str
+    second: str
+    rows: tuple[DifferenceRow, ...]
+
+
 def tables(facts: Facts) -> list[ScoreTable]:
-    """Return the tables of all tasks that have at least one row."""
+    """Return the tables of all tasks that have at least one row; of a protocol, with its scores alone."""
     kinds = {
         name: variable["kind"]
         for card in facts["predictions"]
         for name, variable in card["variables"].items()
     }
-    scores_by_kind = {"categorical": OF_CLASSES, "interval": OF_NUMBERS}
+    scores_by_kind = {
+        kind: {name: label for name, label in scores.items() if _is_wanted(facts, name)}
+        for kind, scores in (("categorical", OF_CLASSES), ("interval", OF_NUMBERS))
+    }
     score_tables = [
         _of_variable(facts, name, scores_by_kind[kind])
         for name, kind in kinds.items()
@@ -87,6 +115,42 @@ def tables(facts: Facts) -> list[ScoreTable]:
             ]
             score_tables += [_of_level(facts, level), _of_units(facts, level, members)]
     return [table for table in score_tables if table.rows]
+
+
+def difference_tables(facts: Facts) -> list[DifferenceTable]:
+    """Return the differences between the first system and each other, on all items and set by set."""
+    names = dict(zip((card["path"] for card in facts["predictions"]), systems_of(facts), strict=True))
+    pairs: dict[tuple[str, str], list[DifferenceRow]] = {}
+    for comparison in facts["comparisons"]:
+        rows = pairs.setdefault((names[comparison["one"]], names[comparison["other"]]), [])
+        rows += _differences(facts, comparison)
+    return [DifferenceTable(first, second, tuple(rows)) for (first, second), rows in pairs.items() if rows]
+
+
+def _differences(facts: Facts, comparison: Facts) -> Iterator[DifferenceRow]:
+    source = comparison.get("source", EVERY)
+    for name, variable in comparison["variables"].items():
+        labels = {"categorical": OF_CLASSES, "interval": OF_NUMBERS}.get(variable["kind"], {})
+        for score, label in labels.items():
+            if score in variable["differences"] and _is_wanted(facts, score):
+                p = variable["mcnemar"]["p"] if score == "accuracy" else None
+                difference = variable["differences"][score]
+                yield _difference(source, f"{name}: {label}", variable["items"], difference, p)
+    for level, means in comparison["levels"].items():
+        if "mean_f1" in means and _is_wanted(facts, "mean_f1"):
+            items = max(comparison["variables"][name]["items"] for name in means["mean_f1"]["over"])
+            label = f"{level.replace('_', ' ')}: {OF_UNITS['mean_f1']}"
+            yield _difference(source, label, items, means["mean_f1"])
+
+
+def _difference(source: str, label: str, items: int, facts: Facts, p: float | None = None) -> DifferenceRow:
+    difference = ScoreCell(facts["value"], facts["low"], facts["high"])
+    return DifferenceRow(source, label, items, facts["one"], facts["other"], difference, p)
+
+
+def _is_wanted(facts: Facts, score: str) -> bool:
+    """Whether the protocol of the facts names a score; without a protocol all are wanted."""
+    return "protocol" not in facts or score in facts["protocol"]["metrics"]
 
 
 def systems_of(facts: Facts) -> list[str]:
@@ -187,7 +251,7 @@ def _of_level(facts: Facts, level: str) -> ScoreTable:
         row = _published_row(label, figure, ["mean_f1"])
         group = f"{figure['group']}: " if figure["group"] else ""
         published.append(None if row is None else ScoreRow(**{**vars(row), "note": f"{group}{row.note}"}))
-    return ScoreTable(level.replace("_", " "), tuple(OF_UNITS.values()), _sort_by_set(rows, published))
+    return ScoreTable(level.replace("_", " "), (OF_UNITS["mean_f1"],), _sort_by_set(rows, published))
 
 
 def _of_units(facts: Facts, level: str, members: list[str]) -> ScoreTable:

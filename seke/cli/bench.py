@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from seke.cli import options
+from seke.cli.bench_feab import feab
 from seke.cli.bench_prompts import prompts
 from seke.cli.bench_run import run
 from seke.cli.errors import exit_on_errors
@@ -29,6 +30,7 @@ def bench() -> None:
 
 
 bench.add_command(run)
+bench.add_command(feab)
 bench.add_command(prompts)
 
 

@@ -58,7 +58,7 @@ class CommandTable(StudyGroup):
         super().__init__(*args, **options)
 
     @property
-    def commands(self) -> MutableMapping[str, click.Command]:  # type: ignore[override]
+    def commands(self) -> MutableMapping[str, click.Command]:
         """All commands by name, all of them imported."""
         return {name: self._command(name) for name in COMMANDS}
 

@@ -5,7 +5,7 @@
     Emotion/S005/001/S005_001_00000011_emotion.txt    one number; most sequences have none
 
 Copies with a folder for each class, in which names tell person and sequence, are read, too. FEAB's protocol
-takes the last frame of each sequence with an emotion; its test part are the persons FEAB_TEST.
+takes the last frame of each sequence with an emotion; `sets.yaml` names the persons of its test part.
 
 A unit in the file counts as active whatever its intensity (0: not told), one that is not as absent.
 """
@@ -30,6 +30,7 @@ from seke.datasets.common import (
     whole,
 )
 from seke.datasets.images import is_clutter
+from seke.datasets.registry import source_sets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,9 +43,6 @@ EMOTIONS = ("Emotion", "Emotion_labels/Emotion")
 NEUTRAL = "neutral"
 UNIT = re.compile(r"AU\d+")
 FRAME = re.compile(r"(S\d+)_(\d+)_(\d+)")  # person, sequence and number of a frame
-# The test persons and the number of sequences of FEAB, as its authors' repository has them.
-FEAB_TEST = frozenset(("S022", "S055", "S065", "S067", "S086", "S092", "S097", "S107", "S136", "S506"))
-FEAB_SEQUENCES = 327
 
 
 def layout(source: SourceFolder) -> SetContents:
@@ -91,6 +89,8 @@ def _copy(source: SourceFolder) -> SetContents:
 
 def _feab(source: SourceFolder, frames: Iterator[Frame]) -> Iterator[Frame]:
     """Yield the last frame of each sequence that has an emotion other than neutral, with its part."""
+    part = source_sets()["ckplus"].feab
+    assert part is not None
     last: dict[tuple[str, str], tuple[int, Frame]] = {}
     for frame in frames:
         match = FRAME.match(PurePosixPath(frame.path).name)
@@ -103,9 +103,10 @@ def _feab(source: SourceFolder, frames: Iterator[Frame]) -> Iterator[Frame]:
             if number > last.get(sequence, (-1, frame))[0]:
                 last[sequence] = (number, frame)
     for (person, _), (_, frame) in sorted(last.items()):
-        yield replace(frame, split="test" if person in FEAB_TEST else "train")
-    if len(last) != FEAB_SEQUENCES:
-        source.tally.notes.append(f"{len(last)} sequences; FEAB has {FEAB_SEQUENCES}, 293 and 34")
+        yield replace(frame, split="test" if person in part.persons else "train")
+    if len(last) != part.sequences:
+        parts = f"{part.sequences - part.items} and {part.items}"
+        source.tally.notes.append(f"{len(last)} sequences; FEAB has {part.sequences}, {parts}")
 
 
 def _units(source: SourceFolder) -> list[str]:

@@ -5,10 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+
+@dataclass(frozen=True)
+class FeabPart:
+    """The part of a set that FEAB tests. sequences: of the whole set; items, persons: of the test part."""
+
+    sequences: int
+    items: int
+    persons: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -17,7 +26,7 @@ class SourceSet:
 
     expressions: code -> name of a class. drop: classes whose pictures are left out. unknown: what is written
     where nothing is known. scores: name of a group -> variables that are scored together. pictures: folders
-    in which its pictures may lie, below the set's own.
+    in which its pictures may lie, below the set's own. feab: the part that FEAB tests, None where unknown.
     """
 
     name: str
@@ -28,6 +37,7 @@ class SourceSet:
     unknown: int | None
     scores: Mapping[str, tuple[str, ...]]
     pictures: tuple[str, ...]
+    feab: FeabPart | None = None
 
 
 @cache
@@ -46,9 +56,14 @@ def source_sets() -> dict[str, SourceSet]:
             fields.get("unknown"),
             {group: tuple(members) for group, members in fields.get("scores", {}).items()},
             tuple(fields["pictures"]),
+            _feab_part(fields["feab"]) if "feab" in fields else None,
         )
         for name, fields in tree["sets"].items()
     }
+
+
+def _feab_part(fields: Mapping[str, Any]) -> FeabPart:
+    return FeabPart(fields["sequences"], fields["items"], frozenset(fields["persons"]))
 
 
 def set_called(name: str | None) -> SourceSet | None:

@@ -183,8 +183,8 @@ def _chunks(
         named.add(identity)
         if isinstance(path, MemoryTable):
             rows = RowFrame(path, faults, index=index)
-            read_chunks = _noting_doubles(_frame_chunks(rows, vocabulary), rows, again=again)
-            yield from _of_item(read_chunks, item)
+            frame_chunks = _noting_doubles(_frame_chunks(rows, vocabulary), rows, again=again)
+            yield from _of_item(frame_chunks, item)
             continue
         file = RowFile(path, faults, strip=True, index=index, progress=progress)
         if item is not None:

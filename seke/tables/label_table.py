@@ -33,6 +33,7 @@ from seke.samples.spelling import name_meant
 from seke.tables.label_column import LabelColumn
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from engine import Bools, Floats, Ints, Knowledge
@@ -91,13 +92,16 @@ class LabelTable:
 
     def of_source(self, source: str | None) -> LabelTable:
         """Return the table of the items of one source, with the variables of which it has some gold."""
-        rows = np.array(
-            [row for row, row_source in enumerate(self.sources) if row_source == source], dtype=np.int64
-        )
-        selected = {name: values[rows] for name, values in self.gold.values.items()}
+        return self.of_rows([row for row, row_source in enumerate(self.sources) if row_source == source])
+
+    def of_rows(self, rows: Sequence[int]) -> LabelTable:
+        """Return the table of the items of some rows, with the variables of which it has some gold."""
+        at = np.array(rows, dtype=np.int64)
+        selected = {name: values[at] for name, values in self.gold.values.items()}
         with_gold = {name: values for name, values in selected.items() if not np.isnan(values).all()}
-        items, groups = ([column[row] for row in rows.tolist()] for column in (self.items, self.groups))
-        return LabelTable(tuple(items), Gold(with_gold), tuple(groups), self.path, (source,) * len(rows))
+        items = tuple(self.items[row] for row in rows)
+        groups, sources = (tuple(column[row] for row in rows) for column in (self.groups, self.sources))
+        return LabelTable(items, Gold(with_gold), groups, self.path, sources)
 
     def groups_of(self, items: Iterable[str]) -> tuple[str | None, ...]:
         """Return the group of each of these items, None where it is unknown."""
@@ -111,18 +115,20 @@ def read_labels(
     sources: str = "",
     outcomes: Mapping[str, float] | None = None,
     coding: Coding | None = None,
+    perhaps: Iterable[str] = (),
 ) -> LabelTable:
     """Read a label table, in a format of `seke.files.rows`.
 
     groups: a further column, such as the subject of a picture, which tells what group an item is of. sources:
     one that tells which set an item is of. outcomes: words that may stand in place of a value -> the number
-    that they become, beyond every range. coding: where the table is not plain.
+    that they become, beyond every range. coding: where the table is not plain. perhaps: further columns that
+    are kept as texts where they are there.
 
     Raises:
         engine.AnswerError: a line for each of the first faults, each with file, line and column.
     """
     file = RowFile(path, Faults(), strip=True, by_hand=True)
-    builder = LabelTableBuilder(knowledge, file, groups, sources, outcomes, coding)
+    builder = LabelTableBuilder(knowledge, file, groups, sources, outcomes, coding, perhaps)
     builder.read_file(file)
     return builder.table()
 
@@ -171,12 +177,14 @@ class LabelTableBuilder:
         sources: str = "",
         outcomes: Mapping[str, float] | None = None,
         coding: Coding | None = None,
+        perhaps: Iterable[str] = (),
     ) -> None:
         """groups, sources: the columns of the groups and of the sources; no text for none."""
         self.knowledge, self.source = knowledge, source
         self.groups, self.sources = groups, sources
         texts = coding.texts if coding is not None else ()
-        self.further = [column for column in dict.fromkeys((groups, sources, *texts)) if column]
+        self.required = [column for column in dict.fromkeys((groups, sources, *texts)) if column]
+        self.further = list(dict.fromkeys((*self.required, *perhaps)))
         variables = {
             name: variable for name, variable in knowledge.variables.items() if variable.kind != "derived"
         }
@@ -208,7 +216,7 @@ class LabelTableBuilder:
         """Take in all rows of a file under a header that has the columns without which no row is read."""
         number, names = file.header
         self._name(number, names)
-        for needed in (ITEM, *self.further) if names else ():
+        for needed in (ITEM, *self.required) if names else ():
             if needed not in names:
                 columns = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
                 file.note(number, f"{needed}: no such column; there are {columns}")
@@ -356,7 +364,7 @@ class LabelTableBuilder:
             return ["no labels: there is no row"]
         if self.columns.keys().isdisjoint(self._named.values()):
             return [f"no column is a variable; they are {', '.join(list(self.columns)[:4])}, ..."]
-        return [f"{column}: no such column" for column in self.further if column not in self._named]
+        return [f"{column}: no such column" for column in self.required if column not in self._named]
 
     def _merge(self, name: str, cells: list[Any], rows: dict[str, int]) -> list[Any]:
         """Return the cell of each item, None where its rows are blank; note contradictions."""
