@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import shutil
 from collections import Counter
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
@@ -13,17 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from engine import Knowledge, SekeError, did_you_mean
-from seke.exporting.accepted_labels import AcceptedLabels, Grounds
+from engine import Knowledge, SekeError
+from seke.exporting.accepted_labels import AcceptedLabels
 from seke.exporting.counts import ExportCounts
 from seke.exporting.data_card import card_text
-from seke.exporting.formats import FORMATS, VERSION, ExportItem, dataset_info, open_format, schema_of
-from seke.exporting.instruction_templates import TASKS, read_instructions
+from seke.exporting.formats import VERSION, ExportItem, dataset_info, open_format, schema_of
+from seke.exporting.instruction_templates import read_instructions
 from seke.exporting.instruction_writer import InstructionWriter
 from seke.exporting.licences import Licence, check_copying, read_licences
 from seke.exporting.near_pictures import NearPictures
+from seke.exporting.placed_pictures import PlacedPictures, file_digest
 from seke.exporting.rationale import RationaleFinder
-from seke.exporting.splits import GROUPS, SplitAssignment, SplitEntry, assign_splits, shares_of, uneven_text
+from seke.exporting.settings import ExportSettings
+from seke.exporting.splits import SplitAssignment, SplitEntry, assign_splits, shares_of, uneven_text
 from seke.files.atomic import replacing
 from seke.files.faults import Faults
 from seke.files.shipped import LEVELS
@@ -40,49 +40,7 @@ if TYPE_CHECKING:
     Record = dict[str, Any]
 
 SIDE, CARD, INFO = "export.json", "README.md", "dataset_info.json"
-USUAL_TASKS = TASKS[:3]
 TABLES = {"imagefolder", "parquet"}
-
-
-@dataclass(frozen=True)
-class ExportSettings:
-    """The options of an export; see `export`."""
-
-    formats: tuple[str, ...] = ("messages",)
-    tasks: tuple[str, ...] = USUAL_TASKS
-    soft: bool = False
-    language: str = "en"
-    templates: tuple[str, ...] = ()
-    group: str = "group"
-    split: str = "train:1"
-    balance: float | None = None
-    seed: int = 0
-    copy_images: bool = False
-    licence: str = ""
-    uncalibrated: bool = False
-    inferred: bool = False
-    allow_scripted: bool = False
-    near_duplicates: str | None = None
-
-    @property
-    def grounds(self) -> Grounds:
-        """Which values may be exported besides calibrated and certified ones."""
-        return Grounds(self.uncalibrated, self.inferred)
-
-    def __post_init__(self) -> None:
-        """Refuse formats, tasks and groups that do not exist."""
-        for option, given, allowed in (
-            ("--format", self.formats, FORMATS),
-            ("--task", self.tasks, TASKS),
-            ("--group", (self.group,), GROUPS),
-        ):
-            for name in given:
-                if name not in allowed:
-                    raise SekeError(f"{option}: {name!r} is not known{did_you_mean(name, allowed)}")
-            if len(set(given)) < len(given) or not given:
-                raise SekeError(f"{option}: {', '.join(given) or 'nothing'}; name each once")
-        if self.balance is not None and not self.balance >= 1:
-            raise SekeError(f"--balance: {self.balance:g}; allowed is a ratio of at least 1")
 
 
 @dataclass(frozen=True)
@@ -188,7 +146,8 @@ class _RunExport:
         self.withheld: Counter[str] = Counter()
         self.tally = ExportCounts()
         self.near = NearPictures("")
-        self._folder_from_export: dict[str, str] = {}
+        linking = "imagefolder" in settings.formats
+        self.pictures = PlacedPictures(folder, copying=settings.copy_images, linking=linking)
 
     def write(self) -> Exported:
         """Write everything into a temporary folder, then move it to its place."""
@@ -257,7 +216,7 @@ class _RunExport:
                 "place once more: nothing is asked again"
             )
         file = (
-            _digest(listed_item.path)
+            file_digest(listed_item.path)
             if listed_item.box is not None or listed_item.picture is None
             else listed_item.path
         )
@@ -325,13 +284,15 @@ class _RunExport:
                 continue
             accepted = AcceptedLabels.of(record, self.base, self.settings.grounds)
             listed_item = self.run.items[record["item"]]
-            inside = self._place_picture(folder, listed_item, split)
+            inside = self.pictures.place(folder, listed_item, split)
             rows = [
                 (task, writer.boxed(ask, listed_item.box), answer)
                 for task, ask, answer in writer.rows(accepted, tasks)
             ]
             picture = (
-                f"images/{split}/{inside}" if self.settings.copy_images else self._relative(listed_item.path)
+                f"images/{split}/{inside}"
+                if self.settings.copy_images
+                else self.pictures.relative(listed_item.path)
             )
             yield ExportItem(
                 accepted,
@@ -342,33 +303,6 @@ class _RunExport:
                 rows,
                 writer.soft_values(accepted) if soft else None,
             )
-
-    def _place_picture(self, folder: Path, listed_item: KnownItem, split: str) -> str:
-        """Put a picture, or a link to it, into the export where one is wanted; return its name there."""
-        copying = self.settings.copy_images
-        if not copying and "imagefolder" not in self.settings.formats:
-            return ""
-        place = folder / "images" / split
-        place.mkdir(parents=True, exist_ok=True)
-        ending = os.path.splitext(listed_item.path)[1].lower()
-        if copying:
-            name = f"{_digest(listed_item.path)[:32]}{ending}"
-            if not (place / name).exists():
-                shutil.copyfile(listed_item.path, place / name)
-            return name
-        item_bytes = listed_item.item.encode("utf-8", "surrogatepass")
-        name = f"{hashlib.blake2b(item_bytes, digest_size=16).hexdigest()}{ending}"
-        # From images/SPLIT two folders up to where the export is.
-        (place / name).symlink_to(os.path.join("..", "..", self._relative(listed_item.path)))
-        return name
-
-    def _relative(self, path: str) -> str:
-        """Return a path from the folder of the export."""
-        above, name = os.path.split(path)
-        if above not in self._folder_from_export:
-            place = os.path.join(os.path.realpath(self.folder.parent), self.folder.name)
-            self._folder_from_export[above] = os.path.relpath(above, place)
-        return f"{self._folder_from_export[above]}/{name}"
 
     def _warnings(self, assignment: SplitAssignment, numbers: tuple[str, ...]) -> Iterator[str]:
         yield from self.run.cautions()
@@ -429,16 +363,11 @@ class _RunExport:
         }
 
 
-def _digest(path: str) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _files(folder: Path) -> dict[str, str]:
     """Return the digests of all files but pictures, by their path."""
     paths = sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
     kept = [path for path in paths if path.suffix in (".jsonl", ".json", ".parquet")]
-    return {path.relative_to(folder).as_posix(): _digest(str(path)) for path in kept}
+    return {path.relative_to(folder).as_posix(): file_digest(str(path)) for path in kept}
 
 
 def _json(value: Any) -> bytes:
