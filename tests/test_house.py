@@ -52,7 +52,7 @@ FLOORS = {
         "vision observers formats results",
         "runs prompts datasets",
         "annotation graphics exporting",
-        "calibration benchmarking knowledge_tools explanations review",
+        "calibration benchmarking knowledge_tools explanations review release",
         "planning playground reports plot start",
         "cli",
         "__main__",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 from dataclasses import dataclass, field, replace
+from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,7 @@ from engine import (
     far_off,
     fit_observers,
     fits_yaml,
+    gold_digests,
     learn_knowledge,
     listed,
     notebook_html,
@@ -407,7 +409,11 @@ class _FitTask:
         self.progress("certificates", 0, 0)
         session = Session.open(read_overlay(text, place.output), population, self.settings.seed)
         recorded = singles if promise.adaptive else None
-        return issue_guarantee(session, data.every, data.parts, promise, place.date, self._rng(), recorded)
+        guarantee = issue_guarantee(
+            session, data.every, data.parts, promise, place.date, self._rng(), recorded
+        )
+        gold_items = list(compress(data.every.answers.items, data.every.known))
+        return replace(guarantee, gold_items=gold_digests(gold_items))
 
     def _warnings(self, data: FitData, checks: Sequence[Check]) -> Iterator[str]:
         """Yield the warnings about a fit, those about its data first."""

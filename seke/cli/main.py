@@ -16,6 +16,7 @@ from seke.cli.demo import demo, init
 from seke.cli.dupes import dupes
 from seke.cli.explain import explain, plot
 from seke.cli.export import export
+from seke.cli.forget import forget
 from seke.cli.import_ import import_
 from seke.cli.independence import independence
 from seke.cli.infer import infer
@@ -66,6 +67,7 @@ for command in (
     convert,
     plan,
     export,
+    forget,
     plot,
     explain,
     report,

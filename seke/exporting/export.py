@@ -14,16 +14,29 @@ import msgspec
 from engine import Knowledge, SekeError
 from seke.exporting.accepted_labels import AcceptedLabels
 from seke.exporting.counts import ExportCounts
-from seke.exporting.data_card import card_text
-from seke.exporting.formats import VERSION, ExportItem, dataset_info, open_format, schema_of
+from seke.exporting.data_card import card_facts
+from seke.exporting.descriptions import as_json, write_descriptions
+from seke.exporting.doubt import Doubt, read_votes
+from seke.exporting.export_item import ExportItem
+from seke.exporting.formats import VERSION, dataset_info, open_format, schema_of
 from seke.exporting.instruction_templates import read_instructions
 from seke.exporting.instruction_writer import InstructionWriter
-from seke.exporting.licences import Licence, check_copying, read_licences
+from seke.exporting.item_rows import ITEM_ROWS, ItemRow
+from seke.exporting.licences import Licence, check_copying, read_licences, unstated_terms
 from seke.exporting.near_pictures import NearPictures
+from seke.exporting.parquet_format import Parquet, ReleaseColumns
 from seke.exporting.placed_pictures import PlacedPictures, file_digest
 from seke.exporting.rationale import RationaleFinder
+from seke.exporting.run_answers import RunAnswers
 from seke.exporting.settings import ExportSettings
-from seke.exporting.splits import SplitAssignment, SplitEntry, assign_splits, shares_of, uneven_text
+from seke.exporting.splits import (
+    SplitAssignment,
+    SplitEntry,
+    assign_splits,
+    check_persons,
+    shares_of,
+    uneven_text,
+)
 from seke.files.atomic import replacing
 from seke.files.faults import Faults
 from seke.files.shipped import LEVELS
@@ -39,7 +52,7 @@ if TYPE_CHECKING:
 
     Record = dict[str, Any]
 
-SIDE, CARD, INFO = "export.json", "README.md", "dataset_info.json"
+INFO = "dataset_info.json"
 TABLES = {"imagefolder", "parquet"}
 
 
@@ -64,6 +77,7 @@ def export(
     *,
     knowledge: Knowledge | str | Path | None = None,
     sources: str | Path | None = None,
+    votes: str | Path | None = None,
     verify: bool = False,
     **given: Any,
 ) -> Exported:
@@ -74,6 +88,7 @@ def export(
         output: the folder to be made.
         knowledge: the base that the run was made with.
         sources: a table of licences by source; see `seke.exporting.licences`.
+        votes: a table of people's readings of the pictures; see `seke.exporting.doubt.read_votes`.
         verify: read everything back with the loaders of those who will.
         given: formats, tasks, soft, language, templates, group, split, balance, seed, copy_images, licence,
             uncalibrated, inferred, allow_scripted and near_duplicates, as `ExportSettings` has them.
@@ -94,11 +109,12 @@ def export(
     recorded_run = RunFolder.read(Path(run))
     _check_base(recorded_run, base)
     licences = read_licences(Path(sources)) if sources is not None else {}
+    people = read_votes(Path(votes), base) if votes is not None else {}
     instructions = read_instructions(base, settings.language, settings.templates)
     recorded_run.check_answers(scripted=settings.allow_scripted)
     rationales = RationaleFinder(base, recorded_run.facts["population"])
     writer = InstructionWriter(base, instructions, rationales, soft=settings.soft, seed=settings.seed)
-    exported = _RunExport(recorded_run, folder, base, settings, licences, writer).write()
+    exported = _RunExport(recorded_run, folder, base, settings, licences, writer, people).write()
     if not verify:
         return exported
     from seke.exporting.verify import verify_export
@@ -138,6 +154,7 @@ class _RunExport:
         settings: ExportSettings,
         licences: Mapping[str, Licence],
         writer: InstructionWriter,
+        votes: Mapping[str, Counter[str]],
     ) -> None:
         self.run, self.folder, self.base, self.settings = run, folder, base, settings
         self.licences, self.writer = licences, writer
@@ -146,6 +163,8 @@ class _RunExport:
         self.withheld: Counter[str] = Counter()
         self.tally = ExportCounts()
         self.near = NearPictures("")
+        self.answers = RunAnswers(run, base)
+        self.votes = {**self.answers.votes, **votes}
         linking = "imagefolder" in settings.formats
         self.pictures = PlacedPictures(folder, copying=settings.copy_images, linking=linking)
 
@@ -160,6 +179,7 @@ class _RunExport:
         if self.settings.copy_images:
             sources = (self.run.items[item].source or "" for item in assignment.split)
             check_copying(sources, self.licences, self.settings.licence)
+        check_persons(assignment.split, self.run.items, self.settings.group)
         numbers = self._numbers(entries, assignment)
         try:
             with replacing(self.folder) as temporary:
@@ -251,23 +271,29 @@ class _RunExport:
 
     def _write_files(self, folder: Path, assignment: SplitAssignment, numbers: tuple[str, ...]) -> Exported:
         splits = tuple(self.shares)
-        tolerance = dict(self.base.policy.tolerance)
+        columns = ReleaseColumns(
+            self.base, self.answers, self.licences, self.settings.licence, self.settings.copy_images
+        )
         with ExitStack() as stack:
             formats: list[Format] = []
             for name in self.settings.formats:
-                formats.append(open_format(name, folder, splits, numbers))
+                formats.append(open_format(name, folder, splits, numbers, columns))
                 stack.callback(formats[-1].close)
+            item_rows = stack.enter_context((folder / ITEM_ROWS).open("wb"))
             for export_item in self._export_items(folder, assignment):
                 for file_format in formats:
                     file_format.write(export_item)
-                self.tally.add(export_item, tolerance)
+                row = ItemRow.of(export_item, self.base.policy.tolerance, self.near.copies, self.near.similar)
+                item_rows.write(msgspec.json.encode(row) + b"\n")
+                self.tally.add(row)
         rows = {file_format.name: file_format.rows for file_format in formats}
         warnings = tuple(self._warnings(assignment, numbers))
         facts = self._facts(rows, assignment)
-        (folder / SIDE).write_bytes(_json({**facts, "files": _files(folder)}))
+        features = next((part.features for part in formats if isinstance(part, Parquet)), {})
+        card = card_facts(facts, self.run, self.base, self.licences, features)
         if "messages" in self.settings.formats:
-            (folder / INFO).write_bytes(_json(dataset_info(splits)))
-        (folder / CARD).write_bytes(card_text(facts, self.run, self.base, self.tally, self.licences).encode())
+            (folder / INFO).write_bytes(as_json(dataset_info(splits)))
+        facts = write_descriptions(folder, {**facts, "card": card}, self.tally)
         levels = {name: self.tally.values[name] for name in self.base.levels}
         left_out = {name: count for name, count in self.left_out.items() if count}
         items_by_split = {name: self.tally.splits[name] for name in splits}
@@ -302,6 +328,7 @@ class _RunExport:
                 inside,
                 rows,
                 writer.soft_values(accepted) if soft else None,
+                Doubt.of(record, self.base.root, self.votes.get(record["item"], {})),
             )
 
     def _warnings(self, assignment: SplitAssignment, numbers: tuple[str, ...]) -> Iterator[str]:
@@ -321,10 +348,7 @@ class _RunExport:
         lacking = [name for name in self.base.intervals if name not in numbers]
         if lacking and "imagefolder" in self.settings.formats:
             yield f"metadata.jsonl lacks {' and '.join(lacking)}, since some split has no value of it"
-        unsaid = sorted({source for source in self.tally.sources if source not in self.licences})
-        if self.licences and unsaid:
-            names = ", ".join(source or "pictures without a source" for source in unsaid)
-            yield f"--sources does not name {names}"
+        yield from unstated_terms(self.tally.sources, self.licences, copied=self.settings.copy_images)
 
     def _facts(self, rows: Mapping[str, int], assignment: SplitAssignment) -> Record:
         """Return what export.json says."""
@@ -351,6 +375,7 @@ class _RunExport:
             "knowledge": self.run.facts["knowledge"],
             "population": self.run.facts["population"],
             "items": self.tally.items,
+            "forgotten": 0,
             "left_out": {name: count for name, count in self.left_out.items() if count},
             "uncalibrated": settings.uncalibrated,
             "inferred": settings.inferred,
@@ -361,17 +386,6 @@ class _RunExport:
             "contradicting": list(assignment.contradicting),
             "uneven": [asdict(uneven) for uneven in assignment.uneven],
         }
-
-
-def _files(folder: Path) -> dict[str, str]:
-    """Return the digests of all files but pictures, by their path."""
-    paths = sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
-    kept = [path for path in paths if path.suffix in (".jsonl", ".json", ".parquet")]
-    return {path.relative_to(folder).as_posix(): file_digest(str(path)) for path in kept}
-
-
-def _json(value: Any) -> bytes:
-    return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
 
 
 def _some(names: Sequence[str]) -> str:
