@@ -102,7 +102,7 @@ def croissant(facts: Record, tally: ExportCounts) -> Record:
         "license": _licences(facts, tally),
         "creator": {"@type": "sc:Organization", "name": "not stated"},
         "citeAs": _cited(facts),
-        "datePublished": _day(facts),
+        "datePublished": day_of(facts),
         "version": f"{facts['version']}.0.0",
         "isLiveDataset": False,
         **_responsible(facts, tally),
@@ -226,9 +226,9 @@ def _licences(facts: Record, tally: ExportCounts) -> list[str]:
 
 
 def _cited(facts: Record) -> str:
-    return f"Perceived facial expressions, accepted by seke {facts['program']} ({_day(facts)[:4]})"
+    return f"Perceived facial expressions, accepted by seke {facts['program']} ({day_of(facts)[:4]})"
 
 
-def _day(facts: Record) -> str:
+def day_of(facts: Record) -> str:
     """Return the day of the last answer: the same run gives the same file."""
     return max((model["last"] for model in facts["card"]["run"]["models"]), default="") or "1970-01-01"

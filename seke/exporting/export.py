@@ -13,6 +13,7 @@ import msgspec
 
 from engine import Knowledge, SekeError
 from seke.exporting.accepted_labels import AcceptedLabels
+from seke.exporting.citation import CITATION, citation
 from seke.exporting.counts import ExportCounts
 from seke.exporting.data_card import card_facts
 from seke.exporting.descriptions import as_json, write_descriptions
@@ -293,6 +294,8 @@ class _RunExport:
         card = card_facts(facts, self.run, self.base, self.licences, features)
         if "messages" in self.settings.formats:
             (folder / INFO).write_bytes(as_json(dataset_info(splits)))
+        # It has no counts, and may be edited: `seke forget` leaves it as it is.
+        (folder / CITATION).write_bytes(citation({**facts, "card": card}, self.tally).encode())
         facts = write_descriptions(folder, {**facts, "card": card}, self.tally)
         levels = {name: self.tally.values[name] for name in self.base.levels}
         left_out = {name: count for name, count in self.left_out.items() if count}

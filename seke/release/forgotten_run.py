@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     Record = dict[str, Any]
 
 # How the note in a summary ends.
-SINCE = "of this run were forgotten (seke forget); the other lines here are of before"
+SINCE = "forgotten since (seke forget); the other lines here are of before"
 
 
 @dataclass(frozen=True)
