@@ -8,7 +8,7 @@ groups of them; two sets of predictions are compared on the same resamples.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +18,11 @@ from seke.benchmarking.predictions import holds_records, read_predictions
 from seke.benchmarking.published import citations
 from seke.benchmarking.score_card import card
 from seke.benchmarking.scorer import BINS, ScoreOptions
+from seke.datasets.near_duplicates import units_of
 from seke.files.frames import is_frame
 from seke.files.shipped import knowledge as read_knowledge
 from seke.files.text_report import TextReport
+from seke.tables.clusters import read_clusters
 from seke.tables.label_table import LabelTable, labels_from, read_labels
 
 if TYPE_CHECKING:
@@ -67,6 +69,7 @@ def score(
     *,
     groups: str = "",
     sources: str = "",
+    clusters: str | Path | None = None,
     bootstrap: int = 1000,
     seed: int = 0,
     level: float = 0.95,
@@ -81,6 +84,8 @@ def score(
         knowledge: the base whose variables are predicted; the shipped base by default.
         groups: a further column of gold, such as the subject: whole groups are resampled.
         sources: a further column of gold, the set that an item is of: each is scored by itself, too.
+        clusters: a table of near-duplicates (`seke dupes -o`): each is resampled whole, put together with the
+            groups.
         bootstrap: resamples; 0 leaves the intervals out.
         seed: of all chance.
         level: of the intervals.
@@ -94,6 +99,8 @@ def score(
     """
     base = read_knowledge(knowledge)
     table = _gold(gold, base, groups, sources)
+    if clusters is not None:
+        table = _with_clusters(table, clusters)
     options = ScoreOptions(bootstrap, seed, level, bins)
     prediction_sets = [read_predictions(source, base) for source in _sources(predictions)]
     if keep_gold_evidence:
@@ -109,7 +116,7 @@ def score(
                 "level": level,
                 "bins": bins,
                 "keep_gold_evidence": keep_gold_evidence,
-                "groups": groups or None,
+                "groups": " and ".join(filter(None, (groups, "clusters" if clusters else ""))) or None,
                 "group_count": len(group_names),
                 "sources": sources or None,
             },
@@ -119,6 +126,22 @@ def score(
                 comparison(base, prediction_sets[0], other, table, options) for other in prediction_sets[1:]
             ],
         }
+    )
+
+
+def _with_clusters(table: LabelTable, path: str | Path) -> LabelTable:
+    """Return gold whose groups are the persons put together with the clusters of a table.
+
+    Raises:
+        engine.AnswerError, engine.SekeError: no table of clusters; one that has none of the items.
+    """
+    clusters = read_clusters(path)
+    if not clusters.keys() & set(table.items):
+        raise SekeError(
+            f"{path}: has none of the items; it names {next(iter(clusters))!r}, the gold {table.items[0]!r}"
+        )
+    return replace(
+        table, groups=units_of(table.items, table.groups, [clusters.get(item) for item in table.items])
     )
 
 

@@ -53,7 +53,7 @@ from seke.calibration.fit_overlay import name_of_base, overlay_text, read_overla
 from seke.calibration.fit_record import models_of_runs, readings_of
 from seke.calibration.labelled_answers import LabelledAnswers, gold_table, without_gold_evidence
 from seke.calibration.mean_thresholds import thresholds_of
-from seke.calibration.near_gold import near_gold_remarks, read_clusters, with_clusters
+from seke.calibration.near_gold import near_gold_remarks, with_clusters
 from seke.calibration.promise import Promise
 from seke.console.notebook import interruptible_stages, stage_bar
 from seke.files.networks import network_of
@@ -61,6 +61,7 @@ from seke.files.shipped import knowledge as read_knowledge
 from seke.inference.session import Session
 from seke.samples import single_samples
 from seke.sampling.infer import source_list
+from seke.tables.clusters import read_clusters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
