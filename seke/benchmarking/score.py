@@ -84,10 +84,8 @@ def score(
         knowledge: the base whose variables are predicted; the shipped base by default.
         groups: a further column of gold, such as the subject: whole groups are resampled.
         sources: a further column of gold, the set that an item is of: each is scored by itself, too.
-        clusters: a table of near-duplicates (`seke dupes -o`): each is resampled whole, put together with the
-            groups.
-        bootstrap: resamples; 0 leaves the intervals out.
-        seed: of all chance.
+        clusters: a table of near-duplicates (`seke dupes -o`), which are resampled whole, with the groups.
+        bootstrap, seed: resamples (0 leaves the intervals out), and of all chance.
         level: of the intervals.
         bins: of the reliability diagrams, of equal mass.
         keep_gold_evidence: whether values are scored that have a data set's label among their evidence. By
@@ -98,9 +96,7 @@ def score(
         engine.SekeError: no item or no variable that both have.
     """
     base = read_knowledge(knowledge)
-    table = _gold(gold, base, groups, sources)
-    if clusters is not None:
-        table = _with_clusters(table, clusters)
+    table = _with_clusters(_gold(gold, base, groups, sources), clusters)
     options = ScoreOptions(bootstrap, seed, level, bins)
     prediction_sets = [read_predictions(source, base) for source in _sources(predictions)]
     if keep_gold_evidence:
@@ -129,12 +125,14 @@ def score(
     )
 
 
-def _with_clusters(table: LabelTable, path: str | Path) -> LabelTable:
-    """Return gold whose groups are the persons put together with the clusters of a table.
+def _with_clusters(table: LabelTable, path: str | Path | None) -> LabelTable:
+    """Return gold whose groups are the persons put together with the clusters of a table, if one is given.
 
     Raises:
         engine.AnswerError, engine.SekeError: no table of clusters; one that has none of the items.
     """
+    if path is None:
+        return table
     clusters = read_clusters(path)
     if not clusters.keys() & set(table.items):
         raise SekeError(

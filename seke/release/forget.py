@@ -122,7 +122,7 @@ class _Forgetting:
         of_groups = [name for name, group in self.named.items() if group in set(groups)]
         wanted = list(dict.fromkeys([*items, *of_groups]))
         self._check_known(items, groups, before)
-        met = tuple(name for name in wanted if name in self.named)
+        present = tuple(name for name in wanted if name in self.named)
         known = tuple(name for name in wanted if name not in self.named)
         base = next((base for _, base in self.bases), None) or read_knowledge(None)
         staged: list[StagedFolder] = []
@@ -147,7 +147,7 @@ class _Forgetting:
         fallen, untold = self._certificates(wanted)
         rows = tuple(run_rows), tuple(export_rows)
         still = tuple(self._still(wanted, run_rows))
-        return ForgetReport(met, known, *rows, fallen, untold, still, dry=self.dry)
+        return ForgetReport(present, known, *rows, fallen, untold, still, dry=self.dry)
 
     def _check_known(self, items: Sequence[str], groups: Sequence[str], before: ForgottenItems) -> None:
         for name in items:
