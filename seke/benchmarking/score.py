@@ -84,24 +84,23 @@ def score(
         knowledge: the base whose variables are predicted; the shipped base by default.
         groups: a further column of gold, such as the subject: whole groups are resampled.
         sources: a further column of gold, the set that an item is of: each is scored by itself, too.
-        clusters: a table of near-duplicates (`seke dupes -o`), which are resampled whole, with the groups.
-        bootstrap, seed: resamples (0 leaves the intervals out), and of all chance.
+        clusters: a table of near-duplicates (`seke dupes -o`): resampled whole, put together with groups.
+        bootstrap: resamples; 0 leaves the intervals out.
+        seed: of all chance.
         level: of the intervals.
         bins: of the reliability diagrams, of equal mass.
         keep_gold_evidence: whether values are scored that have a data set's label among their evidence. By
             default they are left out and counted, since gold that is this label is compared with itself.
 
     Raises:
-        engine.AnswerError: predictions or gold that cannot be read.
-        engine.SekeError: no item or no variable that both have.
+        engine.SekeError: predictions or gold that cannot be read; no item or variable that both have.
     """
     base = read_knowledge(knowledge)
     table = _with_clusters(_gold(gold, base, groups, sources), clusters)
     options = ScoreOptions(bootstrap, seed, level, bins)
     prediction_sets = [read_predictions(source, base) for source in _sources(predictions)]
     if keep_gold_evidence:
-        prediction_sets = [prediction_set.with_gold_evidence() for prediction_set in prediction_sets]
-    group_names = {group for group in table.groups if group is not None}
+        prediction_sets = [predicted.with_gold_evidence() for predicted in prediction_sets]
     return ScoreReport(
         {
             "gold": {"path": table.path, "items": len(table.items)},
@@ -112,8 +111,8 @@ def score(
                 "level": level,
                 "bins": bins,
                 "keep_gold_evidence": keep_gold_evidence,
-                "groups": " and ".join(filter(None, (groups, "clusters" if clusters else ""))) or None,
-                "group_count": len(group_names),
+                "groups": _grouped_by(groups, clusters),
+                "group_count": len({*table.groups} - {None}),
                 "sources": sources or None,
             },
             "cited": citations() if sources else {},
@@ -141,6 +140,10 @@ def _with_clusters(table: LabelTable, path: str | Path | None) -> LabelTable:
     return replace(
         table, groups=units_of(table.items, table.groups, [clusters.get(item) for item in table.items])
     )
+
+
+def _grouped_by(groups: str, clusters: str | Path | None) -> str | None:
+    return " and ".join(filter(None, (groups, "clusters" if clusters else ""))) or None
 
 
 def _sources(predictions: PredictionSource | Sequence[PredictionSource]) -> list[Any]:

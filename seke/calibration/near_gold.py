@@ -91,7 +91,8 @@ def _persons_not_given(named: dict[str, KnownItem], items: Iterable[str]) -> Ite
         yield (
             f"{count(len(several), 'person')} of the run (column group of its manifest) have several items "
             f"with gold ({first_names(several, MOST_NAMED)}); some may fit while others certify: "
-            "certificates count each picture as drawn by itself. Give the gold a column with the persons (--groups)"
+            "certificates count each picture as drawn by itself. Give the gold a column with the persons "
+            "(--groups)"
         )
 
 
