@@ -11,7 +11,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine import SekeError, did_you_mean
 from seke.annotation.branches import is_run, origin_of
@@ -66,18 +66,18 @@ class ForgetReport:
 
 
 def forget(
-    items: Sequence[str] = (),
+    items: str | Sequence[str] = (),
     run: str | Path = "",
     *,
-    groups: Sequence[str] = (),
-    exports: Sequence[str | Path] = (),
-    knowledge: Sequence[str | Path] = (),
+    groups: str | Sequence[str] = (),
+    exports: str | Path | Sequence[str | Path] = (),
+    knowledge: str | Path | Sequence[str | Path] = (),
     dry: bool = False,
 ) -> ForgetReport:
     """Take items out of a run and its exports.
 
     Args:
-        items: names of items.
+        items: names of items, or one.
         run: the folder of `seke annotate`.
         groups: persons (column `group`), of whom all items go.
         exports: folders of `seke export`.
@@ -88,6 +88,7 @@ def forget(
         engine.SekeError: an item or a person that nothing names; a folder that is no run or no export;
             another process has the run. Nothing is changed then.
     """
+    items, groups, exports, knowledge = (_several(given) for given in (items, groups, exports, knowledge))
     folder = Path(run)
     if not run or not is_run(folder):
         raise SekeError(f"{folder}: is no run" if run else "name the run: --run RUN")
@@ -103,6 +104,11 @@ def forget(
     except OSError as error:
         place = error.filename or folder
         raise SekeError(f"{place}: cannot be written ({error.strerror or error}); forget again") from None
+
+
+def _several(given: Any) -> list[Any]:
+    """Return one value or several as a list."""
+    return [given] if isinstance(given, str | Path) else list(given)
 
 
 class _Forgetting:
@@ -124,7 +130,7 @@ class _Forgetting:
         self._check_known(items, groups, before)
         present = tuple(name for name in wanted if name in self.named)
         known = tuple(name for name in wanted if name not in self.named)
-        base = next((base for _, base in self.bases), None) or read_knowledge(None)
+        bases = [*(base for _, base in self.bases), read_knowledge(None)]
         staged: list[StagedFolder] = []
         run_rows, export_rows = [], []
         try:
@@ -133,7 +139,7 @@ class _Forgetting:
                 staged.append(changes)
                 export_rows.append(of_export)
             for path in self.runs:
-                changes, of_run = stage_run(path, wanted, groups, base)
+                changes, of_run = stage_run(path, wanted, groups, bases)
                 staged.append(changes)
                 run_rows.append(of_run)
         except BaseException:

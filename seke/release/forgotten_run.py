@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ from seke.runs.read_counts import read_counts
 from seke.runs.run_folder import POSTERIORS, SAMPLES, SUMMARY
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
     from pathlib import Path
 
     from engine import Knowledge
@@ -52,11 +53,12 @@ def items_of_run(folder: Path) -> dict[str, str | None]:
 
 
 def stage_run(
-    folder: Path, items: Collection[str], groups: Collection[str], base: Knowledge
+    folder: Path, items: Collection[str], groups: Collection[str], bases: Sequence[Knowledge]
 ) -> tuple[StagedFolder, RunRows]:
     """Write the files of a run, which nobody else uses, aside without items.
 
-    The list of items takes its place last: as long as it is there, a person's items can be told by it.
+    The list of items takes its place last: as long as it is there, a person's items can be told by it. bases:
+    such as the run may have been made with.
 
     Raises:
         engine.SekeError: a file that cannot be read; requests that are on their way.
@@ -81,7 +83,7 @@ def stage_run(
             tables[name] = csv_without(staged, name, is_forgotten)
     answers = _stage_ledger(staged, names, groups, taken)
     if (folder / SUMMARY).is_file():
-        _stage_summary(staged, names, base)
+        _stage_summary(staged, names, bases)
     if (folder / ITEMS).is_file():
         taken[ITEMS] = jsonl_without(staged, ITEMS, is_forgotten)
     counts = {name: len(rows) for name, rows in taken.items()} | tables
@@ -111,7 +113,7 @@ def _listed(folder: Path) -> set[str]:
     return {str(row["item"]) for row in decoded_lines(folder / ITEMS, dict[str, Any])}
 
 
-def _stage_summary(staged: StagedFolder, items: set[str], base: Knowledge) -> None:
+def _stage_summary(staged: StagedFolder, items: set[str], bases: Sequence[Knowledge]) -> None:
     """Stage the summary: counts anew; lines that name an item go.
 
     What follows from all items together (thresholds of mean risks) is found anew by the next `annotate`.
@@ -121,7 +123,12 @@ def _stage_summary(staged: StagedFolder, items: set[str], base: Knowledge) -> No
         summary: Record = msgspec.json.decode(path.read_bytes())
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise SekeError(f"{path}: cannot be read ({error})") from None
+    made_with = summary.get("facts", {}).get("knowledge")
+    base = next((base for base in bases if f"{base.name} {base.digest}" == made_with), None)
     summary |= _record_counts(_new(staged, POSTERIORS), summary, base)
+    if base is None:
+        # Which values a level has is not known.
+        summary.pop("levels", None)
     summary |= _answer_counts(_new(staged, SAMPLES), summary)
     aside = staged.path(NAME).parent
     totals = status_of(aside)[2]
@@ -129,9 +136,11 @@ def _stage_summary(staged: StagedFolder, items: set[str], base: Knowledge) -> No
     summary["reading"] = read_counts(aside)
     if "failures" in summary:
         summary["failures"] = failures_of(aside)
+    words = "|".join(re.escape(item) for item in sorted(items))
+    named = re.compile(rf"(?<!\w)(?:{words})(?!\w)" if words else r"(?!)")
     for name in ("notes", "promises", "refused"):
         lines = summary.get(name, ())
-        summary[name] = [line for line in lines if not any(item in line for item in items)]
+        summary[name] = [line for line in lines if not named.search(line)]
     # The new line takes the place of one of an earlier time.
     kept = [line for line in summary["notes"] if not line.endswith(SINCE)]
     summary["notes"] = [*kept, f"{count(ForgottenItems.of(aside).items, 'item')} {SINCE}"]
@@ -144,7 +153,7 @@ def _new(staged: StagedFolder, name: str) -> Path:
     return path if path.is_file() else staged.folder / name
 
 
-def _record_counts(path: Path, summary: Record, base: Knowledge) -> Record:
+def _record_counts(path: Path, summary: Record, base: Knowledge | None) -> Record:
     if not path.is_file():
         return {}
     decisions, reasons, accepted = Counter[str](), Counter[str](), Counter[str]()
@@ -162,7 +171,7 @@ def _record_counts(path: Path, summary: Record, base: Knowledge) -> Record:
     if "items" in summary:
         counts["items"] = {name: decisions[name] for name in summary["items"]}
         counts["reasons"] = dict(reasons.most_common())
-    if set(summary.get("levels", ())) == set(base.levels) and samples:
+    if base is not None and "levels" in summary and samples:
         counts["levels"] = {
             level: round(sum(accepted[name] for name in members) / len(members) / len(samples), 6)
             for level, members in base.levels.items()

@@ -1,4 +1,4 @@
-"""Files of rows without those about forgotten items; all other rows stay byte for byte."""
+"""Files of rows without those about forgotten items; all other rows stay as they are."""
 
 from __future__ import annotations
 

@@ -130,6 +130,7 @@ def test_nothing_names_the_item_and_all_else_stays(place):
     )
     summary = json.loads((run / "summary.json").read_text())
     assert summary["totals"]["answers"] == after.answers == before.answers - 6
+    assert summary["levels"].keys() == seke.knowledge().levels.keys()
     assert sum(summary["items"].values()) == len((run / "posteriors.jsonl").read_text().splitlines()) == 5
     assert "1 item forgotten since" in summary["notes"][-1]
     # The rows of all others are the same bytes, in the same split.
@@ -185,6 +186,10 @@ def test_a_person_goes_with_all_items_and_is_not_asked_about_later(place):
     assert memory.has(ITEM)
     assert memory.has("a new picture", PERSON)
     assert not memory.has("a new picture", "another")
+    # Once more, when nobody of that name is left, nothing changes.
+    notes = json.loads((place / "run" / "summary.json").read_text())["notes"]
+    invoke("forget", "--group", PERSON, "--run", place / "run", "--export", place / "data")
+    assert json.loads((place / "run" / "summary.json").read_text())["notes"] == notes
     # An export that was not named stays as it is.
     assert "copied/items.jsonl" in naming(place, ITEM)
 
@@ -196,7 +201,7 @@ def test_whatever_cuts_it_off_the_same_call_ends_it(place, monkeypatch):
 
     def forgetting(folder):
         monkeypatch.chdir(folder)
-        return forget([ITEM], "run", **given)
+        return forget(ITEM, "run", **given)
 
     forgetting(whole_changes)
     wanted = stable(whole_changes)
