@@ -177,6 +177,7 @@ if TYPE_CHECKING:
     from engine.model.guarantee import Design as Design
     from engine.model.guarantee import Guarantee as Guarantee
     from engine.model.guarantee import ValueTest as ValueTest
+    from engine.model.guarantee import gold_digests as gold_digests
     from engine.model.guarantee import least_abstention as least_abstention
     from engine.model.guarantee import listed as listed
     from engine.model.knowledge import Knowledge as Knowledge

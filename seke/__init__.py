@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from seke.knowledge_tools.table_verdicts import knowledge_test as knowledge_test
     from seke.planning.plan import plan as plan
     from seke.playground.page import play as play
+    from seke.release.forget import forget as forget
     from seke.reports.report import report as report
     from seke.results.infer import infer as infer
     from seke.results.inferred_records import InferredRecords as InferredRecords

@@ -52,7 +52,7 @@ FLOORS = {
         "vision observers formats results",
         "runs prompts datasets",
         "annotation graphics exporting",
-        "calibration benchmarking knowledge_tools explanations review",
+        "calibration benchmarking knowledge_tools explanations review release",
         "planning playground reports plot start",
         "cli",
         "__main__",
@@ -131,6 +131,7 @@ SHIPPED_NAMES = {
     "exporting.formats": "expression human",
     "exporting.instruction_templates": "expression affect action_units",
     "exporting.instruction_writer": "expression affect action_units",
+    "exporting.parquet_format": "action_units",
     "exporting.verify": "expression human",
     "cli.export": "expression affect action_units",
     # Columns of a label table of source sets of faces.

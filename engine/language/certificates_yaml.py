@@ -72,6 +72,7 @@ def certificates(
         place=node.place,
         sealed=sealed,
         **entries.values("alpha delta unit population items made assumptions"),
+        gold_items=entries.value("gold_items") if "gold_items" in entries else "",
     )
 
 
@@ -178,6 +179,7 @@ def certificates_yaml(guarantee: Guarantee, source: str, note: str = "") -> str:
         "unit": guarantee.unit,
         "population": guarantee.population,
         "items": guarantee.items,
+        **({"gold_items": guarantee.gold_items} if guarantee.gold_items else {}),
         "made": guarantee.made,
         "digests": dict(guarantee.digests),
         "design": {

@@ -9,6 +9,7 @@ probability 1 - delta over the gold that they were made with (see `learn_then_te
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -26,6 +27,8 @@ WITHIN = "within"
 ANY = "any"
 # The value of a certificate about all binary variables of a level.
 POOLED = "pooled"
+# Bytes of a digest: among ten thousand items a stranger is taken for one with a probability of 1e-8.
+SALTED_BYTES = 5
 PARTS = ("knowledge", "prompts", "observers", "policy")
 
 
@@ -172,7 +175,8 @@ class Guarantee:
 
     unit: `item`, or `subject` where items cluster. population: the prior of the inference. digests: of the
     parts of the base (PARTS). items: gold items that certified; made: the date. assumptions: in words.
-    sealed: whether it bears the digest with which it was written, where it was read.
+    sealed: whether it bears the digest with which it was written, where it was read. gold_items: a salt and
+    digests of all items with gold, those that fitted among them; see `gold_digests`.
     """
 
     certificates: tuple[Certificate, ...]
@@ -187,6 +191,7 @@ class Guarantee:
     assumptions: tuple[str, ...]
     place: Place | None = field(compare=False, default=None)
     sealed: bool = True
+    gold_items: str = ""
 
     @property
     def certified(self) -> tuple[Certificate, ...]:
@@ -197,6 +202,11 @@ class Guarantee:
     def failed(self) -> tuple[Certificate, ...]:
         """Return the certificates of values that may not be accepted."""
         return tuple(certificate for certificate in self.certificates if certificate.threshold is None)
+
+    def made_with(self, item: str) -> bool:
+        """Return whether an item was among the gold; it is not known where `gold_items` is empty."""
+        salt, *digests = self.gold_items.split() or [""]
+        return _salted(salt, item) in digests
 
     def thresholds(self, variable: Variable) -> tuple[float, ...]:
         """Return the highest risk accepted with each value of a variable; NaN where none is certified."""
@@ -233,6 +243,20 @@ class Guarantee:
         if population != self.population:
             reasons.append(f"it was made for population {self.population}, this is {population}")
         return tuple(reasons)
+
+
+def gold_digests(items: Sequence[str]) -> str:
+    """Return a salt and salted digests of items, in a text of words: equal items make equal texts.
+
+    No name can be read off them, but a name that is guessed can be tested.
+    """
+    salt = _salted("", "\0".join(sorted(items)))
+    return " ".join([salt, *sorted(_salted(salt, item) for item in items)])
+
+
+def _salted(salt: str, text: str) -> str:
+    data = f"{salt}\0{text}".encode("utf-8", "surrogatepass")
+    return hashlib.blake2b(data, digest_size=SALTED_BYTES).hexdigest()
 
 
 def _by_value(

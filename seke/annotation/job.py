@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, ExitStack, closing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,6 +14,7 @@ from engine import Knowledge, SekeError, people_asked
 from seke.annotation.annotator import Annotator
 from seke.annotation.branches import OtherSettingsError, is_run, note_origin, origins
 from seke.annotation.expected_tokens import expected_tokens
+from seke.annotation.forgotten_items import remembered_items
 from seke.annotation.measured_prices import (
     ESTIMATED,
     MEASURED,
@@ -27,6 +27,7 @@ from seke.annotation.observers import AskedObservers, asking
 from seke.annotation.people import note_given, read_given
 from seke.annotation.results import RunResults
 from seke.annotation.reuse import ReusedAnswers
+from seke.annotation.run_coroutine import run_coroutine
 from seke.annotation.several import address_notes, addresses_of, check_several, note_answered
 from seke.annotation.stopping_rules import rule_of
 from seke.console.plain_text import near
@@ -40,10 +41,10 @@ from seke.runs.batch_client import Batches, fit_together
 from seke.runs.failures import nothing_answered
 from seke.runs.ledger import Ledger, plain_errors
 from seke.runs.run_folder import SAMPLES, SUMMARY, base_to_name, make_run_folder
-from seke.vision.signals import Interruptible, interrupts
+from seke.vision.signals import interrupts
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from seke.annotation.run_summary import RunSummary
@@ -122,7 +123,7 @@ class Job:
         session = asked.session(Session.open(base, population), max_samples)
         _check_askable(session)
         base = session.knowledge
-        items = items_of(images, base, labels)
+        items = remembered_items(items_of(images, base, labels), folder, options.get("problems"))
         known_by, labels_of = _known_labels(base, items)
         rule = rule_of(strategy, base.policy.budget)
         if rule is not None and session.guarantee is None:
@@ -196,6 +197,12 @@ class Job:
         of another run, whose answers to the same prompts about the same pictures are used; a run that was
         begun as a branch stays one.
         """
+        if branch_of is not None:
+            items = remembered_items(self.items, branch_of, self.annotator.problems)
+            if len(items) < len(self.items):
+                return replace(self, items=items).run(
+                    retry_refused=retry_refused, forget_unanswered=forget_unanswered, branch_of=branch_of
+                )
         started = time.monotonic()
         with plain_errors(self.folder), ExitStack() as stack:
             for folder in reversed(origins(self.folder, branch_of, len(self.items))):
@@ -205,7 +212,7 @@ class Job:
                 )
             given_up = {"retry_refused": retry_refused, "forget_unanswered": forget_unanswered}
             work = self._run(stack, branch_of, **given_up)
-            ledger, stopped = _run_coroutine(work, self.annotator)
+            ledger, stopped = run_coroutine(work, self.annotator)
             try:
                 results = RunResults(self.folder, self.items, self.annotator, ledger, self.facts)
                 return results.write(time.monotonic() - started, stopped)
@@ -308,25 +315,6 @@ class Job:
         if names and measured is not None and not self.annotator.stopping.is_set():
             self.annotator.by_measure = with_prices(self.annotator.session, measured)
         yield [item for item in items if item.name not in self.annotator.pilot]
-
-
-def _run_coroutine(work: Coroutine[Any, Any, Result], annotator: Annotator) -> Result:
-    """Run to the end, also where an event loop runs already, as in a notebook.
-
-    There an interrupt reaches this thread, and not the one aside in which the work is done.
-    """
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(work)
-    interruptible = Interruptible(work)
-    with ThreadPoolExecutor(1) as aside:
-        running = aside.submit(asyncio.run, interruptible.run())
-        while True:
-            try:
-                return running.result()
-            except KeyboardInterrupt:
-                interruptible.interrupt(annotator.stopping, annotator.problems)
 
 
 def _facts_of(session: Session, settings: Settings, asked: AskedObservers, model: Model) -> Facts:

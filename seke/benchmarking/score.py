@@ -8,7 +8,7 @@ groups of them; two sets of predictions are compared on the same resamples.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +18,11 @@ from seke.benchmarking.predictions import holds_records, read_predictions
 from seke.benchmarking.published import citations
 from seke.benchmarking.score_card import card
 from seke.benchmarking.scorer import BINS, ScoreOptions
+from seke.datasets.near_duplicates import units_of
 from seke.files.frames import is_frame
 from seke.files.shipped import knowledge as read_knowledge
 from seke.files.text_report import TextReport
+from seke.tables.clusters import read_clusters
 from seke.tables.label_table import LabelTable, labels_from, read_labels
 
 if TYPE_CHECKING:
@@ -67,6 +69,7 @@ def score(
     *,
     groups: str = "",
     sources: str = "",
+    clusters: str | Path | None = None,
     bootstrap: int = 1000,
     seed: int = 0,
     level: float = 0.95,
@@ -81,6 +84,7 @@ def score(
         knowledge: the base whose variables are predicted; the shipped base by default.
         groups: a further column of gold, such as the subject: whole groups are resampled.
         sources: a further column of gold, the set that an item is of: each is scored by itself, too.
+        clusters: a table of near-duplicates (`seke dupes -o`): resampled whole, put together with groups.
         bootstrap: resamples; 0 leaves the intervals out.
         seed: of all chance.
         level: of the intervals.
@@ -89,16 +93,14 @@ def score(
             default they are left out and counted, since gold that is this label is compared with itself.
 
     Raises:
-        engine.AnswerError: predictions or gold that cannot be read.
-        engine.SekeError: no item or no variable that both have.
+        engine.SekeError: predictions or gold that cannot be read; no item or variable that both have.
     """
     base = read_knowledge(knowledge)
-    table = _gold(gold, base, groups, sources)
+    table = _with_clusters(_gold(gold, base, groups, sources), clusters)
     options = ScoreOptions(bootstrap, seed, level, bins)
     prediction_sets = [read_predictions(source, base) for source in _sources(predictions)]
     if keep_gold_evidence:
-        prediction_sets = [prediction_set.with_gold_evidence() for prediction_set in prediction_sets]
-    group_names = {group for group in table.groups if group is not None}
+        prediction_sets = [predicted.with_gold_evidence() for predicted in prediction_sets]
     return ScoreReport(
         {
             "gold": {"path": table.path, "items": len(table.items)},
@@ -109,8 +111,8 @@ def score(
                 "level": level,
                 "bins": bins,
                 "keep_gold_evidence": keep_gold_evidence,
-                "groups": groups or None,
-                "group_count": len(group_names),
+                "groups": _grouped_by(groups, clusters),
+                "group_count": len({*table.groups} - {None}),
                 "sources": sources or None,
             },
             "cited": citations() if sources else {},
@@ -120,6 +122,28 @@ def score(
             ],
         }
     )
+
+
+def _with_clusters(table: LabelTable, path: str | Path | None) -> LabelTable:
+    """Return gold whose groups are the persons put together with the clusters of a table, if one is given.
+
+    Raises:
+        engine.AnswerError, engine.SekeError: no table of clusters; one that has none of the items.
+    """
+    if path is None:
+        return table
+    clusters = read_clusters(path)
+    if not clusters.keys() & set(table.items):
+        raise SekeError(
+            f"{path}: has none of the items; it names {next(iter(clusters))!r}, the gold {table.items[0]!r}"
+        )
+    return replace(
+        table, groups=units_of(table.items, table.groups, [clusters.get(item) for item in table.items])
+    )
+
+
+def _grouped_by(groups: str, clusters: str | Path | None) -> str | None:
+    return " and ".join(filter(None, (groups, "clusters" if clusters else ""))) or None
 
 
 def _sources(predictions: PredictionSource | Sequence[PredictionSource]) -> list[Any]:

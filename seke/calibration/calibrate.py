@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 from dataclasses import dataclass, field, replace
+from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,7 @@ from engine import (
     far_off,
     fit_observers,
     fits_yaml,
+    gold_digests,
     learn_knowledge,
     listed,
     notebook_html,
@@ -51,7 +53,7 @@ from seke.calibration.fit_overlay import name_of_base, overlay_text, read_overla
 from seke.calibration.fit_record import models_of_runs, readings_of
 from seke.calibration.labelled_answers import LabelledAnswers, gold_table, without_gold_evidence
 from seke.calibration.mean_thresholds import thresholds_of
-from seke.calibration.near_gold import near_gold_remarks, read_clusters, with_clusters
+from seke.calibration.near_gold import near_gold_remarks, with_clusters
 from seke.calibration.promise import Promise
 from seke.console.notebook import interruptible_stages, stage_bar
 from seke.files.networks import network_of
@@ -59,6 +61,7 @@ from seke.files.shipped import knowledge as read_knowledge
 from seke.inference.session import Session
 from seke.samples import single_samples
 from seke.sampling.infer import source_list
+from seke.tables.clusters import read_clusters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -407,7 +410,11 @@ class _FitTask:
         self.progress("certificates", 0, 0)
         session = Session.open(read_overlay(text, place.output), population, self.settings.seed)
         recorded = singles if promise.adaptive else None
-        return issue_guarantee(session, data.every, data.parts, promise, place.date, self._rng(), recorded)
+        guarantee = issue_guarantee(
+            session, data.every, data.parts, promise, place.date, self._rng(), recorded
+        )
+        gold_items = list(compress(data.every.answers.items, data.every.known))
+        return replace(guarantee, gold_items=gold_digests(gold_items))
 
     def _warnings(self, data: FitData, checks: Sequence[Check]) -> Iterator[str]:
         """Yield the warnings about a fit, those about its data first."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,8 +11,6 @@ from typing import TYPE_CHECKING, Any
 from engine import SekeError
 from seke.console.plain_text import count, first_names
 from seke.datasets.near_duplicates import fingerprints, near_duplicates, units_of
-from seke.files.faults import Faults
-from seke.files.rows import RowFile, is_blank, name_text
 from seke.observers.seen import Box
 from seke.runs.item_list import ITEMS, KnownItem, known_items
 
@@ -20,34 +19,8 @@ if TYPE_CHECKING:
 
     from seke.calibration.labelled_answers import LabelledAnswers
 
-# Columns of a table of clusters, the first that it has: persons put together with clusters, or clusters.
-COLUMNS = ("group", "cluster")
 # Clusters that a line names at most.
 MOST_NAMED = 3
-
-
-def read_clusters(path: str | Path) -> dict[str, str]:
-    """Read the table that `seke dupes -o` writes; return item -> its group.
-
-    Raises:
-        engine.AnswerError: a line for each of the first faults.
-        engine.SekeError: it has no such columns.
-    """
-    file, groups, column = RowFile(path, Faults(), strip=True, by_hand=True), dict[str, str](), ""
-    for number, row in file.rows():
-        column = column or next((name for name in COLUMNS if name in row), "")
-        item, group = row.get("item"), row.get(column)
-        if is_blank(item) or is_blank(group):
-            file.note(number, f"needs `item` and {' or '.join(f'`{name}`' for name in COLUMNS)}")
-            continue
-        name = str(name_text(item))
-        if name in groups:
-            file.note(number, f"item: {name!r} is there twice")
-        groups[name] = str(name_text(group))
-    file.faults.raise_all()
-    if not groups:
-        raise SekeError(f"{path}: names no items; seke dupes IMAGES -o writes such a table")
-    return groups
 
 
 def with_clusters(every: LabelledAnswers, clusters: dict[str, str], path: object) -> LabelledAnswers:
@@ -87,6 +60,8 @@ def near_gold_remarks(every: LabelledAnswers, sources: Iterable[Any]) -> Iterato
     }
     if not known:
         return
+    if every.groups is None:
+        yield from _persons_not_given(named, known)
     if find_spec("imagehash") is None:
         yield "near-duplicates among the gold were not looked for: pip install 'seke[images]'"
         return
@@ -105,6 +80,19 @@ def near_gold_remarks(every: LabelledAnswers, sources: Iterable[Any]) -> Iterato
             f"({count(len(parted), 'cluster')}: {pairs}), and some may fit while others certify: "
             f"certificates count each {unit} as drawn by itself. If they are copies or of one person, give "
             "their clusters: seke dupes IMAGES -o clusters.csv, then --clusters clusters.csv"
+        )
+
+
+def _persons_not_given(named: dict[str, KnownItem], items: Iterable[str]) -> Iterator[str]:
+    """Yield that persons have several items with gold, where the run names them and the gold does not."""
+    items_of = Counter(person for item in items if (person := named[item].group) is not None)
+    several = [f"{person} {number:,}" for person, number in items_of.items() if number > 1]
+    if several:
+        yield (
+            f"{count(len(several), 'person')} of the run (column group of its manifest) have several items "
+            f"with gold ({first_names(several, MOST_NAMED)}); some may fit while others certify: "
+            "certificates count each picture as drawn by itself. Give the gold a column with the persons "
+            "(--groups)"
         )
 
 

@@ -45,6 +45,11 @@ bench.add_command(prompts)
     metavar="COLUMN",
     help="Column of GOLD with the source set of each item. Each set is also scored by itself.",
 )
+@options.path(
+    "--clusters",
+    "Table of near-duplicates (seke dupes -o): those of one cluster, and of one group, are resampled whole.",
+    metavar="TABLE",
+)
 @options.intervals()
 @options.seed()
 @options.bins()
@@ -96,6 +101,7 @@ def score(
     Examples:
       seke bench score posteriors.jsonl truth.csv
       seke bench score before.parquet after.parquet truth.csv --groups subject --pictures plots
+      seke bench score posteriors.jsonl truth.csv --groups subject --clusters clusters.csv
       seke bench score posteriors.jsonl truth.csv --json > score.json
       seke bench score run/predictions.csv faces.csv --sources source --html scores.html
 

@@ -88,7 +88,14 @@ TASKS = ("expression", "affect", "action_units", "joint", "reasoned")
 )
 @options.path(
     "--sources",
-    "CSV with the licence of each source: source, licence, and any of url, note, copy (yes or no).",
+    "CSV with the terms of each source: source, licence, and any of url, note, copy (yes or no), and consent "
+    "(what the people pictured agreed to, in words).",
+    metavar="TABLE",
+)
+@options.path(
+    "--votes",
+    "Table of people's readings (item, expression and, where it has them, votes): tells pictures that are "
+    "ambiguous for people from those that the model could not tell.",
     metavar="TABLE",
 )
 @click.option(
@@ -111,8 +118,8 @@ def export(run: Path, output: Path, as_json: bool, **given: Any) -> None:
     Other accepted values rest on reliabilities that nobody has measured; --uncalibrated exports them, too.
     Without that option and without a calibration (seke calibrate) there is nothing to export. A run with
     made-up answers (--scripted) is exported with --allow-scripted only. Pictures are referred to by path;
-    --copy-images copies them. The folder gets a data card (README.md). It is written completely or not at
-    all.
+    --copy-images copies them. The folder gets a data card (README.md) and Croissant metadata
+    (croissant.json). It is written completely or not at all. One person in several splits is refused.
 
     \b
     Examples:
@@ -120,6 +127,7 @@ def export(run: Path, output: Path, as_json: bool, **given: Any) -> None:
       seke export run -o data --uncalibrated
       seke export run -o data --split train:.8,test:.2 --near-duplicates similar
       seke export run -o data --format trl --task reasoned --soft --split train:.8,val:.1,test:.1
+      seke export run -o data --format parquet --copy-images --sources sources.csv
       seke export run -o data --format imagefolder --copy-images --licence "CC BY 4.0" --verify
 
     Exit status: 0 done, 1 --verify found a difference, 2 bad input.

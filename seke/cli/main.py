@@ -37,6 +37,7 @@ COMMANDS = {
     "convert": ("seke.cli.convert:convert", "Make samples of other tools' tables."),
     "plan": ("seke.cli.plan:plan", "Simulate what a policy would ask, cost and get wrong."),
     "export": ("seke.cli.export:export", "Make training data of what a run accepted."),
+    "forget": ("seke.cli.forget:forget", "Take items or a person out of a run and its exports."),
     "plot": ("seke.cli.explain:plot", "Draw an item, scores, a base or a fit into a file."),
     "explain": ("seke.cli.explain:explain", "Tell one item's story: why this label, and how it came."),
     "report": ("seke.cli.report:report", "Write one page about a run, to view offline."),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from seke.exporting.formats import ExportItem
+    from seke.exporting.item_rows import ItemRow
 
 
 @dataclass
@@ -18,7 +18,8 @@ class ExportCounts:
     value of that level; values: level -> accepted values. classes: expression -> split -> items. units: unit
     -> how often it is visible and not visible. known: level -> values that the data set labels, too; differs:
     those among them that the set labels otherwise. certified: values that a certificate covers. bases: values
-    by what they rest on, `inferred` among them. partial: items with a level without any accepted value.
+    by what they rest on, `inferred` among them. doubts: whose doubt there is (people, model) -> items;
+    epistemic_bits: their sum. partial: items with a level without any accepted value.
     """
 
     items: int = 0
@@ -34,54 +35,34 @@ class ExportCounts:
     decisions: Counter[str] = field(default_factory=Counter)
     certified: int = 0
     bases: Counter[str] = field(default_factory=Counter)
+    doubts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    epistemic_bits: dict[tuple[str, str], float] = field(default_factory=lambda: defaultdict(float))
     partial: int = 0
 
-    def add(self, export_item: ExportItem, tolerance: dict[str, float]) -> None:
-        """Count an item; tolerance: number -> a difference from the set's label that is allowed."""
-        accepted, source = export_item.accepted, export_item.known.source or ""
+    def add(self, row: ItemRow) -> None:
+        """Count an item."""
         self.items += 1
-        self.splits[export_item.split] += 1
-        self.sources[source] += 1
-        self.tasks[export_item.split].update(task for task, _, _ in export_item.rows)
-        self.decisions[accepted.record["decision"]["item"]] += 1
-        self.partial += len(accepted.levels) < 3
-        if accepted.expression is not None:
-            self.classes[accepted.expression][export_item.split] += 1
-        for name, seen in accepted.units.items():
+        self.splits[row.split] += 1
+        self.sources[row.source] += 1
+        self.tasks[row.split].update(row.tasks)
+        self.decisions[row.decision] += 1
+        self.doubts[row.people, row.model] += 1
+        self.epistemic_bits[row.people, row.model] += row.epistemic
+        self.bases.update(row.bases.values())
+        self.certified += len(row.certified)
+        if row.expression is not None:
+            self.classes[row.expression][row.split] += 1
+        for name, seen in row.units.items():
             self.units[name][seen] += 1
-        values_by_level: tuple[tuple[str, dict[str, Any]], ...] = (
-            ("expression", {} if accepted.expression is None else {"expression": accepted.expression}),
-            ("affect", dict(accepted.numbers)),
-            ("action_units", dict(accepted.units)),
-        )
-        for level, values in values_by_level:
-            self._level(level, source, values, export_item, tolerance)
-
-    def _level(
-        self,
-        level: str,
-        source: str,
-        values: dict[str, Any],
-        export_item: ExportItem,
-        tolerance: dict[str, float],
-    ) -> None:
-        if not values:
-            return
-        self.levels[level][source] += 1
-        self.values[level] += len(values)
-        decided = export_item.accepted.record["decision"]["levels"]
-        self.bases.update(_basis_of(decided[name]) for name in values)
-        self.certified += sum(bool(decided[name].get("certified")) for name in values)
-        labels = export_item.known.labels
-        for name, value in values.items() if labels else ():
-            if name in labels:
-                self.known[level] += 1
-                self.differs[level] += not _same(value, labels[name], tolerance.get(name))
-
-
-def _basis_of(level: dict[str, Any]) -> str:
-    return "inferred" if level["decision"] == "inferred" else level.get("basis") or "declared"
-
-
-def _same(value: Any, label: Any, tolerance: float | None) -> bool:
-    return bool(value == label if tolerance is None else abs(value - label) <= tolerance)
+        names_by_level = {
+            "expression": row.bases.keys() - row.numbers.keys() - row.units.keys(),
+            "affect": row.numbers.keys(),
+            "action_units": row.units.keys(),
+        }
+        self.partial += not all(names_by_level.values())
+        for level, names in names_by_level.items():
+            if names:
+                self.levels[level][row.source] += 1
+                self.values[level] += len(names)
+                self.known[level] += len(names & set(row.known))
+                self.differs[level] += len(names & set(row.differs))

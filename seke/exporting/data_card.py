@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seke.exporting.accepted_labels import ESTABLISHED_BASES
+from seke.exporting.doubt import MODEL, PEOPLE
+from seke.exporting.features import card_features
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,77 +32,100 @@ WHERE = {
     "trl": "`trl/SPLIT.jsonl`, prompt and completion for TRL's SFTTrainer",
     "llava": "`llava/SPLIT.json`, with this folder as `--image_folder`",
     "imagefolder": '`load_dataset("imagefolder", data_dir="images")`',
-    "parquet": "`parquet/SPLIT.parquet`, the posterior of every level, accepted or not",
+    "parquet": "`parquet/SPLIT.parquet`, all that is known of an item; `load_dataset` of this folder",
 }
 LOADED = ("messages", "trl")
+PARQUET = "parquet"
+# Licences that the hub has a name for, of those that pictures are under.
+HUB_LICENCES = (
+    "cc0-1.0",
+    *(f"cc-{kind}-4.0" for kind in ("by", "by-sa", "by-nc", "by-nd", "by-nc-sa", "by-nc-nd")),
+)
 # The hub's size categories: upper bounds in items, and their names.
 SIZES = (1_000, 10_000, 100_000, 1_000_000, 10_000_000)
 WORDS = {1_000: "1K", 10_000: "10K", 100_000: "100K", 1_000_000: "1M", 10_000_000: "10M"}
 
 
-def card_text(
-    facts: Record, run: RunFolder, base: Knowledge, tally: ExportCounts, licences: Mapping[str, Licence]
-) -> str:
-    """Return the text of the card; facts: the content of export.json."""
+def card_facts(
+    facts: Record, run: RunFolder, base: Knowledge, licences: Mapping[str, Licence], features: Record
+) -> Record:
+    """Return what the card says besides counts, as JSON values: `card` in export.json.
+
+    facts: the rest of export.json. features: of the parquet columns, none where there are no such files.
+    """
     population = base.populations[facts["population"]]
     observer_names = (run.facts["observer"], *run.facts["also"])
     observers = [base.observers[name] for name in observer_names if name in base.observers]
     used = {cell.source for cells in base.cells.values() for cell in cells} | {
         moment.source for moment in base.moments
     }
-    observer_notes = [f"{observer.name}: {observer.note}" for observer in observers if observer.note]
+    named = ("model", "observer", "also", "strategy", "budget", "digests")
+    summed = ("samples", "per_item", "finished", "promises", "notes", "refused")
     states = base.variables[base.root].states
-    words = {
-        "facts": facts,
-        "front": _front(facts),
-        "run": run,
-        "tally": tally,
-        "tally_levels": list(base.levels),
-        "levels_told": ", ".join(
-            f"{tally.values[name]:,} values of {name.replace('_', ' ')}" for name in base.levels
-        ),
-        "where": WHERE,
-        "ungrouped": _ungrouped(facts, run),
-        "sources": sorted(tally.sources.items()),
-        "nameless": "not stated (the manifest has no column source)",
-        "states": states,
-        "units": [base.variables[name] for name in base.cells],
-        "prompts": {
-            question: {
-                "answers": sum(answers_by_digest.values()),
-                "prompts": len(answers_by_digest),
-                "digests": ", ".join(f"`{digest[:16]}`" for digest in list(answers_by_digest)[:3]),
-            }
-            for question, answers_by_digest in run.prompts.items()
+    return {
+        "run": {
+            "scripted": run.scripted,
+            "answers": run.answers,
+            "listed": len(run.items),
+            "temperature": run.facts["settings"]["temperature"],
+            **{name: run.facts[name] for name in named},
+            **{name: run.summary.get(name, []) for name in summed},
+            "models": [asdict(model) for model in run.models],
+            "prompts": {
+                question: {
+                    "answers": sum(answers_by_digest.values()),
+                    "prompts": len(answers_by_digest),
+                    "digests": list(answers_by_digest)[:3],
+                }
+                for question, answers_by_digest in run.prompts.items()
+            },
         },
-        "uncalibrated": sum(
-            count for basis, count in tally.bases.items() if basis not in (*ESTABLISHED_BASES, "inferred")
-        ),
-        "promises": run.summary.get("promises", ()),
+        "levels": list(base.levels),
+        "states": list(states),
+        "units": {name: base.variables[name].label for name in base.cells},
+        "ungrouped": _ungrouped(facts, run),
         "prior": {
             "p": ", ".join(f"{state} {p:.3g}" for state, p in zip(states, population.p, strict=True)),
             "note": population.note,
         },
-        "observer_notes": observer_notes,
-        "knowledge_sources": [source for name, source in base.sources.items() if name in used],
-        "licences": licences,
+        "observer_notes": [f"{observer.name}: {observer.note}" for observer in observers if observer.note],
+        "knowledge_sources": [source.cite for name, source in base.sources.items() if name in used],
+        "licences": {name: asdict(terms) for name, terms in licences.items()},
+        "features": features,
+    }
+
+
+def card_text(facts: Record, tally: ExportCounts) -> str:
+    """Return the text of the card; facts: the content of export.json."""
+    card = facts["card"]
+    established = (*ESTABLISHED_BASES, "inferred")
+    words = {
+        **card,
+        "facts": facts,
+        "front": _front(facts, tally),
+        "tally": tally,
+        "levels_in_words": ", ".join(
+            f"{tally.values[name]:,} values of {name.replace('_', ' ')}" for name in card["levels"]
+        ),
+        "where": WHERE,
+        "sources": sorted(tally.sources.items()),
+        "nameless": "not stated (the manifest has no column source)",
+        "uncalibrated": sum(count for basis, count in tally.bases.items() if basis not in established),
+        "people": PEOPLE,
+        "model": MODEL,
     }
     return f"{_template().render(words)}\n"
 
 
-def _ungrouped(facts: Record, run: RunFolder) -> str:
+def _ungrouped(facts: Record, run: RunFolder) -> int:
+    """Return how many items of the run name no group of the kind that is not parted."""
     key = facts["group"]
-    lacking = (
-        sum(getattr(listed_item, key, None) is None for listed_item in run.items.values())
-        if key != "item"
-        else 0
-    )
-    if not lacking:
-        return "every item names one."
-    return f"items of the run that name none, and were drawn one by one: {lacking:,}."
+    if key == "item":
+        return 0
+    return sum(getattr(listed_item, key, None) is None for listed_item in run.items.values())
 
 
-def _front(facts: Record) -> str:
+def _front(facts: Record, tally: ExportCounts) -> str:
     """Return the front matter, its values as JSON, which is YAML, so that no name can break out of it."""
     count = sum(facts["splits"].values())
     size = next((most for most in SIZES if count < most), None)
@@ -108,8 +134,8 @@ def _front(facts: Record) -> str:
     front_matter: Record = {
         "pretty_name": "Perceived facial expressions, accepted by seke",
         "language": [facts["language"]],
-        "license": "other",
-        "license_name": "of-the-pictures-see-below",
+        **_licence(facts, tally),
+        "annotations_creators": ["machine-generated"],
         "task_categories": ["image-text-to-text", "image-classification"],
         "tags": ["facial-expression", "action-units", "valence-arousal", "machine-annotated", *made_up],
         "size_categories": [
@@ -120,18 +146,44 @@ def _front(facts: Record) -> str:
             else f"n>{WORDS[SIZES[-1]]}"
         ],
     }
+    configs = _configs(facts)
+    if configs:
+        front_matter["configs"] = configs
+    if PARQUET in facts["formats"]:
+        front_matter["dataset_info"] = {
+            "config_name": PARQUET,
+            "features": card_features(facts["card"]["features"]),
+        }
+    return "".join(f"{key}: {json.dumps(value, ensure_ascii=False)}\n" for key, value in front_matter.items())
+
+
+def _configs(facts: Record) -> list[Record]:
+    """Return the configurations by which `datasets` loads the folder; the first is the default.
+
+    A folder is read by one reader. So where there are parquet files, the others are not declared.
+    """
+    endings = {PARQUET: "parquet"} if PARQUET in facts["formats"] else dict.fromkeys(LOADED, "jsonl")
     configs: list[Record] = [
         {
             "config_name": name,
-            "data_files": [{"split": split, "path": f"{name}/{split}.jsonl"} for split in facts["splits"]],
+            "data_files": [{"split": split, "path": f"{name}/{split}.{ending}"} for split in facts["splits"]],
         }
-        for name in LOADED
+        for name, ending in endings.items()
         if name in facts["formats"]
     ]
     if configs:
         configs[0]["default"] = True
-        front_matter["configs"] = configs
-    return "".join(f"{key}: {json.dumps(value, ensure_ascii=False)}\n" for key, value in front_matter.items())
+    return configs
+
+
+def _licence(facts: Record, tally: ExportCounts) -> Record:
+    """Return the licence of all pictures by the hub's name, where they have one in common that it knows."""
+    terms = facts["card"]["licences"]
+    stated = {terms[source]["licence"] if source in terms else facts["licence"] for source in tally.sources}
+    name = re.sub(r"[\s_]+", "-", stated.pop().strip().lower()) if len(stated) == 1 else ""
+    if name in HUB_LICENCES:
+        return {"license": name}
+    return {"license": "other", "license_name": "of-the-pictures-see-below"}
 
 
 def _template() -> Any:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import shutil
 from collections import Counter
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
@@ -13,17 +11,33 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from engine import Knowledge, SekeError, did_you_mean
-from seke.exporting.accepted_labels import AcceptedLabels, Grounds
+from engine import Knowledge, SekeError
+from seke.exporting.accepted_labels import AcceptedLabels
+from seke.exporting.citation import CITATION, citation
 from seke.exporting.counts import ExportCounts
-from seke.exporting.data_card import card_text
-from seke.exporting.formats import FORMATS, VERSION, ExportItem, dataset_info, open_format, schema_of
-from seke.exporting.instruction_templates import TASKS, read_instructions
+from seke.exporting.data_card import card_facts
+from seke.exporting.descriptions import as_json, write_descriptions
+from seke.exporting.doubt import Doubt, read_votes
+from seke.exporting.export_item import ExportItem
+from seke.exporting.formats import VERSION, dataset_info, open_format, schema_of
+from seke.exporting.instruction_templates import read_instructions
 from seke.exporting.instruction_writer import InstructionWriter
-from seke.exporting.licences import Licence, check_copying, read_licences
+from seke.exporting.item_rows import ITEM_ROWS, ItemRow
+from seke.exporting.licences import Licence, check_copying, read_licences, unstated_terms
 from seke.exporting.near_pictures import NearPictures
+from seke.exporting.parquet_format import Parquet, ReleaseColumns
+from seke.exporting.placed_pictures import PlacedPictures, file_digest
 from seke.exporting.rationale import RationaleFinder
-from seke.exporting.splits import GROUPS, SplitAssignment, SplitEntry, assign_splits, shares_of, uneven_text
+from seke.exporting.run_answers import RunAnswers
+from seke.exporting.settings import ExportSettings
+from seke.exporting.splits import (
+    SplitAssignment,
+    SplitEntry,
+    assign_splits,
+    check_persons,
+    shares_of,
+    uneven_text,
+)
 from seke.files.atomic import replacing
 from seke.files.faults import Faults
 from seke.files.shipped import LEVELS
@@ -39,50 +53,8 @@ if TYPE_CHECKING:
 
     Record = dict[str, Any]
 
-SIDE, CARD, INFO = "export.json", "README.md", "dataset_info.json"
-USUAL_TASKS = TASKS[:3]
+INFO = "dataset_info.json"
 TABLES = {"imagefolder", "parquet"}
-
-
-@dataclass(frozen=True)
-class ExportSettings:
-    """The options of an export; see `export`."""
-
-    formats: tuple[str, ...] = ("messages",)
-    tasks: tuple[str, ...] = USUAL_TASKS
-    soft: bool = False
-    language: str = "en"
-    templates: tuple[str, ...] = ()
-    group: str = "group"
-    split: str = "train:1"
-    balance: float | None = None
-    seed: int = 0
-    copy_images: bool = False
-    licence: str = ""
-    uncalibrated: bool = False
-    inferred: bool = False
-    allow_scripted: bool = False
-    near_duplicates: str | None = None
-
-    @property
-    def grounds(self) -> Grounds:
-        """Which values may be exported besides calibrated and certified ones."""
-        return Grounds(self.uncalibrated, self.inferred)
-
-    def __post_init__(self) -> None:
-        """Refuse formats, tasks and groups that do not exist."""
-        for option, given, allowed in (
-            ("--format", self.formats, FORMATS),
-            ("--task", self.tasks, TASKS),
-            ("--group", (self.group,), GROUPS),
-        ):
-            for name in given:
-                if name not in allowed:
-                    raise SekeError(f"{option}: {name!r} is not known{did_you_mean(name, allowed)}")
-            if len(set(given)) < len(given) or not given:
-                raise SekeError(f"{option}: {', '.join(given) or 'nothing'}; name each once")
-        if self.balance is not None and not self.balance >= 1:
-            raise SekeError(f"--balance: {self.balance:g}; allowed is a ratio of at least 1")
 
 
 @dataclass(frozen=True)
@@ -106,6 +78,7 @@ def export(
     *,
     knowledge: Knowledge | str | Path | None = None,
     sources: str | Path | None = None,
+    votes: str | Path | None = None,
     verify: bool = False,
     **given: Any,
 ) -> Exported:
@@ -116,6 +89,7 @@ def export(
         output: the folder to be made.
         knowledge: the base that the run was made with.
         sources: a table of licences by source; see `seke.exporting.licences`.
+        votes: a table of people's readings of the pictures; see `seke.exporting.doubt.read_votes`.
         verify: read everything back with the loaders of those who will.
         given: formats, tasks, soft, language, templates, group, split, balance, seed, copy_images, licence,
             uncalibrated, inferred, allow_scripted and near_duplicates, as `ExportSettings` has them.
@@ -136,11 +110,12 @@ def export(
     recorded_run = RunFolder.read(Path(run))
     _check_base(recorded_run, base)
     licences = read_licences(Path(sources)) if sources is not None else {}
+    people = read_votes(Path(votes), base) if votes is not None else {}
     instructions = read_instructions(base, settings.language, settings.templates)
     recorded_run.check_answers(scripted=settings.allow_scripted)
     rationales = RationaleFinder(base, recorded_run.facts["population"])
     writer = InstructionWriter(base, instructions, rationales, soft=settings.soft, seed=settings.seed)
-    exported = _RunExport(recorded_run, folder, base, settings, licences, writer).write()
+    exported = _RunExport(recorded_run, folder, base, settings, licences, writer, people).write()
     if not verify:
         return exported
     from seke.exporting.verify import verify_export
@@ -180,6 +155,7 @@ class _RunExport:
         settings: ExportSettings,
         licences: Mapping[str, Licence],
         writer: InstructionWriter,
+        votes: Mapping[str, Counter[str]],
     ) -> None:
         self.run, self.folder, self.base, self.settings = run, folder, base, settings
         self.licences, self.writer = licences, writer
@@ -188,7 +164,10 @@ class _RunExport:
         self.withheld: Counter[str] = Counter()
         self.tally = ExportCounts()
         self.near = NearPictures("")
-        self._folder_from_export: dict[str, str] = {}
+        self.answers = RunAnswers(run, base)
+        self.votes = {**self.answers.votes, **votes}
+        linking = "imagefolder" in settings.formats
+        self.pictures = PlacedPictures(folder, copying=settings.copy_images, linking=linking)
 
     def write(self) -> Exported:
         """Write everything into a temporary folder, then move it to its place."""
@@ -201,6 +180,7 @@ class _RunExport:
         if self.settings.copy_images:
             sources = (self.run.items[item].source or "" for item in assignment.split)
             check_copying(sources, self.licences, self.settings.licence)
+        check_persons(assignment.split, self.run.items, self.settings.group)
         numbers = self._numbers(entries, assignment)
         try:
             with replacing(self.folder) as temporary:
@@ -257,7 +237,7 @@ class _RunExport:
                 "place once more: nothing is asked again"
             )
         file = (
-            _digest(listed_item.path)
+            file_digest(listed_item.path)
             if listed_item.box is not None or listed_item.picture is None
             else listed_item.path
         )
@@ -292,23 +272,31 @@ class _RunExport:
 
     def _write_files(self, folder: Path, assignment: SplitAssignment, numbers: tuple[str, ...]) -> Exported:
         splits = tuple(self.shares)
-        tolerance = dict(self.base.policy.tolerance)
+        columns = ReleaseColumns(
+            self.base, self.answers, self.licences, self.settings.licence, self.settings.copy_images
+        )
         with ExitStack() as stack:
             formats: list[Format] = []
             for name in self.settings.formats:
-                formats.append(open_format(name, folder, splits, numbers))
+                formats.append(open_format(name, folder, splits, numbers, columns))
                 stack.callback(formats[-1].close)
+            item_rows = stack.enter_context((folder / ITEM_ROWS).open("wb"))
             for export_item in self._export_items(folder, assignment):
                 for file_format in formats:
                     file_format.write(export_item)
-                self.tally.add(export_item, tolerance)
+                row = ItemRow.of(export_item, self.base.policy.tolerance, self.near.copies, self.near.similar)
+                item_rows.write(msgspec.json.encode(row) + b"\n")
+                self.tally.add(row)
         rows = {file_format.name: file_format.rows for file_format in formats}
         warnings = tuple(self._warnings(assignment, numbers))
         facts = self._facts(rows, assignment)
-        (folder / SIDE).write_bytes(_json({**facts, "files": _files(folder)}))
+        features = next((part.features for part in formats if isinstance(part, Parquet)), {})
+        card = card_facts(facts, self.run, self.base, self.licences, features)
         if "messages" in self.settings.formats:
-            (folder / INFO).write_bytes(_json(dataset_info(splits)))
-        (folder / CARD).write_bytes(card_text(facts, self.run, self.base, self.tally, self.licences).encode())
+            (folder / INFO).write_bytes(as_json(dataset_info(splits)))
+        # It has no counts, and may be edited: `seke forget` leaves it as it is.
+        (folder / CITATION).write_bytes(citation({**facts, "card": card}, self.tally).encode())
+        facts = write_descriptions(folder, {**facts, "card": card}, self.tally)
         levels = {name: self.tally.values[name] for name in self.base.levels}
         left_out = {name: count for name, count in self.left_out.items() if count}
         items_by_split = {name: self.tally.splits[name] for name in splits}
@@ -325,13 +313,15 @@ class _RunExport:
                 continue
             accepted = AcceptedLabels.of(record, self.base, self.settings.grounds)
             listed_item = self.run.items[record["item"]]
-            inside = self._place_picture(folder, listed_item, split)
+            inside = self.pictures.place(folder, listed_item, split)
             rows = [
                 (task, writer.boxed(ask, listed_item.box), answer)
                 for task, ask, answer in writer.rows(accepted, tasks)
             ]
             picture = (
-                f"images/{split}/{inside}" if self.settings.copy_images else self._relative(listed_item.path)
+                f"images/{split}/{inside}"
+                if self.settings.copy_images
+                else self.pictures.relative(listed_item.path)
             )
             yield ExportItem(
                 accepted,
@@ -341,34 +331,8 @@ class _RunExport:
                 inside,
                 rows,
                 writer.soft_values(accepted) if soft else None,
+                Doubt.of(record, self.base.root, self.votes.get(record["item"], {})),
             )
-
-    def _place_picture(self, folder: Path, listed_item: KnownItem, split: str) -> str:
-        """Put a picture, or a link to it, into the export where one is wanted; return its name there."""
-        copying = self.settings.copy_images
-        if not copying and "imagefolder" not in self.settings.formats:
-            return ""
-        place = folder / "images" / split
-        place.mkdir(parents=True, exist_ok=True)
-        ending = os.path.splitext(listed_item.path)[1].lower()
-        if copying:
-            name = f"{_digest(listed_item.path)[:32]}{ending}"
-            if not (place / name).exists():
-                shutil.copyfile(listed_item.path, place / name)
-            return name
-        item_bytes = listed_item.item.encode("utf-8", "surrogatepass")
-        name = f"{hashlib.blake2b(item_bytes, digest_size=16).hexdigest()}{ending}"
-        # From images/SPLIT two folders up to where the export is.
-        (place / name).symlink_to(os.path.join("..", "..", self._relative(listed_item.path)))
-        return name
-
-    def _relative(self, path: str) -> str:
-        """Return a path from the folder of the export."""
-        above, name = os.path.split(path)
-        if above not in self._folder_from_export:
-            place = os.path.join(os.path.realpath(self.folder.parent), self.folder.name)
-            self._folder_from_export[above] = os.path.relpath(above, place)
-        return f"{self._folder_from_export[above]}/{name}"
 
     def _warnings(self, assignment: SplitAssignment, numbers: tuple[str, ...]) -> Iterator[str]:
         yield from self.run.cautions()
@@ -387,10 +351,7 @@ class _RunExport:
         lacking = [name for name in self.base.intervals if name not in numbers]
         if lacking and "imagefolder" in self.settings.formats:
             yield f"metadata.jsonl lacks {' and '.join(lacking)}, since some split has no value of it"
-        unsaid = sorted({source for source in self.tally.sources if source not in self.licences})
-        if self.licences and unsaid:
-            names = ", ".join(source or "pictures without a source" for source in unsaid)
-            yield f"--sources does not name {names}"
+        yield from unstated_terms(self.tally.sources, self.licences, copied=self.settings.copy_images)
 
     def _facts(self, rows: Mapping[str, int], assignment: SplitAssignment) -> Record:
         """Return what export.json says."""
@@ -417,6 +378,7 @@ class _RunExport:
             "knowledge": self.run.facts["knowledge"],
             "population": self.run.facts["population"],
             "items": self.tally.items,
+            "forgotten": 0,
             "left_out": {name: count for name, count in self.left_out.items() if count},
             "uncalibrated": settings.uncalibrated,
             "inferred": settings.inferred,
@@ -427,22 +389,6 @@ class _RunExport:
             "contradicting": list(assignment.contradicting),
             "uneven": [asdict(uneven) for uneven in assignment.uneven],
         }
-
-
-def _digest(path: str) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _files(folder: Path) -> dict[str, str]:
-    """Return the digests of all files but pictures, by their path."""
-    paths = sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
-    kept = [path for path in paths if path.suffix in (".jsonl", ".json", ".parquet")]
-    return {path.relative_to(folder).as_posix(): _digest(str(path)) for path in kept}
-
-
-def _json(value: Any) -> bytes:
-    return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
 
 
 def _some(names: Sequence[str]) -> str:

@@ -4,7 +4,7 @@
     trl          JSON Lines: prompt and completion of content parts, images, no token   (TRL)
     llava        a JSON list: image, conversations with one `<image>`   (LLaVA)
     imagefolder  metadata.jsonl beside pictures, one row an item   (datasets)
-    parquet      the posterior records whole, one row an item
+    parquet      all that is known of an item, one row each, in typed columns
 
 All paths of pictures are relative to the folder of the export. Every row bears `schema`; a change of what a
 column means raises its number. Columns that could be empty throughout a split are text, since readers of JSON
@@ -15,19 +15,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from seke.tables.record_writer import Writer
+from seke.exporting.parquet_format import Parquet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from seke.exporting.accepted_labels import AcceptedLabels
-    from seke.runs.item_list import KnownItem
+    from seke.exporting.export_item import ExportItem
+    from seke.exporting.parquet_format import ReleaseColumns
 
     Record = dict[str, Any]
 
@@ -35,26 +34,6 @@ VERSION = 1
 IMAGE = "<image>"
 # Bytes of each file's write buffer: splits are written in turn, row by row.
 BUFFER_BYTES = 1 << 20
-# Rows of a split that wait in memory until they are written as a part of its Parquet file.
-ROWS_PER_WRITE = 2_000
-
-
-@dataclass(frozen=True)
-class ExportItem:
-    """One exported item.
-
-    picture: the picture's path from the export's folder; inside: its path within `images/SPLIT`, no text
-    where that folder is not made. rows: (task, question, answer) of each task. soft: probabilities and
-    intervals, None where they are not wanted.
-    """
-
-    accepted: AcceptedLabels
-    known: KnownItem
-    split: str
-    picture: str
-    inside: str
-    rows: Sequence[tuple[str, str, str]]
-    soft: Record | None
 
 
 class Format(Protocol):
@@ -208,57 +187,17 @@ class ImageFolder(_LineFiles):
         self.put(export_item.split, row)
 
 
-class Parquet:
-    """The posterior records of each split, with where each is from."""
-
-    def __init__(self, name: str, folder: Path, splits: Sequence[str]) -> None:
-        self.name, self.schema, self.rows = name, schema_of(name), 0
-        self._stack = ExitStack()
-        self._waiting: dict[str, list[Record]] = {split: [] for split in splits}
-        (folder / name).mkdir(parents=True, exist_ok=True)
-        self._writers = {
-            split: self._stack.enter_context(Writer(folder / self.path(split))) for split in splits
-        }
-
-    def path(self, split: str) -> str:
-        """Return where the file of a split is, from the export's folder."""
-        return f"{self.name}/{split}.parquet"
-
-    def write(self, export_item: ExportItem) -> None:
-        """Write the rows of an item."""
-        listed_item, waiting = export_item.known, self._waiting[export_item.split]
-        box_left, box_top, width, height = listed_item.box or (None, None, None, None)
-        row = {
-            **export_item.accepted.record,
-            "image": export_item.picture,
-            "group": listed_item.group or "",
-            "source": listed_item.source or "",
-            "box": {"left": box_left, "top": box_top, "width": width, "height": height},
-            "known": msgspec.json.encode(listed_item.labels).decode(),
-            "schema": self.schema,
-        }
-        waiting.append(row)
-        self.rows += 1
-        if len(waiting) >= ROWS_PER_WRITE:
-            self._writers[export_item.split].write(waiting)
-            waiting.clear()
-
-    def close(self) -> None:
-        """End all files."""
-        for split, waiting in self._waiting.items():
-            self._writers[split].write(waiting)
-        self._stack.close()
-
-
 FORMATS = ("messages", "trl", "llava", "imagefolder", "parquet")
 
 
-def open_format(name: str, folder: Path, splits: Sequence[str], numbers: Sequence[str]) -> Format:
-    """Open the files of a format; numbers: see `ImageFolder`."""
+def open_format(
+    name: str, folder: Path, splits: Sequence[str], numbers: Sequence[str], columns: ReleaseColumns
+) -> Format:
+    """Open the files of a format; numbers: see `ImageFolder`; columns: of parquet."""
     if name == "imagefolder":
         return ImageFolder(name, folder, splits, numbers)
     if name == "parquet":
-        return Parquet(name, folder, splits)
+        return Parquet(folder, splits, schema_of(name), columns)
     task_formats: dict[str, Callable[[str, Path, Sequence[str]], Format]] = {
         "messages": Messages,
         "trl": Trl,

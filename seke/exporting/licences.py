@@ -1,9 +1,10 @@
 """Reads the table that states the licence of each source's pictures, one row a source.
 
-    source,licence,url,note
-    CK+,research only; no passing on,https://...,agreement signed 2026-03-01
+    source,licence,url,note,consent,copy
+    CK+,research only; no passing on,https://...,agreement signed 2026-03-01,research and publication,no
 
-Only `source` and `licence` are needed. What has `no` in a further column `copy` is never copied.
+Only `source` and `licence` are needed. What has `no` in the column `copy` is never copied. `consent` says in
+words what the people pictured agreed to; a blank cell says that this is not known.
 """
 
 from __future__ import annotations
@@ -21,17 +22,22 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-COLUMNS = ("source", "licence", "url", "note", "copy")
+COLUMNS = ("source", "licence", "url", "note", "copy", "consent")
 
 
 @dataclass(frozen=True)
 class Licence:
-    """The terms of a source; copy: whether its pictures may be copied, None where the table does not say."""
+    """The terms of a source.
+
+    copy: whether its pictures may be copied, None where the table does not say. consent: what the people
+    pictured agreed to, no text where it is not known.
+    """
 
     licence: str
     url: str = ""
     note: str = ""
     copy: bool | None = None
+    consent: str = ""
 
 
 def read_licences(path: Path) -> dict[str, Licence]:
@@ -58,7 +64,8 @@ def read_licences(path: Path) -> dict[str, Licence]:
             if not cells["licence"]:
                 faults.note(f"{place}: licence: is blank")
             texts = cells["licence"], cells.get("url", ""), cells.get("note", "")
-            licences[source] = Licence(*texts, {"yes": True, "no": False}.get(copy))
+            consent = cells.get("consent", "")
+            licences[source] = Licence(*texts, {"yes": True, "no": False}.get(copy), consent)
     except csv.Error as error:
         faults.note(f"{path}:{reader.line_num}: is no CSV ({error})")
     faults.raise_all()
@@ -88,6 +95,23 @@ def check_copying(sources: Iterable[str], licences: Mapping[str, Licence], licen
         raise SekeError(
             f"--copy-images: no licence is stated of {_source_names(unsaid)}; state one with --licence, or "
             "of each source in a table (--sources)"
+        )
+
+
+def unstated_terms(sources: Iterable[str], licences: Mapping[str, Licence], *, copied: bool) -> Iterator[str]:
+    """Yield what a table of sources does not say of an export, a line each.
+
+    copied: whether the pictures are in the export, so that what the people pictured agreed to matters.
+    """
+    names = sorted(set(sources))
+    unnamed = [source for source in names if source not in licences]
+    if licences and unnamed:
+        yield f"--sources does not name {_source_names(unnamed)}"
+    silent = [source for source in names if source not in licences or not licences[source].consent]
+    if copied and silent:
+        yield (
+            f"pictures of {_source_names(silent)} are copied, and nothing says what the people pictured "
+            "agreed to (column consent in --sources)"
         )
 
 

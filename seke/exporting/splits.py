@@ -24,6 +24,8 @@ from seke.console.plain_text import first_names
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from seke.runs.item_list import KnownItem
+
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 GROUPS = ("group", "source", "item")
 # Share of the expected items by which a class may be off in a split before it is named: a judgement.
@@ -134,7 +136,7 @@ def assign_splits(
             f"split {', '.join(empty)} gets nothing: {len(kept):,} items are {len(sets):,} groups "
             f"that are not parted; name fewer splits or larger shares{alike}"
         )
-    uneven = _uneven(kept, split, shares)
+    uneven = uneven_classes(kept, split, shares)
     return SplitAssignment(split, duplicates, contradicting, tuple(sorted(left_out)), uneven)
 
 
@@ -181,10 +183,13 @@ def _stratified(
     return split_of_set
 
 
-def _uneven(
+def uneven_classes(
     entries: Sequence[SplitEntry], split: Mapping[str, str], shares: Mapping[str, float]
 ) -> tuple[UnevenClass, ...]:
-    """Return the classes that are missing from a split or off its share by an item and TOLERATED or more."""
+    """Return the classes that are missing from a split or off its share by an item and TOLERATED or more.
+
+    split: item -> its split, of these entries; shares: split -> its share.
+    """
     counts = Counter((entry.label, split[entry.item]) for entry in entries if entry.label is not None)
     totals = Counter(entry.label for entry in entries if entry.label is not None)
     uneven = [
@@ -204,6 +209,33 @@ def uneven_text(uneven: Sequence[UnevenClass], group: str) -> str:
         "there are few of them" if group == "item" else f"there are few of them, or a {group} is not parted"
     )
     return f"classes that are not split by the shares, since {reason}: {first_names(named, MOST_UNEVEN)}"
+
+
+def check_persons(split: Mapping[str, str], items: Mapping[str, KnownItem], group: str) -> None:
+    """Refuse splits that part a person: whoever learned the face knows it in the test.
+
+    split: item -> its split. group: what is kept together instead.
+
+    Raises:
+        engine.SekeError: the persons that are in several splits.
+    """
+    splits_of: dict[str, set[str]] = defaultdict(set)
+    for item, name in split.items():
+        person = items[item].group
+        if person is not None:
+            splits_of[person].add(name)
+    parted = [
+        f"{person} in {' and '.join(sorted(names))}" for person, names in splits_of.items() if len(names) > 1
+    ]
+    if parted:
+        together = (
+            "every item is drawn by itself" if group == "item" else f"only a {group} is kept in one split"
+        )
+        raise SekeError(
+            f"{len(parted):,} of {len(splits_of):,} persons (column group) would be in several splits: "
+            f"{first_names(parted, MOST_UNEVEN)}; {together} (--group {group}). Use --group group, or take "
+            "the column out of the manifest where it names no persons"
+        )
 
 
 def _draw_key(seed: int, purpose: str, name: str) -> bytes:

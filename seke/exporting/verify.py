@@ -128,11 +128,10 @@ class _Verification:
 
     def _load(self, name: str, splits: list[str], cache: str) -> Any:
         place = self.folder.resolve()
-        loaders = {
-            "imagefolder": ("imagefolder", "images/{}/**"),
-            "parquet": ("parquet", "parquet/{}.parquet"),
-            "llava": ("json", "llava/{}.json"),
-        }
+        loaders = {"imagefolder": ("imagefolder", "images/{}/**"), "llava": ("json", "llava/{}.json")}
+        if "parquet" in self.facts["formats"]:
+            # The card declares these files alone; the others are read by their paths.
+            loaders |= {rows: ("json", f"{rows}/{{}}.jsonl") for rows in ("messages", "trl")}
         if name in loaders:
             loader, files = loaders[name]
             paths = {split: str(place / files.format(split)) for split in splits}
@@ -184,8 +183,14 @@ class _Verification:
             yield "a unit is both visible and not"
 
     def _parquet(self, row: Record) -> Iterator[str]:
-        if abs(sum(row["expression"].values()) - 1) > 1e-4:
+        if abs(sum(row["soft_label"]) - 1) > 1e-4:
             yield "the probabilities of the expressions do not sum to 1"
+        states = self.facts["card"]["states"]
+        accepted = row["decision"]["levels"]["expression"]
+        if row["label"] is not None and states[row["label"]] != accepted["value"]:
+            yield "the class is not the value that was accepted"
+        if "picture" in row and min(row["picture"].size) < 1:
+            yield "the picture is empty"
         yield from self._pictures([row["image"]])
 
     def _turns(self, roles: list[tuple[str, str]]) -> Iterator[str]:

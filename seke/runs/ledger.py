@@ -591,8 +591,8 @@ class Ledger:
         return sum(1 for _ in self._select("SELECT item FROM settled WHERE item IN (%s)", items))
 
     def asked_items(self) -> set[str]:
-        """Return the items about which something was asked."""
-        return {item for (item,) in self._db.execute("SELECT DISTINCT item FROM requests")}
+        """Return the items about which something was asked; those that were forgotten have no name."""
+        return {item for (item,) in self._db.execute("SELECT DISTINCT item FROM requests WHERE item != ''")}
 
     def failed_items(self) -> set[str]:
         """Return the items about which a request failed or was refused."""
@@ -753,6 +753,20 @@ def course_of(folder: Path) -> list[tuple[ReadingKey, float | None, float | None
         return []
     with read_only(folder) as db:
         return [(_line(key), when, price) for *key, when, price in db.execute(EVERY)]
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep all others from a run.
+
+    Raises:
+        engine.SekeError: another process has it.
+    """
+    lock = _Lock(folder / LOCK)
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 class _Lock:

@@ -31,7 +31,7 @@ from seke.files.atomic import replacing
 from seke.files.rows import without_formula
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -65,13 +65,26 @@ class Writer:
 
     exact: whether texts of CSV stay as they are, though a spreadsheet might execute them.
 
+    columns, metadata: of parquet, the types of columns that are declared and do not follow from the first
+    record, and what the schema says besides; rows_per_group: of it.
+
     With a path the records are in the file once the block ends without an exception, and
     otherwise nothing is changed. Without one they are written as JSON Lines to `stream`
     (the standard output).
     """
 
-    def __init__(self, path: Path | None, *, stream: IO[Any] | None = None, exact: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path | None,
+        *,
+        stream: IO[Any] | None = None,
+        exact: bool = False,
+        columns: Mapping[str, Any] | None = None,
+        metadata: Callable[[Any], Mapping[str, str]] | None = None,
+        rows_per_group: int = _ROW_GROUP,
+    ) -> None:
         self._path, self._exact = path, exact
+        self._parquet_options = dict(columns or {}), metadata, rows_per_group
         self._stream = sys.stdout if stream is None else stream
         self._ending = "" if path is None else _check_ending(path)
         self._open = ExitStack()
@@ -91,7 +104,10 @@ class Writer:
             # Neither name nor time in the header: equal records make equal files.
             zipped = gzip.GzipFile("", "wb", compresslevel=6, fileobj=sink, mtime=0)
             sink = self._open.enter_context(zipped)  # type: ignore[assignment]
-        self._format = _format(self._ending, sink, exact=self._exact)
+        if self._ending == ".parquet":
+            self._format = _Parquet(sink, *self._parquet_options)
+        else:
+            self._format = _format(self._ending, sink, exact=self._exact)
         return self
 
     def write(self, batch: list[Record]) -> None:
@@ -159,9 +175,7 @@ def _unwritable(path: Path, error: OSError) -> SekeError:
 
 
 def _format(ending: str, sink: BinaryIO, *, exact: bool) -> _Format:
-    if ending.startswith(".csv"):
-        return _Table(sink, exact=exact)
-    return _Parquet(sink) if ending == ".parquet" else _JsonLines(sink)
+    return _Table(sink, exact=exact) if ending.startswith(".csv") else _JsonLines(sink)
 
 
 class _TextSink:
@@ -257,8 +271,15 @@ def pyarrow(path: object) -> tuple[Any, Any]:
 
 
 class _Parquet:
-    def __init__(self, sink: BinaryIO) -> None:
-        self._sink = sink
+    def __init__(
+        self,
+        sink: BinaryIO,
+        declared: Mapping[str, Any],
+        metadata: Callable[[Any], Mapping[str, str]] | None,
+        rows_per_group: int,
+    ) -> None:
+        self._sink, self._declared = sink, declared
+        self._metadata, self._rows_per_group = metadata, rows_per_group
         self._arrow, self._parquet = pyarrow("output")
         self._schema: Any = None
         self._file: Any = None
@@ -268,7 +289,8 @@ class _Parquet:
         if not batch:
             return
         if self._schema is None:
-            self._schema = self._arrow.schema(list(self._fields(batch[0])))
+            schema = self._arrow.schema(list(self._fields(batch[0])))
+            self._schema = schema if self._metadata is None else schema.with_metadata(self._metadata(schema))
         try:
             columns = [
                 self._column([record.get(field.name) for record in batch], field) for field in self._schema
@@ -276,7 +298,7 @@ class _Parquet:
             self._waiting.append(self._arrow.RecordBatch.from_arrays(columns, schema=self._schema))
         except (self._arrow.ArrowInvalid, self._arrow.ArrowTypeError) as error:
             raise SekeError(f"a record has another shape than the first one: {error}") from None
-        if sum(part.num_rows for part in self._waiting) >= _ROW_GROUP:
+        if sum(part.num_rows for part in self._waiting) >= self._rows_per_group:
             self._flush()
 
     def close(self) -> None:
@@ -299,6 +321,8 @@ class _Parquet:
     def _column(self, values: Sequence[Any], field: Any, prefix: str = "") -> Any:
         """Return the values of a field as an array: by columns it is several times as fast as by rows."""
         arrow, path = self._arrow, prefix + field.name
+        if path in self._declared:
+            return arrow.array(values, field.type)
         if _as_text(path, field.name):
             return arrow.array([_text(value) for value in values], field.type)
         if not arrow.types.is_struct(field.type):
@@ -317,7 +341,9 @@ class _Parquet:
         arrow = self._arrow
         for key, value in record.items():
             path = prefix + key
-            if _as_text(path, key) or isinstance(value, str) or key in NULLABLE_TEXTS:
+            if path in self._declared:
+                yield key, self._declared[path]
+            elif _as_text(path, key) or isinstance(value, str) or key in NULLABLE_TEXTS:
                 yield key, arrow.string()
             elif isinstance(value, dict):
                 yield key, arrow.struct(list(self._fields(value, f"{path}.")))

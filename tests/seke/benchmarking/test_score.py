@@ -209,16 +209,24 @@ def intervals(card):
     }
 
 
-def test_groups_are_resampled_whole(bench):
+def test_groups_are_resampled_whole(bench, tmp_path):
     """Every item told three times, as one group, is no more than told once."""
     truth, records = truth_of(bench, "few.csv"), records_of(bench)
     plain = only(seke.score(records, truth, **QUICK))
     thrice = [row | {"item": f"{row['item']}/{k}", "group": row["item"]} for row in truth for k in range(3)]
     copies = [record | {"item": f"{record['item']}/{k}"} for record in records for k in range(3)]
     grouped = only(seke.score(copies, thrice, groups="group", **QUICK))
-    apart = only(
-        seke.score(copies, [{k: v for k, v in row.items() if k != "group"} for row in thrice], **QUICK)
-    )
+    ungrouped = [{k: v for k, v in row.items() if k != "group"} for row in thrice]
+    apart = only(seke.score(copies, ungrouped, **QUICK))
+    # A table of near-duplicates does the same as the column.
+    table = tmp_path / "clusters.csv"
+    table.write_text("\n".join(["item,cluster", *(f"{row['item']},{row['group']}" for row in thrice)]))
+    report = seke.score(copies, ungrouped, clusters=table, **QUICK)
+    assert intervals(only(report)) == intervals(grouped)
+    assert "250 groups by clusters" in str(report)
+    table.write_text("item,cluster\nanother,1\n")
+    with pytest.raises(SekeError, match="has none of the items; it names 'another', the gold"):
+        seke.score(copies, ungrouped, clusters=table, **QUICK)
     assert (plain["units"], grouped["units"], apart["units"]) == (250, 250, 750)
     for name, (low, high) in intervals(plain).items():
         assert intervals(grouped)[name] == pytest.approx((low, high), abs=2e-6)

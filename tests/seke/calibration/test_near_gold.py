@@ -12,9 +12,10 @@ from PIL import Image
 from engine import SekeError
 from seke.calibration.certify import Parts
 from seke.calibration.labelled_answers import LabelledAnswers, gold_table
-from seke.calibration.near_gold import near_gold_remarks, read_clusters, with_clusters
+from seke.calibration.near_gold import near_gold_remarks, with_clusters
 from seke.cli.main import main
 from seke.files.shipped import knowledge
+from seke.tables.clusters import read_clusters
 
 ITEMS = 40
 
@@ -48,11 +49,18 @@ def every(folder):
     return LabelledAnswers.read([folder / "samples.jsonl"], base, gold_table(folder / "gold.csv", base))
 
 
-def test_pictures_of_gold_that_look_alike_are_named(folder, every):
+def test_pictures_of_gold_that_look_alike_are_named(folder, every, tmp_path):
     pytest.importorskip("imagehash")
     (remark,) = near_gold_remarks(every, [folder / "samples.jsonl"])
     assert remark.startswith(f"{ITEMS} of {ITEMS} pictures with gold look alike ({ITEMS // 2} clusters: ")
     assert "--clusters clusters.csv" in remark
+    # Persons whom the run's manifest names, and the gold does not.
+    lines = [json.loads(line) for line in (folder / "items.jsonl").read_text().splitlines()]
+    (tmp_path / "items.jsonl").write_text(
+        "".join(json.dumps({**line, "group": f"p{row // 4}"}) + "\n" for row, line in enumerate(lines))
+    )
+    persons, _ = near_gold_remarks(every, [tmp_path / "samples.jsonl"])
+    assert persons.startswith(f"{ITEMS // 4} persons of the run (column group of its manifest) have several")
     # Nothing is said where no run names the pictures.
     assert list(near_gold_remarks(every, [{"item": "a"}])) == []
     table = folder / "clusters.csv"

@@ -9,11 +9,13 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 import venv
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 from made_run import made_records, made_run, picture
@@ -45,6 +47,12 @@ def made(tmp_path_factory):
         known = {"path": str(path), "group": f"p{number % 9}", "source": name, "box": box}
         items.append({**known, "picture": f"{number:064x}"})
     return made_run(folder / "run", records, items)
+
+
+@pytest.fixture(scope="module")
+def exported_whole(made):
+    everything(made, made.with_name("data"))
+    return made.with_name("data")
 
 
 def everything(made, folder, **options):
@@ -86,8 +94,20 @@ def test_what_is_read_back_is_what_was_accepted(made, tmp_path):
         ):
             records[record["item"]] = accepted_values
     splits_of = {}
-    for split, rows in datasets.load_dataset(str(tmp_path / "data"), "messages", **cache).items():
+    typed = datasets.load_dataset(str(tmp_path / "data"), **cache)
+    states = seke.knowledge().variables["expression"].states
+    for split, rows in typed.items():
+        # The card's YAML, the schema of the files and what was loaded say the same.
+        info = json.loads(
+            pq.read_schema(tmp_path / "data/parquet" / f"{split}.parquet").metadata[b"huggingface"]
+        )
+        assert datasets.Features.from_dict(info["info"]["features"]) == rows.features
+        assert rows.features["label"] == datasets.ClassLabel(names=list(states))
+        assert rows.features["soft_label"] == datasets.Sequence(datasets.Value("float32"), length=len(states))
         for row in rows:
+            label = None if row["label"] is None else states[row["label"]]
+            assert label == records[row["item"]].get("expression")
+            assert row["soft_label"] == pytest.approx([row["expression"][state] for state in states])
             splits_of.setdefault(row["item"], set()).add(split)
     assert splits_of.keys() == records.keys()
     assert {len(splits) for splits in splits_of.values()} == {1}
@@ -146,15 +166,17 @@ def test_what_is_read_back_is_what_was_accepted(made, tmp_path):
         ),
     ],
 )
-def test_what_was_tampered_with_is_met(made, tmp_path, file, old, new, fault):
+def test_what_was_tampered_with_is_met(made, exported_whole, tmp_path, file, old, new, fault):
     from seke.exporting.verify import verify_export
 
-    everything(made, tmp_path / "data")
-    path = tmp_path / "data" / file
+    # Beside the export, so that paths from the folder to its pictures stay.
+    folder = exported_whole.with_name(tmp_path.name)
+    shutil.copytree(exported_whole, folder, symlinks=True)
+    path = folder / file
     data = path.read_bytes()
     assert old in data
     path.write_bytes(data.replace(old, new, 1))
-    verified = verify_export(tmp_path / "data")
+    verified = verify_export(folder)
     assert any(fault in message for message in verified.faults), verified.faults
 
 
