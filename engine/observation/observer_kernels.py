@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine.backend.arrays import asarray_like, namespace
+from engine.backend.last_used import LastUsed
 from engine.model.confusion import own_answers
 from engine.model.knowledge import NumberInstrument
 from engine.observation.dependence import SharedLook, settled_follows, shared_look
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
     from engine.network.network import Network
 
     Kernel = LabelKernel | NumberKernel
+
+
+# Kernels that are kept, since every session of a base asks for the same; each has some kilobytes.
+_KNOWN: LastUsed[tuple[LabelInstrument, str, tuple[str, ...], bytes], LabelKernel] = LastUsed(1024)
 
 
 class ObserverKernels:
@@ -163,7 +168,12 @@ class ObserverKernels:
             return number_kernel(instrument, variable)
         if instrument.by_question:
             return self._kernel_by_question(instrument)
-        return label_kernel(instrument, variable, self.prior)
+        key = instrument, variable.kind, variable.states, self.prior.tobytes()
+        kernel = _KNOWN.get(key)
+        if kernel is None:
+            kernel = label_kernel(instrument, variable, self.prior)
+            _KNOWN.put(key, kernel)
+        return kernel
 
     def _kernel_by_question(self, instrument: LabelInstrument) -> LabelKernel:
         """Return the kernel of a binary variable that some questions have tables of their own for."""
