@@ -25,7 +25,7 @@ from engine.observation.number_looks import NumberTeller, number_look
 from engine.observation.question_rates import kernel_by_question
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from typing import Self
 
     from engine.backend.types import Array, Bools, Floats, Ints
@@ -38,6 +38,14 @@ if TYPE_CHECKING:
 
 # Kernels that are kept, since every session of a base asks for the same; each has some kilobytes.
 _KNOWN: LastUsed[tuple[LabelInstrument, str, tuple[str, ...], bytes], LabelKernel] = LastUsed(1024)
+
+
+def _by_variable(kernels: Iterable[tuple[int, str]]) -> dict[str, list[int]]:
+    """Return variable -> the indices of the observers that answer about it."""
+    observers: dict[str, list[int]] = {}
+    for index, name in kernels:
+        observers.setdefault(name, []).append(index)
+    return observers
 
 
 class ObserverKernels:
@@ -67,6 +75,7 @@ class ObserverKernels:
                     self.kernels[index, name] = keep.kernels[index, name]
                 else:
                     self.kernels[index, name] = self._kernel(instrument, knowledge.variables[name])
+        self._observers_of = _by_variable(self.kernels)
         for key, kernel in self.kernels.items():
             same = keep and keep.observers[key[0]].stereotype == self.observers[key[0]].stereotype
             if keep and same and keep.network.factors is network.factors and keep.kernels.get(key) is kernel:
@@ -131,6 +140,7 @@ class ObserverKernels:
         """
         model = copy(self)
         model.kernels = dict(kernels)
+        model._observers_of = _by_variable(kernels)
         model.carry, model.exponent, model.halo = carry, exponent, halo
         # A fit learns each observer's own errors; given the gold, dependence says nothing about them.
         model.dependent, model._looks = False, {}
@@ -203,7 +213,7 @@ class ObserverKernels:
 
     def observers_of(self, name: str) -> list[int]:
         """Return the indices of the observers that answer about a variable."""
-        return [o for (o, v) in self.kernels if v == name]
+        return self._observers_of.get(name, [])
 
     def _reusable_looks(self, like: ObserverKernels) -> dict[str, SharedLook | None]:
         """Return the looks of a like model that were derived from the same tables, follows and section."""
