@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from engine.backend.last_used import LastUsed
 from engine.model.formula import In
 from engine.network.network import Network
 from engine.network.values import Clique, CompiledRule, Factor, FunctionNode, Grid, StateNode, StateRun
@@ -44,6 +45,8 @@ FORMAT = 1
 MOST_FILES = 64
 MOST_BYTES = 64 << 20  # of a file; the shipped network takes less than one million
 DIGEST_BYTES = hashlib.sha256().digest_size
+# Networks of this process by the digests of their files: a session is opened again and again.
+_KNOWN: LastUsed[bytes, Network] = LastUsed(8)
 
 
 def compiled(
@@ -161,11 +164,15 @@ def _read(path: Path) -> Network:
         digest, data = file.read(DIGEST_BYTES), file.read(MOST_BYTES)
     if hashlib.sha256(data).digest() != digest:
         raise ValueError("not what was written")
+    known = _KNOWN.get(digest)
+    if known is not None:
+        return known
     with np.load(io.BytesIO(data), allow_pickle=False) as stored:
         arrays = [stored[f"arr_{i}"] for i in range(len(stored.files) - 1)]
         network = _value(json.loads(str(stored["structure"])), arrays)
     if not isinstance(network, Network):
         raise TypeError("not a network")
+    _KNOWN.put(digest, network)
     return network
 
 

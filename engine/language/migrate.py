@@ -102,7 +102,7 @@ def read_migration(path: Path, bases: Mapping[str, Path], folder: Path | None = 
         engine.KnowledgeError: YAML of it or of what it extends that cannot be read.
     """
     faults: list[Fault] = []
-    if read_layers(path, bases, faults) is None or faults:
+    if read_layers(path, bases, faults)[0] is None or faults:
         raise KnowledgeError(faults, str(path))
     tables = {file: _read(file, faults) for file in (yaml_files(path) if path.is_dir() else [path])}
     recorded = any("fits" in table for table in tables.values())

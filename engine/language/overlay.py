@@ -4,15 +4,31 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from engine.backend.last_used import LastUsed
 from engine.errors import Fault, Place
 from engine.language.removal import remove_paths
-from engine.language.yaml_nodes import Budget, Scalar, Table, cite, copy_table, merge, read_file, read_text
+from engine.language.yaml_nodes import (
+    LONGEST_FILE,
+    Budget,
+    Scalar,
+    Table,
+    cite,
+    copy_table,
+    file_bytes,
+    merge,
+    read_bytes,
+    read_file,
+    read_text,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from engine.language.yaml_nodes import Node
+
+    # A layer's path, its files, and what they hold.
+    LayerKey = tuple[str, tuple[str, ...], tuple[bytes, ...]]
 
 LONGEST_CHAIN = 8  # bases that extend one another
 MOST_FILES = 500  # YAML files of one folder; one for each section and observer are some tens
@@ -22,21 +38,38 @@ TESTS = "tests"
 BESIDE = ("overlays", TESTS)
 
 
-def read_layers(path: Path, bases: Mapping[str, Path], faults: list[Fault]) -> Table | None:
+# What was read is kept while its files hold the same: commands and notebooks read a base again and again.
+MOST_KEPT, MOST_KEPT_BYTES = 8, 4_000_000
+_KNOWN_BASES: LastUsed[LayerKey, tuple[Table, int]] = LastUsed(MOST_KEPT)
+
+
+def read_layers(
+    path: Path, bases: Mapping[str, Path], faults: list[Fault]
+) -> tuple[Table | None, tuple[LayerKey, ...]]:
     """Read a base with everything it extends into one table; faults are added to `faults`.
 
     `bases` gives the folders that `extends` may name without a path.
 
     Returns:
-        The table, or None where a file or a base could not be read.
+        The table, or None where a file or a base could not be read; and what it was read from, equal where
+        the same files hold the same, empty where that is not known.
     """
-    return _layer(path, bases, faults, (path.resolve(),), Budget())
+    budget = Budget()
+    layers: list[LayerKey] = []
+    table = _layer(path, bases, faults, (path.resolve(),), budget, layers)
+    known = all(contents for _, _, contents in layers)
+    return table, tuple(layers) if known else ()
 
 
 def _layer(
-    path: Path, bases: Mapping[str, Path], faults: list[Fault], chain: tuple[Path, ...], budget: Budget
+    path: Path,
+    bases: Mapping[str, Path],
+    faults: list[Fault],
+    chain: tuple[Path, ...],
+    budget: Budget,
+    layers: list[LayerKey],
 ) -> Table | None:
-    layer = _read_files(path, faults, budget)
+    layer = _read_files(path, faults, budget, layers)
     if layer is None:
         return None
     extends, remove = layer.get("extends"), layer.get("remove")
@@ -48,7 +81,9 @@ def _layer(
             faults.append(Fault(remove.place, remove.path, message))
         return layer
     base_path = _base_path(extends, path, bases, faults, chain)
-    base = _layer(base_path, bases, faults, (*chain, base_path.resolve()), budget) if base_path else None
+    if base_path is None:
+        return None
+    base = _layer(base_path, bases, faults, (*chain, base_path.resolve()), budget, layers)
     if base is None:
         return None
     base.files += layer.files
@@ -102,7 +137,7 @@ def _drop_limits(base: Table, overlay: Table) -> None:
                 limits[0].drop(name)
 
 
-def _read_files(path: Path, faults: list[Fault], budget: Budget) -> Table | None:
+def _read_files(path: Path, faults: list[Fault], budget: Budget, layers: list[LayerKey]) -> Table | None:
     """Read and merge the files of one layer; hidden files and folders are passed over."""
     start = Place(str(path), 1, 1)
     if path.is_dir():
@@ -120,14 +155,46 @@ def _read_files(path: Path, faults: list[Fault], budget: Budget) -> Table | None
         message = "is a pipe or a device; allowed is a file or a folder"
         faults.append(Fault(start, "", message if _exists(path) else "there is no such file or folder"))
         return None
-    tables = [read_file(file, str(file), faults, budget) for file in files]
+    contents = _contents(files)
+    key = str(path), tuple(map(str, files)), contents
+    layers.append(key)
+    known = _KNOWN_BASES.get(key) if contents else None
+    if known is not None:
+        kept, nodes = known
+        budget.nodes -= nodes
+        return copy_table(kept)
+    before, faults_before = budget.nodes, len(faults)
     merged = Table(start, "", files=(str(path), *map(str, files)))
+    data = contents or (None,) * len(files)
+    tables = [_read_file(file, held, faults, budget) for file, held in zip(files, data, strict=True)]
     for table in tables:
         if table is None:
             return None
         cite(table, faults)
         merge(merged, table, faults)
+    # What extends another base is changed as it is laid upon that.
+    if contents and len(faults) == faults_before and "extends" not in merged:
+        _KNOWN_BASES.put(key, (copy_table(merged), before - budget.nodes))
     return merged
+
+
+def _read_file(file: Path, data: bytes | None, faults: list[Fault], budget: Budget) -> Table | None:
+    if data is None:
+        return read_file(file, str(file), faults, budget)
+    return read_bytes(data, str(file), faults, budget)
+
+
+def _contents(files: Sequence[Path]) -> tuple[bytes, ...]:
+    """Return what the files hold; nothing where one cannot be read, or where together they are large."""
+    contents: list[bytes] = []
+    for file in files:
+        try:
+            contents.append(file_bytes(file))
+        except OSError:
+            return ()
+        if len(contents[-1]) > LONGEST_FILE or sum(map(len, contents)) > MOST_KEPT_BYTES:
+            return ()
+    return tuple(contents)
 
 
 def yaml_files(folder: Path) -> list[Path]:

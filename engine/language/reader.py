@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from engine.backend.last_used import LastUsed
 from engine.errors import KnowledgeError
 from engine.language import read_fits
 from engine.language import read_observers as observer_reader
@@ -14,7 +15,7 @@ from engine.language import read_policy as policy_reader
 from engine.language import read_tables as table_reader
 from engine.language.certificates_yaml import certificates
 from engine.language.fields import Fields
-from engine.language.overlay import read_layers
+from engine.language.overlay import MOST_KEPT, read_layers
 from engine.language.parameter_paths import CELLS, MOMENTS
 from engine.language.read_dependence import dependence
 from engine.language.read_variables import KINDS, formula, of_kind, variables
@@ -29,23 +30,32 @@ if TYPE_CHECKING:
 
     from engine.errors import Fault
     from engine.language.fields import Entries, Once
+    from engine.language.overlay import LayerKey
     from engine.language.yaml_nodes import Node
     from engine.model.variable import Variable
+
+
+_KNOWN: LastUsed[tuple[tuple[LayerKey, ...], str], Knowledge] = LastUsed(MOST_KEPT)
 
 
 def read(path: Path, bases: Mapping[str, Path] | None = None, usual_view: str = USUAL_VIEW) -> Knowledge:
     """Read a knowledge base: a folder of YAML files, or one file.
 
     `bases` gives the folders that `extends` may name without a path; `usual_view` the view of answers that
-    name none, for a base without `views`; with them it is the first.
+    name none, for a base without `views`; with them it is the first. A base whose files hold what they held
+    at an earlier reading is that same value.
 
     Raises:
         KnowledgeError: all faults found, each with file, line, column and path.
     """
     faults: list[Fault] = []
-    tree = read_layers(path, bases or {}, faults)
+    tree, layers = read_layers(path, bases or {}, faults)
     if tree is None:
         raise KnowledgeError(faults, str(path))
+    key = (layers, usual_view)
+    known = _KNOWN.get(key) if layers and not faults else None
+    if known is not None:
+        return known
     fields = Fields(faults)
     try:
         knowledge = _read_tree(fields, tree, usual_view)
@@ -54,7 +64,10 @@ def read(path: Path, bases: Mapping[str, Path] | None = None, usual_view: str = 
     except KnowledgeError as error:
         raise KnowledgeError((_explain_removal(fault, tree) for fault in error.faults), str(path)) from None
     declared = YamlTree(tree, partial(_read_changed, fields.cache, usual_view))
-    return with_digests(replace(knowledge, numbers=fields.numbers, yaml=declared), tree)
+    whole = with_digests(replace(knowledge, numbers=fields.numbers, yaml=declared), tree)
+    if layers:
+        _KNOWN.put(key, whole)
+    return whole
 
 
 def _explain_removal(fault: Fault, tree: Table) -> Fault:

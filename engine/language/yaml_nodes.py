@@ -139,19 +139,33 @@ def read_file(path: Path, shown: str, faults: list[Fault], budget: Budget | None
     Returns:
         The table, or None where the file could not be read to its end.
     """
-    start = Place(shown, 1, 1)
     try:
-        with path.open("rb") as file:
-            data = file.read(LONGEST_FILE + 1)
+        data = file_bytes(path)
         if len(data) > LONGEST_FILE:
             size = max(path.stat().st_size, len(data))
-            raise _UnreadableError(start, "", f"the file has {size} bytes; at most {LONGEST_FILE} are read")
+            message = f"the file has {size} bytes; at most {LONGEST_FILE} are read"
+            faults.append(Fault(Place(shown, 1, 1), "", message))
+            return None
+    except OSError as error:
+        faults.append(Fault(Place(shown, 1, 1), "", f"cannot be read: {error.strerror}"))
+        return None
+    return read_bytes(data, shown, faults, budget)
+
+
+def file_bytes(path: Path) -> bytes:
+    """Return what a file holds, of one that is too long to be read a byte more than is allowed."""
+    with path.open("rb") as file:
+        return file.read(LONGEST_FILE + 1)
+
+
+def read_bytes(data: bytes, shown: str, faults: list[Fault], budget: Budget | None = None) -> Table | None:
+    """Read what a file holds into a table, as `read_file` does; None where it could not be read."""
+    start = Place(shown, 1, 1)
+    try:
         text = _decode(data, shown)
         return _NodeBuilder(shown, faults, budget or Budget()).build(text)
     except _UnreadableError as error:
         faults.append(error.fault)
-    except OSError as error:
-        faults.append(Fault(start, "", f"cannot be read: {error.strerror}"))
     except yaml.MarkedYAMLError as error:
         faults.append(_syntax_fault(error, text, start))
     except yaml.YAMLError as error:
@@ -171,11 +185,19 @@ def read_text(text: str, shown: str, faults: list[Fault]) -> Table | None:
 
 
 def copy_table(table: Table) -> Table:
-    """Return a copy of a table and of the tables in it; scalars and lists are shared."""
-    entries = {
-        key: copy_table(node) if isinstance(node, Table) else node for key, node in table.entries.items()
-    }
-    return replace(table, entries=entries, places=dict(table.places), removed=dict(table.removed))
+    """Return a copy of a table, and of the tables and lists in it; scalars are shared."""
+    entries = {key: _copy(node) for key, node in table.entries.items()}
+    places, removed = dict(table.places), dict(table.removed)
+    return replace(table, entries=entries, places=places, removed=removed)
+
+
+def _copy(node: Node) -> Node:
+    if isinstance(node, Table):
+        return copy_table(node)
+    if isinstance(node, Items):
+        under = None if node.under is None else _copy(node.under)
+        return Items(list(map(_copy, node.items)), node.place, node.path, node.cited, under)
+    return node
 
 
 def _decode(data: bytes, shown: str) -> str:

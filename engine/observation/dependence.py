@@ -182,11 +182,19 @@ def _derived_look(
         reliable = match + (1 - named) * table
         answers.append(seen @ (share * reliable + (1 - share) * table.mean(0)))
     looks, answers = _fit_to_tables(tables, looks, answers, follows, shaping, declared)
-    joint = tuple(
-        _scale_to_table(looks, answer, table, share)
-        for answer, table, share in zip(answers, tables, follows, strict=True)
-    )
-    return SharedLook(looks, joint)
+    joint: dict[int, Floats] = {}
+    for places in _alike(tables):
+        answer, table = (np.stack([parts[place] for place in places]) for parts in (answers, tables))
+        joint |= zip(places, _scale_to_tables(looks, answer, table, follows[places]), strict=True)
+    return SharedLook(looks, tuple(joint[place] for place in range(len(tables))))
+
+
+def _alike(tables: Sequence[Floats]) -> list[list[int]]:
+    """Return the places of the tables of each shape: what is computed of them is computed at once."""
+    places: dict[tuple[int, ...], list[int]] = {}
+    for place, table in enumerate(tables):
+        places.setdefault(table.shape, []).append(place)
+    return list(places.values())
 
 
 def settled_follows(observer: Observer) -> float:
@@ -253,32 +261,48 @@ def _fit_to_tables(
     shaping: of each observer whether its table shapes S, too.
     """
     look_counts = declared.look_n * looks
-    answer_counts = [declared.seen_n * answer for answer in answers]
+    groups = _alike(tables)
+    # Of each group, all at once: T (O, K, Y), G (O, J, Y), the counts before G, and λ (O, 1, 1).
+    stacks = [np.stack([tables[place] for place in places]) for places in groups]
+    given = [np.stack([answers[place] for place in places]) for places in groups]
+    priors = [declared.seen_n * stack for stack in given]
+    shares = [follows[places][:, None, None] for places in groups]
     for _ in range(EM_STEPS):
-        look_total = look_counts.copy()
+        shaped: dict[int, Floats] = {}
         updated = []
-        observers = zip(tables, answers, answer_counts, follows, shaping, strict=True)
-        for table, answer, prior, share, shapes_looks in observers:
+        for places, stack, answer, prior, share in zip(groups, stacks, given, priors, shares, strict=True):
             followed = share * (looks @ answer)
             # Of n T[x, y] answers y to a truth x those that followed the look, over P(y | x, followed).
-            weight = declared.n * table * share / np.maximum(followed + (1 - share) * table, 1e-300)
-            if shapes_looks:
-                look_total += looks * (weight @ answer.T)
+            weight = declared.n * stack * share / np.maximum(followed + (1 - share) * stack, 1e-300)
+            shaped |= zip(places, looks * (weight @ answer.transpose(0, 2, 1)), strict=True)
             updated.append(_normalise_rows(prior + answer * (looks.T @ weight)))
-        looks, answers = _normalise_rows(look_total), updated
-    return looks, list(answers)
+        look_total = look_counts.copy()
+        for place, shapes_looks in enumerate(shaping):
+            if shapes_looks:
+                look_total += shaped[place]
+        looks, given = _normalise_rows(look_total), updated
+    fitted = {
+        place: answer
+        for places, stack in zip(groups, given, strict=True)
+        for place, answer in zip(places, stack, strict=True)
+    }
+    return looks, [fitted[place] for place in range(len(tables))]
 
 
-def _scale_to_table(looks: Floats, answer: Floats, table: Floats, share: float) -> Floats:
-    """Return V (K, J, Y) in proportion to λ G + (1 - λ) T whose mean over the looks is T."""
-    joint = share * answer[None] + (1 - share) * table[:, None]
+def _scale_to_tables(looks: Floats, answers: Floats, tables: Floats, shares: Floats) -> Floats:
+    """Return V (O, K, J, Y) in proportion to λ G + (1 - λ) T whose mean over the looks is T.
+
+    answers: G (O, J, Y); tables: T (O, K, Y); shares: λ (O,).
+    """
+    share = shares[:, None, None, None]
+    joint = share * answers[:, None] + (1 - share) * tables[:, :, None]
     for _ in range(SCALING_STEPS):
-        mean = np.einsum("xj,xjy->xy", looks, joint)
-        joint = joint * (table / np.maximum(mean, 1e-300))[:, None]
-        joint = joint / joint.sum(2, keepdims=True)
+        mean = np.einsum("xj,oxjy->oxy", looks, joint)
+        joint = joint * (tables / np.maximum(mean, 1e-300))[:, :, None]
+        joint = joint / joint.sum(3, keepdims=True)
     return np.asarray(joint)
 
 
 def _normalise_rows(counts: Floats) -> Floats:
-    """Return counts (n, size) with each row divided by its sum."""
-    return np.asarray(counts / counts.sum(1, keepdims=True))
+    """Return counts (..., n, size) with each row divided by its sum."""
+    return np.asarray(counts / counts.sum(-1, keepdims=True))

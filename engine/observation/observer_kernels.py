@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine.backend.arrays import asarray_like, namespace
+from engine.backend.last_used import LastUsed
 from engine.model.confusion import own_answers
 from engine.model.knowledge import NumberInstrument
 from engine.observation.carried_likelihood import log_mixture
@@ -27,7 +28,7 @@ from engine.observation.report_memory import ReportMemory
 from engine.observation.reported_answers import reported_answers
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from typing import Self
 
     from engine.backend.types import Array, Bools, Floats, Ints
@@ -38,6 +39,18 @@ if TYPE_CHECKING:
     from engine.observation.reported_answers import ReportedAnswers
 
     Kernel = LabelKernel | NumberKernel
+
+
+# Kernels that are kept, since every session of a base asks for the same; each has some kilobytes.
+_KNOWN: LastUsed[tuple[LabelInstrument, str, tuple[str, ...], bytes], LabelKernel] = LastUsed(1024)
+
+
+def _by_variable(kernels: Iterable[tuple[int, str]]) -> dict[str, list[int]]:
+    """Return variable -> the indices of the observers that answer about it."""
+    observers: dict[str, list[int]] = {}
+    for index, name in kernels:
+        observers.setdefault(name, []).append(index)
+    return observers
 
 
 class ObserverKernels:
@@ -69,6 +82,7 @@ class ObserverKernels:
                     self.kernels[index, name] = keep.kernels[index, name]
                 else:
                     self.kernels[index, name] = self._kernel(instrument, knowledge.variables[name])
+        self._observers_of = _by_variable(self.kernels)
         for key, kernel in self.kernels.items():
             same = keep and keep.observers[key[0]].stereotype == self.observers[key[0]].stereotype
             if keep and same and keep.network.factors is network.factors and keep.kernels.get(key) is kernel:
@@ -154,6 +168,7 @@ class ObserverKernels:
         """
         model = copy(self)
         model.kernels = dict(kernels)
+        model._observers_of = _by_variable(kernels)
         model.carry, model.exponent, model.halo = carry, exponent, halo
         # A fit learns each observer's own errors; given the gold, dependence says nothing about them.
         model.dependent, model._looks, model.memory = False, {}, None
@@ -191,7 +206,12 @@ class ObserverKernels:
             return number_kernel(instrument, variable)
         if instrument.by_question:
             return self._kernel_by_question(instrument)
-        return label_kernel(instrument, variable, self.prior)
+        key = instrument, variable.kind, variable.states, self.prior.tobytes()
+        kernel = _KNOWN.get(key)
+        if kernel is None:
+            kernel = label_kernel(instrument, variable, self.prior)
+            _KNOWN.put(key, kernel)
+        return kernel
 
     def _kernel_by_question(self, instrument: LabelInstrument) -> LabelKernel:
         """Return the kernel of a binary variable that some questions have tables of their own for."""
@@ -221,7 +241,7 @@ class ObserverKernels:
 
     def observers_of(self, name: str) -> list[int]:
         """Return the indices of the observers that answer about a variable."""
-        return [o for (o, v) in self.kernels if v == name]
+        return self._observers_of.get(name, [])
 
     def _reusable_looks(self, like: ObserverKernels) -> dict[str, SharedLook | None]:
         """Return the looks of a like model that were derived from the same tables, follows and section."""

@@ -207,3 +207,29 @@ def test_numbers_given_anew_are_the_changes(tmp_path_factory, values):
         for path, thousandths in values.items()
         if thousandths / 1000 != base.numbers[path].value
     }
+
+
+def test_a_base_is_read_anew_where_a_file_changed_and_stays_as_it_was_read(
+    base_of, overlay_of, folder, names
+):
+    base = base_of("machine")
+    assert base_of("machine") is base
+    removal = "remove: [variables.dripping, rules.dry]"
+    assert names["dripping"] not in overlay_of(removal).variables
+    # What an overlay takes out of a list is still in the base's own.
+    base.yaml.with_overlay(names.rename(removal))
+    assert base_of("machine").yaml.with_numbers({}).levels == base.levels
+    file = folder / "machine.yaml"
+    text = file.read_text("utf-8")
+    file.write_text(f"{text}\n# The end.\n", "utf-8")
+    changed = base_of("machine")
+    assert changed is not base
+    assert changed == base
+    (folder / "other").mkdir()
+    (folder / "other" / "a.yaml").write_text(text, "utf-8")
+    before = read(folder / "other", usual_view="face")
+    (folder / "other" / "b.yaml").write_text(names.rename("remove: [rules.dry]"), "utf-8")
+    with pytest.raises(KnowledgeError, match="needs `extends`"):
+        read(folder / "other", usual_view="face")
+    (folder / "other" / "b.yaml").unlink()
+    assert read(folder / "other", usual_view="face") is before

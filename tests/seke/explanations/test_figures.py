@@ -331,12 +331,16 @@ def test_a_base_without_faces_is_drawn_without_one():
 # Files ------------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture(scope="module")
+def inferred():
+    return list(seke.infer(FACES))
+
+
 @pytest.mark.parametrize("ending", ["jsonl", "jsonl.gz", "csv", "csv.gz", "parquet"])
-def test_posteriors_are_read_as_they_were_written(tmp_path, ending):
+def test_posteriors_are_read_as_they_were_written(tmp_path, ending, inferred):
     path = tmp_path / f"p.{ending}"
     assert run("infer", FACES, "-o", path).exit_code == 0
-    expected = list(seke.infer(FACES))
-    assert list(posterior_records(path)) == expected
+    assert list(posterior_records(path)) == inferred
     assert holds_posteriors(path)
     assert posterior_record(path, "contempt")["item"] == "contempt"
     with pytest.raises(engine.SekeError, match="did you mean contempt"):

@@ -138,7 +138,10 @@ def test_a_setting_says_the_same_whatever_stands_beside_it():
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"misfit": Misfit(drift=1.0)}, {"misfit": Misfit(independent=True, drift=0.8)}],
+    [
+        {"misfit": Misfit(drift=1.0)},
+        pytest.param({"misfit": Misfit(independent=True, drift=0.8)}, marks=pytest.mark.slow),
+    ],
     ids=["drift", "independent and drift"],
 )
 def test_where_observers_are_otherwise_more_is_wrong_than_is_stated(wrong):

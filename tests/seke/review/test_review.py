@@ -468,17 +468,17 @@ def test_a_value_is_checked_against_its_variable():
 
 def test_status_says_what_an_hour_would_bring(made, run, tmp_path):
     seke.review_export(run, tmp_path / "t.html", "page")
-    ahead = json.loads(review("status", run, "--ahead", 10, "--json").stdout)
+    ahead = json.loads(review("status", run, "--ahead", 4, "--json").stdout)
     assert ahead["answers"] == {}
     assert ahead["exported"] == ahead["unanswered"] == len(tasks_of(run))
-    assert 0 < ahead["used"] <= 10
+    assert 0 < ahead["used"] <= 4
     assert ahead["after"] > ahead["accepted"]
     assert ahead["risk_after"] < ahead["risk"]
     # The minutes of a whole face are measured once ten answers are timed: 20 s each here.
     answers = list(scripted_answers(tasks_of(run)[:11], made[1], "anna"))
     seke.review_import([write_answers(tmp_path / "a.jsonl", answers)], run)
-    measured = seke.review_outlook(run, 10)
+    measured = seke.review_outlook(run, 1)
     assert measured.measured
     costs = sorted(20 / 60 / seke.knowledge().questions[task.question].cost for task in tasks_of(run)[:11])
     assert measured.minutes_each == pytest.approx(costs[5], abs=0.01)
-    assert "annotator-anna 11" in review("status", run, "--ahead", 1).output
+    assert "annotator-anna 11" in review("status", run, "--ahead", 0.5).output

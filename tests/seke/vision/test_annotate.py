@@ -410,14 +410,14 @@ def test_pictures_that_cannot_be_shown_are_rejected_with_the_reason(tmp_path):
 
 
 def test_refused_answers_are_asked_again_on_request(tmp_path):
-    folder = pictures(tmp_path / "faces", 6)
+    folder = pictures(tmp_path / "faces", 3)
 
     def job(refusal):
         return Job.of([folder], tmp_path / "r", ScriptedModel(refusal=refusal), Settings("gpt-4o"))
 
     first = job(1.0).run()
     assert first.totals.refused == first.totals.answers > 0
-    assert first.reasons == {"refused": 6}
+    assert first.reasons == {"refused": 3}
     again = job(0.0).run()
     assert again.totals == first.totals
     third = job(0.0).run(retry_refused=True)
@@ -437,7 +437,7 @@ def test_a_recording_that_ends_closes_the_item(tmp_path):
 
 
 def test_a_strategy_is_a_baseline_under_the_same_decisions(tmp_path):
-    folder = pictures(tmp_path / "faces", 8)
+    folder = pictures(tmp_path / "faces", 5)
     for strategy, most in (("fixed:3", 3), ("agree:2/3", 3), ("adaptive-consistency", 20), ("esc", 20)):
         place = tmp_path / strategy.replace(":", "-").replace("/", "-")
         summary = Job.of([folder], place, ScriptedModel(), Settings("gpt-4o"), strategy=strategy).run()
@@ -611,10 +611,10 @@ def by_item(place):
 
 
 def test_whoever_else_is_asked_changes_nothing(tmp_path):
-    folder = pictures(tmp_path / "faces", 14)
+    folder = pictures(tmp_path / "faces", 8)
     made(folder, tmp_path / "all").run()
     together = by_item(tmp_path / "all")
-    for i, width in ((3, 1), (11, 64)):
+    for i, width in ((3, 1), (6, 64)):
         made(folder / f"f{i}.png", tmp_path / f"only{i}", concurrency=width).run()
         assert by_item(tmp_path / f"only{i}") == {f"f{i}": together[f"f{i}"]}
 
@@ -653,10 +653,10 @@ def test_an_item_goes_on_with_the_answers_that_came(tmp_path):
 
 
 def test_an_item_without_any_answer_is_closed_and_asked_by_the_next_process(tmp_path):
-    folder = pictures(tmp_path / "faces", 4)
+    folder = pictures(tmp_path / "faces", 2)
     first = made(folder, tmp_path / "r", Forgetful(ScriptedModel(), 0), problems=lambda _: None).run()
     assert first.finished
-    assert first.reasons == {"unanswered": 4}
+    assert first.reasons == {"unanswered": 2}
     again = made(folder, tmp_path / "r").run()
     assert "unanswered" not in again.reasons
     made(folder, tmp_path / "s").run()

@@ -46,6 +46,11 @@ def folder(tmp_path):
     return pictures(tmp_path / "faces", 3)
 
 
+@pytest.fixture
+def two(tmp_path):
+    return pictures(tmp_path / "faces", 2)
+
+
 def command(folder, run_folder, url, also, *more):
     """Run the command against a server in this process; returns its result."""
     options = [
@@ -77,13 +82,13 @@ def observers_of(run_folder):
     return Counter(row["observer"] for row in rows(run_folder / "samples.jsonl"))
 
 
-def test_each_model_is_asked_at_its_own_server_as_its_observer(tmp_path, folder, monkeypatch):
+def test_each_model_is_asked_at_its_own_server_as_its_observer(tmp_path, two, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-first")
     result, first_server, second_server = between(
         answering,
         answering,
         lambda first_server, second_server: command(
-            folder, tmp_path / "r", first_server.url, f"llava@{second_server.url}", "--json"
+            two, tmp_path / "r", first_server.url, f"llava@{second_server.url}", "--json"
         ),
     )
     assert result.exit_code == 0, result.output
@@ -108,14 +113,14 @@ def test_each_model_is_asked_at_its_own_server_as_its_observer(tmp_path, folder,
     assert f"{OTHER}: {counts[OTHER]} answers in {counts[OTHER]} requests; no prices known" in status
 
 
-def test_a_key_of_its_own_is_taken_from_its_own_variable(tmp_path, folder, monkeypatch):
+def test_a_key_of_its_own_is_taken_from_its_own_variable(tmp_path, two, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-first")
     monkeypatch.setenv("SEKE_KEY_GENERIC_VLM", "sk-second")
     result, first_server, second_server = between(
         answering,
         answering,
         lambda first_server, second_server: command(
-            folder, tmp_path / "r", first_server.url, f"llava@{second_server.url}"
+            two, tmp_path / "r", first_server.url, f"llava@{second_server.url}"
         ),
     )
     assert result.exit_code == 0, result.output
@@ -135,9 +140,9 @@ def test_a_far_server_without_a_key_of_its_own_is_refused(tmp_path, folder, monk
     assert not (tmp_path / "r").exists()
 
 
-def test_from_python_with_models_and_names(tmp_path, folder):
+def test_from_python_with_models_and_names(tmp_path, two):
     summary = seke.annotate(
-        folder, tmp_path / "r", ScriptedModel(), also={OTHER: ScriptedModel(1)}, observer="gpt-4o"
+        two, tmp_path / "r", ScriptedModel(), also={OTHER: ScriptedModel(1)}, observer="gpt-4o"
     )
     assert summary.finished
     assert summary.observers == observers_of(tmp_path / "r")
@@ -148,7 +153,7 @@ def test_from_python_with_models_and_names(tmp_path, folder):
             further = {OTHER: f"llava@{server.url}"}
             given = {"base_url": server.url, "also": further}
             return await asyncio.to_thread(
-                lambda: seke.annotate(folder, tmp_path / "s", "gpt-4o", **given)
+                lambda: seke.annotate(two, tmp_path / "s", "gpt-4o", **given)
             ), server.seen
 
     summary, seen = asyncio.run(go())
@@ -159,15 +164,15 @@ def test_from_python_with_models_and_names(tmp_path, folder):
 # What goes wrong ---------------------------------------------------------------------------------
 
 
-def test_one_that_is_dead_from_the_start_is_left_out_and_asked_by_the_next_process(tmp_path, folder):
+def test_one_that_is_dead_from_the_start_is_left_out_and_asked_by_the_next_process(tmp_path, two):
     async def go():
         async with Server(answering, ["gpt-4o"]) as first_server:
-            dead = await command(folder, tmp_path / "r", first_server.url, f"llava@{unused_address()}")
+            dead = await command(two, tmp_path / "r", first_server.url, f"llava@{unused_address()}")
             before = len(first_server.seen)
             async with Server(answering, ["llava"]) as second_server:
-                alive = await command(folder, tmp_path / "r", first_server.url, f"llava@{second_server.url}")
+                alive = await command(two, tmp_path / "r", first_server.url, f"llava@{second_server.url}")
             async with Server(answering, ["llava"]) as whole_server:
-                whole = await command(folder, tmp_path / "s", first_server.url, f"llava@{whole_server.url}")
+                whole = await command(two, tmp_path / "s", first_server.url, f"llava@{whole_server.url}")
             return dead, before, alive, second_server.seen, whole
 
     dead, before, alive, asked, whole = asyncio.run(go())
@@ -345,7 +350,7 @@ def test_killed_at_any_moment_a_run_of_two_goes_on_and_buys_nothing_twice(tmp_pa
     # So slow that each kill finds requests on their way.
     with served(tmp_path, 0.15) as server:
         more = ["--observer", "gpt-4o", "--also", f"{OTHER}=made-up"]
-        assert kill_often(tmp_path, server, 3, 8, random.Random(1), *more) >= 2
+        assert kill_often(tmp_path, server, 3, 4, random.Random(1), *more) >= 2
     assert observers_of(tmp_path / "r")[OTHER] > 0
 
 
@@ -353,15 +358,15 @@ def scripted(folder, run_folder, *more, status=0):
     return run(folder, "--run", run_folder, "--model", "gpt-4o", "--scripted", *more, status=status)
 
 
-def test_a_run_of_several_is_repeated_from_its_recording(tmp_path, folder):
+def test_a_run_of_several_is_repeated_from_its_recording(tmp_path, two):
     also = ["--also", f"{OTHER}=other"]
-    scripted(folder, tmp_path / "r", *also)
+    scripted(two, tmp_path / "r", *also)
     recorded = ["--model", "gpt-4o", "--recorded", tmp_path / "r" / "answers.jsonl"]
-    run(folder, "--run", tmp_path / "t", *recorded, *also)
+    run(two, "--run", tmp_path / "t", *recorded, *also)
     for name in ("posteriors.jsonl", "samples.jsonl", "answers.jsonl"):
         assert (tmp_path / "r" / name).read_bytes() == (tmp_path / "t" / name).read_bytes()
     # Without the other one its answers are not taken for the first one's.
-    run(folder, "--run", tmp_path / "u", *recorded, status=1)
+    run(two, "--run", tmp_path / "u", *recorded, status=1)
     assert set(observers_of(tmp_path / "u")) == {"gpt-4o"}
     theirs = {json.dumps(row, sort_keys=True) for row in rows(recorded[-1])}
     replayed = {json.dumps(row, sort_keys=True) for row in rows(tmp_path / "u" / "answers.jsonl")}
@@ -376,35 +381,35 @@ def test_a_recording_without_observers_is_not_of_several(tmp_path, folder):
     assert "it names no observer, and several are asked" in run(folder, *given, status=2).output
 
 
-def test_other_models_are_another_run_that_branches_with_what_still_counts(tmp_path, folder):
-    scripted(folder, tmp_path / "r")
+def test_other_models_are_another_run_that_branches_with_what_still_counts(tmp_path, two):
+    scripted(two, tmp_path / "r")
     also = ["--also", f"{OTHER}=other"]
-    refused = scripted(folder, tmp_path / "r", *also, status=2)
+    refused = scripted(two, tmp_path / "r", *also, status=2)
     assert f"also {OTHER}: None then, other now" in refused.output
-    scripted(folder, tmp_path / "r", *also, "--branch", tmp_path / "b")
+    scripted(two, tmp_path / "r", *also, "--branch", tmp_path / "b")
     served_by = dict(
         on_disk(tmp_path / "b", "SELECT observer, group_concat(DISTINCT model) FROM requests GROUP BY 1")
     )
     assert "scripted: earlier run" in served_by["gpt-4o"]
     assert served_by[OTHER] == "scripted"
     # All as if begun with both.
-    scripted(folder, tmp_path / "s", *also)
+    scripted(two, tmp_path / "s", *also)
     for name in ("posteriors.jsonl", "samples.jsonl"):
         assert (tmp_path / "b" / name).read_bytes() == (tmp_path / "s" / name).read_bytes()
     # The other way round: answers of an observer that is asked by another model do not count.
-    scripted(folder, tmp_path / "s", "--also", f"{OTHER}=third", "--branch", tmp_path / "c")
+    scripted(two, tmp_path / "s", "--also", f"{OTHER}=third", "--branch", tmp_path / "c")
     served_by = dict(
         on_disk(tmp_path / "c", "SELECT observer, group_concat(DISTINCT model) FROM requests GROUP BY 1")
     )
     assert served_by == {"gpt-4o": "scripted: earlier run", OTHER: "scripted"}
 
 
-def test_a_run_from_before_several_models_goes_on(tmp_path, folder):
-    scripted(folder, tmp_path / "r", "--strategy", "fixed:1")
+def test_a_run_from_before_several_models_goes_on(tmp_path, two):
+    scripted(two, tmp_path / "r", "--strategy", "fixed:1")
     with closing(sqlite3.connect(tmp_path / "r" / "ledger.sqlite")) as db:
         db.execute("DELETE FROM facts WHERE name IN ('also', 'addresses')")
         db.commit()
-    scripted(folder, tmp_path / "r", "--strategy", "fixed:1")
+    scripted(two, tmp_path / "r", "--strategy", "fixed:1")
     summary = json.loads((tmp_path / "r" / "summary.json").read_text())
     del summary["facts"]["also"]
     (tmp_path / "r" / "summary.json").write_text(json.dumps(summary))
