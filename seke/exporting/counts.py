@@ -6,6 +6,8 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from seke.exporting.text_measures import TextMeasures
+
 if TYPE_CHECKING:
     from seke.exporting.formats import ExportItem
 
@@ -19,6 +21,7 @@ class ExportCounts:
     -> how often it is visible and not visible. known: level -> values that the data set labels, too; differs:
     those among them that the set labels otherwise. certified: values that a certificate covers. bases: values
     by what they rest on, `inferred` among them. partial: items with a level without any accepted value.
+    texts: measures of the rows' wording.
     """
 
     items: int = 0
@@ -35,6 +38,7 @@ class ExportCounts:
     certified: int = 0
     bases: Counter[str] = field(default_factory=Counter)
     partial: int = 0
+    texts: TextMeasures = field(default_factory=TextMeasures)
 
     def add(self, export_item: ExportItem, tolerance: dict[str, float]) -> None:
         """Count an item; tolerance: number -> a difference from the set's label that is allowed."""
@@ -42,7 +46,9 @@ class ExportCounts:
         self.items += 1
         self.splits[export_item.split] += 1
         self.sources[source] += 1
-        self.tasks[export_item.split].update(task for task, _, _ in export_item.rows)
+        self.tasks[export_item.split].update(row.task for row in export_item.rows)
+        for row in export_item.rows:
+            self.texts.add(row, accepted.expression)
         self.decisions[accepted.record["decision"]["item"]] += 1
         self.partial += len(accepted.levels) < 3
         if accepted.expression is not None:

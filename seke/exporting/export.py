@@ -15,14 +15,15 @@ import msgspec
 
 from engine import Knowledge, SekeError, did_you_mean
 from seke.exporting.accepted_labels import AcceptedLabels, Grounds
+from seke.exporting.comparison import ComparedPicture, Comparer, check_formats
 from seke.exporting.counts import ExportCounts
 from seke.exporting.data_card import card_text
 from seke.exporting.formats import FORMATS, VERSION, ExportItem, dataset_info, open_format, schema_of
-from seke.exporting.instruction_templates import TASKS, read_instructions
+from seke.exporting.instruction_templates import read_instructions
+from seke.exporting.instruction_texts import TASKS
 from seke.exporting.instruction_writer import InstructionWriter
 from seke.exporting.licences import Licence, check_copying, read_licences
 from seke.exporting.near_pictures import NearPictures
-from seke.exporting.rationale import RationaleFinder
 from seke.exporting.splits import GROUPS, SplitAssignment, SplitEntry, assign_splits, shares_of, uneven_text
 from seke.files.atomic import replacing
 from seke.files.faults import Faults
@@ -83,6 +84,7 @@ class ExportSettings:
                 raise SekeError(f"{option}: {', '.join(given) or 'nothing'}; name each once")
         if self.balance is not None and not self.balance >= 1:
             raise SekeError(f"--balance: {self.balance:g}; allowed is a ratio of at least 1")
+        check_formats(self.formats, self.tasks)
 
 
 @dataclass(frozen=True)
@@ -138,8 +140,8 @@ def export(
     licences = read_licences(Path(sources)) if sources is not None else {}
     instructions = read_instructions(base, settings.language, settings.templates)
     recorded_run.check_answers(scripted=settings.allow_scripted)
-    rationales = RationaleFinder(base, recorded_run.facts["population"])
-    writer = InstructionWriter(base, instructions, rationales, soft=settings.soft, seed=settings.seed)
+    population = recorded_run.facts["population"]
+    writer = InstructionWriter(base, instructions, population, soft=settings.soft, seed=settings.seed)
     exported = _RunExport(recorded_run, folder, base, settings, licences, writer).write()
     if not verify:
         return exported
@@ -319,29 +321,20 @@ class _RunExport:
         """Yield the items of the export, in the order of the run."""
         writer, soft = self.writer, self.settings.soft
         tasks = () if TABLES.issuperset(self.settings.formats) else self.settings.tasks
-        for record in self.run.records():
-            split = assignment.split.get(record["item"])
-            if split is None:
-                continue
-            accepted = AcceptedLabels.of(record, self.base, self.settings.grounds)
-            listed_item = self.run.items[record["item"]]
+        comparer = Comparer(writer, tasks)
+        records = (record for record in self.run.records() if record["item"] in assignment.split)
+        items = (AcceptedLabels.of(record, self.base, self.settings.grounds) for record in records)
+        for accepted in writer.prepared(items, tasks):
+            split = assignment.split[accepted.item]
+            listed_item = self.run.items[accepted.item]
             inside = self._place_picture(folder, listed_item, split)
-            rows = [
-                (task, writer.boxed(ask, listed_item.box), answer)
-                for task, ask, answer in writer.rows(accepted, tasks)
-            ]
+            rows = [writer.with_box(row, listed_item.box) for row in writer.rows(accepted, tasks)]
             picture = (
                 f"images/{split}/{inside}" if self.settings.copy_images else self._relative(listed_item.path)
             )
-            yield ExportItem(
-                accepted,
-                listed_item,
-                split,
-                picture,
-                inside,
-                rows,
-                writer.soft_values(accepted) if soft else None,
-            )
+            rows += comparer.rows(split, ComparedPicture(accepted, picture, listed_item.box))
+            soft_values = writer.soft_values(accepted) if soft else None
+            yield ExportItem(accepted, listed_item, split, picture, inside, rows, soft_values)
 
     def _place_picture(self, folder: Path, listed_item: KnownItem, split: str) -> str:
         """Put a picture, or a link to it, into the export where one is wanted; return its name there."""
@@ -406,6 +399,7 @@ class _RunExport:
             "shares": self.shares,
             "tasks": list(settings.tasks),
             "rows_by_task": {name: dict(self.tally.tasks[name]) for name in self.shares},
+            "texts": self.tally.texts.facts(),
             "soft": settings.soft,
             "language": words.language,
             "instructions": words.digest,

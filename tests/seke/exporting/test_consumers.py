@@ -22,7 +22,7 @@ import seke
 from engine import SekeError
 from seke.cli.main import main
 from seke.exporting.formats import FORMATS
-from seke.exporting.instruction_templates import TASKS
+from seke.exporting.instruction_texts import TASKS
 
 ROOT = Path(__file__).parents[3]
 INSTALLED = all(importlib.util.find_spec(name) for name in ("datasets", "trl"))

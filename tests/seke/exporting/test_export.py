@@ -19,7 +19,7 @@ from made_run import made_records, made_run, picture
 import seke
 from engine import SekeError
 from seke.cli.main import main
-from seke.exporting.instruction_templates import TASKS
+from seke.exporting.instruction_texts import TASKS
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "annotate"
 FORMATS = ("messages", "trl", "llava", "imagefolder", "parquet")
