@@ -46,13 +46,13 @@ def weigh_known_values(inference: Inference, names: Sequence[str], states: Ints)
 
     Args:
         inference: of the network and the population that are meant.
-        names: n variables with states, none of them the root.
+        names: n variables with states, at least one.
         states: (N, n) their values, -1 where unknown.
 
     Items that are alike are inferred once.
     """
     base = inference.knowledge
-    patterns, index = np.unique(states.reshape(-1, len(names)), axis=0, return_inverse=True)
+    patterns, index = np.unique(states, axis=0, return_inverse=True)
     index = index.reshape(-1)
     item, variable = np.nonzero(patterns >= 0)
     rows = np.concatenate([np.arange(len(patterns)), item, item])
@@ -64,8 +64,6 @@ def weigh_known_values(inference: Inference, names: Sequence[str], states: Ints)
         table[left_out[variable == j]] = True
         table[changed[variable == j]] ^= True
         allowed[name] = table
-    if not names:
-        allowed[base.root] = np.ones((len(rows), len(base.variables[base.root].states)), dtype=bool)
     given = inference.marginals(allowed_evidence(inference, allowed))
 
     def spread(values: Floats, places: Ints) -> Floats:

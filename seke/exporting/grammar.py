@@ -1,8 +1,8 @@
-"""Texts with alternatives: a small grammar in one line, from which a text is drawn.
+r"""Texts with alternatives: a small grammar in one line, from which a text is drawn.
 
     [a|b]     one of them, each as likely; brackets nest
     [a|]      a, or nothing
-    [[ || ]]  a bracket or bar that is meant as one
+    \[ \| \]  a bracket or bar that is meant as one
 
 All else stands as it is, so that the fields of Python's format language pass through: what is drawn is a
 format string. Each of n alternatives has a share of 1 / n, whatever forms it has itself.
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Parts = tuple[str | "Alternatives", ...]
 
-TOKENS = re.compile(r"\[\[|\]\]|\|\||\[|\||\]|[^\[\]|]+")
+TOKENS = re.compile(r"\\[\[\]|]|[\[\]|]|[^\[\]|\\]+|\\")
 
 
 class GrammarError(ValueError):
@@ -84,7 +84,7 @@ def _parsed(source: str) -> Parts:
     tokens = TOKENS.findall(source)
     parts, end = _sequence(tokens, 0, depth=0)
     if end < len(tokens):
-        raise GrammarError("has a ] that nothing opens; one that is meant as such is written twice")
+        raise GrammarError("has a ] that nothing opens; one that is meant as such is written \\]")
     return parts
 
 
@@ -94,7 +94,7 @@ def _sequence(tokens: list[str], at: int, depth: int) -> tuple[Parts, int]:
     while at < len(tokens) and tokens[at] != "]" and not (tokens[at] == "|" and depth):
         if tokens[at] != "[":
             token = tokens[at]
-            parts.append(token[0] if token in ("[[", "]]", "||") else token)
+            parts.append(token[1:] if len(token) == 2 and token[0] == "\\" else token)
             at += 1
             continue
         alternatives = []
@@ -102,7 +102,7 @@ def _sequence(tokens: list[str], at: int, depth: int) -> tuple[Parts, int]:
             alternative, at = _sequence(tokens, at + 1, depth + 1)
             alternatives.append(alternative)
         if at == len(tokens):
-            raise GrammarError("has a [ that nothing closes; one that is meant as such is written twice")
+            raise GrammarError("has a [ that nothing closes; one that is meant as such is written \\[")
         parts.append(Alternatives(tuple(alternatives)))
         at += 1
     return tuple(parts), at

@@ -43,6 +43,8 @@ TOKENS = re.compile(r"<(image|video|audio)>|<\||\[/?INST\]", re.IGNORECASE)
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 # A point of a scale: its number, what it is called, and perhaps signs of it after a comma.
 ANCHOR = re.compile(r"([-+]?\d*\.?\d+)\s+([^,]+)(,.*)?", re.DOTALL)
+# A step: its least value, and its word.
+STEP = re.compile(r"(\d*\.?\d+)\s+(\S.*)")
 # Keys of a phrasing; `first`: the question of a turn that begins a conversation.
 PHRASING = ("ask", "answer", "first")
 
@@ -297,18 +299,16 @@ class InstructionReader:
         tree = self._mapping(path)
         self._keys(tree, ("source", "words"))
         self._source(tree.get("source"), f"{path}.source", self._at(path))
-        steps = []
-        for word, node in self._mapping(f"{path}.words").items():
-            try:
-                least = float(node.value)
-            except (TypeError, ValueError):
-                self._fault(node, node.path, f"is {node.value!r}; a number belongs here")
-                continue
-            steps.append((least, word))
-        values = [least for least, _ in steps]
-        if not steps or not values[0] > 0 or any(not a < b for a, b in pairwise(values)):
-            message = "words with numbers above 0, each greater than the one before, belong here"
-            self._fault(self._at(f"{path}.words") or self._at(path), f"{path}.words", message)
+        words = tree.get("words")
+        nodes = words.value if words is not None and isinstance(words.value, list) else []
+        matches = [STEP.fullmatch(self._source(node, node.path) or "") for node in nodes]
+        steps = [(float(match[1]), match[2]) for match in matches if match is not None]
+        values = [0.0, *(least for least, _ in steps)]
+        if not nodes or not all(matches) or any(not a < b for a, b in pairwise(values)):
+            message = (
+                'a list as ["0.5 slightly", "2 clearly"] belongs here, with numbers above 0 that increase'
+            )
+            self._fault(words or self._at(path), f"{path}.words", message)
         return tuple(steps)
 
     # Phrasings ----------------------------------------------------------------------------------------
@@ -337,7 +337,7 @@ class InstructionReader:
         ):
             silent = SILENT.get(task)
             if silent in phrasing.answer.fields()[0] and "asked" not in phrasing.ask.fields()[1]:
-                self._fault(node, f"{node.path}.ask", "says nothing; it must use {asked}")
+                self._fault(node.value["ask"], f"{node.path}.ask", "says nothing; it must use {asked}")
             yield phrasing
 
     def _pairs(

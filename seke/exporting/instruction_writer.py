@@ -61,9 +61,14 @@ class InstructionWriter:
         self.soft, self.seed = soft, seed
         self.wording = Wording(base, instructions)
         self.texts = instructions.texts
-        self.finder = EvidenceFinder(base, population)
+        self.population = population
         self.facts = self._facts()
         self._evidence: dict[str, ItemEvidence] = {}
+
+    @cached_property
+    def finder(self) -> EvidenceFinder:
+        """Return what weighs the evidence, by the compiled base; made only where a task needs it."""
+        return EvidenceFinder(self.base, self.population)
 
     def prepared(self, items: Iterable[AcceptedLabels], tasks: Iterable[str]) -> Iterator[AcceptedLabels]:
         """Yield the same items; the evidence that the tasks need is weighed for many of them at once."""

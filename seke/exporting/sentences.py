@@ -112,8 +112,8 @@ def _rival(wording: Wording, evidence: ItemEvidence, visible: list[UnitWeight], 
         weight = max(visible, key=lambda part: part.rival_bits)
         if wording.step("weight", weight.rival_bits):
             facts = {**wording.unit_facts(weight.unit, rng), **state, "other": wording.phrase(evidence.rival)}
-            facts |= {"p": weight.p_rival, "p_now": evidence.p[evidence.rival]}
-            sentences.append(wording.draw("reasons.nearer", rng, facts))
+            chances = {"p": weight.p_rival, "p_now": evidence.p[evidence.rival]}
+            sentences.append(wording.draw("reasons.nearer", rng, {**facts, **chances}))
     if by_gain:
         weight = by_gain[0]
         facts = {**wording.unit_facts(weight.unit, rng), **state, "other": wording.phrase(weight.top)}
