@@ -181,12 +181,12 @@ def _show(exported: Exported, *, as_json: bool) -> None:
 def _show_texts(measures: Mapping[str, Any]) -> None:
     """Print how varied the texts of each task are, and what their wording gives away of the class."""
     for task, texts in measures.items():
-        words, found = texts["words"], texts["probe"]
+        words, leak = texts["words"], texts["probe"]
         distinct = "/".join(_share(texts[f"distinct_{n}"]) for n in (1, 2, 3))
         line = f"  texts of {task}: {texts['rows']:,} rows, {texts['duplicates']:.0%} duplicates"
         line += f", distinct-1/2/3 {distinct}, {words['mean']:g} words ({words['least']} to {words['most']})"
-        if found is not None:
-            line += f"; class told from wording {found['recall']:.2f}, chance {found['chance']:.2f}"
+        if leak is not None:
+            line += f"; class told from wording {leak['recall']:.2f}, chance {leak['chance']:.2f}"
         print(line)
 
 

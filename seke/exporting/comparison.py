@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from engine import SekeError
-from seke.exporting.grammar import seeded
+from seke.exporting.grammar import pick, seeded
 from seke.exporting.instruction_row import InstructionRow
 from seke.exporting.unit_evidence import seen_units
 
@@ -72,15 +72,14 @@ class Comparer:
         kinds = [kind for kind, names in subjects.items() if names]
         if not kinds:
             return None
-        kind = kinds[int(rng.random() * len(kinds))]
-        subject = subjects[kind][int(rng.random() * len(subjects[kind]))]
+        kind = pick(kinds, rng)
+        subject = pick(subjects[kind], rng)
         facts = self._facts(kind, subject, (first.accepted, second.accepted))
         if kind == "unit":
             facts |= writer.wording.unit_facts(subject, rng)
         if "path" in facts:
             facts["result"] = writer.wording.draw(facts["path"], rng, facts)
-        phrasings = writer.instructions.compared[kind]
-        phrasing = phrasings[int(rng.random() * len(phrasings))]
+        phrasing = pick(writer.instructions.compared[kind], rng)
         ask = phrasing.ask.draw(rng).format_map(facts)
         for place, picture in enumerate((first, second)):
             ask = writer.boxed(ask, picture.box, writer.wording.place(bool(place)))

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from seke.exporting.grammar import pick
 from seke.exporting.instruction_texts import TURNS
 from seke.exporting.unit_evidence import seen_units
 from seke.exporting.wording import sentence
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from seke.exporting.accepted_labels import AcceptedLabels
-    from seke.exporting.instruction_writer import Draft, InstructionWriter
+    from seke.exporting.draft import RowDraft
+    from seke.exporting.instruction_reader import Phrasing
 
 # Turns of a conversation at most.
 MOST_TURNS = 4
@@ -29,10 +33,10 @@ def kinds_of(accepted: AcceptedLabels) -> list[str]:
     return [kind for kind in TURNS if possible[kind]]
 
 
-def turns_of(writer: InstructionWriter, draft: Draft) -> tuple[tuple[str, str], ...]:
-    """Return the questions and answers of a conversation."""
-    from seke.exporting.instruction_writer import drawn_from
-
+def turns_of(
+    phrasings: Mapping[str, Sequence[Phrasing]], facts: Mapping[str, Any], draft: RowDraft
+) -> tuple[tuple[str, str], ...]:
+    """Return the questions and answers of a conversation; phrasings: of each kind of turn."""
     rng = draft.rng
     kinds = [kind for kind in kinds_of(draft.accepted) if kind != "why"]
     # Sorted by drawn keys and not shuffled, since only `random()` is the same in every version of Python.
@@ -40,10 +44,9 @@ def turns_of(writer: InstructionWriter, draft: Draft) -> tuple[tuple[str, str], 
     if "expression" in kinds and "why" in kinds_of(draft.accepted):
         kinds.insert(kinds.index("expression") + 1, "why")
     kinds = kinds[: 2 + int(rng.random() * (MOST_TURNS - 1))]
-    facts = writer.facts_of("conversation", draft)
     turns = []
     for place, kind in enumerate(kinds):
-        phrasing = drawn_from(writer.instructions.turns[kind], rng)
+        phrasing = pick(phrasings[kind], rng)
         ask = phrasing.first if not place and phrasing.first is not None else phrasing.ask
         asked = ask.draw(rng).format_map(facts)
         turns.append((sentence(asked), sentence(phrasing.answer.draw(rng).format_map(facts))))

@@ -16,13 +16,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
 from string import Formatter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     Parts = tuple[str | "Alternatives", ...]
 
+T = TypeVar("T")
 TOKENS = re.compile(r"\\[\[\]|]|[\[\]|]|[^\[\]|\\]+|\\")
 
 
@@ -74,6 +75,11 @@ class TextForm:
         yield from _covering(self.parts)
 
 
+def pick(options: Sequence[T], rng: random.Random) -> T:
+    """Return one of some options, each as likely."""
+    return options[int(rng.random() * len(options))]
+
+
 def seeded(*key: object) -> random.Random:
     """Return a source of chance for a key, the same on every machine and in every order."""
     text = "\0".join(map(str, key)).encode("utf-8", "surrogatepass")
@@ -113,7 +119,7 @@ def _drawn(parts: Parts, rng: random.Random) -> Iterator[str]:
         if isinstance(part, str):
             yield part
         else:
-            yield from _drawn(part.alternatives[int(rng.random() * len(part.alternatives))], rng)
+            yield from _drawn(pick(part.alternatives, rng), rng)
 
 
 def _count(parts: Parts) -> int:

@@ -7,7 +7,7 @@ on what else is exported; only what two pictures are compared depends on their o
 from __future__ import annotations
 
 from collections import ChainMap
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from seke.exporting import conversation, sentences, statement
-from seke.exporting.grammar import seeded
+from seke.exporting.draft import RowDraft
+from seke.exporting.grammar import pick, seeded
 from seke.exporting.instruction_row import InstructionRow
 from seke.exporting.instruction_texts import REASON_FREE
 from seke.exporting.unit_evidence import EvidenceFinder, ItemEvidence, seen_units
@@ -23,7 +24,6 @@ from seke.exporting.wording import Wording, sentence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from random import Random
 
     from engine import Knowledge
     from seke.exporting.accepted_labels import AcceptedLabels
@@ -39,15 +39,6 @@ ITEMS_AT_ONCE = 128
 EVIDENCE_TASKS = frozenset(("reasoned", "reasoned_affect", "conversation"))
 # Tasks whose answers are about the expression, so that a split posterior makes their target soft.
 EXPRESSION_TASKS = frozenset(("expression", "joint", "reasoned", "units_to_expression", "conversation"))
-
-
-@dataclass(frozen=True)
-class Draft:
-    """What a row is written of. rng: the row's own source of chance."""
-
-    accepted: AcceptedLabels
-    evidence: ItemEvidence
-    rng: Random
 
 
 class InstructionWriter:
@@ -76,34 +67,41 @@ class InstructionWriter:
         items = iter(items)
         while batch := list(islice(items, ITEMS_AT_ONCE)):
             if needed:
-                found = self.finder.of(batch)
-                self._evidence = {a.item: evidence for a, evidence in zip(batch, found, strict=True)}
+                evidence_of_batch = self.finder.of(batch)
+                self._evidence = {
+                    a.item: evidence for a, evidence in zip(batch, evidence_of_batch, strict=True)
+                }
             yield from batch
 
     def rows(self, accepted: AcceptedLabels, tasks: Iterable[str]) -> Iterator[InstructionRow]:
-        """Yield the rows of each task about one picture that the accepted labels suffice for."""
+        """Yield the rows of each task about one picture that the accepted labels suffice for.
+
+        Where nothing that was seen speaks for an expression it is not reasoned about.
+        """
         for task in tasks:
             if task == "compare" or not self.can_answer(task, accepted):
                 continue
             draft = self.draft(accepted, task)
+            if task == "reasoned" and not sentences.has_support(self.wording, draft.evidence):
+                continue
             if task == "conversation":
-                turns = conversation.turns_of(self, draft)
+                turns = conversation.turns_of(self.instructions.turns, self.facts_of(task, draft), draft)
                 yield InstructionRow(task, turns, soft=self._soft_target(task, accepted))
             elif task == "check":
-                yield from statement.checked_rows(self, draft)
+                yield from statement.checked_rows(self.wording, self.phrasings(task), draft)
             else:
                 yield self._row(task, draft)
 
-    def draft(self, accepted: AcceptedLabels, task: str) -> Draft:
+    def draft(self, accepted: AcceptedLabels, task: str) -> RowDraft:
         """Return what a row of a task is written of."""
         evidence = ItemEvidence({})
         if task in EVIDENCE_TASKS:
             known = self._evidence.get(accepted.item)
             evidence = known if known is not None else self.finder.of([accepted])[0]
-        return Draft(accepted, evidence, seeded(self.seed, task, accepted.item))
+        return RowDraft(accepted, evidence, seeded(self.seed, task, accepted.item))
 
-    def _row(self, task: str, draft: Draft) -> InstructionRow:
-        phrasing = self.phrasing(task, draft.rng)
+    def _row(self, task: str, draft: RowDraft) -> InstructionRow:
+        phrasing = pick(self.phrasings(task), draft.rng)
         facts = self.facts_of(task, draft)
         ask = phrasing.ask.draw(draft.rng).format_map(facts)
         form = phrasing.answer.draw(draft.rng)
@@ -111,12 +109,11 @@ class InstructionWriter:
         turns = ((ask, form.format_map(facts)),)
         return InstructionRow(task, turns, frame, self._soft_target(task, draft.accepted))
 
-    def phrasing(self, task: str, rng: Random) -> Phrasing:
-        """Return one of a task's phrasings."""
-        phrasings = self.instructions.phrasings[task, "soft" if self.soft else "plain"]
-        return drawn_from(phrasings, rng)
+    def phrasings(self, task: str) -> tuple[Phrasing, ...]:
+        """Return the phrasings of a task."""
+        return self.instructions.phrasings[task, "soft" if self.soft else "plain"]
 
-    def facts_of(self, task: str, draft: Draft) -> Mapping[str, Any]:
+    def facts_of(self, task: str, draft: RowDraft) -> Mapping[str, Any]:
         """Return the facts of a task about an item, each computed when a text uses it."""
         return _Facts(ChainMap(self.facts.get(task, {}), self.facts[""]), draft)
 
@@ -175,7 +172,7 @@ class InstructionWriter:
 
     # The facts of each task ---------------------------------------------------------------------------
 
-    def _facts(self) -> dict[str, dict[str, Callable[[Draft], Any]]]:
+    def _facts(self) -> dict[str, dict[str, Callable[[RowDraft], Any]]]:
         """Return the makers of facts: of all tasks (under no name), and those that a task has itself."""
         wording, base = self.wording, self.base
         scales = wording.list_text(tuple(wording.numbers.values()))
@@ -183,10 +180,10 @@ class InstructionWriter:
         edges = base.variables[base.intervals[0]].edges
         states = wording.list_text(tuple(wording.states.values()))
 
-        def accepted_rival(draft: Draft) -> dict[str, Any]:
+        def accepted_rival(draft: RowDraft) -> dict[str, Any]:
             return sentences.rival_facts(draft.accepted, wording)
 
-        common: dict[str, Callable[[Draft], Any]] = {
+        common: dict[str, Callable[[RowDraft], Any]] = {
             "expression": lambda draft: wording.states[draft.accepted.expression or ""],
             "phrase": lambda draft: wording.phrase(draft.accepted.expression or ""),
             "shown": self._shown,
@@ -213,7 +210,7 @@ class InstructionWriter:
             ),
             "regions": lambda draft: sentences.regions_text(wording, seen_units(draft.accepted), draft.rng),
         }
-        by_task: dict[str, dict[str, Callable[[Draft], Any]]] = {"": common}
+        by_task: dict[str, dict[str, Callable[[RowDraft], Any]]] = {"": common}
         for level in REASON_FREE[:3]:
             by_task[level] = {"json": self._json_fact(level), "asked": self._asked_fact(level)}
         by_task["reasoned_affect"] = {"asked": self._asked_fact("affect")}
@@ -226,10 +223,10 @@ class InstructionWriter:
         }
         return by_task
 
-    def _json_fact(self, level: str) -> Callable[[Draft], str]:
+    def _json_fact(self, level: str) -> Callable[[RowDraft], str]:
         return lambda draft: _json(self._json_of(level, draft.accepted, soft=self.soft))
 
-    def _asked_fact(self, level: str) -> Callable[[Draft], str]:
+    def _asked_fact(self, level: str) -> Callable[[RowDraft], str]:
         if level == "action_units":
             return lambda draft: self.wording.list_text(tuple(draft.accepted.units))
         return lambda draft: self._asked_text(level, draft.accepted)
@@ -242,7 +239,7 @@ class InstructionWriter:
             return self.texts["units_asked"].format(name=self.wording.levels[level], units=units)
         return self.wording.levels[level]
 
-    def _shown(self, draft: Draft) -> str:
+    def _shown(self, draft: RowDraft) -> str:
         """Return the accepted expression, with the second likeliest where the posterior is split."""
         facts = rival = sentences.rival_facts(draft.accepted, self.wording)
         phrase = self.wording.phrase(draft.accepted.expression or "")
@@ -282,7 +279,7 @@ class InstructionWriter:
         p, likely, labels = accepted.record["action_units"], self.texts["likely"], self.wording.labels
         return self.wording.join([likely.format(name=n, label=labels[n], p=p[n]) for n in accepted.units])
 
-    def _parts(self, draft: Draft) -> str:
+    def _parts(self, draft: RowDraft) -> str:
         kind = "soft_parts" if self.soft else "parts"
         facts = self.facts_of("joint", draft)
         parts = []
@@ -322,7 +319,7 @@ class InstructionWriter:
 class _Facts(dict[str, Any]):
     """A mapping from the name of a fact to its value, computed when a text uses it."""
 
-    def __init__(self, makers: Mapping[str, Callable[[Draft], Any]], draft: Draft) -> None:
+    def __init__(self, makers: Mapping[str, Callable[[RowDraft], Any]], draft: RowDraft) -> None:
         super().__init__()
         self._makers, self._draft = makers, draft
 
@@ -334,11 +331,6 @@ def _all_not_judged(record: Mapping[str, Any]) -> bool:
     """Whether there are answers about an item, all of which say that it cannot be judged."""
     counts = record.get("diagnostics", {})
     return bool(0 < counts.get("samples", 0) == counts.get("not_judged", 0))
-
-
-def drawn_from(phrasings: Sequence[Phrasing], rng: Random) -> Phrasing:
-    """Return one of some phrasings."""
-    return phrasings[int(rng.random() * len(phrasings))]
 
 
 def _json(value: Any) -> str:

@@ -37,6 +37,20 @@ def rival_facts(accepted: AcceptedLabels, wording: Wording) -> dict[str, Any]:
     return {**facts, "word": wording.step("rival", p[rival])}
 
 
+def has_support(wording: Wording, evidence: ItemEvidence) -> bool:
+    """Whether what was seen speaks for the expression: a visible unit, a rule, or what is not there.
+
+    The last alone is a reason only where no other expression is likelier by all that was seen, as of a face
+    at rest.
+    """
+    signs = any(weight.visible and wording.step("weight", weight.bits) for weight in evidence.weights)
+    rules = any(name in wording.statements for name in evidence.rules)
+    if signs or rules:
+        return True
+    top = max(evidence.p, key=lambda name: (evidence.p[name], name == evidence.label))
+    return top == evidence.label and bool(wording.step("weight", evidence.absent_bits))
+
+
 def reasons_text(wording: Wording, accepted: AcceptedLabels, evidence: ItemEvidence, rng: Random) -> str:
     """Return the sentences about the evidence for an accepted expression."""
     label = evidence.label or ""
@@ -47,15 +61,15 @@ def reasons_text(wording: Wording, accepted: AcceptedLabels, evidence: ItemEvide
         facts = {**wording.unit_facts(weight.unit, rng), **state}
         return wording.draw(path, rng, {**facts, "step": wording.step("weight", abs(weight.bits))})
 
-    said = [weight for weight in evidence.weights if wording.step("weight", abs(weight.bits))]
-    speaking = [weight for weight in said if weight.visible and weight.bits > 0]
+    mentioned = [weight for weight in evidence.weights if wording.step("weight", abs(weight.bits))]
+    speaking = [weight for weight in mentioned if weight.visible and weight.bits > 0]
     signs = [
         unit_sentence("reasons.further" if place else "reasons.sign", weight)
         for place, weight in enumerate(speaking)
     ]
     against = [
         unit_sentence("reasons.against" if weight.visible else "reasons.missing", weight)
-        for weight in said
+        for weight in mentioned
         if weight.bits < 0
     ]
     sentences = {

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from seke.exporting.grammar import pick
 from seke.exporting.instruction_row import InstructionRow
 from seke.exporting.unit_evidence import seen_units
 
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 
     from engine import Knowledge
     from seke.exporting.accepted_labels import AcceptedLabels
-    from seke.exporting.instruction_writer import Draft, InstructionWriter
+    from seke.exporting.draft import RowDraft
+    from seke.exporting.instruction_reader import Phrasing
     from seke.exporting.wording import Wording
 
 
@@ -31,25 +33,27 @@ def kinds_of(base: Knowledge, accepted: AcceptedLabels) -> list[str]:
     return [*kinds, *_one_sided(base, accepted)]
 
 
-def checked_rows(writer: InstructionWriter, draft: Draft) -> Iterator[InstructionRow]:
+def checked_rows(
+    wording: Wording, phrasings: Sequence[Phrasing], draft: RowDraft
+) -> Iterator[InstructionRow]:
     """Yield a true and a false statement, each with its verdict, in a drawn order."""
     rng = draft.rng
-    kind = _drawn(kinds_of(writer.base, draft.accepted), rng)
+    kind = pick(kinds_of(wording.base, draft.accepted), rng)
     subjects = _subjects(draft, kind)
     order = (True, False) if rng.random() < 0.5 else (False, True)
     for number, is_true in enumerate(order, 1):
         # The false statement's correction is the true one, in its own words.
-        truth = _statement(writer.wording, *subjects[0], rng)
-        statement = truth if is_true else _statement(writer.wording, *subjects[1], rng)
+        truth = _statement(wording, *subjects[0], rng)
+        statement = truth if is_true else _statement(wording, *subjects[1], rng)
         facts = {"statement": statement, "truth": truth}
-        verdict = writer.wording.draw("check.right" if is_true else "check.wrong", rng, facts)
-        phrasing = writer.phrasing("check", rng)
+        verdict = wording.draw("check.right" if is_true else "check.wrong", rng, facts)
+        phrasing = pick(phrasings, rng)
         ask = phrasing.ask.draw(rng).format(statement=statement)
         answer = phrasing.answer.draw(rng).format(verdict=verdict)
         yield InstructionRow("check", ((ask, answer),), number=number)
 
 
-def _subjects(draft: Draft, kind: str) -> list[tuple[str, str]]:
+def _subjects(draft: RowDraft, kind: str) -> list[tuple[str, str]]:
     """Return the text and the subject of the true statement and of the false one."""
     accepted, rng = draft.accepted, draft.rng
     if kind == "expression":
@@ -57,13 +61,13 @@ def _subjects(draft: Draft, kind: str) -> list[tuple[str, str]]:
         p: dict[str, float] = accepted.record["expression"]
         others = sorted((state for state in p if state != label), key=lambda state: -p[state])
         # Half of the false labels are the nearest one, which is the hardest to tell from the true one.
-        other = others[0] if rng.random() < 0.5 else _drawn(others, rng)
+        other = others[0] if rng.random() < 0.5 else pick(others, rng)
         return [("check.expression", label), ("check.expression", other)]
     if kind == "unit":
         seen = seen_units(accepted)
         wanted = rng.random() < 0.5
         units = [name for name, visible in seen.items() if visible is wanted] or [*seen]
-        unit = _drawn(units, rng)
+        unit = pick(units, rng)
         texts = ["check.visible", "check.hidden"]
         return [(text, unit) for text in (texts if seen[unit] else texts[::-1])]
     texts = ["check.above", "check.below"]
@@ -92,7 +96,3 @@ def _one_sided(base: Knowledge, accepted: AcceptedLabels) -> list[str]:
         if base.variables[name].edges[0] < 0 < base.variables[name].edges[-1]
         and (record[name]["q05"] > 0 or record[name]["q95"] < 0)
     ]
-
-
-def _drawn(names: Sequence[str], rng: Random) -> str:
-    return names[int(rng.random() * len(names))]

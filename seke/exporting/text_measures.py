@@ -147,9 +147,9 @@ def _bags(texts: Sequence[str]) -> tuple[Ints, Ints]:
     document: list[int] = []
     word: list[int] = []
     for number, text in enumerate(texts):
-        for found in WORDS.findall(FIELDS.sub(" ", text).lower()):
+        for token in WORDS.findall(FIELDS.sub(" ", text).lower()):
             document.append(number)
-            word.append(vocabulary.setdefault(found, len(vocabulary)))
+            word.append(vocabulary.setdefault(token, len(vocabulary)))
     return np.array(document, dtype=np.int64), np.array(word, dtype=np.int64)
 
 

@@ -63,7 +63,7 @@ class Wording:
             "label": self.labels[unit],
             "unit": self.units[unit],
             "clause": sign.draw(rng).format() if sign is not None else self.units[unit],
-            "description": self.descriptions.get(unit, self.units[unit]),
+            "description": _within(self.descriptions.get(unit, self.units[unit])),
         }
 
     def place(self, second: bool) -> str:
@@ -113,6 +113,12 @@ class Wording:
 def sentence(text: str) -> str:
     """Return a text with a capital at its beginning."""
     return text[:1].upper() + text[1:]
+
+
+def _within(description: str) -> str:
+    """Return a description as it stands within a sentence: it begins with an article or a preposition."""
+    first, second = description[:1], description[1:2]
+    return description if second.isupper() or second.isdigit() else first.lower() + description[1:]
 
 
 def _first_clause(description: str) -> str:

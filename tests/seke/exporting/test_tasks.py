@@ -55,7 +55,7 @@ def test_thirty_faces_of_one_class_have_thirty_texts(base, faces, language):
         for labels in writer.prepared(happy, ["reasoned"])
         for row in writer.rows(labels, ["reasoned"])
     ]
-    assert len(texts) == len(happy) > 15
+    assert 20 < len(texts) <= len(happy)
     assert len(set(texts)) == len(texts)
     # Nor do they only differ in what they end with.
     assert len({re.split(r"[.;:(]", text)[0] for text in texts}) > 5

@@ -14,6 +14,7 @@ from engine import Inference
 from seke.exporting.accepted_labels import AcceptedLabels
 from seke.exporting.grammar import seeded
 from seke.exporting.instruction_templates import read_instructions
+from seke.exporting.instruction_writer import InstructionWriter
 from seke.exporting.sentences import affect_text, reasons_text
 from seke.exporting.unit_evidence import EvidenceFinder, ItemEvidence, UnitWeight
 from seke.exporting.wording import Wording
@@ -96,7 +97,7 @@ def test_steps_by_hand(wording):
         assert "(0.70)" in text
 
 
-def test_only_what_was_seen_counts(finder):
+def test_only_what_was_seen_counts(base, finder):
     for origin in ("inferred", "label"):
         (evidence,) = finder.of([labels("happiness", origin, AU6=True, AU12=True)])
         assert evidence.weights == ()
@@ -104,6 +105,14 @@ def test_only_what_was_seen_counts(finder):
     seen, mixed = labels("happiness", AU12=True), labels("happiness", AU12=True, AU6=True)
     mixed.record["decision"]["levels"]["AU6"]["origin"] = "inferred"
     assert finder.of([mixed]) == finder.of([seen])
+    # A label that nothing seen speaks for gets no reasons: here the only sign speaks against it.
+    writer = InstructionWriter(base, read_instructions(base), "uniform", soft=False, seed=0)
+    assert len(list(writer.rows(seen, ["expression", "reasoned"]))) == 2
+    assert len(list(writer.rows(labels("anger", AU12=True), ["expression", "reasoned"]))) == 1
+    # Absences make a neutral face, and no angry one, though they speak for both.
+    absent = dict.fromkeys(("AU1", "AU6", "AU12", "AU25", "AU26"), False)
+    assert len(list(writer.rows(labels("neutral", **absent), ["reasoned"]))) == 1
+    assert list(writer.rows(labels("anger", **absent), ["reasoned"])) == []
 
 
 def test_many_at_once_are_each_alone(finder):
