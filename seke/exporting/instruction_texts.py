@@ -46,6 +46,7 @@ FIXED: dict[str, tuple[str, ...]] = {
     "lists.last": (),
     "lists.none": (),
     "unit": ("name", "label"),
+    "clause": ("name", "label"),
     "likely": ("name", "label", "p"),
     "number": ("name", "value"),
     "interval": ("name", "value", "low", "high"),

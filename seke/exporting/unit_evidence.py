@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 # A probability whose logarithm is taken is at least this.
 LEAST_P = 1e-12
+# Decimal places that are kept, so that what an item is told does not depend on what is weighed beside it.
+DIGITS = 9
 
 
 @dataclass(frozen=True)
@@ -189,9 +191,13 @@ class _Row:
     """The weights of one item among those of many."""
 
     def __init__(self, weights: KnownWeights, i: int) -> None:
-        self.p, self.without, self.otherwise = weights.p[i], weights.without[i], weights.otherwise[i]
-        self.means = {name: float(values[i]) for name, values in weights.means.items()}
-        self.means_without = {name: values[i] for name, values in weights.means_without.items()}
+        self.p, self.without, self.otherwise = (
+            np.round(part[i], DIGITS) for part in (weights.p, weights.without, weights.otherwise)
+        )
+        self.means = {name: round(float(values[i]), DIGITS) for name, values in weights.means.items()}
+        self.means_without = {
+            name: np.round(values[i], DIGITS) for name, values in weights.means_without.items()
+        }
 
 
 def _log_odds(p: Floats, k: int) -> float:

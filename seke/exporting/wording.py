@@ -32,6 +32,9 @@ class Wording:
         self.units = {
             name: self.texts["unit"].format(name=name, label=label) for name, label in self.labels.items()
         }
+        self.clauses = {
+            name: self.texts["clause"].format(name=name, label=label) for name, label in self.labels.items()
+        }
         english = instructions.language == "en"
         statements = {rule.name: rule.statement for rule in base.rules if english}
         self.statements = {
@@ -62,8 +65,8 @@ class Wording:
             "name": unit,
             "label": self.labels[unit],
             "unit": self.units[unit],
-            "clause": sign.draw(rng).format() if sign is not None else self.units[unit],
-            "description": _within(self.descriptions.get(unit, self.units[unit])),
+            "clause": sign.draw(rng).format() if sign is not None else self.clauses[unit],
+            "description": _within(self.descriptions.get(unit, self.clauses[unit])),
         }
 
     def place(self, second: bool) -> str:

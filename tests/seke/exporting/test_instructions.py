@@ -14,6 +14,7 @@ import seke
 from engine import KnowledgeError, SekeError
 from seke.cli.main import main
 from seke.exporting.accepted_labels import AcceptedLabels, Grounds
+from seke.exporting.grammar import seeded
 from seke.exporting.instruction_templates import HERE, languages, read_instructions
 from seke.exporting.instruction_texts import COMPOSED, KINDS, TASKS
 from seke.exporting.instruction_writer import InstructionWriter
@@ -235,6 +236,17 @@ def test_phrasings_are_chosen_by_the_seed(base):
     phrasings = read_instructions(base).phrasings["expression", "plain"]
     assert len({*asks_by_seed[0]}) == sum(phrasing.ask.count() for phrasing in phrasings)
     assert asks_by_seed[0] != asks_by_seed[1]
+
+
+def test_a_unit_that_the_words_do_not_know_is_named_by_its_label(base, tmp_path):
+    words = tmp_path / "words.yaml"
+    words.write_text(
+        "language: nl\n" + (HERE / "instructions.yaml").read_text("utf-8").replace("language: en", "")
+    )
+    text = words.read_text("utf-8")
+    words.write_text(text[: text.index("signs:")] + text[text.index("# What a unit looks like") :])
+    facts = Wording(base, read_instructions(base, "en", [words])).unit_facts("AU12", seeded(0))
+    assert facts["clause"] == facts["description"] == "lip corner puller can be seen"
 
 
 def test_names_and_labels_come_from_the_base(base, tmp_path):

@@ -31,16 +31,14 @@ def base():
 
 @pytest.fixture(scope="module")
 def faces(base, tmp_path_factory):
-    """Accepted labels of 30 simulated faces that are happy, and of 30 others, as a run would decide."""
+    """Accepted labels of simulated faces that are happy, and of 30 others, as a run would decide."""
     samples = tmp_path_factory.mktemp("faces") / "samples.jsonl"
     (batch,) = seke.simulate(items=150, draws=8, seed=3, population="in-the-wild")
     samples.write_text("".join(f"{json.dumps(row)}\n" for row in batch.samples))
     records = list(seke.infer(samples, population="in-the-wild"))
     labels = [AcceptedLabels.of(record, base, Grounds(uncalibrated=True)) for record in records]
     happy = [accepted for accepted in labels if accepted.expression == "happiness"]
-    return happy[:30], [accepted for accepted in labels if accepted.expression not in (None, "happiness")][
-        :30
-    ]
+    return happy, [accepted for accepted in labels if accepted.expression not in (None, "happiness")][:30]
 
 
 def writer_of(base, language="en", seed=0, *, soft=False):
@@ -55,14 +53,14 @@ def test_thirty_faces_of_one_class_have_thirty_texts(base, faces, language):
         for labels in writer.prepared(happy, ["reasoned"])
         for row in writer.rows(labels, ["reasoned"])
     ]
-    assert 20 < len(texts) <= len(happy)
-    assert len(set(texts)) == len(texts)
+    assert len(texts) >= 30
+    assert len(set(texts[:30])) == 30
     # Nor do they only differ in what they end with.
-    assert len({re.split(r"[.;:(]", text)[0] for text in texts}) > 5
+    assert len({re.split(r"[.;:(]", text)[0] for text in texts[:30]}) > 5
 
 
 def test_statements_are_balanced_and_verdicts_right(base, faces):
-    writer, labels = writer_of(base), [*faces[0], *faces[1]]
+    writer, labels = writer_of(base), [*faces[0][:30], *faces[1]]
     counts = Counter()
     for accepted in labels:
         rows = list(writer.rows(accepted, ["check"]))
@@ -116,7 +114,7 @@ def test_a_split_posterior_is_said_and_has_a_soft_target(base):
 def test_the_class_cannot_be_told_from_the_wording_alone(base, faces):
     """Of tasks without reasons; a question that lists what was accepted gives it away, and is found out."""
     writer = writer_of(base)
-    records = [labels for group in faces for labels in group]
+    records = [labels for group in faces for labels in group[:30]]
     # Each face under many names, each of which draws its own phrasing.
     rng = random.Random(5)
     measures, leaking = TextMeasures(), []
