@@ -41,20 +41,23 @@ class KnownWeights:
     means_without: Mapping[str, Floats]
 
 
-def weigh_known_values(inference: Inference, names: Sequence[str], states: Ints) -> KnownWeights:
+def weigh_known_values(
+    inference: Inference, names: Sequence[str], states: Ints, *, each: bool = True
+) -> KnownWeights:
     """Return what each known value weighs.
 
     Args:
         inference: of the network and the population that are meant.
         names: n variables with states, at least one.
         states: (N, n) their values, -1 where unknown.
+        each: whether each value is weighed; else only all together, and `without` and `otherwise` equal p.
 
     Items that are alike are inferred once.
     """
     base = inference.knowledge
     patterns, index = np.unique(states, axis=0, return_inverse=True)
     index = index.reshape(-1)
-    item, variable = np.nonzero(patterns >= 0)
+    item, variable = np.nonzero((patterns >= 0) & each)
     rows = np.concatenate([np.arange(len(patterns)), item, item])
     left_out, changed = len(patterns) + np.arange(len(item)), len(patterns) + len(item) + np.arange(len(item))
     allowed = {}

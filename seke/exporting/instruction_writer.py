@@ -66,11 +66,10 @@ class InstructionWriter:
         needed = EVIDENCE_TASKS.intersection(tasks)
         items = iter(items)
         while batch := list(islice(items, ITEMS_AT_ONCE)):
-            if needed:
-                evidence_of_batch = self.finder.of(batch)
-                self._evidence = {
-                    a.item: evidence for a, evidence in zip(batch, evidence_of_batch, strict=True)
-                }
+            reasoned = [a for a in batch if any(self.can_answer(task, a) for task in needed)]
+            if reasoned:
+                weighed = zip(reasoned, self.finder.of(reasoned), strict=True)
+                self._evidence = {accepted.item: evidence for accepted, evidence in weighed}
             yield from batch
 
     def rows(self, accepted: AcceptedLabels, tasks: Iterable[str]) -> Iterator[InstructionRow]:

@@ -104,7 +104,8 @@ class EvidenceFinder:
         known = np.array([[int(units.get(name, -1)) for name in self.units] for units in seen])
         known = known.reshape(len(items), len(self.units))
         weights = weigh_known_values(self.inference, self.units, known)
-        visible_alone = weigh_known_values(self.inference, self.units, np.where(known == 1, 1, -1)).p
+        visible = np.where(known == 1, 1, -1)
+        visible_alone = weigh_known_values(self.inference, self.units, visible, each=False).p
         return [
             self._evidence(accepted, known[i], _Row(weights, i), visible_alone[i])
             for i, accepted in enumerate(items)
@@ -120,7 +121,7 @@ class EvidenceFinder:
                 (self.units[j], mean - float(row.means_without[name][j])) for j in np.flatnonzero(known == 1)
             ]
             shifts[name] = tuple(sorted(by_unit, key=lambda pair: -abs(pair[1])))
-        label = accepted.expression
+        label, seen = accepted.expression, seen_units(accepted)
         if label is None:
             return ItemEvidence(p, shifts=shifts, usual=self._usual)
         k = self.states.index(label)
@@ -149,13 +150,13 @@ class EvidenceFinder:
             shifts,
             self._usual,
             self._by_label[k],
-            tuple(name for name in self.rules if self._holds(name, accepted)),
+            tuple(name for name in self.rules if self._holds(name, accepted, seen)),
         )
 
-    def _holds(self, rule: str, accepted: AcceptedLabels) -> bool:
+    def _holds(self, rule: str, accepted: AcceptedLabels, seen: Mapping[str, bool]) -> bool:
         """Return whether a rule holds, and holds by a seen value besides the label."""
         names = self.rules[rule][1]
-        states = [self._state(name, accepted) for name in names]
+        states = [self._state(name, accepted, seen) for name in names]
         if not any(state >= 0 for name, state in zip(names, states, strict=True) if name != self.base.root):
             return False
         key = (rule, *map(str, states))
@@ -163,11 +164,10 @@ class EvidenceFinder:
             self._rule_holds[key] = self._speaks(rule, dict(zip(names, states, strict=True)))
         return self._rule_holds[key]
 
-    def _state(self, name: str, accepted: AcceptedLabels) -> int:
+    def _state(self, name: str, accepted: AcceptedLabels, seen: Mapping[str, bool]) -> int:
         """Return the index of an accepted, seen value of a variable; -1 where there is none."""
         if name == self.base.root and accepted.expression is not None:
             return self.states.index(accepted.expression)
-        seen = seen_units(accepted)
         if name in seen:
             return int(seen[name])
         if name in accepted.numbers:

@@ -56,3 +56,7 @@ def test_nothing_known_leaves_the_prior():
     weights = weigh_known_values(Inference(compile_network(base), base), tuple(base.cells), nothing)
     np.testing.assert_allclose(weights.p, [base.populations[base.reference].p] * 2)
     np.testing.assert_allclose(weights.without, weights.otherwise)
+    together = weigh_known_values(
+        Inference(compile_network(base), base), tuple(base.cells), nothing + 1, each=False
+    )
+    np.testing.assert_allclose(together.without, np.repeat(together.p[:, None], len(base.cells), 1))
