@@ -56,7 +56,7 @@ class TextForm:
 
     def draw(self, rng: random.Random) -> str:
         """Return one of the texts."""
-        return "".join(_drawn(self.parts, rng))
+        return _drawn(self.parts, rng)
 
     def count(self) -> int:
         """Return how many ways there are to draw."""
@@ -114,12 +114,11 @@ def _sequence(tokens: list[str], at: int, depth: int) -> tuple[Parts, int]:
     return tuple(parts), at
 
 
-def _drawn(parts: Parts, rng: random.Random) -> Iterator[str]:
+def _drawn(parts: Parts, rng: random.Random) -> str:
+    text = ""
     for part in parts:
-        if isinstance(part, str):
-            yield part
-        else:
-            yield from _drawn(pick(part.alternatives, rng), rng)
+        text += part if isinstance(part, str) else _drawn(pick(part.alternatives, rng), rng)
+    return text
 
 
 def _count(parts: Parts) -> int:
