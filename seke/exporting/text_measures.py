@@ -6,8 +6,8 @@
                  to tell the class of an item from the frame of a task without reasons: the question, and
                  the answer with all facts of the item taken out. At chance it is 1 / classes.
 
-Of each task the first MOST_MEASURED rows are measured: the share of distinct texts falls and that of duplicates
-rises with their number, so exports compare by the same one; and memory stays bounded.
+Of each task the first MOST_MEASURED rows are measured: the share of distinct texts falls and that of
+duplicates rises with their number, so exports compare by the same one; and memory stays bounded.
 """
 
 from __future__ import annotations
