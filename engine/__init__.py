@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from engine.analysis.expectations import Remedy as Remedy
     from engine.analysis.expectations import examine_expectation as examine_expectation
     from engine.analysis.knowledge_draws import KnowledgeDraws as KnowledgeDraws
+    from engine.analysis.known_weights import KnownWeights as KnownWeights
+    from engine.analysis.known_weights import weigh_known_values as weigh_known_values
     from engine.analysis.number_verdicts import KnowledgeTest as KnowledgeTest
     from engine.analysis.number_verdicts import NumberTest as NumberTest
     from engine.analysis.number_verdicts import TableItems as TableItems

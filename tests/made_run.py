@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import json
 import random
 import sqlite3
@@ -52,10 +53,16 @@ def made_run(folder, records, items, promises=()):
     return folder
 
 
+@functools.cache
+def example_records():
+    """Return the records of the example's samples; they are copied by who changes them."""
+    return tuple(seke.infer(EXAMPLES))
+
+
 def made_records(count, seed=0):
     """Posterior records of the shipped base, with names of their own and decisions shuffled by chance."""
     rng = random.Random(seed)
-    kinds = list(seke.infer(EXAMPLES))
+    kinds = example_records()
     for number in range(count):
         record = copy.copy(rng.choice(kinds))
         levels = {

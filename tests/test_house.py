@@ -127,12 +127,18 @@ SHIPPED_NAMES = {
     "files.shipped": "expression affect action_units generic-vlm dataset-label face",  # the names themselves
     # Columns and tasks of what is exported: a file format.
     "exporting.accepted_labels": "expression affect action_units",
+    "exporting.comparison": "expression",
+    "exporting.conversation": "expression affect action_units",
     "exporting.counts": "expression affect action_units",
     "exporting.formats": "expression human",
-    "exporting.instruction_templates": "expression affect action_units",
+    "exporting.instruction_reader": "expression",
+    "exporting.instruction_texts": "expression affect action_units",
     "exporting.instruction_writer": "expression affect action_units",
     "exporting.parquet_format": "action_units",
+    "exporting.sentences": "expression",
+    "exporting.statement": "expression",
     "exporting.verify": "expression human",
+    "exporting.wording": "expression",
     "cli.export": "expression affect action_units",
     # Columns of a label table of source sets of faces.
     "datasets.affectnet": "expression valence arousal",

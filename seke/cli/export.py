@@ -12,12 +12,27 @@ from seke.cli.errors import exit_on_errors
 from seke.cli.output import print_json, print_message, print_warnings
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from seke.exporting.export import Exported
 
 FORMATS = ("messages", "trl", "llava", "imagefolder", "parquet")
-TASKS = ("expression", "affect", "action_units", "joint", "reasoned")
+TASKS = (
+    "expression",
+    "affect",
+    "action_units",
+    "joint",
+    "reasoned",
+    "reasoned_affect",
+    "describe",
+    "units_to_expression",
+    "expression_to_units",
+    "check",
+    "compare",
+    "conversation",
+    "not_judged",
+)
 
 
 @click.command(short_help="Make training data of what a run accepted.")
@@ -36,7 +51,8 @@ TASKS = ("expression", "affect", "action_units", "joint", "reasoned")
     "tasks",
     multiple=True,
     type=click.Choice(TASKS),
-    help="What is asked about each picture; may be given again.  [default: expression, affect, action_units]",
+    help="What is asked about each picture; may be given again; compare asks about two.  [default: "
+    "expression, affect, action_units]",
 )
 @click.option("--soft", is_flag=True, help="Answers state probabilities and intervals.")
 @click.option(
@@ -128,6 +144,7 @@ def export(run: Path, output: Path, as_json: bool, **given: Any) -> None:
       seke export run -o data --split train:.8,test:.2 --near-duplicates similar
       seke export run -o data --format trl --task reasoned --soft --split train:.8,val:.1,test:.1
       seke export run -o data --format parquet --copy-images --sources sources.csv
+      seke export run -o data --task reasoned --task check --task compare --task conversation
       seke export run -o data --format imagefolder --copy-images --licence "CC BY 4.0" --verify
 
     Exit status: 0 done, 1 --verify found a difference, 2 bad input.
@@ -159,6 +176,7 @@ def _show(exported: Exported, *, as_json: bool) -> None:
             print(
                 "  left out: " + ", ".join(f"{name} {count:,}" for name, count in exported.left_out.items())
             )
+        _show_texts(exported.facts.get("texts", {}))
         if exported.verified is not None and not exported.verified.faults:
             rows = ", ".join(f"{name} {count:,}" for name, count in exported.verified.rows.items())
             print(f"  read back by {', '.join(exported.verified.readers)}: {rows}")
@@ -166,3 +184,19 @@ def _show(exported: Exported, *, as_json: bool) -> None:
     print_warnings(exported.warnings)
     for line in exported.verified.faults if exported.verified is not None else ():
         print_message(line)
+
+
+def _show_texts(measures: Mapping[str, Any]) -> None:
+    """Print how varied the texts of each task are, and what their wording gives away of the class."""
+    for task, texts in measures.items():
+        words, leak = texts["words"], texts["probe"]
+        distinct = "/".join(_share(texts[f"distinct_{n}"]) for n in (1, 2, 3))
+        line = f"  texts of {task}: {texts['rows']:,} rows, {texts['duplicates']:.0%} duplicates"
+        line += f", distinct-1/2/3 {distinct}, {words['mean']:g} words ({words['least']} to {words['most']})"
+        if leak is not None:
+            line += f"; class told from wording {leak['recall']:.2f}, chance {leak['chance']:.2f}"
+        print(line)
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

@@ -14,6 +14,7 @@ import msgspec
 from engine import Knowledge, SekeError
 from seke.exporting.accepted_labels import AcceptedLabels
 from seke.exporting.citation import CITATION, citation
+from seke.exporting.comparison import ComparedPicture, Comparer
 from seke.exporting.counts import ExportCounts
 from seke.exporting.data_card import card_facts
 from seke.exporting.descriptions import as_json, write_descriptions
@@ -27,7 +28,6 @@ from seke.exporting.licences import Licence, check_copying, read_licences, unsta
 from seke.exporting.near_pictures import NearPictures
 from seke.exporting.parquet_format import Parquet, ReleaseColumns
 from seke.exporting.placed_pictures import PlacedPictures, file_digest
-from seke.exporting.rationale import RationaleFinder
 from seke.exporting.run_answers import RunAnswers
 from seke.exporting.settings import ExportSettings
 from seke.exporting.splits import (
@@ -38,6 +38,7 @@ from seke.exporting.splits import (
     shares_of,
     uneven_text,
 )
+from seke.exporting.text_measures import TextMeasures
 from seke.files.atomic import replacing
 from seke.files.faults import Faults
 from seke.files.shipped import LEVELS
@@ -113,8 +114,8 @@ def export(
     people = read_votes(Path(votes), base) if votes is not None else {}
     instructions = read_instructions(base, settings.language, settings.templates)
     recorded_run.check_answers(scripted=settings.allow_scripted)
-    rationales = RationaleFinder(base, recorded_run.facts["population"])
-    writer = InstructionWriter(base, instructions, rationales, soft=settings.soft, seed=settings.seed)
+    population = recorded_run.facts["population"]
+    writer = InstructionWriter(base, instructions, population, soft=settings.soft, seed=settings.seed)
     exported = _RunExport(recorded_run, folder, base, settings, licences, writer, people).write()
     if not verify:
         return exported
@@ -162,7 +163,7 @@ class _RunExport:
         self.shares = shares_of(settings.split)
         self.left_out: Counter[str] = Counter()
         self.withheld: Counter[str] = Counter()
-        self.tally = ExportCounts()
+        self.tally, self.texts = ExportCounts(), TextMeasures()
         self.near = NearPictures("")
         self.answers = RunAnswers(run, base)
         self.votes = {**self.answers.votes, **votes}
@@ -286,6 +287,8 @@ class _RunExport:
                     file_format.write(export_item)
                 row = ItemRow.of(export_item, self.base.policy.tolerance, self.near.copies, self.near.similar)
                 item_rows.write(msgspec.json.encode(row) + b"\n")
+                for instruction in export_item.rows:
+                    self.texts.add(instruction, export_item.accepted.expression)
                 self.tally.add(row)
         rows = {file_format.name: file_format.rows for file_format in formats}
         warnings = tuple(self._warnings(assignment, numbers))
@@ -307,22 +310,20 @@ class _RunExport:
         """Yield the items of the export, in the order of the run."""
         writer, soft = self.writer, self.settings.soft
         tasks = () if TABLES.issuperset(self.settings.formats) else self.settings.tasks
-        for record in self.run.records():
-            split = assignment.split.get(record["item"])
-            if split is None:
-                continue
-            accepted = AcceptedLabels.of(record, self.base, self.settings.grounds)
-            listed_item = self.run.items[record["item"]]
+        comparer = Comparer(writer, tasks)
+        records = (record for record in self.run.records() if record["item"] in assignment.split)
+        items = (AcceptedLabels.of(record, self.base, self.settings.grounds) for record in records)
+        for accepted in writer.prepared(items, tasks):
+            split = assignment.split[accepted.item]
+            listed_item = self.run.items[accepted.item]
             inside = self.pictures.place(folder, listed_item, split)
-            rows = [
-                (task, writer.boxed(ask, listed_item.box), answer)
-                for task, ask, answer in writer.rows(accepted, tasks)
-            ]
             picture = (
                 f"images/{split}/{inside}"
                 if self.settings.copy_images
                 else self.pictures.relative(listed_item.path)
             )
+            rows = [writer.with_box(row, listed_item.box) for row in writer.rows(accepted, tasks)]
+            rows += comparer.rows(split, ComparedPicture(accepted, picture, listed_item.box))
             yield ExportItem(
                 accepted,
                 listed_item,
@@ -331,7 +332,7 @@ class _RunExport:
                 inside,
                 rows,
                 writer.soft_values(accepted) if soft else None,
-                Doubt.of(record, self.base.root, self.votes.get(record["item"], {})),
+                Doubt.of(accepted.record, self.base.root, self.votes.get(accepted.item, {})),
             )
 
     def _warnings(self, assignment: SplitAssignment, numbers: tuple[str, ...]) -> Iterator[str]:
@@ -367,6 +368,8 @@ class _RunExport:
             "shares": self.shares,
             "tasks": list(settings.tasks),
             "rows_by_task": {name: dict(self.tally.tasks[name]) for name in self.shares},
+            "texts": self.tally.texts.facts(),
+            "texts": self.texts.facts(),
             "soft": settings.soft,
             "language": words.language,
             "instructions": words.digest,

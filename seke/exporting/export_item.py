@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from seke.exporting.accepted_labels import AcceptedLabels
     from seke.exporting.doubt import Doubt
+    from seke.exporting.instruction_row import InstructionRow
     from seke.runs.item_list import KnownItem
 
     Record = dict[str, Any]
@@ -20,8 +21,8 @@ class ExportItem:
     """One exported item.
 
     picture: the picture's path from the export's folder; inside: its path within `images/SPLIT`, no text
-    where that folder is not made. rows: (task, question, answer) of each task. soft: probabilities and
-    intervals, None where they are not wanted. doubt: whose doubt there is about it.
+    where that folder is not made. rows: of each task. soft: probabilities and intervals, None where they are
+    not wanted. doubt: whose doubt there is about it.
     """
 
     accepted: AcceptedLabels
@@ -29,6 +30,6 @@ class ExportItem:
     split: str
     picture: str
     inside: str
-    rows: Sequence[tuple[str, str, str]]
+    rows: Sequence[InstructionRow]
     soft: Record | None
     doubt: Doubt

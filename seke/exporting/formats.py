@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from seke.exporting.export_item import ExportItem
+    from seke.exporting.instruction_row import InstructionRow
     from seke.exporting.parquet_format import ReleaseColumns
 
     Record = dict[str, Any]
@@ -99,47 +100,55 @@ class _TaskRows(_LineFiles):
 
     def write(self, export_item: ExportItem) -> None:
         """Write the rows of an item."""
-        for task, ask, answer in export_item.rows:
-            self.put(export_item.split, self.row(export_item, task, ask, answer) | {"schema": self.schema})
+        for row in export_item.rows:
+            self.put(export_item.split, self.row(export_item, row) | {"schema": self.schema})
 
     @abstractmethod
-    def row(self, export_item: ExportItem, task: str, ask: str, answer: str) -> Record:
-        """Return the row of a task, without `schema`."""
+    def row(self, export_item: ExportItem, row: InstructionRow) -> Record:
+        """Return the columns of a row, without `schema`."""
 
 
 class _TurnRows(_TaskRows):
-    """Columns of question and answer, with a list of images, the item and the task."""
+    """Columns of questions and answers, with a list of images, the item and the task.
 
-    def row(self, export_item: ExportItem, task: str, ask: str, answer: str) -> Record:
-        """Return the row of a task, without `schema`."""
-        about = {"images": [export_item.picture], "item": export_item.accepted.item, "task": task}
-        return self.turns(ask, answer) | about
+    soft: P(expression) as JSON where the posterior is split and the answer says so, else no text.
+    """
+
+    def row(self, export_item: ExportItem, row: InstructionRow) -> Record:
+        """Return the columns of a row, without `schema`."""
+        pictures = list(row.pictures or (export_item.picture,))
+        about = {"images": pictures, "item": export_item.accepted.item, "task": row.task, "soft": row.soft}
+        return self.turns(row, len(pictures)) | about
 
     @abstractmethod
-    def turns(self, ask: str, answer: str) -> Record:
-        """Return the columns of question and answer."""
+    def turns(self, row: InstructionRow, pictures: int) -> Record:
+        """Return the columns of questions and answers about so many pictures."""
 
 
 class Messages(_TurnRows):
     """Rows of messages, with a list of images."""
 
-    def turns(self, ask: str, answer: str) -> Record:
-        """Return the columns of question and answer."""
-        user = {"role": "user", "content": IMAGE + ask}
-        return {"messages": [user, {"role": "assistant", "content": answer}]}
+    def turns(self, row: InstructionRow, pictures: int) -> Record:
+        """Return the columns of questions and answers about so many pictures."""
+        messages = []
+        for place, (ask, answer) in enumerate(row.turns):
+            content = ask if place else IMAGE * pictures + ask
+            messages.append({"role": "user", "content": content})
+            messages.append({"role": "assistant", "content": answer})
+        return {"messages": messages}
 
 
 class Trl(_TurnRows):
-    """Rows of prompt and completion, as content parts."""
+    """Rows of prompt and completion, as content parts; of several turns the last answer is the completion."""
 
-    def turns(self, ask: str, answer: str) -> Record:
-        """Return the columns of question and answer."""
-        question_parts = [{"type": "image"}, {"type": "text", "text": ask}]
-        answer_parts = [{"type": "text", "text": answer}]
-        return {
-            "prompt": [{"role": "user", "content": question_parts}],
-            "completion": [{"role": "assistant", "content": answer_parts}],
-        }
+    def turns(self, row: InstructionRow, pictures: int) -> Record:
+        """Return the columns of questions and answers about so many pictures."""
+        messages = []
+        for place, texts in enumerate(row.turns):
+            for role, text in zip(("user", "assistant"), texts, strict=True):
+                first = [{"type": "image"}] * pictures if not place and role == "user" else []
+                messages.append({"role": role, "content": [*first, {"type": "text", "text": text}]})
+        return {"prompt": messages[:-1], "completion": messages[-1:]}
 
 
 class Llava(_TaskRows):
@@ -148,11 +157,16 @@ class Llava(_TaskRows):
     before, between, after = b"[\n", b",\n", b"\n]\n"
     ending = "json"
 
-    def row(self, export_item: ExportItem, task: str, ask: str, answer: str) -> Record:
-        """Return the row of a task, without `schema`."""
-        turns = [{"from": "human", "value": f"{IMAGE}\n{ask}"}, {"from": "gpt", "value": answer}]
-        name = f"{export_item.accepted.item}/{task}"
-        return {"id": name, "image": export_item.picture, "conversations": turns}
+    def row(self, export_item: ExportItem, row: InstructionRow) -> Record:
+        """Return the columns of a row, without `schema`."""
+        turns = []
+        for place, (ask, answer) in enumerate(row.turns):
+            turns.append({"from": "human", "value": ask if place else f"{IMAGE}\n{ask}"})
+            turns.append({"from": "gpt", "value": answer})
+        name = f"{export_item.accepted.item}/{row.task}"
+        if row.number > 1:
+            name = f"{name}-{row.number}"
+        return {"id": name, "image": export_item.picture, "conversations": turns, "soft": row.soft}
 
 
 class ImageFolder(_LineFiles):

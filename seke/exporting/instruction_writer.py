@@ -1,210 +1,293 @@
 """Writes questions and answers about an item's accepted labels, in the words of the instructions.
 
 The phrasing that an item gets depends on its name, the task and the seed alone, not on the order of items or
-on what else is exported.
+on what else is exported; only what two pictures are compared depends on their order.
 """
 
 from __future__ import annotations
 
-import hashlib
+from collections import ChainMap
+from dataclasses import replace
+from functools import cached_property
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from engine import SekeError
-from seke.exporting.instruction_templates import CONTROL, TOKENS
-from seke.exporting.rationale import Rationale, RationaleFinder
+from seke.exporting import conversation, sentences, statement
+from seke.exporting.draft import RowDraft
+from seke.exporting.grammar import pick, seeded
+from seke.exporting.instruction_row import InstructionRow
+from seke.exporting.instruction_texts import REASON_FREE
+from seke.exporting.unit_evidence import EvidenceFinder, ItemEvidence, seen_units
+from seke.exporting.wording import Wording, sentence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from engine import Knowledge
     from seke.exporting.accepted_labels import AcceptedLabels
+    from seke.exporting.instruction_reader import Phrasing
     from seke.exporting.instruction_templates import Instructions
-
-    Fact = Callable[[AcceptedLabels, Rationale], Any]
 
 # Decimal places of numbers, and of probabilities, in JSON answers.
 DIGITS = 2
 P_DIGITS = 3
+# Items whose evidence is weighed at once.
+ITEMS_AT_ONCE = 128
+# Tasks that need it.
+EVIDENCE_TASKS = frozenset(("reasoned", "reasoned_affect", "conversation"))
+# Tasks whose answers are about the expression, so that a split posterior makes their target soft.
+EXPRESSION_TASKS = frozenset(("expression", "joint", "reasoned", "units_to_expression", "conversation"))
 
 
 class InstructionWriter:
     """Writes questions and answers about accepted labels; soft: with probabilities and intervals."""
 
     def __init__(
-        self,
-        base: Knowledge,
-        instructions: Instructions,
-        rationales: RationaleFinder,
-        *,
-        soft: bool,
-        seed: int,
+        self, base: Knowledge, instructions: Instructions, population: str, *, soft: bool, seed: int
     ) -> None:
         """Raises: engine.SekeError where a name of the base may not stand in a text."""
-        self.base, self.instructions, self.rationales = base, instructions, rationales
+        self.base, self.instructions = base, instructions
         self.soft, self.seed = soft, seed
+        self.wording = Wording(base, instructions)
         self.texts = instructions.texts
-        self.states = tuple(self._name(state) for state in base.variables[base.root].states)
-        self.labels = {name: self._name(name, base.variables[name].label) for name in base.cells}
-        self.units = {
-            name: self.texts["unit"].format(name=name, label=label) for name, label in self.labels.items()
-        }
-        statements = {rule.name: rule.statement for rule in base.rules} | dict(instructions.statements)
-        translated = instructions.language != "en"
-        self.statements = {
-            name: self.texts["reasons.rule"].format(statement=_plain(text, f"rules.{name}"))
-            for name, text in statements.items()
-            if text and (name in instructions.statements or not translated)
-        }
+        self.population = population
         self.facts = self._facts()
-        self._lists: dict[tuple[str, ...], str] = {}
+        self._evidence: dict[str, ItemEvidence] = {}
 
-    def rows(self, accepted: AcceptedLabels, tasks: Iterable[str]) -> Iterator[tuple[str, str, str]]:
-        """Yield (task, question, answer) for each task that the accepted labels suffice for."""
-        kind = "soft" if self.soft else "plain"
+    @cached_property
+    def finder(self) -> EvidenceFinder:
+        """Return what weighs the evidence, by the compiled base; made only where a task needs it."""
+        return EvidenceFinder(self.base, self.population)
+
+    def prepared(self, items: Iterable[AcceptedLabels], tasks: Iterable[str]) -> Iterator[AcceptedLabels]:
+        """Yield the same items; the evidence that the tasks need is weighed for many of them at once."""
+        needed = EVIDENCE_TASKS.intersection(tasks)
+        items = iter(items)
+        while batch := list(islice(items, ITEMS_AT_ONCE)):
+            reasoned = [a for a in batch if any(self.can_answer(task, a) for task in needed)]
+            if reasoned:
+                weighed = zip(reasoned, self.finder.of(reasoned), strict=True)
+                self._evidence = {accepted.item: evidence for accepted, evidence in weighed}
+            yield from batch
+
+    def rows(self, accepted: AcceptedLabels, tasks: Iterable[str]) -> Iterator[InstructionRow]:
+        """Yield the rows of each task about one picture that the accepted labels suffice for.
+
+        Where nothing that was seen speaks for an expression it is not reasoned about.
+        """
         for task in tasks:
-            rationale = self.rationales.of(accepted) if task == "reasoned" else Rationale()
-            if not self.can_answer(task, accepted, rationale):
+            if task == "compare" or not self.can_answer(task, accepted):
                 continue
-            phrasings = self.instructions.phrasings[task, kind]
-            phrasing = phrasings[self._choice(task, accepted.item, len(phrasings))]
-            facts = _Facts(self.facts[task], accepted, rationale)
-            yield task, phrasing.ask.format_map(facts), phrasing.answer.format_map(facts)
+            draft = self.draft(accepted, task)
+            if task == "reasoned" and not sentences.has_support(self.wording, draft.evidence):
+                continue
+            if task == "conversation":
+                turns = conversation.turns_of(self.instructions.turns, self.facts_of(task, draft), draft)
+                yield InstructionRow(task, turns, soft=self._soft_target(task, accepted))
+            elif task == "check":
+                yield from statement.checked_rows(self.wording, self.phrasings(task), draft)
+            else:
+                yield self._row(task, draft)
 
-    def boxed(self, ask: str, box: Sequence[float] | None) -> str:
-        """Return a question with the place of the face added, if it is known; box: x, y, width, height."""
+    def draft(self, accepted: AcceptedLabels, task: str) -> RowDraft:
+        """Return what a row of a task is written of."""
+        evidence = ItemEvidence({})
+        if task in EVIDENCE_TASKS:
+            known = self._evidence.get(accepted.item)
+            evidence = known if known is not None else self.finder.of([accepted])[0]
+        return RowDraft(accepted, evidence, seeded(self.seed, task, accepted.item))
+
+    def _row(self, task: str, draft: RowDraft) -> InstructionRow:
+        phrasing = pick(self.phrasings(task), draft.rng)
+        facts = self.facts_of(task, draft)
+        ask = phrasing.ask.draw(draft.rng).format_map(facts)
+        form = phrasing.answer.draw(draft.rng)
+        frame = f"{ask} {form}" if task in REASON_FREE else ""
+        turns = ((ask, form.format_map(facts)),)
+        return InstructionRow(task, turns, frame, self._soft_target(task, draft.accepted))
+
+    def phrasings(self, task: str) -> tuple[Phrasing, ...]:
+        """Return the phrasings of a task."""
+        return self.instructions.phrasings[task, "soft" if self.soft else "plain"]
+
+    def facts_of(self, task: str, draft: RowDraft) -> Mapping[str, Any]:
+        """Return the facts of a task about an item, each computed when a text uses it."""
+        return _Facts(ChainMap(self.facts.get(task, {}), self.facts[""]), draft)
+
+    def with_box(self, row: InstructionRow, box: Sequence[float] | None) -> InstructionRow:
+        """Return a row whose first question says where the face is, if that is known."""
+        (ask, answer), *others = row.turns
+        return replace(row, turns=((self.boxed(ask, box), answer), *others)) if box is not None else row
+
+    def boxed(self, ask: str, box: Sequence[float] | None, place: str = "") -> str:
+        """Return a question with the place of the face added, if it is known.
+
+        box: x, y, width, height in pixels. place: what the picture is called where it is one of two.
+        """
         if box is None:
             return ask
         x, y, width, height = box
-        place = {"left": x, "top": y, "right": x + width, "bottom": y + height}
-        return f"{ask} {self.texts['box'].format_map(place)}"
+        facts = {"left": x, "top": y, "right": x + width, "bottom": y + height, "place": place}
+        return f"{ask} {self.texts['box_of' if place else 'box'].format_map(facts)}"
 
     def soft_values(self, accepted: AcceptedLabels) -> dict[str, Any]:
         """Return the probabilities and intervals of the accepted levels, as JSON values."""
         return self._jointly(accepted, soft=True)
 
-    def can_answer(self, task: str, accepted: AcceptedLabels, rationale: Rationale | None = None) -> bool:
-        """Whether enough is accepted for a task: its level, for several levels two, for reasons a reason."""
-        if task == "joint":
-            return len(accepted.levels) > 1
-        if task != "reasoned":
+    def can_answer(self, task: str, accepted: AcceptedLabels) -> bool:
+        """Whether enough is accepted for a task; for reasons, enough that an observer saw."""
+        if task in REASON_FREE[:3]:
             return task in accepted.levels
-        return bool(self._reasons(accepted, rationale or self.rationales.of(accepted)))
+        return bool(self._suffices[task](accepted, seen_units(accepted)))
 
-    def _choice(self, task: str, item: str, count: int) -> int:
-        key = f"{self.seed}\0{task}\0{item}".encode("utf-8", "surrogatepass")
-        return int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "big") % count
+    @cached_property
+    def _suffices(self) -> dict[str, Callable[[AcceptedLabels, dict[str, bool]], object]]:
+        """Return for each other task whether an item's accepted labels and seen units suffice."""
+        return {
+            "joint": lambda accepted, _: len(accepted.levels) > 1,
+            "reasoned": lambda accepted, seen: accepted.expression is not None and seen,
+            "reasoned_affect": lambda accepted, seen: accepted.numbers and seen,
+            "describe": lambda _, seen: seen,
+            "units_to_expression": lambda accepted, seen: (
+                accepted.expression is not None and any(seen.values())
+            ),
+            "expression_to_units": lambda accepted, _: (
+                accepted.expression is not None and any(accepted.units.values())
+            ),
+            "check": lambda accepted, _: statement.kinds_of(self.base, accepted),
+            "compare": lambda accepted, _: accepted.levels,
+            "conversation": lambda accepted, _: len(conversation.kinds_of(accepted)) > 1,
+            "not_judged": lambda accepted, _: _all_not_judged(accepted.record),
+        }
 
-    def _name(self, name: str, label: str = "") -> str:
-        return _plain(self.instructions.names.get(name, label or name), name)
-
-    def _list_text(self, names: tuple[str, ...]) -> str:
-        if names not in self._lists:
-            self._lists[names] = self._join(names)
-        return self._lists[names]
-
-    def _join(self, parts: Sequence[str]) -> str:
-        if not parts:
-            return self.texts["lists.none"].format()
-        *first, last = parts
-        if not first:
-            return last
-        return self.texts["lists.between"].format().join(first) + self.texts["lists.last"].format() + last
+    def _soft_target(self, task: str, accepted: AcceptedLabels) -> str:
+        if task not in EXPRESSION_TASKS or accepted.expression is None:
+            return ""
+        if not sentences.rival_facts(accepted, self.wording)["word"]:
+            return ""
+        return _json(self._json_of("expression", accepted, soft=True)["expression"])
 
     # The facts of each task ---------------------------------------------------------------------------
 
-    def _facts(self) -> dict[str, dict[str, Fact]]:
-        expression: dict[str, Fact] = {
-            "expression": lambda accepted, _: self._state_name(accepted.expression),
-            "phrase": lambda accepted, _: self._state_phrase(accepted.expression),
-            "expressions": lambda *_: self._list_text(self.states),
-            "p": lambda accepted, _: accepted.record["expression"][accepted.expression],
-            "next": lambda accepted, _: self._state_name(_second(accepted)),
-            "p_next": lambda accepted, _: accepted.record["expression"][_second(accepted)],
-        }
-        affect: dict[str, Fact] = {
-            "asked": lambda accepted, _: self._asked_text("affect", accepted),
-            "low": lambda *_: self.base.variables[self.base.intervals[0]].edges[0],
-            "high": lambda *_: self.base.variables[self.base.intervals[0]].edges[-1],
-            "numbers": lambda accepted, _: self._numbers(accepted),
-        }
-        units: dict[str, Fact] = {
-            "asked": lambda accepted, _: self._list_text(tuple(accepted.units)),
-            "units": lambda accepted, _: self._units(name for name, seen in accepted.units.items() if seen),
-            "likely": lambda accepted, _: self._likely(accepted),
-        }
-        by_task = {"expression": expression, "affect": affect, "action_units": units}
-        for level, facts in by_task.items():
-            facts["json"] = self._json_fact(level)
-        by_task["joint"] = {
-            "asked": lambda accepted, _: self._join(
-                [self._asked_text(level, accepted) for level in accepted.levels]
-            ),
+    def _facts(self) -> dict[str, dict[str, Callable[[RowDraft], Any]]]:
+        """Return the makers of facts: of all tasks (under no name), and those that a task has itself."""
+        wording, base = self.wording, self.base
+        scales = wording.list_text(tuple(wording.numbers.values()))
+        levels = wording.list_text(tuple(wording.levels.values()))
+        edges = base.variables[base.intervals[0]].edges
+        states = wording.list_text(tuple(wording.states.values()))
+
+        def accepted_rival(draft: RowDraft) -> dict[str, Any]:
+            return sentences.rival_facts(draft.accepted, wording)
+
+        common: dict[str, Callable[[RowDraft], Any]] = {
+            "expression": lambda draft: wording.states[draft.accepted.expression or ""],
+            "phrase": lambda draft: wording.phrase(draft.accepted.expression or ""),
+            "shown": self._shown,
+            "expressions": lambda _: states,
+            "p": lambda draft: accepted_rival(draft)["p"],
+            "next": lambda draft: wording.states[sentences.second_likeliest(draft.accepted)],
+            "p_next": lambda draft: accepted_rival(draft)["p_next"],
+            "scales": lambda _: scales,
+            "anchors": lambda draft: self._anchors(draft.accepted),
+            "levels": lambda _: levels,
+            "low": lambda _: edges[0],
+            "high": lambda _: edges[-1],
+            "numbers": lambda draft: wording.join(self._numbers(draft.accepted)),
+            "numbers_told": lambda draft: self._numbers_told(draft.accepted),
+            "units": lambda draft: self._visible(draft.accepted.units),
+            "verdicts": lambda draft: sentences.verdicts_text(wording, dict(draft.accepted.units), draft.rng),
+            "likely": lambda draft: self._likely(draft.accepted),
             "parts": self._parts,
-            "json": lambda accepted, _: _json(self._jointly(accepted, soft=self.soft)),
+            "reasons": lambda draft: sentences.reasons_text(
+                wording, draft.accepted, draft.evidence, draft.rng
+            ),
+            "affect_reasons": lambda draft: sentences.affect_text(
+                wording, draft.accepted, draft.evidence, draft.rng
+            ),
+            "regions": lambda draft: sentences.regions_text(wording, seen_units(draft.accepted), draft.rng),
         }
-        by_task["reasoned"] = {**expression, "reasons": self._reasons}
+        by_task: dict[str, dict[str, Callable[[RowDraft], Any]]] = {"": common}
+        for level in REASON_FREE[:3]:
+            by_task[level] = {"json": self._json_fact(level), "asked": self._asked_fact(level)}
+        by_task["reasoned_affect"] = {"asked": self._asked_fact("affect")}
+        by_task["units_to_expression"] = {"units": lambda draft: self._visible(seen_units(draft.accepted))}
+        by_task["joint"] = {
+            "asked": lambda draft: wording.join(
+                [self._asked_text(level, draft.accepted) for level in draft.accepted.levels]
+            ),
+            "json": lambda draft: _json(self._jointly(draft.accepted, soft=self.soft)),
+        }
         return by_task
 
-    def _json_fact(self, level: str) -> Fact:
-        return lambda accepted, _: _json(self._json_of(level, accepted, soft=self.soft))
+    def _json_fact(self, level: str) -> Callable[[RowDraft], str]:
+        return lambda draft: _json(self._json_of(level, draft.accepted, soft=self.soft))
 
-    def _state_name(self, state: str | None) -> str:
-        return self.instructions.names.get(state or "", state or "")
+    def _asked_fact(self, level: str) -> Callable[[RowDraft], str]:
+        if level == "action_units":
+            return lambda draft: self.wording.list_text(tuple(draft.accepted.units))
+        return lambda draft: self._asked_text(level, draft.accepted)
 
-    def _state_phrase(self, state: str | None) -> str:
-        return self.instructions.phrases.get(state or "") or self._state_name(state)
+    def _asked_text(self, level: str, accepted: AcceptedLabels) -> str:
+        if level == "affect":
+            return self.wording.list_text(tuple(self.wording.numbers[name] for name in accepted.numbers))
+        if level == "action_units":
+            units = self.wording.list_text(tuple(accepted.units))
+            return self.texts["units_asked"].format(name=self.wording.levels[level], units=units)
+        return self.wording.levels[level]
 
-    def _numbers(self, accepted: AcceptedLabels) -> str:
+    def _shown(self, draft: RowDraft) -> str:
+        """Return the accepted expression, with the second likeliest where the posterior is split."""
+        facts = rival = sentences.rival_facts(draft.accepted, self.wording)
+        phrase = self.wording.phrase(draft.accepted.expression or "")
+        if not rival["word"]:
+            return phrase
+        return self.wording.filled("uncertain", draft.rng, {**facts, "phrase": phrase})
+
+    def _anchors(self, accepted: AcceptedLabels) -> str:
+        """Return the whole anchors of the accepted numbers' scales."""
+        lines = []
+        for name in accepted.numbers:
+            anchors = self.instructions.anchors.get(name, ())
+            if anchors:
+                points = "; ".join(anchor.text for anchor in anchors)
+                lines.append(f"{sentence(self.wording.numbers[name])}: {points}.")
+        return " ".join(lines)
+
+    def _numbers(self, accepted: AcceptedLabels) -> list[str]:
         texts = []
         for name, value in accepted.numbers.items():
-            facts = {"name": self._name(name), "value": value}
+            facts = {"name": self.wording.numbers[name], "value": value + 0.0}
             if self.soft:
                 interval = accepted.record[name]
                 facts |= {"low": interval["q05"], "high": interval["q95"]}
             texts.append(self.texts["interval" if self.soft else "number"].format_map(facts))
-        return self._join(texts)
+        return texts
 
-    def _units(self, names: Iterable[str]) -> str:
-        return self._list_text(tuple(self.units[name] for name in names))
+    def _numbers_told(self, accepted: AcceptedLabels) -> str:
+        lacking = [name for name in self.wording.numbers if name not in accepted.numbers]
+        open_texts = [self.texts["number_open"].format(name=self.wording.numbers[name]) for name in lacking]
+        return self.wording.join([*self._numbers(accepted), *open_texts])
+
+    def _visible(self, units: Mapping[str, bool]) -> str:
+        return self.wording.units_text(name for name, visible in units.items() if visible)
 
     def _likely(self, accepted: AcceptedLabels) -> str:
-        p, likely = accepted.record["action_units"], self.texts["likely"]
-        return self._join([likely.format(name=n, label=self.labels[n], p=p[n]) for n in accepted.units])
+        p, likely, labels = accepted.record["action_units"], self.texts["likely"], self.wording.labels
+        return self.wording.join([likely.format(name=n, label=labels[n], p=p[n]) for n in accepted.units])
 
-    def _asked_text(self, level: str, accepted: AcceptedLabels) -> str:
-        if level == "affect":
-            return self._list_text(tuple(self._name(name) for name in accepted.numbers))
-        if level == "action_units":
-            facts = {"name": self._name(level), "units": self._list_text(tuple(accepted.units))}
-            return self.texts["units_asked"].format_map(facts)
-        return self._name(level)
-
-    def _parts(self, accepted: AcceptedLabels, rationale: Rationale) -> str:
+    def _parts(self, draft: RowDraft) -> str:
         kind = "soft_parts" if self.soft else "parts"
-        parts = [
-            self.texts[f"{kind}.{level}"].format_map(_Facts(self.facts[level], accepted, rationale))
-            for level in accepted.levels
-        ]
+        facts = self.facts_of("joint", draft)
+        parts = []
+        for level, name in self.wording.levels.items():
+            if level in draft.accepted.levels:
+                parts.append(self.wording.draw(f"{kind}.{level}", draft.rng, facts))
+            else:
+                parts.append(self.wording.draw("parts.open", draft.rng, {"level": name}))
         return self.texts[f"{kind}.between"].format().join(parts)
-
-    def _reasons(self, accepted: AcceptedLabels, rationale: Rationale) -> str:
-        """Return the sentences about the evidence for an expression; no text where there is none."""
-        rules = [self.statements[name] for name in rationale.rules if name in self.statements]
-        units_by_role = [(role, getattr(rationale, role)) for role in ("present", "absent", "against")]
-        if not (rationale.present or rationale.absent or rules):
-            return ""
-        expression, phrase = self._state_name(accepted.expression), self._state_phrase(accepted.expression)
-        sentences = {
-            role: self.texts[f"reasons.{role}"].format(
-                expression=expression, phrase=phrase, units=self._units(names)
-            )
-            for role, names in units_by_role
-            if names
-        }
-        parts = [sentences.get("present"), *rules, sentences.get("absent"), sentences.get("against")]
-        return " ".join(part for part in parts if part)
 
     def _json_of(self, level: str, accepted: AcceptedLabels, *, soft: bool) -> dict[str, Any]:
         record = accepted.record
@@ -235,26 +318,19 @@ class InstructionWriter:
 class _Facts(dict[str, Any]):
     """A mapping from the name of a fact to its value, computed when a text uses it."""
 
-    def __init__(self, makers: Mapping[str, Fact], accepted: AcceptedLabels, rationale: Rationale) -> None:
+    def __init__(self, makers: Mapping[str, Callable[[RowDraft], Any]], draft: RowDraft) -> None:
         super().__init__()
-        self._makers, self._arguments = makers, (accepted, rationale)
+        self._makers, self._draft = makers, draft
 
     def __missing__(self, key: str) -> Any:
-        return self._makers[key](*self._arguments)
+        return self._makers[key](self._draft)
 
 
-def _second(accepted: AcceptedLabels) -> str:
-    """Return the likeliest expression other than the accepted one."""
-    p: dict[str, float] = accepted.record["expression"]
-    return max((state for state in p if state != accepted.expression), key=lambda state: p[state])
+def _all_not_judged(record: Mapping[str, Any]) -> bool:
+    """Whether there are answers about an item, all of which say that it cannot be judged."""
+    counts = record.get("diagnostics", {})
+    return bool(0 < counts.get("samples", 0) == counts.get("not_judged", 0))
 
 
 def _json(value: Any) -> str:
     return msgspec.json.encode(value).decode()
-
-
-def _plain(text: str, path: str) -> str:
-    """Return a text of the base, which may hold nothing that loaders take for something else."""
-    if odd := TOKENS.search(text) or CONTROL.search(text):
-        raise SekeError(f"{path}: {text!r} holds {odd[0]!r}, which may not stand in an instruction")
-    return text

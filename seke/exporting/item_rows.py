@@ -81,7 +81,7 @@ class ItemRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             certified=[name for name in values if decided[name].get("certified")],
             known=known,
             differs=[name for name in known if not _same(values[name], labels[name], tolerance.get(name))],
-            tasks=[task for task, _, _ in export_item.rows],
+            tasks=[row.task for row in export_item.rows],
             decision=accepted.record["decision"]["item"],
             votes=dict(doubt.votes),
             people=doubt.people,

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from engine import SekeError, did_you_mean
 from seke.exporting.accepted_labels import Grounds
+from seke.exporting.comparison import check_formats
 from seke.exporting.formats import FORMATS
-from seke.exporting.instruction_templates import TASKS
+from seke.exporting.instruction_texts import TASKS
 from seke.exporting.splits import GROUPS
 
 USUAL_TASKS = TASKS[:3]
@@ -52,3 +53,4 @@ class ExportSettings:
                 raise SekeError(f"{option}: {', '.join(given) or 'nothing'}; name each once")
         if self.balance is not None and not self.balance >= 1:
             raise SekeError(f"--balance: {self.balance:g}; allowed is a ratio of at least 1")
+        check_formats(self.formats, self.tasks)

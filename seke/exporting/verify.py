@@ -151,9 +151,10 @@ class _Verification:
     # The formats --------------------------------------------------------------------------------------
 
     def _messages(self, row: Record) -> Iterator[str]:
-        user, assistant = row["messages"]
-        yield from self._turns([(user["role"], "user"), (assistant["role"], "assistant")])
-        yield from self._turn_texts(user["content"], assistant["content"], len(row["images"]))
+        messages = row["messages"]
+        yield from self._turns([message["role"] for message in messages], ("user", "assistant"))
+        texts = [message["content"] for message in messages]
+        yield from self._turn_texts(texts, len(row["images"]), row["task"])
         yield from self._pictures(row["images"])
 
     def _trl(self, row: Record) -> Iterator[str]:
@@ -162,18 +163,20 @@ class _Verification:
             yield "is no conversation"
         prompt = trl.prepare_multimodal_messages(row["prompt"], images=list(row["images"]))
         completion = trl.prepare_multimodal_messages(row["completion"])
+        yield from self._turns([message["role"] for message in (*prompt, *completion)], ("user", "assistant"))
         parts = [part for message in (*prompt, *completion) for part in message["content"]]
         texts = [part["text"] for part in parts if part["type"] == "text"]
-        if [part["type"] for part in parts] != ["image", "text", "text"] or not all(texts):
-            yield "is not a picture, a question and an answer"
+        kinds = ["image"] * len(row["images"]) + ["text"] * len(texts)
+        if [part["type"] for part in parts] != kinds or not all(texts):
+            yield "is not pictures, then questions and answers"
         if any(IMAGE in text for text in texts):
             yield f"a text has {IMAGE}"
         yield from self._pictures(row["images"])
 
     def _llava(self, row: Record) -> Iterator[str]:
-        human, gpt = row["conversations"]
-        yield from self._turns([(human["from"], "human"), (gpt["from"], "gpt")])
-        yield from self._turn_texts(human["value"], gpt["value"], 1)
+        turns = row["conversations"]
+        yield from self._turns([turn["from"] for turn in turns], ("human", "gpt"))
+        yield from self._turn_texts([turn["value"] for turn in turns], 1)
         yield from self._pictures([row["image"]])
 
     def _imagefolder(self, row: Record) -> Iterator[str]:
@@ -193,15 +196,21 @@ class _Verification:
             yield "the picture is empty"
         yield from self._pictures([row["image"]])
 
-    def _turns(self, roles: list[tuple[str, str]]) -> Iterator[str]:
-        for role, wanted in roles:
-            if role != wanted:
-                yield f"{role} speaks where {wanted} should"
+    def _turns(self, roles: list[str], wanted: tuple[str, str]) -> Iterator[str]:
+        """Yield who speaks out of turn; question and answer alternate, and an answer is last."""
+        for place, role in enumerate(roles):
+            if role != wanted[place % 2]:
+                yield f"{role} speaks where {wanted[place % 2]} should"
+        if not roles or len(roles) % 2:
+            yield "ends without an answer"
 
-    def _turn_texts(self, ask: str, answer: str, images: int) -> Iterator[str]:
-        if ask.count(IMAGE) != images or IMAGE in answer:
-            yield f"{ask.count(IMAGE)} times {IMAGE}, and {images} pictures"
-        if not ask.replace(IMAGE, "").strip() or not answer.strip():
+    def _turn_texts(self, texts: list[str], images: int, task: str = "") -> Iterator[str]:
+        first, *others = texts
+        if first.count(IMAGE) != images or any(IMAGE in text for text in others):
+            yield f"{first.count(IMAGE)} times {IMAGE}, and {images} pictures"
+        if task and images != (2 if task == "compare" else 1):
+            yield f"{images} pictures of a row of {task}"
+        if not all(text.replace(IMAGE, "").strip() for text in texts):
             yield "an empty turn"
 
     def _pictures(self, paths: list[str]) -> Iterator[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -15,9 +14,11 @@ import seke
 from engine import KnowledgeError, SekeError
 from seke.cli.main import main
 from seke.exporting.accepted_labels import AcceptedLabels, Grounds
-from seke.exporting.instruction_templates import HERE, KINDS, TASKS, languages, read_instructions
+from seke.exporting.grammar import seeded
+from seke.exporting.instruction_templates import HERE, languages, read_instructions
+from seke.exporting.instruction_texts import COMPOSED, KINDS, TASKS
 from seke.exporting.instruction_writer import InstructionWriter
-from seke.exporting.rationale import RationaleFinder
+from seke.exporting.wording import Wording
 
 OVERLAYS = Path(__file__).parents[3] / "examples" / "overlay"
 
@@ -56,12 +57,12 @@ def faults_of(base, tmp_path, text, language="en"):
             "4:51: tasks.affect.plain[0].anser: no such key; did you mean answer?",
         ),
         (
-            'tasks:\n  affect:\n    plain:\n      - {ask: "How?", answer: "{json}"}\n',
+            'tasks:\n  affect:\n    plain:\n      - {ask: "How?", answer: "{numbers}"}\n',
             "4:15: tasks.affect.plain[0].ask: says nothing; it must use {asked}",
         ),
         (
             "tasks: {expression: {plain: [{ask: Which, answer: A smile.}]}}\n",
-            "answer: says nothing; it must use {expression} or {phrase} or {json}",
+            "answer: says nothing; it must use {expression} or {phrase} or {shown} or {json}",
         ),
         (
             'tasks: {expression: {plain: [{ask: Which, answer: "{expresion}"}]}}\n',
@@ -83,6 +84,18 @@ def faults_of(base, tmp_path, text, language="en"):
         ('unit: "{name} <image>"\n', "1:7: unit: '<image>' may not stand in it"),
         ('unit: "{name} <|im_end|>"\n', "1:7: unit: '<|' may not stand in it"),
         ('unit: "{name} \\x1b"\n', "1:7: unit: '\\x1b' may not stand in it"),
+        (
+            'tasks: {expression: {plain: [{ask: Which, answer: "[{expression}|A smile.]"}]}}\n',
+            "tasks.expression.plain[0].answer: says nothing",
+        ),
+        ('reasons: {nothing: "[a|b"}\n', "1:20: reasons.nothing: has a [ that nothing closes"),
+        ('reasons: {nothing: "[a|{step}]"}\n', "no such fact here: 'step'"),
+        ("signs: {AU99: x}\n", "1:15: signs.AU99: the base has nothing of that name"),
+        ("steps: {weight: {words: [2 a, 1 b]}}\n", "steps.weight.words: a list as"),
+        ("steps: {weight: {words: [much a]}}\n", "1:25: steps.weight.words: a list as"),
+        ("anchors: {valence: {least: low}}\n", "anchors.valence.least: is no point of a scale"),
+        ("regions: {brows: {name: brows, of: brows}}\n", "regions.brows.of: a list of regions"),
+        ("turns: {why: []}\n", "1:14: turns.why: a list of phrasings"),
         ("unit: [a]\n", "1:7: unit: is a list; a text belongs here"),
         ('unit: ""\n', "1:7: unit: is empty; a text belongs here"),
         ("lists: {last: x, lst: y}\n", "1:23: lists.lst: no such key; did you mean last?"),
@@ -154,7 +167,7 @@ def test_another_language_keeps_no_word_of_the_one_below(base, tmp_path):
     """A layer in Dutch that says all but one thing is told of that one, and not completed in English."""
     whole = (HERE / "instructions.yaml").read_text("utf-8").replace("language: en", "language: nl")
     tree = yaml.safe_load(whole)
-    del tree["reasons"]["absent"]
+    del tree["reasons"]["absent"], tree["anchors"]
     faults = faults_of(base, tmp_path, yaml.safe_dump(tree))
     assert faults == ["1:1: reasons.absent: is missing; a text belongs here"]
 
@@ -164,7 +177,10 @@ def test_every_shipped_language_says_everything_and_names_the_base(base):
     for language in languages():
         instructions = read_instructions(base, language)
         assert instructions.language == language
-        assert all(instructions.phrasings[task, kind] for task in TASKS for kind in KINDS)
+        assert {*instructions.phrasings} == {
+            (task, kind) for task in TASKS if task not in COMPOSED for kind in KINDS
+        }
+        assert all(instructions.phrasings.values())
     german = read_instructions(base, "de")
     states = base.variables["expression"].states
     assert {*states, *base.cells, *base.intervals, *base.levels} - german.names.keys() == set()
@@ -172,7 +188,22 @@ def test_every_shipped_language_says_everything_and_names_the_base(base):
         rule.name for rule in base.rules if "expression" in rule.condition.variables() | rule.then.variables()
     }
     assert about <= german.statements.keys()
-    assert all(len(read_instructions(base).phrasings[task, "plain"]) > 1 for task in TASKS)
+    assert {*base.cells} == german.signs.keys() == german.descriptions.keys()
+    assert {name: len(anchors) for name, anchors in german.anchors.items()} == {"valence": 5, "arousal": 5}
+
+
+def test_both_languages_have_the_same_forms(base):
+    """Nothing can be said in one language that cannot be said in the other."""
+    english, german = (read_instructions(base, language) for language in ("en", "de"))
+    assert english.regions.keys() != german.regions.keys()
+    assert [*english.regions.values()] == [*german.regions.values()]
+    for kind, steps in english.steps.items():
+        assert [least for least, _ in steps] == [least for least, _ in german.steps[kind]]
+    for words in (english, german):
+        for path, form in words.forms.items():
+            may, _ = form.fields()
+            assert may or path in ("verdicts.open", "reasons.nothing"), path
+        assert words.forms["reasons.sign"].count() * words.signs["AU12"].count() > 10
 
 
 def test_a_base_with_fewer_names_takes_the_shipped_words(tmp_path):
@@ -184,31 +215,45 @@ def test_a_base_with_fewer_names_takes_the_shipped_words(tmp_path):
 
 
 def speaker(base, language="en", *, soft=False, seed=0):
-    return InstructionWriter(
-        base, read_instructions(base, language), RationaleFinder(base, "uniform"), soft=soft, seed=seed
-    )
+    return InstructionWriter(base, read_instructions(base, language), "uniform", soft=soft, seed=seed)
 
 
-def test_phrasings_are_chosen_evenly_and_by_the_seed(base):
-    records = [AcceptedLabels.of(record, base, Grounds(uncalibrated=True)) for record in made_records(600)]
+def labels_of(record, expression=None, numbers=None, units=None):
+    """Accepted labels with these values, all of them seen."""
+    numbers, units = numbers or {}, units or {}
+    levels = {name: {"origin": "seen"} for name in (*numbers, *units)}
+    record = {**record, "decision": {**record["decision"], "levels": levels}}
+    return AcceptedLabels(record["item"], expression, numbers, units, record)
+
+
+def test_phrasings_are_chosen_by_the_seed(base):
+    records = [AcceptedLabels.of(record, base, Grounds(uncalibrated=True)) for record in made_records(300)]
     asks_by_seed = {}
     for seed in (0, 1):
         writer = speaker(base, seed=seed)
-        asks_by_seed[seed] = [ask for labels in records for _, ask, _ in writer.rows(labels, ["expression"])]
-    counts = Counter(asks_by_seed[0])
-    assert len(counts) == len(read_instructions(base).phrasings["expression", "plain"])
-    # Each of n phrasings gets a share of 1/n; five standard deviations of a binomial.
-    n, total = len(counts), len(asks_by_seed[0])
-    assert all(abs(count - total / n) < 5 * (total / n) ** 0.5 for count in counts.values())
+        rows = [row for labels in records for row in writer.rows(labels, ["expression"])]
+        asks_by_seed[seed] = [row.turns[0][0] for row in rows]
+    phrasings = read_instructions(base).phrasings["expression", "plain"]
+    assert len({*asks_by_seed[0]}) == sum(phrasing.ask.count() for phrasing in phrasings)
     assert asks_by_seed[0] != asks_by_seed[1]
-    assert speaker(base).rows(records[0], ["affect"]) is not None
+
+
+def test_a_unit_that_the_words_do_not_know_is_named_by_its_label(base, tmp_path):
+    words = tmp_path / "words.yaml"
+    words.write_text(
+        "language: nl\n" + (HERE / "instructions.yaml").read_text("utf-8").replace("language: en", "")
+    )
+    text = words.read_text("utf-8")
+    words.write_text(text[: text.index("signs:")] + text[text.index("# What a unit looks like") :])
+    facts = Wording(base, read_instructions(base, "en", [words])).unit_facts("AU12", seeded(0))
+    assert facts["clause"] == facts["description"] == "lip corner puller can be seen"
 
 
 def test_names_and_labels_come_from_the_base(base, tmp_path):
     overlay = tmp_path / "mine.yaml"
     overlay.write_text("extends: shipped\nvariables:\n  AU12: {label: corner lifter}\n")
     overlaid = seke.knowledge(overlay)
-    assert speaker(overlaid).units["AU12"] == "AU12 (corner lifter)"
+    assert speaker(overlaid).wording.units["AU12"] == "AU12 (corner lifter)"
     overlay.write_text('extends: shipped\nvariables:\n  AU12: {label: "corner <image> lifter"}\n')
     with pytest.raises(SekeError, match="AU12: 'corner <image> lifter' holds '<image>'"):
         speaker(seke.knowledge(overlay))
@@ -216,55 +261,48 @@ def test_names_and_labels_come_from_the_base(base, tmp_path):
 
 def test_german_reasons_are_german(base):
     (record,) = made_records(1)
-    labels = AcceptedLabels(
-        record["item"], "fear", {}, {"AU1": True, "AU2": True, "AU4": True, "AU12": False}, record
-    )
-    ((_, _, answer),) = speaker(base, "de").rows(labels, ["reasoned"])
+    labels = labels_of(record, "fear", {}, {"AU1": True, "AU2": True, "AU4": True, "AU12": False})
+    ((_, answer),) = next(iter(speaker(base, "de").rows(labels, ["reasoned"]))).turns
     assert "Gehobene und zugleich zusammengezogene Brauen gehören zur Angst" in answer
-    assert "AU4 (Zusammenziehen der Brauen)" in answer
+    assert "Brauen sind" in answer
+    assert "AU4" in answer
     assert "brow" not in answer
 
 
 @pytest.mark.parametrize(
     ("language", "label", "sentence", "reason"),
     [
-        ("en", "neutral", "The face shows a neutral expression.", "as is usual for a neutral expression: AU"),
-        ("en", "fear", "The face shows fear.", "as is usual for fear: AU"),
-        (
-            "de",
-            "neutral",
-            "Das Gesicht zeigt einen neutralen Ausdruck.",
-            "wie es für einen neutralen Ausdruck üblich ist: AU",
-        ),
-        ("de", "fear", "Das Gesicht zeigt Angst.", "wie es für Angst üblich ist: AU"),
+        ("en", "neutral", "The face shows a neutral expression.", "for a neutral expression: AU"),
+        ("en", "fear", "The face shows fear.", "for fear."),
+        ("de", "neutral", "Das Gesicht zeigt einen neutralen Ausdruck.", "für einen neutralen Ausdruck"),
+        ("de", "fear", "Das Gesicht zeigt Angst.", "für Angst"),
     ],
 )
 def test_a_state_is_said_by_its_phrase_where_a_sentence_needs_one(base, language, label, sentence, reason):
     """Of `neutral` the name alone makes no object of a sentence."""
     (record,) = made_records(1)
+    record = {**record, "expression": {state: float(state == label) for state in record["expression"]}}
+    units = dict.fromkeys(("AU6", "AU12", "AU9", "AU25"), False) | {"AU5": label == "fear"}
+    accepted = labels_of(record, label, {}, units)
     writer = speaker(base, language)
-    unit_bits = writer.rationales.bits[label]
-    absent = max(unit_bits, key=lambda name: unit_bits[name][0])
-    accepted = AcceptedLabels(record["item"], label, {}, {absent: False}, record)
-    answers = {
-        answer
-        for seed in range(40)
-        for *_, answer in speaker(base, language, seed=seed).rows(accepted, TASKS)
-    }
+    answers = set()
+    assert next(writer.prepared([accepted], ["reasoned"])) is accepted
+    for seed in range(60):
+        writer.seed = seed
+        answers |= {
+            answer for row in writer.rows(accepted, ["expression", "reasoned"]) for _, answer in row.turns
+        }
     assert sentence in answers
     assert any(reason in answer for answer in answers)
 
 
 def test_a_phrase_can_be_given_and_a_renamed_state_loses_the_shipped_one(base, tmp_path):
     path = tmp_path / "words.yaml"
-    (record,) = made_records(1)
-    accepted = AcceptedLabels(record["item"], "neutral", {}, {}, record)
 
     def phrase(text):
         path.write_text(text, encoding="utf-8")
         words = read_instructions(base, "en", [path])
-        writer = InstructionWriter(base, words, RationaleFinder(base, "uniform"), soft=False, seed=0)
-        return writer.facts["expression"]["phrase"](accepted, None), words.digest
+        return Wording(base, words).phrase("neutral"), words.digest
 
     shipped, digest = phrase("{}")
     assert shipped == "a neutral expression"
@@ -278,14 +316,11 @@ def test_a_phrase_can_be_given_and_a_renamed_state_loses_the_shipped_one(base, t
 
 def test_lists_by_hand(base):
     (record,) = made_records(1)
+    writer = speaker(base)
 
     def answer(units):
-        labels = AcceptedLabels(record["item"], None, {}, units, record)
-        words = read_instructions(base)
-        writer = InstructionWriter(base, words, RationaleFinder(base, "uniform"), soft=False, seed=0)
-        return writer.facts["action_units"]["units"](labels, None), json.loads(
-            writer.facts["action_units"]["json"](labels, None)
-        )
+        facts = writer.facts_of("action_units", writer.draft(labels_of(record, units=units), "action_units"))
+        return facts["units"], json.loads(facts["json"])
 
     inner_brow, outer_brow = "AU1 (inner brow raiser)", "AU2 (outer brow raiser)"
     lip_corner = "AU12 (lip corner puller)"

@@ -1,0 +1,23 @@
+"""One row of instruction data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class InstructionRow:
+    """Questions and answers of a task about a picture, or about two.
+
+    turns: (question, answer), at least one. frame: of a task without reasons all of its wording but what it
+    answers with, empty otherwise. soft: where the posterior of the expression is split and the answer says
+    so, its probabilities as JSON, empty otherwise. number: which of several rows of this task and item.
+    pictures: of a comparison the two pictures, from the export's folder, else none.
+    """
+
+    task: str
+    turns: tuple[tuple[str, str], ...]
+    frame: str = ""
+    soft: str = ""
+    number: int = 1
+    pictures: tuple[str, ...] = ()
