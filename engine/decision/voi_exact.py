@@ -192,34 +192,23 @@ class Preposterior:
         """
         # An item with many switches takes a row for each of their settings.
         most = min(MOST_PATTERNS, MOST_ROWS // rows)
-        gains: dict[tuple[int, int], float] = {}
-        waiting: list[tuple[int, int]] = []
-        patterns = 0
-
-        def infer_waiting() -> None:
-            asked = [(askings[number].names[0], askings[number], batch) for number, batch in waiting]
-            inferred = self._inferred_patterns(item_answers, now, asked)
-            for (number, batch), (_, p, marginals) in zip(waiting, inferred, strict=True):
-                loss = loss_of(self.base, marginals, stakes, askings[number].names)
-                gains[number, batch] = before - float(p @ loss)
-            waiting.clear()
-
+        groups: list[dict[tuple[int, int], int]] = [{}]
         for number, asking in enumerate(askings):
             kernel = self.observations.kernels[asking.observer, asking.names[0]]
-            if len(asking.names) > 1 or not isinstance(kernel, LabelKernel):
-                continue
-            answers = kernel.alpha.shape[1]
-            for batch in batches:
+            answers = kernel.alpha.shape[1] if isinstance(kernel, LabelKernel) else 0
+            for batch in batches if answers and len(asking.names) == 1 else ():
                 count = math.comb(batch + answers - 1, batch)
-                if count > most:
-                    continue
-                if waiting and patterns + count > most:
-                    infer_waiting()
-                    patterns = 0
-                waiting.append((number, batch))
-                patterns += count
-        if waiting:
-            infer_waiting()
+                if sum(groups[-1].values()) + count > most:
+                    groups.append({})
+                if count <= most:
+                    groups[-1][number, batch] = count
+        gains: dict[tuple[int, int], float] = {}
+        for group in filter(None, groups):
+            asked = [(askings[number].names[0], askings[number], batch) for number, batch in group]
+            inferred = self._inferred_patterns(item_answers, now, asked)
+            for (number, batch), (_, p, marginals) in zip(group, inferred, strict=True):
+                loss = loss_of(self.base, marginals, stakes, askings[number].names)
+                gains[number, batch] = before - float(p @ loss)
         return gains
 
     def futures(self, answers: Answers, item: int, option: Option) -> Answers:

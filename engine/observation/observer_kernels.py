@@ -28,11 +28,11 @@ from engine.observation.report_memory import ReportMemory
 from engine.observation.reported_answers import reported_answers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from typing import Self
 
     from engine.backend.types import Array, Bools, Floats, Ints
-    from engine.model.knowledge import Knowledge, LabelInstrument, Observer
+    from engine.model.knowledge import Halo, Knowledge, LabelInstrument, Observer
     from engine.model.responses import Answers
     from engine.model.variable import Variable
     from engine.network.network import Network
@@ -91,12 +91,7 @@ class ObserverKernels:
                 self.imagined[key] = self._implied_types(key, kernel)
         self.carry: Array = np.array([o.carry for o in self.observers])
         self.exponent: Array = np.array([o.exponent for o in self.observers])
-        self.halo: Array = np.array(
-            [
-                [o.halo[q].probability if q in o.halo else 0.0 for q in knowledge.questions]
-                for o in self.observers
-            ]
-        ).reshape(len(self.observers), -1)
+        self.halo: Array = self._switches([observer.halo for observer in self.observers])
         self.haloed = self.halo > 0
         self.echo: list[Echo] = [
             keep.echo[index]
@@ -104,12 +99,7 @@ class ObserverKernels:
             else _echo_of(observer, knowledge)
             for index, observer in enumerate(self.observers)
         ]
-        self.halo_of_given: Floats = np.array(
-            [
-                [o.halo_of_given[q].probability if q in o.halo_of_given else 0.0 for q in knowledge.questions]
-                for o in self.observers
-            ]
-        ).reshape(len(self.observers), -1)
+        self.halo_of_given = self._switches([observer.halo_of_given for observer in self.observers])
         # Whose switches carry over, whatever a fit makes of `carry`.
         self.carries: Bools = np.asarray(np.array([o.carry for o in self.observers]) > 0)
         self.repeats = {view.name: view.repeats for view in knowledge.views.values() if view.repeats}
@@ -120,6 +110,14 @@ class ObserverKernels:
             for index in range(len(self.observers))
             if isinstance(root_kernel := self.kernels.get((index, network.root)), LabelKernel)
         }
+
+    def _switches(self, halos: Sequence[Mapping[str, Halo]]) -> Floats:
+        """Return the probability of each observer's switch at each question, (observers, questions)."""
+        rates = [
+            [halo[question].probability if question in halo else 0.0 for question in self.knowledge.questions]
+            for halo in halos
+        ]
+        return np.array(rates).reshape(len(self.observers), -1)
 
     def has_observers_of(self, knowledge: Knowledge, prior: Floats) -> bool:
         """Return whether the observers, by name and in order, and the prior (K,) are these."""

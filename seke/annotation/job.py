@@ -131,12 +131,12 @@ class Job:
         paid = prices if rule is None and session.guarantee is None and not declared_prices else None
         estimated = _estimated_prices(session, items, settings, paid)
         session = with_prices(session, estimated)
-        observed_by = list(options["free"].names) if options.get("free") else []
+        free = options.get("free")
+        observed_by = list(free.names) if free else []
         names = dict.fromkeys(item.name for item in items)
         given = read_given(answers, base, names.keys(), {asked.first, *asked.also, *observed_by})
         annotator = Annotator(session, model, rule, known_by, labels_of, given, concurrency, **options)
-        networks = options["free"].networks if options.get("free") else {}
-        free_facts = {"observed_by": observed_by, "networks": networks}
+        free_facts = {"observed_by": observed_by, "networks": free.networks if free else {}}
         facts = {**_facts_of(session, settings, asked, model), **free_facts}
         by_tokens = None if isinstance(model, Batches) else paid
         return cls(folder, items, annotator, facts, max_cost, by_tokens, estimated)

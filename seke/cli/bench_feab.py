@@ -17,11 +17,12 @@ if TYPE_CHECKING:
 @click.command(short_help="Score models by the protocol of FEAB.")
 @click.argument("predictions", nargs=-1, required=True, metavar="PREDICTIONS...")
 @click.option(
-    "--gold",
+    "--images",
     required=True,
     multiple=True,
     metavar="MANIFEST",
-    help="Manifest with the column `source`, as `seke import` makes it; may be given again.",
+    help="Manifest of the pictures that were asked about, whose labels are gold, with the column `source`; may be "
+    "given again.",
 )
 @options.output("The folder to create: page, table, results.json, digests of pictures.", metavar="DIR")
 @options.knowledge_inferred_with()
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 @options.seed()
 @options.json("Print JSON with all scores.")
 def feab(
-    predictions: tuple[str, ...], gold: tuple[str, ...], output: Path | None, *, as_json: bool, **given: Any
+    predictions: tuple[str, ...], images: tuple[str, ...], output: Path | None, *, as_json: bool, **given: Any
 ) -> None:
     """Score PREDICTIONS by the protocol of FEAB, SEKE's benchmark: six data sets, three tasks.
 
@@ -44,8 +45,8 @@ def feab(
     \b
     Examples:
       seke bench run --images CK+/test.csv --run gpt-4o --model gpt-4o
-      seke bench feab gpt-4o qwen --gold CK+/test.csv --gold DISFA/manifest.csv -o feab
-      seke bench feab gpt-4o/predictions.csv --gold CK+/test.csv --json
+      seke bench feab gpt-4o qwen --images CK+/test.csv --images DISFA/manifest.csv -o feab
+      seke bench feab gpt-4o/predictions.csv --images CK+/test.csv --json
 
     Exit status: 0 done, 2 bad input.
     """
@@ -55,7 +56,7 @@ def feab(
     with exit_on_errors(as_json=as_json):
         if output is not None:
             check_free(output)
-        report = scored(predictions, gold, given.pop("knowledge"), **given)
+        report = scored(predictions, images, given.pop("knowledge"), **given)
         if output is not None:
             paths = report.write(output)
         print_result(report.facts, str(report), as_json=as_json)

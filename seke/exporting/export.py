@@ -368,7 +368,6 @@ class _RunExport:
             "shares": self.shares,
             "tasks": list(settings.tasks),
             "rows_by_task": {name: dict(self.tally.tasks[name]) for name in self.shares},
-            "texts": self.tally.texts.facts(),
             "texts": self.texts.facts(),
             "soft": settings.soft,
             "language": words.language,

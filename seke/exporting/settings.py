@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from engine import SekeError, did_you_mean
 from seke.exporting.accepted_labels import Grounds
@@ -34,7 +35,7 @@ class ExportSettings:
     allow_scripted: bool = False
     near_duplicates: str | None = None
 
-    @property
+    @cached_property
     def grounds(self) -> Grounds:
         """Which values may be exported besides calibrated and certified ones."""
         return Grounds(self.uncalibrated, self.inferred)

@@ -320,10 +320,10 @@ def _rule_lines(facts: Mapping[str, Any]) -> list[str]:
     for number, rule in enumerate(shown):
         if rule["status"] != "met":
             lines[number] += f"\n    {rule['status']}: {rule['place']}"
-    unlisted, met = len(rules) - len(shown), sum(rule["status"] == "met" for rule in rules)
+    unlisted, kept = len(rules) - len(shown), sum(rule["status"] == "met" for rule in rules)
     return [
         "",
-        f"Rules: confidence P(then | if), declared and compiled; {met} of {len(rules)} met",
+        f"Rules: confidence P(then | if), declared and compiled; {kept} of {len(rules)} met",
         *(head, *lines),
         *([f"  ... and {unlisted} more; --json has all"] if unlisted else []),
         "  possible: with the tables alone. weight: the log-odds by which a rule favours",

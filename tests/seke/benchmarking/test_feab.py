@@ -145,7 +145,7 @@ def runs(tmp_path_factory):
 
 
 def test_a_run_names_its_prompts_and_pictures(runs, tmp_path):
-    arguments = ["bench", "feab", str(runs / "one"), str(runs / "other"), "--gold", str(runs / "faces.csv")]
+    arguments = ["bench", "feab", str(runs / "one"), str(runs / "other"), "--images", str(runs / "faces.csv")]
     done = CliRunner().invoke(main, [*arguments, "-o", str(tmp_path / "out"), "--bootstrap", "50", "--json"])
     assert done.exit_code == 0, done.output
     facts = json.loads((tmp_path / "out" / "results.json").read_text())
@@ -188,7 +188,7 @@ def test_gold_is_refused(tmp_path, what):
     gold = written(tmp_path / "faces.csv", [face("x", "rafdb", expression="fear", split="test") | changes])
     answers = written(tmp_path / "model.csv", [{"item": "x", "expression": "fear"}])
     done = CliRunner().invoke(
-        main, ["bench", "feab", str(answers), "--gold", str(gold), "-o", str(tmp_path / "out")]
+        main, ["bench", "feab", str(answers), "--images", str(gold), "-o", str(tmp_path / "out")]
     )
     assert done.exit_code == 2
     assert message in " ".join(done.stderr.split())
