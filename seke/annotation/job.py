@@ -118,26 +118,24 @@ class Job:
         base = read_knowledge(knowledge)
         asked = AskedObservers.of(base, settings.model, observer, also or {}, strategy)
         check_several(model, asked.also, max_cost)
-        if labels_final:
-            base = replace(base, policy=replace(base.policy, labels_final=True))
+        base = replace(base, policy=replace(base.policy, labels_final=True)) if labels_final else base
         session = asked.session(Session.open(base, population), max_samples)
         _check_askable(session)
         base = session.knowledge
         items = remembered_items(items_of(images, base, labels), folder, options.get("problems"))
         known_by, labels_of = _known_labels(base, items)
         rule = rule_of(strategy, base.policy.budget)
-        if rule is not None and session.guarantee is None:
-            session = _without_look_ahead(session)
+        session = session if rule is None or session.guarantee else _without_look_ahead(session)
         paid = prices if rule is None and session.guarantee is None and not declared_prices else None
         estimated = _estimated_prices(session, items, settings, paid)
         session = with_prices(session, estimated)
         free = options.get("free")
         observed_by = list(free.names) if free else []
-        names = dict.fromkeys(item.name for item in items)
-        given = read_given(answers, base, names.keys(), {asked.first, *asked.also, *observed_by})
+        names = dict.fromkeys(item.name for item in items).keys()
+        given = read_given(answers, base, names, {asked.first, *asked.also, *observed_by})
         annotator = Annotator(session, model, rule, known_by, labels_of, given, concurrency, **options)
-        free_facts = {"observed_by": observed_by, "networks": free.networks if free else {}}
-        facts = {**_facts_of(session, settings, asked, model), **free_facts}
+        facts = _facts_of(session, settings, asked, model)
+        facts |= {"observed_by": observed_by, "networks": free.networks if free else {}}
         by_tokens = None if isinstance(model, Batches) else paid
         return cls(folder, items, annotator, facts, max_cost, by_tokens, estimated)
 

@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     required=True,
     multiple=True,
     metavar="MANIFEST",
-    help="Manifest of the pictures that were asked about, whose labels are gold, with the column `source`; may be "
-    "given again.",
+    help="Manifest of the pictures, whose labels are gold, with the column `source`; may be given again.",
 )
 @options.output("The folder to create: page, table, results.json, digests of pictures.", metavar="DIR")
 @options.knowledge_inferred_with()

@@ -35,12 +35,13 @@ if TYPE_CHECKING:
     type=options.PATH,
     help="A folder of seke export that is rewritten, too; may be given again.",
 )
+@options.knowledge("The run's base, whose certificates may rest on the items")
 @click.option(
-    "-k",
-    "--knowledge",
+    "--overlay",
+    "overlays",
     multiple=True,
     metavar="PATH",
-    help="The run's base, and overlays whose certificates may rest on the items; may be given again.",
+    help="Another overlay whose certificates may rest on the items; may be given again.",
 )
 @click.option("--dry-run", "dry", is_flag=True, help="Say what would go; change nothing.")
 @options.json()
@@ -49,7 +50,8 @@ def forget(
     run: Path,
     groups: tuple[str, ...],
     exports: tuple[Path, ...],
-    knowledge: tuple[str, ...],
+    knowledge: str | None,
+    overlays: tuple[str, ...],
     dry: bool,
     as_json: bool,
 ) -> None:
@@ -61,8 +63,8 @@ def forget(
     totals. The run keeps a salted digest of each name, so that `seke annotate` does not ask about the item
     again.
 
-    Certificates of the overlays named with -k that were made with an item fall, and are named. So is what
-    names the item still, and what no command reaches, such as copies.
+    Certificates of the overlays named with -k and --overlay that were made with an item fall, and are named.
+    So is what names the item still, and what no command reaches, such as copies.
 
     A run that is in use is refused. If the command is interrupted, give it again: it ends what it began.
 
@@ -77,7 +79,8 @@ def forget(
     with exit_on_errors(as_json=as_json):
         from seke.release.forget import forget as forget_items
 
-        report = forget_items(items, run, groups=groups, exports=exports, knowledge=knowledge, dry=dry)
+        bases = (*((knowledge,) if knowledge else ()), *overlays)
+        report = forget_items(items, run, groups=groups, exports=exports, knowledge=bases, dry=dry)
         _show(report, as_json=as_json)
         if not report.done:
             sys.exit(1)

@@ -250,7 +250,7 @@ def test_which_certificates_fall(place):
         assert read.sealed
         assert [read.made_with(item) for item in (ITEM, KEPT)] == [ITEM in gold, KEPT in gold]
         assert ITEM not in text
-    bases = [part for name in made for part in ("-k", place / f"{name}.yaml")]
+    bases = [part for name in made for part in ("--overlay", place / f"{name}.yaml")]
     shown = invoke("forget", ITEM, "--run", place / "run", "--dry-run", *bases, status=1).stderr
     assert f"with.yaml: made with {ITEM}, so these fall: expression as a whole" in shown
     assert "unknown.yaml: certificates (expression as a whole) do not say" in shown
