@@ -84,7 +84,8 @@ class Comparer:
         for place, picture in enumerate((first, second)):
             ask = writer.boxed(ask, picture.box, writer.wording.place(bool(place)))
         answer = phrasing.answer.draw(rng).format_map(facts)
-        return InstructionRow(TASK, ((ask, answer),), pictures=(first.picture, second.picture))
+        pictures, partner = (first.picture, second.picture), first.accepted.item
+        return InstructionRow(TASK, ((ask, answer),), pictures=pictures, partner=partner)
 
     def _subjects(self, first: AcceptedLabels, second: AcceptedLabels) -> dict[str, list[str]]:
         """Return what can be compared, by kind: numbers apart by their tolerance, labels, seen units."""

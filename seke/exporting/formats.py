@@ -111,13 +111,15 @@ class _TaskRows(_LineFiles):
 class _TurnRows(_TaskRows):
     """Columns of questions and answers, with a list of images, the item and the task.
 
-    soft: P(expression) as JSON where the posterior is split and the answer says so, else no text.
+    soft: P(expression) as JSON where the posterior is split and the answer says so, else no text. partner: of
+    a comparison the item of the first picture, else no text.
     """
 
     def row(self, export_item: ExportItem, row: InstructionRow) -> Record:
         """Return the columns of a row, without `schema`."""
         pictures = list(row.pictures or (export_item.picture,))
-        about = {"images": pictures, "item": export_item.accepted.item, "task": row.task, "soft": row.soft}
+        about = {"images": pictures, "item": export_item.accepted.item, "partner": row.partner}
+        about |= {"task": row.task, "soft": row.soft}
         return self.turns(row, len(pictures)) | about
 
     @abstractmethod

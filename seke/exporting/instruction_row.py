@@ -12,7 +12,8 @@ class InstructionRow:
     turns: (question, answer), at least one. frame: of a task without reasons all of its wording but what it
     answers with, empty otherwise. soft: where the posterior of the expression is split and the answer says
     so, its probabilities as JSON, empty otherwise. number: which of several rows of this task and item.
-    pictures: of a comparison the two pictures, from the export's folder, else none.
+    pictures: of a comparison the two pictures, from the export's folder, else none; partner: the item of the
+    first of these.
     """
 
     task: str
@@ -21,3 +22,4 @@ class InstructionRow:
     soft: str = ""
     number: int = 1
     pictures: tuple[str, ...] = ()
+    partner: str = ""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from engine import SekeError
+from seke.exporting.comparison import TASK as COMPARE
 from seke.exporting.counts import ExportCounts
 from seke.exporting.descriptions import DESCRIPTIONS, SIDE, write_descriptions
 from seke.exporting.item_rows import ITEM_ROWS, ItemRow
@@ -69,11 +70,13 @@ def stage_export(folder: Path, items: Collection[str]) -> tuple[StagedFolder, Ex
         facts: Record = msgspec.json.decode((folder / SIDE).read_bytes())
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise SekeError(f"{folder / SIDE}: cannot be read ({error})") from None
-    kept = [row for row in rows if row.item not in names]
+    kept = [_uncompared(row) if row.partner in names else row for row in rows if row.item not in names]
     if not kept:
         raise SekeError(f"{folder}: all its {len(rows):,} items are to be forgotten; remove the folder")
     taken = {name: _stage_file(staged, name, names) for name in facts["files"]}
     gone = {name: count for name, count in taken.items() if count}
+    if gone.get(ITEM_ROWS):
+        staged.path(ITEM_ROWS).write_bytes(b"".join(msgspec.json.encode(row) + b"\n" for row in kept))
     pictures = _unused_pictures(folder, kept)
     for path in pictures:
         staged.remove(path)
@@ -82,13 +85,21 @@ def stage_export(folder: Path, items: Collection[str]) -> tuple[StagedFolder, Ex
     return staged, ExportRows(str(folder), gone, len(pictures))
 
 
+def _uncompared(row: ItemRow) -> ItemRow:
+    """Return the row of an item whose comparison goes with the other picture."""
+    return msgspec.structs.replace(row, partner="", tasks=[task for task in row.tasks if task != COMPARE])
+
+
 def _stage_file(staged: StagedFolder, name: str, items: set[str]) -> int:
     """Stage a file of data without items, where it has any; return how many rows go."""
     path = staged.folder / name
     if not path.is_file():
         raise SekeError(f"{path}: is gone, though {SIDE} names it")
+    if name == ITEM_ROWS:
+        return len(jsonl_without(staged, name, lambda row: row["item"] in items))
     if path.suffix == ".jsonl":
-        return len(jsonl_without(staged, name, lambda row: row.get("item") in items))
+        about = ("item", "partner")
+        return len(jsonl_without(staged, name, lambda row: any(row.get(key) in items for key in about)))
     if path.suffix == ".parquet":
         return _parquet_without(staged, name, items)
     if name.startswith("llava/"):
