@@ -127,9 +127,10 @@ class ObserverKernels:
     def has_echo_of(self, index: int, observer: Observer, knowledge: Knowledge) -> bool:
         """Return whether an observer echoes what prompts state as its namesake here does."""
         namesake = self.observers[index]
-        same = namesake.echo == observer.echo and self.knowledge.questions == knowledge.questions
+        if list(self.knowledge.questions) != list(knowledge.questions):
+            return False
         return namesake is observer or (
-            same
+            namesake.echo == observer.echo
             and namesake.labels.keys() == observer.labels.keys()
             and all(namesake.labels[name].answers == label.answers for name, label in observer.labels.items())
         )

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.argument("items", nargs=-1, metavar="[ITEM]...")
 @options.path("--run", "The folder of the run.", metavar="RUN", required=True)
 @click.option(
-    "--group",
+    "--person",
     "groups",
     multiple=True,
     metavar="NAME",
@@ -72,7 +72,7 @@ def forget(
     Examples:
       seke forget face-17 --run run --dry-run
       seke forget face-17 face-18 --run run --export data -k sure.yaml
-      seke forget --group "person 9" --run run --export data --export more-data
+      seke forget --person "person 9" --run run --export data --export more-data
 
     Exit status: 0 done, 1 done but for what is named (certificates that fall, files to look at), 2 bad input.
     """

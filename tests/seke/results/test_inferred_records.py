@@ -150,7 +150,6 @@ def test_other_bases_have_the_same_kind_of_table():
         (frame().rename(columns={"item": "Item"}), r"^frame: Item: .*did you mean item\?$"),
         (frame().drop(columns="item"), r"^frame: item: no such column; needed are item, observer, [\w, ]+$"),
         (frame().set_index("item").rename_axis(None), r'item: no such column.*frame\.rename_axis\("item"\)'),
-        (frame().drop(columns="draw"), r"draw: no such column; .*frame\.assign\(draw=0\)"),
         (frame()[:0], r"^frame: no samples: it has no rows$"),
         (pd.DataFrame(), r"^frame: item: no such column"),
         (
