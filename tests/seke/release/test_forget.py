@@ -187,9 +187,8 @@ def check_export(folder):
 
 
 def test_a_person_goes_with_all_items_and_is_not_asked_about_later(place):
-    result = invoke(
-        "forget", "--person", PERSON, "--run", place / "run", "--export", place / "data", "--json"
-    )
+    given = "--person", PERSON, "--run", place / "run", "--export", place / "data"
+    result = invoke("forget", *given, "--json")
     assert set(json.loads(result.stdout)["items"]) == {ITEM, "broad-smile"}
     for name in (ITEM, "broad-smile"):
         assert {path for path in naming(place, name) if not path.startswith("copied")} == set()
@@ -199,7 +198,7 @@ def test_a_person_goes_with_all_items_and_is_not_asked_about_later(place):
     assert not memory.has("a new picture", "another")
     # Once more, when nobody of that name is left, nothing changes.
     notes = json.loads((place / "run" / "summary.json").read_text())["notes"]
-    invoke("forget", "--person", PERSON, "--run", place / "run", "--export", place / "data")
+    invoke("forget", *given)
     assert json.loads((place / "run" / "summary.json").read_text())["notes"] == notes
     # An export that was not named stays as it is.
     assert "copied/items.jsonl" in naming(place, ITEM)
