@@ -52,4 +52,12 @@ if TYPE_CHECKING:
 
 # Type checkers would take computed names for none.
 if not TYPE_CHECKING:
-    __getattr__, __dir__, __all__ = _lazy_face(__name__, __file__)
+    _load, __dir__, __all__ = _lazy_face(__name__, __file__)
+
+    def __getattr__(name: str) -> object:
+        try:
+            return _load(name)
+        except ModuleNotFoundError as error:
+            from seke.console.extras import stand_in
+
+            return stand_in(name, error)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine import SekeError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import NoReturn
 
 # The first part of a module's name -> the extra of this project that brings it.
 EXTRAS = {
@@ -62,3 +66,20 @@ def optional_package(name: str) -> Any:
         return import_module(name)
     except ModuleNotFoundError as error:
         raise SekeError(missing_package_text(name) or str(error)) from None
+
+
+def stand_in(name: str, error: ModuleNotFoundError) -> Callable[..., NoReturn]:
+    """Return what stands for a function whose module lacks a package of an extra: to call it is an error.
+
+    Raises:
+        ModuleNotFoundError: no extra brings what is lacking.
+    """
+    text = missing_package_text(error.name or "")
+    if text is None:
+        raise error
+
+    def unavailable(*_: Any, **__: Any) -> NoReturn:
+        raise SekeError(text)
+
+    unavailable.__name__, unavailable.__doc__ = name, f"Not available: {text}."
+    return unavailable

@@ -267,9 +267,9 @@ def test_every_template_is_used_or_reachable():
         (
             "posed",
             "afraid-brows",
-            "not calibrated. Somebody looked at it. Decision on the item: requery (open: affect",
+            "not calibrated. An observer looked at it. Decision on the item: requery (open: affect",
         ),
-        (None, "human-coder", "It rests on the declared reliability of people and labels. Somebody"),
+        (None, "human-coder", "It rests on the declared reliability of people and labels. An observer"),
         (None, "set-label-alone", " is wrong, 0.200, is above 0.05, the limit of the mean risk"),
         (None, "set-label-alone", "Nobody looked at it: only a label states it."),
         (None, "units-only", "is not accepted, although the risk that "),
@@ -328,7 +328,7 @@ def test_every_basis_has_its_words(explained, basis):
     facts = json.loads(json.dumps(explained["same-answer-fifty-times"].facts))
     facts["decision"] |= {"accepted": True, "basis": basis}
     words = yaml.safe_load((ROOT / "seke" / "explanations" / "explanation.yaml").read_text())["basis"][basis]
-    assert f" {words} Somebody looked at it." in " ".join(render(facts).split())
+    assert f" {words} An observer looked at it." in " ".join(render(facts).split())
 
 
 def test_a_value_that_lacks_evidence_of_its_own_says_so(explained):

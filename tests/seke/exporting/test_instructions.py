@@ -329,4 +329,4 @@ def test_lists_by_hand(base):
     assert (
         answer({"AU1": True, "AU2": True, "AU12": True})[0] == f"{inner_brow}, {outer_brow} and {lip_corner}"
     )
-    assert answer({"AU1": False}) == ("none of these", {"action_units": {"AU1": False}})
+    assert answer({"AU1": False}) == ("none", {"action_units": {"AU1": False}})
