@@ -48,7 +48,7 @@ class Cost:
         speed = float(f"{self.items_a_second:.2g}")
         return (
             f"treewidth {self.treewidth}, largest table {table:,} cells, largest message "
-            f"{self.largest_message:,} numbers; about {speed:,.0f} items/s on one core"
+            f"{self.largest_message:,} numbers; about {speed:,.0f} posteriors/s on one core"
         )
 
 

@@ -113,7 +113,7 @@ def export(
     licences = read_licences(Path(sources)) if sources is not None else {}
     people = read_votes(Path(votes), base) if votes is not None else {}
     instructions = read_instructions(base, settings.language, settings.templates)
-    recorded_run.check_answers(scripted=settings.allow_scripted)
+    recorded_run.check_answers(scripted=settings.allow_scripted, uncalibrated=settings.uncalibrated)
     population = recorded_run.facts["population"]
     writer = InstructionWriter(base, instructions, population, soft=settings.soft, seed=settings.seed)
     exported = _RunExport(recorded_run, folder, base, settings, licences, writer, people).write()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from engine import Knowledge, SekeError
-from seke.console.decision_words import UNCALIBRATED, basis_of_item, required_of
+from seke.console.decision_words import OPEN_MARK, UNCALIBRATED, basis_of_item, required_of
 from seke.console.infer_summary import is_read, row_reason, summary_names
 from seke.inference.record import DIGITS, posteriors_of
 from seke.tables.record_reader import PEOPLE_TEXTS, PLUS_MINUS, PROBABILITY
@@ -114,7 +114,8 @@ class FlatRows:
             inner = [
                 mapping[name] if isinstance(mapping.get(name), dict) else mapping for mapping in posteriors
             ]
-            yield name, [_active(members, p, cuts) for p in inner]
+            levels = [record["decision"]["levels"] for record in records]
+            yield name, [_active(members, p, cuts, of) for p, of in zip(inner, levels, strict=True)]
             return
         cells = [posteriors_of(record, self.base)[variable.name] for record in records]
         if variable.kind == "interval":
@@ -130,9 +131,10 @@ class FlatRows:
         yield f"{variable.name}_{PROBABILITY}", p
 
 
-def _active(names: Sequence[str], p: Mapping[str, Any], cuts: Mapping[str, float]) -> str:
-    """Return the names of the binary variables that are shown as true, with blanks between them."""
-    return " ".join(name for name in names if p[name] >= cuts.get(name, 0.5))
+def _active(names: Sequence[str], p: Mapping[str, Any], cuts: Mapping[str, float], levels: Record) -> str:
+    """Return the binary variables that are shown as true, with blanks between; marked if not accepted."""
+    active = [name for name in names if p[name] >= cuts.get(name, 0.5)]
+    return " ".join(name + OPEN_MARK * (levels[name]["decision"] != "accept") for name in active)
 
 
 def _columns(

@@ -60,8 +60,9 @@ class InferredRecords:
 
     The table has one flat row an item: first columns for people (`item`, `expression`,
     `expression_probability`, `valence`, `valence_pm`: half the width of the 90 % interval, on the scale of
-    valence; `action_units`: those shown as present; `decision`, `basis`, `why`), then all of a record, named
-    as in a CSV file of records: `expression.happiness`, `action_units.AU12`, `decision.levels.valence.risk`.
+    valence; `action_units`: those that are likely, `AU6?` where not accepted; `decision`, `basis`, `why`),
+    then all of a record, named as in a CSV file of records: `expression.happiness`, `action_units.AU12`,
+    `decision.levels.valence.risk`.
     """
 
     def __init__(self, inference: SampleInference, progress: Counts | bool | None = None) -> None:
@@ -298,7 +299,7 @@ class InferredRecords:
 def _cell(row: Record, name: str, *, decided: bool) -> str:
     """Return what a column for people says, with its probability or its ±.
 
-    decided: whether binary variables that are not accepted have a mark.
+    decided: whether binary variables that are not accepted keep their mark.
     """
     value = row.get(name)
     if value is None:
@@ -307,12 +308,8 @@ def _cell(row: Record, name: str, *, decided: bool) -> str:
         return f"{value:+.2f} ± {row[f'{name}_{PLUS_MINUS}']:.2f}"
     if f"{name}_{PROBABILITY}" in row:
         return f"{value} {row[f'{name}_{PROBABILITY}']:.2f}"
-    names = str(value).split()
-    decisions = [row.get(f"decision.levels.{binary}.decision") for binary in names]
-    if decided and names and None not in decisions:
-        marked = zip(names, decisions, strict=True)
-        return " ".join(f"{binary}{'' if decided == 'accept' else OPEN_MARK}" for binary, decided in marked)
-    return str(value or "-")
+    text = str(value) if decided else str(value).replace(OPEN_MARK, "")
+    return text or "-"
 
 
 def _decision(row: Record) -> str:

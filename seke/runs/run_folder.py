@@ -124,16 +124,20 @@ class RunFolder:
         if not self.summary["finished"]:
             yield "the run is not finished; items that are not settled may still get other labels"
 
-    def check_answers(self, *, scripted: bool) -> None:
+    def check_answers(self, *, scripted: bool, uncalibrated: bool) -> None:
         """Refuse a run with made-up answers. scripted: whether they are allowed.
+
+        uncalibrated: whether values are that rest on uncalibrated numbers; the message names both options.
 
         Raises:
             engine.SekeError: it has some.
         """
         if self.scripted and not scripted:
             reason = next(self.cautions())
+            beside = "" if uncalibrated else " (with --uncalibrated, where no calibration stands behind them)"
             raise SekeError(
-                f"{self.folder}: {reason}; --allow-scripted exports them all the same, and the card says so"
+                f"{self.folder}: {reason}; --allow-scripted exports them all the same{beside}, and the card "
+                "says so"
             )
 
     def records(self) -> Iterator[Record]:

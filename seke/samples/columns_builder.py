@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 
 _STATUS = {name: index for index, name in enumerate(STATUSES)}
+NOTHING_REPORTED = f"reports nothing; leave it out, or say by `status` why: {', '.join(STATUSES[1:])}"
 
 
 class _Lookup(dict[str, int]):
@@ -125,7 +126,7 @@ class SheetBuilder:
         reported = entries["row"][entries["form"] != TOLD]
         reports = np.bincount(reported, minlength=len(names)) > 0
         rows = np.arange(len(names))
-        self.note((codes == 0) & ~reports, rows, lambda _: "has status ok but reports nothing")
+        self.note((codes == 0) & ~reports, rows, lambda _: NOTHING_REPORTED)
         self.note((codes > 0) & reports, rows, lambda at: self._overfull_fault(at, names[at]))
         return codes
 

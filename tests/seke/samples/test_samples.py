@@ -585,7 +585,10 @@ JSON_FAULTS = {
         line(expression="anger", reports={"expression": "anger"}),
         "2: reports.expression: expression is given too; allowed is one of them",
     ),
-    "nothing reported": (line(), "2: has status ok but reports nothing"),
+    "nothing reported": (
+        line(),
+        "2: reports nothing; leave it out, or say by `status` why: refused, unreadable, not_judged",
+    ),
     "refused with an answer": (
         line(status="refused", expression="anger"),
         "2: status: met 'refused' beside expression; such an answer reports nothing",
@@ -694,7 +697,8 @@ FILE_FAULTS = {
     "CSV, too few cells": (
         "s.csv",
         b'item,observer,question,draw,extra\na,gpt-4o,joint,0,"[\n1]"\nb,gpt-4o\n',
-        ":2: has status ok but reports nothing\n{file}:4: met 2 cells; the header names 5 columns",
+        ":2: reports nothing; leave it out, or say by `status` why: refused, unreadable, not_judged\n"
+        "{file}:4: met 2 cells; the header names 5 columns",
     ),
     "CSV, too many cells": (
         "s.csv",
