@@ -72,8 +72,12 @@ def reasons_text(wording: Wording, accepted: AcceptedLabels, evidence: ItemEvide
         for weight in mentioned
         if weight.bits < 0
     ]
+    light = [weight.unit for weight in visible if weight not in mentioned]
     sentences = {
         "signs": " ".join(signs),
+        "beside": wording.draw("reasons.beside", rng, {**state, "units": wording.units_text(light)})
+        if light and any(weight.visible for weight in mentioned)
+        else "",
         "rules": " ".join(_rule(wording, name, rng) for name in evidence.rules if name in wording.statements),
         "absent": _absent(wording, evidence, rng),
         "against": " ".join(against),
