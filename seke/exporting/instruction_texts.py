@@ -44,6 +44,7 @@ FIXED: dict[str, tuple[str, ...]] = {
     "language": (),
     "lists.between": (),
     "lists.last": (),
+    "lists.or": (),
     "lists.none": (),
     "unit": ("name", "label"),
     "clause": ("name", "label"),

@@ -211,7 +211,7 @@ def regions_text(wording: Wording, seen: dict[str, bool], rng: Random) -> str:
             ]
             line = wording.draw("region.visible", rng, {"region": region, "clauses": wording.join(clauses)})
         else:
-            facts = {"region": region, "units": wording.units_text(units)}
+            facts = {"region": region, "units": wording.any_unit_text(units)}
             line = wording.draw("region.hidden", rng, facts)
         lines.append(f"{line.removesuffix('.')}.")
     return "\n".join(lines)

@@ -94,20 +94,24 @@ class Wording:
         """Return units as a list in words."""
         return self.list_text(tuple(self.units[name] for name in names))
 
+    def any_unit_text(self, names: Iterable[str]) -> str:
+        """Return units as a list in words, any of which is meant."""
+        return self.join([self.units[name] for name in names], "lists.or")
+
     def list_text(self, names: tuple[str, ...]) -> str:
         """Return a list in words, made once."""
         if names not in self._lists:
             self._lists[names] = self.join(names)
         return self._lists[names]
 
-    def join(self, parts: Sequence[str]) -> str:
-        """Return parts as a list in words."""
+    def join(self, parts: Sequence[str], ending: str = "lists.last") -> str:
+        """Return parts as a list in words; ending: path of the text before the last one."""
         if not parts:
             return self.texts["lists.none"].format()
         *first, last = parts
         if not first:
             return last
-        return self.texts["lists.between"].format().join(first) + self.texts["lists.last"].format() + last
+        return self.texts["lists.between"].format().join(first) + self.texts[ending].format() + last
 
     def _name(self, name: str, label: str = "") -> str:
         return _plain(self.instructions.names.get(name, label or name), name)
