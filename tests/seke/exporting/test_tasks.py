@@ -74,7 +74,7 @@ def test_statements_are_balanced_and_verdicts_right(base, faces):
         for row, right in zip(rows, verdicts, strict=True):
             ask = row.turns[0][0]
             unit = re.search(r"AU\d+", ask)
-            kind = "unit" if unit else "number" if re.search("scale|rather than not", ask) else "expression"
+            kind = "unit" if unit else "number" if re.search("scale|looks rather", ask) else "expression"
             counts[kind, right] += 1
             if unit:
                 says_visible = not re.search(r"not visible|cannot be seen|not show|There is no", ask)

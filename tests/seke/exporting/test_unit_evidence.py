@@ -88,8 +88,10 @@ def test_steps_by_hand(wording):
         assert "slightly" in about["AU12"], text
         assert "against" in about["AU12"] or "fits disgust less" in about["AU12"], text
         assert "clearly against" in about["AU4 (brow lowerer)"], text
-        # Under half a bit nothing is said of a unit, but as one of those that are not there.
-        assert "AU2" not in text
+        # Under half a bit a unit is named, if it is visible, and no step is said of it.
+        (besides,) = (part for part in re.split(r"\.\s", text) if "AU2" in part)
+        assert not re.search("slightly|clearly|strongly", besides.lower()), text
+        assert re.search("little|without much weight", besides), text
         # What would decide: the unit whose loss makes another state likeliest, and the one whose gain would.
         assert "anger" in about["AU9"].replace("AU10", ""), text
         assert "(0.50)" in text
