@@ -139,7 +139,6 @@ SHIPPED_NAMES = {
     "exporting.statement": "expression",
     "exporting.verify": "expression human",
     "exporting.wording": "expression",
-    "cli.export": "expression affect action_units",
     # Columns of a label table of source sets of faces.
     "datasets.affectnet": "expression valence arousal",
     "datasets.class_folders": "expression",

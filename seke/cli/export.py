@@ -10,6 +10,7 @@ import click
 from seke.cli import options
 from seke.cli.errors import exit_on_errors
 from seke.cli.output import print_json, print_message, print_warnings
+from seke.exporting.instruction_texts import TASKS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,21 +19,6 @@ if TYPE_CHECKING:
     from seke.exporting.export import Exported
 
 FORMATS = ("messages", "trl", "llava", "imagefolder", "parquet")
-TASKS = (
-    "expression",
-    "affect",
-    "action_units",
-    "joint",
-    "reasoned",
-    "reasoned_affect",
-    "describe",
-    "units_to_expression",
-    "expression_to_units",
-    "check",
-    "compare",
-    "conversation",
-    "not_judged",
-)
 
 
 @click.command(short_help="Make training data of what a run accepted.")

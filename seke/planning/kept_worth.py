@@ -6,6 +6,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
+from seke._version import __version__
 from seke.files.atomic import write_file
 from seke.files.networks import cache_folder
 from seke.planning.plan import worth_of_gold
@@ -49,8 +50,9 @@ def _path_of(base: Knowledge, population: str | None) -> Path | None:
     folder = cache_folder()
     if folder is None:
         return None
-    # Options may change the policy, which the digest of the files does not say.
-    inputs = (FORMAT, base.digest, population or base.reference, repr(base.policy))
+    # Options change the policy and the prices of questions, which the digest of the files does not say.
+    questions = tuple(base.questions.values())
+    inputs = (FORMAT, __version__, base.digest, population or base.reference, base.policy, questions)
     return folder / f"gold-{hashlib.sha256(repr(inputs).encode()).hexdigest()[:32]}.json"
 
 

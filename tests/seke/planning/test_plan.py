@@ -414,6 +414,10 @@ def test_what_gold_buys_is_kept_for_a_base_and_policy(tmp_path, monkeypatch):
         kept.write_text(damaged, encoding="utf-8")
         assert _read(kept) is None, damaged
     changed = replace(base, policy=replace(base.policy, budget=base.policy.budget + 1))
-    assert len({kept, _path_of(changed, None), _path_of(seke.knowledge(GARDEN), None)}) == 3
+    (first, *others) = base.questions.values()
+    dearer = replace(first, cost=first.cost + 1)
+    priced = replace(base, questions={question.name: question for question in (dearer, *others)})
+    garden = seke.knowledge(GARDEN)
+    assert len({kept, *(_path_of(other, None) for other in (changed, priced, garden))}) == 4
     monkeypatch.setenv("SEKE_CACHE", "")
     assert _path_of(base, None) is None
