@@ -12,6 +12,7 @@ import stat
 import threading
 import warnings
 from contextlib import ExitStack
+from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -243,8 +244,9 @@ def _open(path: Path, stack: ExitStack) -> Pixels:
     return image
 
 
+@cache
 def _formats() -> tuple[str, ...]:
-    """Return what is read: what Pillow reads by itself, and HEIC where its plugin is installed."""
+    """Return what is read: what Pillow reads by itself, and HEIC where its plugin is installed at first."""
     try:
         plugin = import_module("pillow_heif")
     except ModuleNotFoundError:
