@@ -92,10 +92,7 @@ def taken_sums(array: Array, index: Ints, starts: Ints) -> Array:
     """Return `run_sums` (runs, M) of the rows `index` of an array (n, M)."""
     if not is_tensor(array):
         return np.add.reduceat(array[index], starts, axis=0)
-    import torch
-    from torch.nn.functional import embedding_bag
-
-    return embedding_bag(torch.as_tensor(index), array, torch.as_tensor(starts), mode="sum")
+    return run_sums(take_rows(array, index), starts)
 
 
 def sums_at(array: Array, place: Ints, size: int) -> Array:

@@ -3,7 +3,7 @@
 The model is Pyro's: priors, and one factor, the engine's exact log P(answers, gold) with all items' truth
 summed out. Points and Gaussians live in unconstrained coordinates (stick-breaking, logit, log), where
 
-* `map` is the mode and its Laplace approximation, the Hessian by differences of exact gradients; shares are
+* `map` is the mode and its Laplace approximation, exact second derivatives (`curvature`); shares are
   drawn as Beta with this mode and curvature (`learning.laplace_draws`), of which their mode is the mean;
 * `svi` the multivariate Gaussian with the least Kullback-Leibler divergence to the posterior, begun there;
 * `nuts` draws from the posterior itself (Hoffman & Gelman 2014), in coordinates whitened by it.
@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from engine.backend.threads import torch_threads
+from engine.learning.curvature import hessian_of_part, second_derivatives
 from engine.learning.laplace_draws import draw_shares
 from engine.learning.likelihood import Likelihood
 from engine.learning.parameters import ObserverParameters
@@ -42,8 +43,6 @@ METHODS = ("map", "svi", "nuts")
 SUBSET_ITEMS = 1000
 # Draws from the posterior (map, svi), and from the prior.
 DRAWS = 1000
-# Step of the differences of gradients, in whitened coordinates: a thousandth of an sd.
-DIFFERENCE_STEP = 1e-3
 # Iterations of L-BFGS at most, and of rejecting prior draws below a floor.
 MOST_STEPS = 300
 # How often quadratures are refined around a new mode, at most.
@@ -217,8 +216,8 @@ class Target:
             shifts.append(part.reshape(-1))
         return np.concatenate(shifts)
 
-    def energy(self, x: Tensor) -> Tensor:
-        """Return - log density, a differentiable scalar; x: (P,).
+    def prior(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Return the prior's log density, a scalar, and the sites' values, in their order; x: (P,).
 
         It equals Pyro's density of `model`, summed directly, as tracing the model took longer than the sum.
         """
@@ -232,8 +231,13 @@ class Target:
             values[key] = site.value(share, values)
             if site.floor is not None:
                 values[key] = values[key].clip(1e-9, 1 - 1e-9)
+        return total, list(values.values())
+
+    def energy(self, x: Tensor) -> Tensor:
+        """Return - log density, a differentiable scalar; x: (P,)."""
+        total, values = self.prior(x)
         if self.likelihood is not None:
-            total = total + self.likelihood.total(self.make, list(values.values()))
+            total = total + self.likelihood.total(self.make, values)
         return -total
 
     def potential(self, x: Floats) -> tuple[float, Floats]:
@@ -271,44 +275,24 @@ class Target:
             columns[key] = self.transforms[key](share).reshape(count, -1)
         return torch.cat(list(columns.values()), 1).numpy()
 
-    def hessian(self, x: Floats, root: Floats, tell: Callable[[int], None]) -> Floats:
-        """Return the Hessian in coordinates z, x + root z, by differences of gradients, (P, P)."""
-        base = root.T @ self.potential(x)[1]
-        rows = []
-        for i in range(len(x)):
-            rows.append(
-                (root.T @ self.potential(x + DIFFERENCE_STEP * root[:, i])[1] - base) / DIFFERENCE_STEP
-            )
-            tell(i + 1)
-        square = np.array(rows)
-        return np.asarray((square + square.T) / 2)
+    def hessian(self, x: Floats, progress: Progress = _no_progress) -> Floats:
+        """Return the Hessian of the potential, (P, P)."""
+        parts = [] if self.likelihood is None else self.likelihood.parts
+        done = 0
 
-    def prior_hessian(self, x: Floats) -> Floats:
-        """Return the Hessian of a target without a likelihood, by differences of gradients, (P, P).
+        def count(coordinates: int) -> None:
+            nonlocal done
+            done += coordinates
+            progress("curvature", done, (1 + len(parts)) * len(x))
 
-        A priori sites are independent, and so are the rows of a simplex and the numbers of another site,
-        except for a floor and the site above it. So one step in a coordinate of every such group at once
-        gives a column of each group's block.
-        """
-        group, order = np.arange(len(x)), np.zeros(len(x), dtype=np.int64)
-        first, starts = 0, {}
-        for key, shape in self.shapes.items():
-            site, size = self.sites[key], shape.numel()
-            columns = slice(first, first + size)
-            starts[key], first = first, first + size
-            if site.kind == "simplex":
-                group[columns] = columns.start + np.arange(size) // shape[-1]
-                order[columns] = np.arange(size) % shape[-1]
-            elif site.floor is not None:
-                group[columns] = group[starts[site.floor] : starts[site.floor] + size]
-                order[columns] = 1
-        base, square = self.potential(x)[1], np.zeros((len(x), len(x)))
-        for step in range(int(order.max()) + 1):
-            moved = order == step
-            change = (self.potential(x + DIFFERENCE_STEP * moved)[1] - base) / DIFFERENCE_STEP
-            same = group[:, None] == group[None, moved]
-            square[:, moved] = np.where(same, change[:, None], 0.0)
-        return np.asarray((square + square.T) / 2)
+        at = torch.as_tensor(x).clone().requires_grad_()
+        log_density, values = self.prior(at)
+        total, _ = second_derivatives(log_density, at, [], count)
+        if self.likelihood is not None:
+            observations = self.make(values)
+            for part in parts:
+                total += hessian_of_part(self.likelihood, part, observations, at, count)
+        return np.asarray(-(total + total.T) / 2)
 
 
 def _find_mode(whole: Target, part: Target, share: float, progress: Progress) -> tuple[Floats, Floats]:
@@ -318,24 +302,29 @@ def _find_mode(whole: Target, part: Target, share: float, progress: Progress) ->
     the whole then needs few steps.
     """
     prior = Target(whole.parameters, None)
-    x, size = whole.start, len(whole.start)
-    root = _covariance_root(prior.prior_hessian(x), np.eye(size))
+    x = whole.start
+    root = _covariance_root(prior.hessian(x))
     for _ in range(MOST_REFINEMENTS):
         x = minimise_potential(part, x, root, "mode", progress)
         if not whole.parameters.kernels.refine_cuts(whole.values_at(x)):
             break
-    inside = part.hessian(x, root, lambda done: progress("curvature", done, size))
+    hessian = part.hessian(x, progress)
     if part is not whole:
-        prior_hessian = root.T @ prior.prior_hessian(x) @ root
-        inside = prior_hessian + (inside - prior_hessian) / share
-        root = _covariance_root(inside, root)
+        prior_hessian = prior.hessian(x)
+        hessian = prior_hessian + (hessian - prior_hessian) / share
+        root = _covariance_root(hessian, root)
         return minimise_potential(whole, x, root, "mode of all items", progress), root
-    return x, _covariance_root(inside, root)
+    return x, _covariance_root(hessian, root)
 
 
-def _covariance_root(hessian: Floats, root: Floats) -> Floats:
-    """Return a square root (P, P) of the covariance whose inverse is this Hessian in z, x = root z."""
-    values, vectors = np.linalg.eigh(hessian)
+def _covariance_root(hessian: Floats, scale: Floats | None = None) -> Floats:
+    """Return a square root (P, P) of the covariance whose inverse is this Hessian of x.
+
+    scale: a square root (P, P) of the covariance that the prior has, in units of which directions are judged;
+    the unit matrix without it.
+    """
+    root = np.eye(len(hessian)) if scale is None else scale
+    values, vectors = np.linalg.eigh(root.T @ hessian @ root)
     # Where the density is not concave, as far from its mode, the prior's width stays.
     safe = np.where(values > 1e-3, values, 1.0)
     covariance = root @ (vectors / safe) @ vectors.T @ root.T

@@ -81,28 +81,30 @@ def test_the_density_is_that_of_the_pyro_model(seed, types):
 
 
 @settings(few, max_examples=2)
-@given(seeds, st.integers(1, 3))
-def test_the_curvature_of_the_prior_is_that_of_one_coordinate_after_another(seed, types):
+@example(1718, 1, "none")
+@example(1718, 2, "all")
+@given(seeds, st.integers(1, 3), st.sampled_from(["none", "root", "all"]))
+def test_the_hessian_is_that_of_differences_of_gradients(seed, types, known):
     base, inference, answers, rng = world(seed, types=types)
-    gold = Gold({"root": rng.integers(0, len(base.variables["root"].states), 12).astype(float)})
-    prior = Target(ObserverParameters(inference, answers, gold), None)
-    x = prior.start + 0.2 * rng.standard_normal(len(prior.start))
-    one_by_one = prior.hessian(x, np.eye(len(x)), lambda _: None)
-    np.testing.assert_allclose(prior.prior_hessian(x), one_by_one, atol=1e-9)
+    gold = {"none": NOTHING, "root": _gold(base, rng, ["root"]), "all": _gold(base, rng, base.variables)}[
+        known
+    ]
+    parameters = ObserverParameters(inference, answers, gold)
+    for target in (Target(parameters, None), Target(parameters, Likelihood(inference, answers, gold))):
+        x = target.start + 0.2 * rng.standard_normal(len(target.start))
+        hessian = target.hessian(x)
+        step = 1e-5
+        for i in rng.permutation(len(x))[:4]:
+            along = step * (np.arange(len(x)) == i)
+            there, back = (target.potential(x + sign * along)[1] for sign in (1, -1))
+            np.testing.assert_allclose(hessian[i], (there - back) / (2 * step), rtol=2e-4, atol=2e-4)
 
 
 @few
 @given(seeds)
 def test_where_all_is_known_the_network_says_as_much_as_the_sum(seed):
     base, inference, answers, rng = world(seed)
-    values = {
-        name: rng.integers(0, len(variable.states), 12).astype(float)
-        for name, variable in base.variables.items()
-        if variable.kind in {"categorical", "binary"}
-    }
-    for name in (name for name, variable in base.variables.items() if variable.kind == "interval"):
-        values[name] = rng.uniform(base.variables[name].edges[0], base.variables[name].edges[-1], 12)
-    likelihood = Likelihood(inference, answers, Gold(values))
+    likelihood = Likelihood(inference, answers, _gold(base, rng, base.variables))
     observations = _as_tensors(inference, answers, NOTHING)
     (part,) = likelihood.parts
     assert part.log_gold is not None
@@ -125,6 +127,18 @@ def test_gold_of_every_state_adds_up_to_no_gold(seed):
         totals.append(np.logaddexp.reduce(parts, axis=0))
     for total in totals:
         np.testing.assert_allclose(total, inference.log_evidence(answers), atol=1e-9)
+
+
+def _gold(base, rng, names, items=12):
+    """Gold of these variables, by chance."""
+    values = {}
+    for name in names:
+        variable = base.variables[name]
+        if variable.kind == "interval":
+            values[name] = rng.uniform(variable.edges[0], variable.edges[-1], items)
+        else:
+            values[name] = rng.integers(0, len(variable.states), items).astype(float)
+    return Gold(values)
 
 
 def _as_tensors(inference, answers, gold):
