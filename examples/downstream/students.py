@@ -1,0 +1,103 @@
+"""A small multi-task net that learns expression, valence, arousal and action units; its scores on gold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from sklearn.metrics import f1_score
+from torch import nn
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+STEPS, BATCH, RATE, MOST_WEIGHTS = 300, 64, 2e-3, 200_000
+
+
+@dataclass
+class Targets:
+    """What students learn, of N pictures, with weights of 0 where nothing is known.
+
+    expression: (N, K) shares. numbers: (N, 2). units: (N, U) probabilities. known: task -> (N,), of units (N, U).
+    """
+
+    expression: np.ndarray
+    numbers: np.ndarray
+    units: np.ndarray
+    known: Mapping[str, np.ndarray]
+
+    def first(self, count: int) -> Targets:
+        """Return those of the first pictures."""
+        known = {name: weights[:count] for name, weights in self.known.items()}
+        return Targets(self.expression[:count], self.numbers[:count], self.units[:count], known)
+
+
+class Net(nn.Module):
+    """Three strided convolutions and two layers over all three tasks."""
+
+    def __init__(self, states: int, units: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(1, 16, 5, 3, 2), nn.BatchNorm2d(16), nn.ReLU(),
+            nn.Conv2d(16, 32, 3, 2, 1), nn.BatchNorm2d(32), nn.ReLU(),
+            nn.Conv2d(32, 64, 3, 2, 1), nn.BatchNorm2d(64), nn.ReLU(),
+            nn.Flatten(), nn.Linear(64 * 4 * 4, 96), nn.ReLU(), nn.Dropout(0.3),
+            nn.Linear(96, states + 2 + units),
+        )  # fmt: skip
+        self.parts = states, 2, units
+        assert sum(weights.numel() for weights in self.parameters()) <= MOST_WEIGHTS
+
+    def forward(self, pictures: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Return the logits of expressions, the numbers, and the logits of units."""
+        return torch.split(self.body(pictures[:, None]), self.parts, dim=1)
+
+
+def taught(pictures: np.ndarray, targets: Targets, seed: int) -> Net:
+    """Return a net that learned from pictures (N, 48, 48) for STEPS batches."""
+    torch.manual_seed(seed)
+    net = Net(targets.expression.shape[1], targets.units.shape[1])
+    optimizer = torch.optim.AdamW(net.parameters(), RATE, weight_decay=1e-3)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=STEPS)
+    shown = torch.as_tensor(pictures)
+    expression, numbers, units = (torch.as_tensor(values, dtype=torch.float32) for values in (
+        targets.expression, targets.numbers, targets.units))  # fmt: skip
+    known = {name: torch.as_tensor(weights, dtype=torch.float32) for name, weights in targets.known.items()}
+    generator = torch.Generator().manual_seed(seed)
+    net.train()
+    for _ in range(STEPS):
+        at = torch.randint(len(shown), (BATCH,), generator=generator)
+        of_label, of_numbers, of_units = net(shown[at])
+        entropy = -(expression[at] * torch.log_softmax(of_label, 1)).sum(1)
+        squares = ((of_numbers - numbers[at]) ** 2).sum(1)
+        binary = nn.functional.binary_cross_entropy_with_logits(of_units, units[at], reduction="none")
+        loss = _mean(entropy, known["expression"][at]) + 2 * _mean(squares, known["numbers"][at])
+        loss = loss + 3 * _mean(binary, known["units"][at])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+    return net.eval()
+
+
+def _mean(losses: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    return (losses * weights).sum() / weights.sum().clamp(min=1.0)
+
+
+def scores(net: Net, pictures: np.ndarray, gold: Targets) -> dict[str, float]:
+    """Return macro F1 of expressions, mean CCC of valence and arousal, and mean F1 of units, on gold."""
+    with torch.no_grad():
+        of_label, of_numbers, of_units = (part.numpy() for part in net(torch.as_tensor(pictures)))
+    truth = gold.expression.argmax(1)
+    return {
+        "expression, macro F1": float(f1_score(truth, of_label.argmax(1), average="macro")),
+        "valence and arousal, CCC": float(np.mean([concordance(gold.numbers[:, k], of_numbers[:, k]) for k in (0, 1)])),
+        "action units, mean F1": float(f1_score(gold.units > 0.5, of_units > 0, average="macro", zero_division=0)),
+    }
+
+
+def concordance(truth: np.ndarray, predicted: np.ndarray) -> float:
+    """Return Lin's concordance (doi:10.2307/2532051)."""
+    together = ((truth - truth.mean()) * (predicted - predicted.mean())).mean()
+    return float(2 * together / (truth.var() + predicted.var() + (truth.mean() - predicted.mean()) ** 2))
