@@ -22,6 +22,7 @@ import numpy as np
 
 from engine.decision.decision import risk_of_value
 from engine.metrics.strengths import share_quantile
+from engine.observation.observer_kernels import derive_looks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -89,6 +90,7 @@ class FitDraws:
         count = len(self.observed)
         risks = {name: np.empty((count, len(answers.items))) for name in levels}
         log_evidence = np.empty((count, len(answers.items)))
+        derive_looks(self.observed, variables_of_several(answers))
         for row in range(count):
             evidence = self.observed[row].evidence(answers)
             shift = self.shifts[row]
@@ -101,6 +103,12 @@ class FitDraws:
                 risks[name][row] = risk_of_value(variable, p, level.value, base.policy)
         weight = np.exp(log_evidence - log_evidence.max(0))
         return DrawnRisks(risks, weight / weight.mean(0))
+
+
+def variables_of_several(answers: Answers) -> list[str]:
+    """Return the variables of labels about which several observers answered."""
+    observer = answers.reading_observer
+    return [name for name, labels in answers.labels.items() if len(np.unique(observer[labels.reading])) > 1]
 
 
 def _draw_observers(fit: Fit, number: int, rng: np.random.Generator) -> ObservationModel:

@@ -51,6 +51,8 @@ LEAST_CLEAR, MOST_CLEAR = 0.1, 0.9
 MOST_FOLLOWS = 0.99
 # Beyond this the look would be the truth itself, and no two observers could ever err together.
 MOST_RIGHT = 0.97
+# Below this a probability is none: nothing is divided by it.
+LEAST = 1e-300
 # Looks that are kept; a base has one a variable, of some kilobytes.
 MOST_KEPT = 256
 
@@ -137,6 +139,27 @@ class SharedLook:
         return both.reshape(flat), *(table.reshape(*flat, -1) for table in given)  # type: ignore[return-value]
 
 
+@dataclass(frozen=True)
+class LookInputs:
+    """What the looks of one variable are derived from.
+
+    tables: T of each observer, (K, Y), P(settles on y | truth); matches: (K, Y), 1 where an answer names the
+    truth. follows: λ, (observers,). shapes: of each observer whether the looks are derived from its table,
+    too; what the others settle on in a look follows from looks that know nothing of them.
+    """
+
+    tables: Sequence[Floats]
+    matches: Sequence[Floats]
+    follows: Floats
+    shapes: Sequence[bool]
+
+    @property
+    def alike(self) -> tuple[object, ...]:
+        """What is the same of inputs whose looks can be derived at once."""
+        of_tables = tuple(table.shape for table in self.tables)
+        return of_tables, tuple(match.tobytes() for match in self.matches), tuple(self.shapes)
+
+
 def shared_look(
     tables: Sequence[Floats],
     matches: Sequence[Floats],
@@ -144,49 +167,73 @@ def shared_look(
     declared: Dependence,
     shapes: Sequence[bool] = (),
 ) -> SharedLook:
-    """Return the looks that the observers of a variable share.
+    """Return the looks that the observers of a variable share; the inputs are those of `LookInputs`.
 
-    tables: T of each observer, (K, Y), P(settles on y | truth); matches: (K, Y), 1 where an answer names the
-    truth. follows: λ, (observers,). shapes: of each observer whether the looks are derived from its table,
-    too, all by default; what the others settle on in a look follows from looks that know nothing of them.
+    shapes: all by default.
     """
-    declared_shapes = DeclaredShapes(
-        declared.clear, declared.ambiguous, declared.n, declared.look_n, declared.seen_n
-    )
-    given = (tuple(tuple(map(tuple, table.tolist())) for table in parts) for parts in (tables, matches))
+    rows = (tuple(tuple(map(tuple, table.tolist())) for table in part) for part in (tables, matches))
     shaping = tuple(shapes) or (True,) * len(tables)
-    return _derived_look(*given, tuple(follows.tolist()), shaping, declared_shapes)
+    return _kept_look(*rows, tuple(follows.tolist()), shaping, _shapes_of(declared))
 
 
 @lru_cache(MOST_KEPT)
-def _derived_look(
+def _kept_look(
     table_rows: tuple[Rows, ...],
     match_rows: tuple[Rows, ...],
     follow_shares: tuple[float, ...],
-    shaping: tuple[bool, ...],
+    shapes: tuple[bool, ...],
     declared: DeclaredShapes,
 ) -> SharedLook:
     """Return the looks as `shared_look` does; kept, since every session of a base derives the same."""
     tables, matches = ([np.array(rows) for rows in parts] for parts in (table_rows, match_rows))
-    follows = np.array(follow_shares)
-    skills = np.array([skill(table, match) for table, match in zip(tables, matches, strict=True)])
-    shapes = np.array(shaping)
-    weights = (follows * skills)[shapes]
-    mean_skill = float(weights @ skills[shapes] / weights.sum()) if weights.sum() > 0 else 0.5
-    looks, seen = _declared_shapes(len(tables[0]), mean_skill, declared)
+    (look,) = _derived_looks([LookInputs(tables, matches, np.array(follow_shares), shapes)], declared)
+    return look
+
+
+def shared_looks(inputs: Sequence[LookInputs], declared: Dependence) -> list[SharedLook]:
+    """Return `shared_look` of each of many inputs; those that are alike are derived at once."""
+    alike: dict[tuple[object, ...], list[int]] = {}
+    for place, one_look in enumerate(inputs):
+        alike.setdefault(one_look.alike, []).append(place)
+    looks: dict[int, SharedLook] = {}
+    for places in alike.values():
+        derived = _derived_looks([inputs[place] for place in places], _shapes_of(declared))
+        looks |= zip(places, derived, strict=True)
+    return [looks[place] for place in range(len(inputs))]
+
+
+def _shapes_of(declared: Dependence) -> DeclaredShapes:
+    return DeclaredShapes(declared.clear, declared.ambiguous, declared.n, declared.look_n, declared.seen_n)
+
+
+def _derived_looks(inputs: Sequence[LookInputs], declared: DeclaredShapes) -> list[SharedLook]:
+    """Return the looks of B inputs that are alike."""
+    # T of each observer, (B, K, Y); λ (B, observers).
+    tables = [np.stack(of_observer) for of_observer in zip(*(part.tables for part in inputs), strict=True)]
+    matches, shapes = inputs[0].matches, np.array(inputs[0].shapes)
+    follows = np.stack([part.follows for part in inputs])
+    skills = np.stack([skill(table, match) for table, match in zip(tables, matches, strict=True)], 1)
+    weights = (follows * skills)[:, shapes]
+    weight, right = weights.sum(1), (weights * skills[:, shapes]).sum(1)
+    mean_skill = np.where(weight > 0, right / np.maximum(weight, LEAST), 0.5)
+    looks, seen = _declared_shapes(tables[0].shape[1], mean_skill, declared)
     most = skill_of_square(looks @ seen)
     answers = []
-    for table, match, observer_skill in zip(tables, matches, skills, strict=True):
-        share = min(1.0, observer_skill / most)
+    for table, match, observer_skill in zip(tables, matches, skills.T, strict=True):
+        share = np.minimum(1.0, observer_skill / most)[:, None, None]
         named = match.sum(1, keepdims=True)
         reliable = match + (1 - named) * table
-        answers.append(seen @ (share * reliable + (1 - share) * table.mean(0)))
-    looks, answers = _fit_to_tables(tables, looks, answers, follows, shaping, declared)
+        answers.append(seen @ (share * reliable + (1 - share) * table.mean(1, keepdims=True)))
+    looks, answers = _fit_to_tables(tables, looks, answers, follows, shapes.tolist(), declared)
     joint: dict[int, Floats] = {}
     for places in _alike(tables):
-        answer, table = (np.stack([parts[place] for place in places]) for parts in (answers, tables))
-        joint |= zip(places, _scale_to_tables(looks, answer, table, follows[places]), strict=True)
-    return SharedLook(looks, tuple(joint[place] for place in range(len(tables))))
+        answer, table = (np.stack([parts[place] for place in places], 1) for parts in (answers, tables))
+        scaled = _scale_to_tables(looks, answer, table, follows[:, places])
+        joint |= zip(places, np.moveaxis(scaled, 1, 0), strict=True)
+    return [
+        SharedLook(looks[number], tuple(joint[place][number] for place in range(len(tables))))
+        for number in range(len(inputs))
+    ]
 
 
 def _alike(tables: Sequence[Floats]) -> list[list[int]]:
@@ -207,45 +254,42 @@ def reading_follows(observer: Observer) -> float:
     return observer.carry * settled_follows(observer)
 
 
-def skill(table: Floats, matches: Floats) -> float:
-    """Return an observer's skill: how far beyond chance its answers are right, from 0 to 1.
+def skill(tables: Floats, matches: Floats) -> Floats:
+    """Return how far beyond chance the answers of tables (..., K, Y) are right, (...), from 0 to 1.
 
-    It is Cohen's kappa with states of equal frequency; chance is the habit, the mean of the table's rows.
+    It is Cohen's kappa with states of equal frequency; chance is the habit, the mean of a table's rows.
     """
-    named = matches.sum(1) > 0
-    right, chance = float((table * matches).sum()), float((matches * table.mean(0)).sum())
-    return float(np.clip((right - chance) / max(named.sum() - chance, 1e-9), 0, 1))
+    named = np.count_nonzero(matches.sum(1))
+    right, chance = ((matches * part).sum((-2, -1)) for part in (tables, tables.mean(-2, keepdims=True)))
+    return np.asarray(np.clip((right - chance) / np.maximum(named - chance, 1e-9), 0, 1))
 
 
-def skill_of_square(table: Floats) -> float:
-    """Return the skill of a table whose answers are the states."""
-    return skill(table, np.eye(len(table)))
+def skill_of_square(tables: Floats) -> Floats:
+    """Return the skills of tables (..., K, K) whose answers are the states."""
+    return skill(tables, np.eye(tables.shape[-1]))
 
 
-def _beyond_chance(states: int, share: float) -> Floats:
-    """Return a table that is right in this share of cases, else uniform, (K, K)."""
-    return share * np.eye(states) + (1 - share) / states
+def _beyond_chance(states: int, share: Floats | float) -> Floats:
+    """Return tables that are right in these shares (...) of cases, else uniform, (..., K, K)."""
+    shares = np.asarray(share)[..., None, None]
+    return np.asarray(shares * np.eye(states) + (1 - shares) / states)
 
 
-def _declared_shapes(states: int, mean_skill: float, declared: DeclaredShapes) -> tuple[Floats, Floats]:
-    """Return the declared shapes of S (K, J) and of what a follower sees (J, K), for observers of this skill.
+def _declared_shapes(states: int, mean_skill: Floats, declared: DeclaredShapes) -> tuple[Floats, Floats]:
+    """Return the declared shapes of S (B, K, J) and of what a follower sees (J, K).
 
-    The share of clear items is such that followers alone have the mean skill of the observers.
+    mean_skill: of the observers, (B,). The share of clear items is such that followers alone have the mean skill of the observers.
     """
     clear, ambiguous = declared.clear, declared.ambiguous
     least = ambiguous.right * ambiguous.seen
     share = (mean_skill - least) / max(clear.right * clear.seen - least, 1e-9)
-    right = clear.right
-    if share >= MOST_CLEAR:
-        needed = (mean_skill - (1 - MOST_CLEAR) * least) / (MOST_CLEAR * clear.seen)
-        right = float(np.clip(needed, clear.right, MOST_RIGHT))
-    share = float(np.clip(share, LEAST_CLEAR, MOST_CLEAR))
-    parts = (
-        share * _beyond_chance(states, right),
-        (1 - share) * _beyond_chance(states, ambiguous.right),
-    )
+    needed = (mean_skill - (1 - MOST_CLEAR) * least) / (MOST_CLEAR * clear.seen)
+    most = np.clip(needed, clear.right, MOST_RIGHT)
+    right = np.where(share >= MOST_CLEAR, most, clear.right)
+    share = np.clip(share, LEAST_CLEAR, MOST_CLEAR)[:, None, None]
+    parts = share * _beyond_chance(states, right), (1 - share) * _beyond_chance(states, ambiguous.right)
     seen = (_beyond_chance(states, clear.seen), _beyond_chance(states, ambiguous.seen))
-    return np.concatenate(parts, axis=1), np.concatenate(seen)
+    return np.concatenate(parts, axis=2), np.concatenate(seen)
 
 
 def _fit_to_tables(
@@ -256,50 +300,46 @@ def _fit_to_tables(
     shaping: Sequence[bool],
     declared: DeclaredShapes,
 ) -> tuple[Floats, list[Floats]]:
-    """Return S (K, J) and each observer's G (J, Y) brought near to the tables by expectation maximisation.
+    """Return S (B, K, J) and each observer's G (B, J, Y), near to the tables by expectation maximisation.
 
     shaping: of each observer whether its table shapes S, too.
     """
     look_counts = declared.look_n * looks
     groups = _alike(tables)
-    # Of each group, all at once: T (O, K, Y), G (O, J, Y), the counts before G, and λ (O, 1, 1).
-    stacks = [np.stack([tables[place] for place in places]) for places in groups]
-    given = [np.stack([answers[place] for place in places]) for places in groups]
+    # Of each group, all at once: T (B, O, K, Y), G (B, O, J, Y), the counts before G, and λ (B, O, 1, 1).
+    stacks = [np.stack([tables[place] for place in places], 1) for places in groups]
+    given = [np.stack([answers[place] for place in places], 1) for places in groups]
     priors = [declared.seen_n * stack for stack in given]
-    shares = [follows[places][:, None, None] for places in groups]
+    shares = [follows[:, places, None, None] for places in groups]
+    shapes = [np.array([shaping[place] for place in places]) for places in groups]
     for _ in range(EM_STEPS):
-        shaped: dict[int, Floats] = {}
-        updated = []
-        for places, stack, answer, prior, share in zip(groups, stacks, given, priors, shares, strict=True):
-            followed = share * (looks @ answer)
+        look_total, updated, seen = look_counts.copy(), [], looks[:, None]
+        for stack, answer, prior, share, shape in zip(stacks, given, priors, shares, shapes, strict=True):
+            followed = share * (seen @ answer)
             # Of n T[x, y] answers y to a truth x those that followed the look, over P(y | x, followed).
-            weight = declared.n * stack * share / np.maximum(followed + (1 - share) * stack, 1e-300)
-            shaped |= zip(places, looks * (weight @ answer.transpose(0, 2, 1)), strict=True)
-            updated.append(_normalise_rows(prior + answer * (looks.T @ weight)))
-        look_total = look_counts.copy()
-        for place, shapes_looks in enumerate(shaping):
-            if shapes_looks:
-                look_total += shaped[place]
+            weight = declared.n * stack * share / np.maximum(followed + (1 - share) * stack, LEAST)
+            look_total += (seen * (weight @ answer.swapaxes(-2, -1)))[:, shape].sum(1)
+            updated.append(_normalise_rows(prior + answer * (seen.swapaxes(-2, -1) @ weight)))
         looks, given = _normalise_rows(look_total), updated
     fitted = {
-        place: answer
+        place: stack[:, number]
         for places, stack in zip(groups, given, strict=True)
-        for place, answer in zip(places, stack, strict=True)
+        for number, place in enumerate(places)
     }
     return looks, [fitted[place] for place in range(len(tables))]
 
 
 def _scale_to_tables(looks: Floats, answers: Floats, tables: Floats, shares: Floats) -> Floats:
-    """Return V (O, K, J, Y) in proportion to λ G + (1 - λ) T whose mean over the looks is T.
+    """Return V (B, O, K, J, Y) in proportion to λ G + (1 - λ) T whose mean over the looks is T.
 
-    answers: G (O, J, Y); tables: T (O, K, Y); shares: λ (O,).
+    looks: S (B, K, J); answers: G (B, O, J, Y); tables: T (B, O, K, Y); shares: λ (B, O).
     """
-    share = shares[:, None, None, None]
-    joint = share * answers[:, None] + (1 - share) * tables[:, :, None]
+    share = shares[..., None, None, None]
+    joint = share * answers[:, :, None] + (1 - share) * tables[:, :, :, None]
     for _ in range(SCALING_STEPS):
-        mean = np.einsum("xj,oxjy->oxy", looks, joint)
-        joint = joint * (tables / np.maximum(mean, 1e-300))[:, :, None]
-        joint = joint / joint.sum(3, keepdims=True)
+        mean = np.einsum("bxj,boxjy->boxy", looks, joint)
+        joint = joint * (tables / np.maximum(mean, LEAST))[:, :, :, None]
+        joint = joint / joint.sum(-1, keepdims=True)
     return np.asarray(joint)
 
 

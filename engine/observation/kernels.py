@@ -273,18 +273,18 @@ def number_kernel(
 
 
 def normal_readings(edges: Floats, cuts: Floats, sigma: Array | float) -> Array:
-    """Return P(a reading lies between two cuts | bin), (K, M), of readings with a normal error of sd sigma.
+    """Return P(a reading lies between two cuts | bin), (..., K, M).
 
-    edges: (K + 1,). cuts: (M + 1,); the first and the last cell hold all that lies beyond.
+    sigma: the sd of readings, whose error is normal. edges: (K + 1,). cuts: (..., M + 1); the first and the last cell hold all that lies beyond.
     """
     xp = namespace(sigma)
-    z = asarray_like(cuts[None, 1:-1] - edges[:, None], sigma) / sigma
+    z = asarray_like(cuts[..., None, 1:-1] - edges[:, None], sigma) / sigma
     integral = z * ndtr(z) + xp.exp(-z * z / 2) / math.sqrt(2 * math.pi)
     spread = sigma / asarray_like(np.diff(edges)[:, None], sigma)
-    below = xp.clip(spread * (integral[:-1] - integral[1:]), 0, 1)
-    ends = asarray_like(np.tile([0.0, 1.0], (len(edges) - 1, 1)), sigma)
-    below = xp.concatenate([ends[:, :1], below, ends[:, 1:]], 1)
-    return xp.clip(below[:, 1:] - below[:, :-1], 0, None)
+    below = xp.clip(spread * (integral[..., :-1, :] - integral[..., 1:, :]), 0, 1)
+    none = xp.zeros_like(below[..., :1])
+    below = xp.concatenate([none, below, none + 1], -1)
+    return xp.clip(below[..., 1:] - below[..., :-1], 0, None)
 
 
 def with_strays(normal: Array, edges: Floats, cuts: Floats, stray: Array | float) -> Array:

@@ -154,5 +154,5 @@ def _averaged(edges: tuple[float, ...], teller: NumberTeller, errors: Floats, sd
     """
     # A reading that is shifted up is as one whose cuts are shifted down.
     ends, cuts = np.array(edges), np.array(teller.cuts)
-    given = np.stack([normal_readings(ends, cuts - error, sd) for error in errors])
+    given = normal_readings(ends, cuts - errors[:, None], sd)
     return np.asarray(with_strays(np.einsum("jp,pxm->xjm", WITHIN, given), ends, cuts, teller.stray))

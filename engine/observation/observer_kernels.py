@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import copy
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +13,13 @@ from engine.backend.last_used import LastUsed
 from engine.model.confusion import own_answers
 from engine.model.knowledge import NumberInstrument
 from engine.observation.carried_likelihood import log_mixture
-from engine.observation.dependence import SharedLook, settled_follows, shared_look
+from engine.observation.dependence import (
+    LookInputs,
+    SharedLook,
+    settled_follows,
+    shared_look,
+    shared_looks,
+)
 from engine.observation.echo import Echo
 from engine.observation.family import Member, families_of, family_follows, with_families
 from engine.observation.kernels import (
@@ -51,6 +58,23 @@ def _by_variable(kernels: Iterable[tuple[int, str]]) -> dict[str, list[int]]:
     for index, name in kernels:
         observers.setdefault(name, []).append(index)
     return observers
+
+
+@dataclass(frozen=True)
+class LabelLook:
+    """What the looks of a variable of labels come of: shared by all, by families, and by types of reading.
+
+    shares, answer_of: those of `SharedLook.of_types`.
+    """
+
+    look: LookInputs
+    families: Sequence[Sequence[Member]]
+    shares: Sequence[Floats]
+    answer_of: Sequence[Ints]
+
+    def finished(self, look: SharedLook) -> SharedLook:
+        """Return the looks with families, and types of reading in the place of answers."""
+        return with_families(look, self.families).of_types(self.shares, self.answer_of)
 
 
 class ObserverKernels:
@@ -270,8 +294,17 @@ class ObserverKernels:
         variable = self.knowledge.variables[name]
         if variable.kind == "interval":
             return number_look(variable.edges, [self._teller(o, name) for o in known])
-        follows = np.array([settled_follows(self.observers[o]) for o in known])
+        inputs = self._label_look(name)
+        if inputs is None:
+            return None
+        look = inputs.look
+        return inputs.finished(shared_look(look.tables, look.matches, look.follows, declared, look.shapes))
+
+    def _label_look(self, name: str) -> LabelLook | None:
+        """Return what the looks of a variable of labels come of; None where its observers share nothing."""
+        known = self.observers_of(name)
         observers = [self.observers[o] for o in known]
+        follows = np.array([settled_follows(observer) for observer in observers])
         answers = [observer.labels[name].answers for observer in observers]
         kernels = [kernel for o in known if isinstance(kernel := self.kernels[o, name], LabelKernel)]
         mixes, answer_of = [np.asarray(k.mix) for k in kernels], [k.answer_of for k in kernels]
@@ -287,10 +320,10 @@ class ObserverKernels:
         families = families_of(observers, members)
         if np.count_nonzero(follows) < 2 and not families:
             return None
+        variable = self.knowledge.variables[name]
         matches = [own_answers(a, variable) for a in answers]
         shapes = [not observer.follows_only for observer in observers]
-        look = with_families(shared_look(tables, matches, follows, declared, shapes), families)
-        return look.of_types(shares, answer_of)
+        return LabelLook(LookInputs(tables, matches, follows, shapes), families, shares, answer_of)
 
     def _teller(self, index: int, name: str) -> NumberTeller:
         """Return an observer as one that tells a number, by its kernel: a fit may have moved the declared."""
@@ -308,6 +341,25 @@ class ObserverKernels:
     def zeros(self, *shape: int) -> Array:
         """Return zeros of a shape, in the library of the kernels."""
         return asarray_like(np.zeros(shape), self.carry)
+
+
+def derive_looks(models: Sequence[ObserverKernels], names: Iterable[str]) -> None:
+    """Derive the looks of variables of labels for many models at once; they keep them.
+
+    models: of the same base, as are draws of a fit.
+    """
+    declared = models[0].knowledge.dependence if models else None
+    if declared is None:
+        return
+    missing = [
+        (model, name, inputs)
+        for model in models
+        for name in names
+        if model.dependent and name not in model._looks and (inputs := model._label_look(name)) is not None
+    ]
+    looks = shared_looks([inputs.look for _, _, inputs in missing], declared)
+    for (model, name, inputs), look in zip(missing, looks, strict=True):
+        model._looks[name] = inputs.finished(look)
 
 
 def _echo_of(observer: Observer, knowledge: Knowledge) -> Echo:

@@ -79,7 +79,13 @@ def _rows(path: Path) -> list[dict[str, str]]:
 class Models:
     """Two models that answer the joint question: the first twice, the second once."""
 
-    def __init__(self, real: RealAnswers, units: Sequence[str], usual: Mapping[str, Mapping[str, float]], rng: np.random.Generator) -> None:
+    def __init__(
+        self,
+        real: RealAnswers,
+        units: Sequence[str],
+        usual: Mapping[str, Mapping[str, float]],
+        rng: np.random.Generator,
+    ) -> None:
         """usual: expression -> unit -> how often it is active, of the truth."""
         self.real, self.units, self.usual, self.rng = real, units, usual, rng
         self.hits = rng.uniform(*HITS, (2, len(units)))
@@ -131,4 +137,8 @@ class Models:
         else:
             active = np.array([bool(face[unit]) for unit in self.units])
             chances = np.where(active, self.hits[model], self.false_alarms[model])
-        return [unit for unit, reported in zip(self.units, self.rng.random(len(self.units)) < chances, strict=True) if reported]
+        return [
+            unit
+            for unit, reported in zip(self.units, self.rng.random(len(self.units)) < chances, strict=True)
+            if reported
+        ]

@@ -127,7 +127,9 @@ def decided_targets(
     for record in records:
         levels = record["decision"]["levels"]
         kept = {name: of["value"] for name, of in levels.items() if of["decision"] in decisions}
-        rows.append({name: value == "true" if value in ("true", "false") else value for name, value in kept.items()})
+        rows.append(
+            {name: value == "true" if value in ("true", "false") else value for name, value in kept.items()}
+        )
     return hard_targets(rows, states, units)
 
 
@@ -150,7 +152,10 @@ def table(results: Sequence[Record]) -> str:
     tasks = [name for name in results[0] if ", " in name]
     seeds = sorted({result["seed"] for result in results})
     at = {(result["seed"], result["faces"], result["labels"]): result for result in results}
-    lines = [f"{'faces':>6} {'answers':>8} {'labels':9} {'known':>6} {'right':>6}  " + "  ".join(f"{task:>24}" for task in tasks)]
+    lines = [
+        f"{'faces':>6} {'answers':>8} {'labels':9} {'known':>6} {'right':>6}  "
+        + "  ".join(f"{task:>24}" for task in tasks)
+    ]
     budgets = sorted({result["faces"] for result in results})
     for faces, kind in product(budgets, KINDS):
         cells = [at[seed, faces, kind] for seed in seeds]
@@ -162,7 +167,9 @@ def table(results: Sequence[Record]) -> str:
     lines += ["", f"differences at {budgets[-1]:,} faces, with {LEVEL:.0%} intervals over {len(seeds)} seeds"]
     for first, second in COMPARISONS:
         for task in tasks:
-            differences = np.array([at[s, budgets[-1], first][task] - at[s, budgets[-1], second][task] for s in seeds])
+            differences = np.array(
+                [at[s, budgets[-1], first][task] - at[s, budgets[-1], second][task] for s in seeds]
+            )
             lines.append(f"  {first:9} - {second:9} {task:24} {interval(differences)}")
     return "\n".join(lines)
 
@@ -178,7 +185,9 @@ def interval(differences: np.ndarray) -> str:
 
 def main() -> None:
     """Run all seeds, print the table, and write the results."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--answers", type=Path, required=True, help="folder with the tables of real answers")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--budgets", default="150,300,600,1200", help="faces that are labelled")
@@ -188,7 +197,9 @@ def main() -> None:
     budgets = sorted(int(budget) for budget in given.budgets.split(","))
     started, results = time.perf_counter(), list[Any]()
     with ProcessPoolExecutor(given.processes) as pool:
-        for of_seed in pool.map(one_seed, range(given.seeds), [budgets] * given.seeds, [given.answers] * given.seeds):
+        for of_seed in pool.map(
+            one_seed, range(given.seeds), [budgets] * given.seeds, [given.answers] * given.seeds
+        ):
             results += of_seed
             print(f"seed {of_seed[0]['seed']}: {time.perf_counter() - started:.0f} s", flush=True)
     print(table(results))

@@ -92,8 +92,12 @@ def scores(net: Net, pictures: np.ndarray, gold: Targets) -> dict[str, float]:
     truth = gold.expression.argmax(1)
     return {
         "expression, macro F1": float(f1_score(truth, of_label.argmax(1), average="macro")),
-        "valence and arousal, CCC": float(np.mean([concordance(gold.numbers[:, k], of_numbers[:, k]) for k in (0, 1)])),
-        "action units, mean F1": float(f1_score(gold.units > 0.5, of_units > 0, average="macro", zero_division=0)),
+        "valence and arousal, CCC": float(
+            np.mean([concordance(gold.numbers[:, k], of_numbers[:, k]) for k in (0, 1)])
+        ),
+        "action units, mean F1": float(
+            f1_score(gold.units > 0.5, of_units > 0, average="macro", zero_division=0)
+        ),
     }
 
 

@@ -30,6 +30,7 @@ from engine.inference.simulation import draw_looks
 from engine.model.confusion import own_answers
 from engine.model.knowledge import Clarity, Dependence, ReadingType
 from engine.observation.dependence import MOST_FOLLOWS, shared_look
+from engine.observation.observer_kernels import derive_looks
 
 few = settings(max_examples=10, deadline=None, derandomize=True, database=None)
 seeds = st.integers(0, 2**32 - 1)
@@ -61,6 +62,30 @@ def posterior_of(base, items, rng=None):
 
 
 # The tables
+
+
+def test_looks_of_many_models_are_those_of_each():
+    """Derived at once, of draws that differ in how often observers follow, they are as derived one by one."""
+    base = dependent_base(5)
+    network, names = compile_network(base), ["root", "b0", "b1"]
+    models, alone = [], []
+    for share in (0.0, 0.3, 0.8):
+        followers = [replace(o, follows=min(1.0, share + o.follows / 2)) for o in base.observers.values()]
+        for kept in (models, alone):
+            observations = Inference(network, base).observations
+            observations.observers, observations._looks = tuple(followers), {}
+            kept.append(observations)
+    derive_looks(models, names)
+    for model, one in zip(models, alone, strict=True):
+        assert set(model._looks) == set(names)
+        for name in names:
+            look, expected = model.shared_look(name), one.shared_look(name)
+            np.testing.assert_allclose(look.look_given_state, expected.look_given_state, atol=1e-12)
+            for given_look, of_one in zip(look.answer_given, expected.answer_given, strict=True):
+                np.testing.assert_allclose(given_look, of_one, atol=1e-12)
+    assert not np.allclose(
+        models[0].shared_look("root").look_given_state, models[2].shared_look("root").look_given_state
+    )
 
 
 @settings(max_examples=40, deadline=None, derandomize=True, database=None)
