@@ -278,7 +278,7 @@ def _beyond_chance(states: int, share: Floats | float) -> Floats:
 def _declared_shapes(states: int, mean_skill: Floats, declared: DeclaredShapes) -> tuple[Floats, Floats]:
     """Return the declared shapes of S (B, K, J) and of what a follower sees (J, K).
 
-    mean_skill: of the observers, (B,). The share of clear items is such that followers alone have the mean skill of the observers.
+    mean_skill: of the observers, (B,). The share of clear items is such that followers alone have it.
     """
     clear, ambiguous = declared.clear, declared.ambiguous
     least = ambiguous.right * ambiguous.seen

@@ -275,7 +275,8 @@ def number_kernel(
 def normal_readings(edges: Floats, cuts: Floats, sigma: Array | float) -> Array:
     """Return P(a reading lies between two cuts | bin), (..., K, M).
 
-    sigma: the sd of readings, whose error is normal. edges: (K + 1,). cuts: (..., M + 1); the first and the last cell hold all that lies beyond.
+    sigma: the sd of readings, whose error is normal. edges: (K + 1,). cuts: (..., M + 1); the first and the
+    last cell hold all that lies beyond.
     """
     xp = namespace(sigma)
     z = asarray_like(cuts[..., None, 1:-1] - edges[:, None], sigma) / sigma

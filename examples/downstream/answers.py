@@ -1,12 +1,12 @@
 """Answers of two models about a face whose truth is known: resampled from real answers about faces alike.
 
     gpt4v_rankings.csv   GPT-4V's ranking of expressions for a picture of the same class
-    vlm_repeats.csv      whether a further draw of gpt-4o, and the answer of gemini-2.5, equal its first one, on the
-                         same video frame, by whether that one was right
+    vlm_repeats.csv      whether a further draw of gpt-4o, and the answer of gemini-2.5, equal its first
+                         one, on the same video frame, by whether that one was right
     vlm_numbers.csv      GPT-4V's numbers less the mean of human raters, of a film frame with a similar mean
 
-Of action units no real answers with truth were at hand: hits and false alarms of each unit are drawn from ranges,
-and with HALO an answer's units are the usual ones of the expression that it names.
+Of action units no real answers with truth were at hand: hits and false alarms of each unit are drawn from
+ranges that are assumptions, and with HALO an answer's units are the usual ones of the expression it names.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ FIRST, SECOND = "gpt-4o|plain|t8", "gemini-2.5|plain|t8"
 OBSERVERS = ("gpt-4o", "generic-vlm")
 TONES = {"positive": "P", "neutral": "N", "negative": "G"}
 UNREAD = "x"
-# Assumed: the share of units that are reported where active, and where not; how often a draw repeats a unit; halo.
+# Assumed: the share of units that are reported where active, and where not; how often a draw repeats what the
+# first said of a unit; how often units are those of the label.
 HITS, FALSE_ALARMS, REPEATED, HALO = (0.4, 0.9), (0.02, 0.2), 0.9, 0.3
 # Film frames whose mean rating is nearest, of which one lends its error.
 NEAREST = 30
@@ -99,13 +100,19 @@ class Models:
         repeated = [unit for unit in self.units if (unit in units) == (self.rng.random() < REPEATED)]
         all_units = units, repeated, self._units(face, 1, second)
         keys = ((OBSERVERS[0], 0), (OBSERVERS[0], 1), (OBSERVERS[1], 0))
+        told = enumerate(zip(keys, (first, again, second), all_units, strict=True))
         return [
-            {"item": face["item"], "observer": observer, "question": "joint", "draw": draw, "expression": label,
-             **{name: numbers[name][k] for name in numbers}, "action_units": named}
-            for k, ((observer, draw), label, named) in enumerate(
-                zip(keys, (first, again, second), all_units, strict=True)
-            )
-        ]  # fmt: skip
+            {
+                "item": face["item"],
+                "observer": observer,
+                "question": "joint",
+                "draw": draw,
+                "expression": label,
+                "action_units": named,
+                **{name: of_draws[k] for name, of_draws in numbers.items()},
+            }
+            for k, ((observer, draw), label, named) in told
+        ]
 
     def _pick(self, rows: Sequence[Any]) -> Any:
         return rows[self.rng.integers(len(rows))]

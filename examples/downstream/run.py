@@ -2,9 +2,10 @@
 
     python examples/downstream/run.py --answers DATA [--seeds 5] [--budgets 150,300,600,1200] [-o table.json]
 
-Each seed draws a truth (another base than the one that labels are inferred with), persons, faces, two models'
-answers (three a face, resampled from real ones in DATA) and pictures. GOLD faces calibrate. Of the others a
-budget's faces are labelled in five ways, each teaches the same net, and all are tested on gold of other persons:
+Each seed draws a truth (another base than the one that labels are inferred with), persons, faces, answers of
+two models (three a face, resampled from real ones in DATA) and pictures. GOLD faces calibrate, and every
+student learns them. A budget's further faces are labelled in five ways, each teaches the same net, and all are
+tested on gold of other persons:
 
     gold       the truth, which no answers buy
     majority   the plain rule: the commonest of the three expressions, the mean number, units that two name
@@ -12,7 +13,8 @@ budget's faces are labelled in five ways, each teaches the same net, and all are
     inferred   these, and values that follow from what was accepted, though nobody looked
     soft       the posteriors of all values of all faces
 
-COMPARISONS are named before the run. Their intervals are Student's over seeds, which share nothing but the net.
+COMPARISONS were named before the run. Their intervals are Student's over seeds, which share nothing but the
+program.
 """
 
 from __future__ import annotations
@@ -68,14 +70,15 @@ def one_seed(seed: int, budgets: Sequence[int], data: Path) -> list[Record]:
         overlay.write_text(seke.calibrate(calibrating, gold=rows[:GOLD], with_checks=False).overlay, "utf-8")
         to_label = [sample for of_face in answers[GOLD:] for sample in of_face]
         records = list(seke.infer(to_label, overlay))
-    # Whole persons are tested; who is labelled is no other's neighbour.
-    shown = np.stack([
-        picture(row, units, 10_000 * seed + at // FACES_OF_A_PERSON, rng) for at, row in enumerate(rows[GOLD:])
-    ])  # fmt: skip
-    gold = hard_targets(rows[GOLD:], states, units)
-    test = hard_targets(rows[GOLD + max(budgets) :], states, units)
+    # Persons that are tested are no others.
+    persons = 10_000 * seed + np.arange(len(rows)) // FACES_OF_A_PERSON
+    persons[-TEST:] += 1
+    faces = zip(rows, persons.tolist(), strict=True)
+    shown = np.stack([picture(row, units, person, rng) for row, person in faces])
+    truth = hard_targets(rows, states, units)
+    learned, test = truth.part(0, GOLD), truth.part(len(rows) - TEST, len(rows))
     by_kind = {
-        "gold": gold.first(max(budgets)),
+        "gold": truth.part(GOLD, len(asked)),
         "majority": hard_targets([majority(of_face, units) for of_face in answers[GOLD:]], states, units),
         "accepted": decided_targets(records, states, units, ("accept",)),
         "inferred": decided_targets(records, states, units, ("accept", "inferred")),
@@ -83,15 +86,19 @@ def one_seed(seed: int, budgets: Sequence[int], data: Path) -> list[Record]:
     }
     results = []
     for budget, kind in product(budgets, KINDS):
-        targets = by_kind[kind].first(budget)
-        student = taught(shown[:budget], targets, seed)
-        results.append({
-            "seed": seed, "faces": budget, "answers": budget * ANSWERS_A_FACE, "labels": kind,
-            "values": {name: round(float(known.mean()), 3) for name, known in targets.known.items()},
-            "right": round(float((targets.expression.argmax(1) == gold.expression[:budget].argmax(1))[
-                targets.known["expression"] > 0].mean()), 3),
-            **scores(student, shown[max(budgets) :], test),
-        })  # fmt: skip
+        targets = by_kind[kind].part(0, budget)
+        student = taught(shown[: GOLD + budget], targets.after(learned), seed)
+        agrees = targets.expression.argmax(1) == by_kind["gold"].expression[:budget].argmax(1)
+        results.append(
+            {
+                "seed": seed,
+                "faces": budget,
+                "labels": kind,
+                "values": {name: round(float(known.mean()), 3) for name, known in targets.known.items()},
+                "right": round(float(agrees[targets.known["expression"] > 0].mean()), 3),
+                **scores(student, shown[-TEST:], test),
+            }
+        )
     return results
 
 
@@ -152,25 +159,21 @@ def table(results: Sequence[Record]) -> str:
     tasks = [name for name in results[0] if ", " in name]
     seeds = sorted({result["seed"] for result in results})
     at = {(result["seed"], result["faces"], result["labels"]): result for result in results}
-    lines = [
-        f"{'faces':>6} {'answers':>8} {'labels':9} {'known':>6} {'right':>6}  "
-        + "  ".join(f"{task:>24}" for task in tasks)
-    ]
+    columns = "  ".join(f"{task:>24}" for task in tasks)
+    lines = [f"{'faces':>6} {'answers':>8} {'labels':9} {'known':>6} {'right':>6}  {columns}"]
     budgets = sorted({result["faces"] for result in results})
     for faces, kind in product(budgets, KINDS):
         cells = [at[seed, faces, kind] for seed in seeds]
-        known, right = (np.mean(values) for values in (
-            [cell["values"]["expression"] for cell in cells], [cell["right"] for cell in cells]))  # fmt: skip
+        known = np.mean([cell["values"]["expression"] for cell in cells])
+        right = np.mean([cell["right"] for cell in cells])
         means = "  ".join(f"{np.mean([cell[task] for cell in cells]):24.3f}" for task in tasks)
         answers = 0 if kind == "gold" else faces * ANSWERS_A_FACE
         lines.append(f"{faces:6,} {answers:8,} {kind:9} {known:6.2f} {right:6.2f}  {means}")
-    lines += ["", f"differences at {budgets[-1]:,} faces, with {LEVEL:.0%} intervals over {len(seeds)} seeds"]
-    for first, second in COMPARISONS:
-        for task in tasks:
-            differences = np.array(
-                [at[s, budgets[-1], first][task] - at[s, budgets[-1], second][task] for s in seeds]
-            )
-            lines.append(f"  {first:9} - {second:9} {task:24} {interval(differences)}")
+    most = budgets[-1]
+    lines += ["", f"differences at {most:,} faces, with {LEVEL:.0%} intervals over {len(seeds)} seeds"]
+    for (first, second), task in product(COMPARISONS, tasks):
+        pairs = [(at[seed, most, first][task], at[seed, most, second][task]) for seed in seeds]
+        lines.append(f"  {first:9} - {second:9} {task:24} {interval(np.array([a - b for a, b in pairs]))}")
     return "\n".join(lines)
 
 
@@ -197,9 +200,8 @@ def main() -> None:
     budgets = sorted(int(budget) for budget in given.budgets.split(","))
     started, results = time.perf_counter(), list[Any]()
     with ProcessPoolExecutor(given.processes) as pool:
-        for of_seed in pool.map(
-            one_seed, range(given.seeds), [budgets] * given.seeds, [given.answers] * given.seeds
-        ):
+        every = range(given.seeds), [budgets] * given.seeds, [given.answers] * given.seeds
+        for of_seed in pool.map(one_seed, *every):
             results += of_seed
             print(f"seed {of_seed[0]['seed']}: {time.perf_counter() - started:.0f} s", flush=True)
     print(table(results))
