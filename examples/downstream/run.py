@@ -4,7 +4,7 @@
 
 Each seed draws a truth (another base than the one that labels are inferred with), persons, faces, answers of
 two models (three a face, resampled from real ones in DATA) and pictures. GOLD faces calibrate, and every
-student learns them. A budget's further faces are labelled in five ways, each teaches the same net, and all are
+student learns them. A budget's further faces are labelled in five ways, each teaches the same net, all are
 tested on gold of other persons:
 
     gold       the truth, which no answers buy
@@ -24,6 +24,7 @@ import json
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -199,9 +200,9 @@ def main() -> None:
     given = parser.parse_args()
     budgets = sorted(int(budget) for budget in given.budgets.split(","))
     started, results = time.perf_counter(), list[Any]()
-    with ProcessPoolExecutor(given.processes) as pool:
-        every = range(given.seeds), [budgets] * given.seeds, [given.answers] * given.seeds
-        for of_seed in pool.map(one_seed, *every):
+    every = range(given.seeds), [budgets] * given.seeds, [given.answers] * given.seeds
+    with ProcessPoolExecutor(given.processes) if given.processes > 1 else nullcontext() as pool:
+        for of_seed in (pool.map if pool else map)(one_seed, *every):
             results += of_seed
             print(f"seed {of_seed[0]['seed']}: {time.perf_counter() - started:.0f} s", flush=True)
     print(table(results))
