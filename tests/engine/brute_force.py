@@ -31,6 +31,7 @@ from engine import (
     Question,
     Rankings,
     Variable,
+    compile_network,
 )
 from engine.language.formula_parser import parse
 from engine.model.knowledge import (
@@ -125,6 +126,17 @@ class Truth:
     correlation: float
     log_evidence: float
     violations: Mapping[str, float]
+
+
+_COMPILED: list[tuple[Knowledge, Network]] = []
+
+
+def network_of(base: Knowledge) -> Network:
+    """Compile a base, unless the one before was this world, with other observers or another policy beside."""
+    beside = ("observers", "questions", "policy", "dependence", "views")
+    if not _COMPILED or replace(_COMPILED[0][0], **{name: getattr(base, name) for name in beside}) != base:
+        _COMPILED[:] = [(base, compile_network(base))]
+    return _COMPILED[0][1]
 
 
 class World:
