@@ -22,6 +22,8 @@ def _own_cache(tmp_path_factory):
     folder = (place.parent if "PYTEST_XDIST_WORKER" in os.environ else place) / "cache"
     folder.mkdir(exist_ok=True)
     os.environ["SEKE_CACHE"] = str(folder)
+    # Else each process that a test starts would compile all that it imports anew, for a second and more.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     # What takes long here depends on what else the machine does.
     os.environ["SEKE_PROGRESS"] = "no"
 
