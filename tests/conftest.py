@@ -12,7 +12,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from whole_programs import WHOLE_FILES
+
+# How long an example takes depends on what else the machine does.
+settings.register_profile("seke", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("seke")
 
 
 @pytest.fixture(scope="session", autouse=True)
