@@ -50,7 +50,7 @@ def both(inference, records, paths=200):
 
 def test_another_draw_of_a_saturated_reading_is_worth_nothing(inference):
     records = samples("expression", 40, expression="happiness")
-    for option_of in both(with_policy(inference, budget=200), records):
+    for option_of in both(with_policy(inference, budget=200, batches=(1,)), records):
         again = option_of["gpt-4o", "expression", None, "face", 1]
         other = option_of["gpt-4o", "affect", None, "face", 1]
         assert again.gain < 0.02 * other.gain
@@ -72,7 +72,9 @@ def test_units_asked_alone_beat_the_joint_question_under_halo(inference):
     policy = inference.knowledge.policy
     units = inference.knowledge.levels["action_units"]
     worth = {name: float(name in units) for name in policy.worth}
-    for option_of in both(with_policy(inference, worth=worth), samples("expression", 1, expression="anger")):
+    for option_of in both(
+        with_policy(inference, worth=worth, batches=(1,)), samples("expression", 1, expression="anger")
+    ):
         alone = option_of["gpt-4o", "action_units", None, "face", 1]
         joint = option_of["gpt-4o", "joint", None, "face", 1]
         assert alone.gain > joint.gain
@@ -82,7 +84,7 @@ def test_units_asked_alone_beat_the_joint_question_under_halo(inference):
 def test_a_second_observer_beats_a_tenth_draw(inference):
     """One whose errors are its own; of one that follows the same look there is less to hope for."""
     records = samples("expression", 9, expression="fear")
-    dependent = with_policy(inference, others=("generic-vlm",), budget=60)
+    dependent = with_policy(inference, others=("generic-vlm",), budget=60, batches=(1,))
     for alone, option_of in zip(
         both(independent(dependent), records, FEW_PATHS), both(dependent, records, FEW_PATHS), strict=True
     ):
@@ -121,7 +123,9 @@ def independent(inference):
 
 def test_another_view_beats_another_draw_of_a_saturated_reading(inference):
     records = samples("expression", 12, expression="fear")
-    for option_of in both(with_policy(inference, views=("face", "grey"), budget=60), records, FEW_PATHS):
+    for option_of in both(
+        with_policy(inference, views=("face", "grey"), budget=60, batches=(1,)), records, FEW_PATHS
+    ):
         again = option_of["gpt-4o", "expression", None, "face", 1]
         grey = option_of["gpt-4o", "expression", None, "grey", 1]
         assert grey.gain > again.gain
@@ -130,7 +134,7 @@ def test_another_view_beats_another_draw_of_a_saturated_reading(inference):
 
 def test_a_view_that_repeats_the_usual_one_is_worth_what_another_draw_is(inference):
     records = samples("expression", 3, expression="fear")
-    asking = with_policy(inference, views=("face", "mirror"), budget=60)
+    asking = with_policy(inference, views=("face", "mirror"), budget=60, batches=(1,))
     views, gains = asking.knowledge.views, []
     for share in (1.0, 0.5, 0.0):
         mirror = replace(views["face"], name="mirror", repeats=share)
@@ -152,7 +156,7 @@ def test_a_dear_observer_is_asked_less(inference):
     base = inference.knowledge
     dear = {**base.observers, "generic-vlm": replace(base.observers["generic-vlm"], cost=50.0)}
     records = samples("expression", 9, expression="fear")
-    cheap = with_policy(inference, others=("generic-vlm",))
+    cheap = with_policy(inference, others=("generic-vlm",), batches=(2,))
     for price, priced in (
         (1.0, cheap),
         (50.0, cheap.with_knowledge(replace(cheap.knowledge, observers=dear))),
@@ -232,6 +236,7 @@ def test_a_variable_is_informative_by_what_it_says_of_the_root_and_by_its_own_va
 
 def test_both_look_aheads_know_that_a_question_has_rates_of_its_own(inference):
     """A yes or no about one unit that is nearly always right is worth more than one at the shared rates."""
+    inference = with_policy(inference, batches=(1,))
     base = inference.knowledge
     observer = base.observers["gpt-4o"]
     sharp = {
