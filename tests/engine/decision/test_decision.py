@@ -450,7 +450,7 @@ def test_single_precision_changes_no_gain_of_many_variables(monkeypatch):
         ahead = LookAhead(inference)
         return [
             {(o.observer, o.question, o.samples): o.gain for o in ahead.options(answers, posterior, item)}
-            for item in range(12)
+            for item in range(4)
         ]
 
     in_single = gains()
