@@ -12,7 +12,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from whole_programs import WHOLE_FILES
+
+# How long an example takes depends on what else the machine does.
+settings.register_profile("seke", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("seke")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -22,6 +27,8 @@ def _own_cache(tmp_path_factory):
     folder = (place.parent if "PYTEST_XDIST_WORKER" in os.environ else place) / "cache"
     folder.mkdir(exist_ok=True)
     os.environ["SEKE_CACHE"] = str(folder)
+    # Else each process that a test starts would compile all that it imports anew, for a second and more.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     # What takes long here depends on what else the machine does.
     os.environ["SEKE_PROGRESS"] = "no"
 

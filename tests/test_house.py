@@ -24,6 +24,8 @@ MODULES = {
     for folder in ("engine", "seke")
     for path in (ROOT / folder).rglob("*.py")
 }
+# Who imports these imports all.
+FACE_NAMES = {"engine", "seke"}
 HTTP = {"openai", "httpx", "requests", "urllib3", "aiohttp", "http", "urllib", "socket"}
 FACES = re.compile(
     r"\b(happiness|sadness|disgust|contempt|valence|arousal|AU\d+|facial|faces?|emotions?|expressions?|affect|"
@@ -82,38 +84,59 @@ NEVER = {
 
 
 @cache
-def tree_of(path):
-    """The syntax tree of a file; seven tests look at each."""
-    return ast.parse(path.read_text())
+def text_of(path):
+    return path.read_text()
 
 
+@cache
+def nodes_of(path):
+    """All nodes of the syntax tree of a file, itself first; seven tests look at each."""
+    return tuple(ast.walk(ast.parse(text_of(path))))
+
+
+@cache
 def imports(path):
     """Names of the modules that a file imports, with `from a import b` as a.b where that is a module."""
-    for node in ast.walk(tree_of(path)):
+    names = set()
+    for node in nodes_of(path):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
             for alias in node.names:
                 inner = f"{node.module}.{alias.name}"
-                yield inner if inner in MODULES else node.module
+                names.add(inner if inner in MODULES else node.module)
+    return frozenset(names)
 
 
-@pytest.mark.parametrize("name", [name for name in MODULES if name.startswith("engine")])
-def test_the_engine_knows_neither_seke_nor_the_network_nor_faces(name):
-    roots = {module.split(".")[0] for module in imports(MODULES[name])}
-    assert not roots & ({"seke"} | HTTP)
-    keys = KEYS if room_of(name) == "engine.language" else set()
-    assert {word.lower() for word in FACES.findall(MODULES[name].read_text())} <= keys
+def modules_of(prefix):
+    """The modules whose name begins so: name -> path."""
+    modules = {name: path for name, path in MODULES.items() if name.startswith(prefix)}
+    assert modules
+    return modules
+
+
+def faults(check, modules=MODULES):
+    """What a check has to say of each module, where it has something to say."""
+    return {name: fault for name, path in modules.items() if (fault := check(name, path))}
+
+
+def test_the_engine_knows_neither_seke_nor_the_network_nor_faces():
+    def known(name, path):
+        roots = {module.split(".")[0] for module in imports(path)}
+        keys = KEYS if room_of(name) == "engine.language" else set()
+        words = {word.lower() for word in FACES.findall(text_of(path))}
+        return roots & ({"seke"} | HTTP) | words - keys
+
+    assert faults(known, modules_of("engine")) == {}
 
 
 # Observers, questions and policy stand beside a compiled network: a changed budget is no other network.
 BESIDE = re.compile(r"\b(knowledge|observers?|questions?|views?|policy|policies)\b", re.IGNORECASE)
 
 
-@pytest.mark.parametrize("name", [name for name in MODULES if name.startswith("engine.network")])
-def test_a_network_knows_neither_observers_nor_policy(name):
-    assert BESIDE.findall(MODULES[name].read_text()) == []
+def test_a_network_knows_neither_observers_nor_policy():
+    assert faults(lambda _, path: BESIDE.findall(text_of(path)), modules_of("engine.network")) == {}
 
 
 def room_of(name):
@@ -165,7 +188,7 @@ def test_names_of_the_shipped_base_stand_where_they_are_listed():
     names = {*base.observers, *base.levels, *base.variables, *base.populations, base.usual_view}
     places = {}
     for name, path in MODULES.items():
-        texts = {node.value for node in ast.walk(tree_of(path)) if isinstance(node, ast.Constant)}
+        texts = {node.value for node in nodes_of(path) if isinstance(node, ast.Constant)}
         # The engine's words are held above.
         if texts & names and name.startswith("seke."):
             places[name.removeprefix("seke.")] = texts & names
@@ -173,25 +196,33 @@ def test_names_of_the_shipped_base_stand_where_they_are_listed():
 
 
 def test_every_room_has_a_floor():
-    rooms = {room_of(name) for name in MODULES} - {"engine", "seke"}
+    rooms = {room_of(name) for name in MODULES} - FACE_NAMES
     assert rooms == FLOOR.keys()
 
 
-@pytest.mark.parametrize("name", [name for name in MODULES if name not in ("engine", "seke")])
-def test_arrows_run_down(name):
-    room, forbidden = room_of(name), NEVER.get(room_of(name), set())
-    for module in set(imports(MODULES[name])):
-        other = room_of(module)
-        assert other not in forbidden, module
-        assert module not in ("engine", "seke") or room.split(".")[0] != module, f"{module}: its own face"
-        if other in FLOOR and other.split(".")[0] == room.split(".")[0] and other != room:
-            assert FLOOR[other] < FLOOR[room], module
+def test_arrows_run_down():
+    def upward(name, path):
+        room = room_of(name)
+        package = room.split(".")[0]
+        for module in imports(path):
+            other = room_of(module)
+            if other in NEVER.get(room, set()):
+                yield f"{module}: never"
+            if module == package:
+                yield f"{module}: its own face"
+            within = other in FLOOR and other.split(".")[0] == package and other != room
+            if within and FLOOR[other] >= FLOOR[room]:
+                yield f"{module}: not lower"
+
+    inner = {name: path for name, path in MODULES.items() if name not in FACE_NAMES}
+    assert faults(lambda name, path: list(upward(name, path)), inner) == {}
 
 
-@pytest.mark.parametrize("name", [name for name in MODULES if name.startswith("seke")])
-def test_seke_enters_the_engine_by_its_face(name):
-    inner = [module for module in imports(MODULES[name]) if module.startswith("engine.")]
-    assert inner == []
+def test_seke_enters_the_engine_by_its_face():
+    def inner(_, path):
+        return [module for module in imports(path) if module.startswith("engine.")]
+
+    assert faults(inner, modules_of("seke")) == {}
 
 
 def test_no_modules_know_each_other():
@@ -199,7 +230,7 @@ def test_no_modules_know_each_other():
     graph = {
         name: {module for module in imports(path) if module in MODULES and module != name}
         for name, path in MODULES.items()
-        if name not in ("engine", "seke")
+        if name not in FACE_NAMES
     }
     try:
         list(TopologicalSorter(graph).static_order())
@@ -314,7 +345,7 @@ PRONOUNS = {"one", "found", "told", "said", "mine", "own", "left", "why", "rest"
 
 def bound_names(path):
     """Names that functions bind: parameters, locals, loop variables, caught errors."""
-    for node in ast.walk(tree_of(path)):
+    for node in nodes_of(path):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             yield node.id
         elif isinstance(node, ast.arg):
@@ -323,26 +354,20 @@ def bound_names(path):
             yield node.name
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_no_name_is_a_pronoun(name):
-    assert PRONOUNS & set(bound_names(MODULES[name])) == set()
-
-
-def test_no_name_of_what_makes_the_documentation_is_a_pronoun():
-    paths = [*(ROOT / "docs" / "_ext").glob("*.py"), *(ROOT / "docs" / "gallery_src").glob("*.py")]
-    assert len(paths) > 15
-    assert {path.name: names for path in paths if (names := PRONOUNS & set(bound_names(path)))} == {}
-
-
-@pytest.mark.parametrize("path", sorted((ROOT / "examples").rglob("*.py")), ids=lambda path: path.name)
-def test_no_name_in_an_example_is_a_pronoun(path):
-    assert PRONOUNS & set(bound_names(path)) == set()
+def test_no_name_is_a_pronoun():
+    """In code, in what makes the documentation, in examples."""
+    makers = [*(ROOT / "docs" / "_ext").glob("*.py"), *(ROOT / "docs" / "gallery_src").glob("*.py")]
+    examples = list((ROOT / "examples").rglob("*.py"))
+    assert len(makers) > 15
+    assert examples
+    modules = MODULES | {str(path.relative_to(ROOT)): path for path in (*makers, *examples)}
+    assert faults(lambda _, path: PRONOUNS & set(bound_names(path)), modules) == {}
 
 
 def test_a_class_name_has_one_meaning():
     places = {}
     for name, path in MODULES.items():
-        for node in ast.walk(tree_of(path)):
+        for node in nodes_of(path):
             if isinstance(node, ast.ClassDef):
                 places.setdefault(node.name, []).append(name)
     assert {name: modules for name, modules in places.items() if len(modules) > 1} == {}
@@ -388,14 +413,17 @@ def returned_shapes(node):
 def lacks_a_shape(node):
     """Whether a function returns more arrays than its docstring states shapes of."""
     arrays = ARRAY.findall(ast.unparse(node.returns)) if node.returns else []
+    if not arrays:
+        return False
     shapes, shared = returned_shapes(node)
-    return bool(arrays) and len(shapes) < (1 if shared else len(arrays))
+    return len(shapes) < (1 if shared else len(arrays))
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_what_returns_arrays_says_their_shape(name):
-    functions = public_functions(tree_of(MODULES[name]))
-    assert [node.name for node in functions if lacks_a_shape(node)] == []
+def test_what_returns_arrays_says_their_shape():
+    def lacking(_, path):
+        return [node.name for node in public_functions(nodes_of(path)[0]) if lacks_a_shape(node)]
+
+    assert faults(lacking) == {}
 
 
 @pytest.mark.parametrize(
@@ -423,14 +451,15 @@ MOST_FUNCTION_LINES, MOST_FILE_LINES = 60, 450
 LONG_FILES = {"seke.runs.ledger"}
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_functions_and_files_are_short(name):
-    text = MODULES[name].read_text()
-    long = {
-        (name, node.name)
-        for node in ast.walk(tree_of(MODULES[name]))
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        and node.end_lineno - node.lineno >= MOST_FUNCTION_LINES
-    }
-    assert not long
-    assert text.count("\n") < MOST_FILE_LINES or name in LONG_FILES
+def test_functions_and_files_are_short():
+    def long(name, path):
+        functions = [
+            node.name
+            for node in nodes_of(path)
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+            and node.end_lineno - node.lineno >= MOST_FUNCTION_LINES
+        ]
+        lines = text_of(path).count("\n")
+        return functions + [lines] * (lines >= MOST_FILE_LINES and name not in LONG_FILES)
+
+    assert faults(long) == {}

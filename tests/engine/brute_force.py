@@ -31,6 +31,7 @@ from engine import (
     Question,
     Rankings,
     Variable,
+    compile_network,
 )
 from engine.language.formula_parser import parse
 from engine.model.knowledge import (
@@ -127,6 +128,17 @@ class Truth:
     violations: Mapping[str, float]
 
 
+_COMPILED: list[tuple[Knowledge, Network]] = []
+
+
+def network_of(base: Knowledge) -> Network:
+    """Compile a base, unless the one before was this world, with other observers or another policy beside."""
+    beside = ("observers", "questions", "policy", "dependence", "views")
+    if not _COMPILED or replace(_COMPILED[0][0], **{name: getattr(base, name) for name in beside}) != base:
+        _COMPILED[:] = [(base, compile_network(base))]
+    return _COMPILED[0][1]
+
+
 class World:
     """The joint distribution of a compiled base under a population, one axis a variable, the root first."""
 
@@ -161,6 +173,9 @@ class World:
         inside = weight.reshape(shape[0], -1).sum(1)
         self.given_root = weight / inside.reshape(-1, *[1] * (len(shape) - 1))
         self.known: dict[tuple[str, str], list[Kind]] = {}
+        # What was summed before, by who answered what; the answers are held, so that no others get their id.
+        self.answered: dict[tuple[int, str, int], tuple[Observer, Reading, Floats]] = {}
+        self.tables: dict[str, Floats] = {}
         self.joint = self.given_root * self.population.reshape(-1, *[1] * (len(shape) - 1))
 
     def along(self, names: Sequence[str], table: Floats) -> Floats:
@@ -169,8 +184,10 @@ class World:
 
     def table_of(self, name: str) -> Floats:
         """P(variable | root), (K, states)."""
-        axes = tuple(i for i, other in enumerate(self.names) if i and other != name)
-        return self.given_root.sum(axis=axes)
+        if name not in self.tables:
+            axes = tuple(i for i, other in enumerate(self.names) if i and other != name)
+            self.tables[name] = self.given_root.sum(axis=axes)
+        return self.tables[name]
 
     def probability(self, event: NDArray[np.bool_]) -> float:
         """Return P(event) under the population."""
@@ -465,21 +482,25 @@ class World:
         chance = np.array([kind.chance[x] for kind in kinds])
         likely = []
         for reading in readings:
-            answer_likelihoods = [
-                math.prod(
-                    kind.likelihood([d[name] for d in part.draws if name in d]) for part in reading.parts
-                )
-                for kind in kinds
-            ]
+            answer_likelihoods = self._likelihoods(observer, name, reading)
             if reading in followed:
-                answer_likelihoods = [
-                    a * self._follow(observer, reading, k)
-                    for a, k in zip(answer_likelihoods, kinds, strict=True)
-                ]
+                answer_likelihoods = answer_likelihoods * [self._follow(observer, reading, k) for k in kinds]
             # P(r | m, x): carried, or a fresh draw.
             bring = observer.carry * np.eye(len(kinds)) + (1 - observer.carry) * chance
-            likely.append(bring @ np.array(answer_likelihoods))
+            likely.append(bring @ answer_likelihoods)
         return chance, np.prod(likely, axis=0)
+
+    def _likelihoods(self, observer: Observer, name: str, reading: Reading | Joined) -> Floats:
+        """P(a reading's answers about one variable | what it brings out), (kinds,)."""
+        likelihoods = np.ones(len(self.kinds(observer, name)))
+        for part in reading.parts:
+            key = id(observer), name, id(part)
+            if key not in self.answered:
+                draws = [d[name] for d in part.draws if name in d]
+                p = np.array([kind.likelihood(draws) for kind in self.kinds(observer, name)])
+                self.answered[key] = observer, part, p
+            likelihoods = likelihoods * self.answered[key][2]
+        return likelihoods
 
     def kinds(self, observer: Observer, name: str) -> list[Kind]:
         """Everything that an observer may see of a variable."""
@@ -511,10 +532,12 @@ class World:
             if root in reading.variables:
                 instrument = observer.labels[root]
                 shares = np.repeat([t.share for t in instrument.types], len(instrument.answers))
-                parts = [[d[root] for d in part.draws if root in d] for part in reading.parts]
+                likelihoods = self._likelihoods(observer, root, reading)
                 about_root = sum(
-                    share * math.prod(map(k.likelihood, parts))
-                    for share, k in zip(shares, self.kinds(observer, root), strict=True)
+                    share * likelihood
+                    for share, likelihood, k in zip(
+                        shares, likelihoods, self.kinds(observer, root), strict=True
+                    )
                     if instrument.answers[k.answer] == label
                 )
             total += p * about_root * self._follow_label(observer, reading, label)
@@ -534,19 +557,14 @@ class World:
                 if name in brought:
                     table[states.index(state)] = [1 - brought[name], brought[name]]
             stereotype = table[states.index(label)] if label in states else self.population @ table
-            parts = [[d[name] for d in part.draws if name in d] for part in reading.parts]
+            kinds, likelihoods = self.kinds(observer, name), self._likelihoods(observer, name, reading)
             if name in observer.numbers:
-                kinds = self.kinds(observer, name)
-                like = np.array([math.prod(map(k.likelihood, parts)) for k in kinds])
-                total *= stereotype @ np.array([k.chance for k in kinds]).T @ like
+                total *= stereotype @ np.array([k.chance for k in kinds]).T @ likelihoods
             else:
                 # Imagined once, then answered as if it had been seen.
-                instrument = observer.labels[name]
-                shares = np.repeat([t.share for t in instrument.types], 2)
-                total *= sum(
-                    share * stereotype[k.answer] * math.prod(map(k.likelihood, parts))
-                    for share, k in zip(shares, self.kinds(observer, name), strict=True)
-                )
+                shares = np.repeat([t.share for t in observer.labels[name].types], 2)
+                imagined = np.array([stereotype[k.answer] for k in kinds])
+                total *= (shares * imagined) @ likelihoods
         return total
 
     @staticmethod

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 # Where laws of numbers are tried, on bases that were read: that names are none of the engine's affair is held
 # by the other rooms' tests, and here by `pytest -m slow`.
-NUMBERS = ("analysis", "observation")
+NUMBERS = ("analysis", "inference", "observation")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

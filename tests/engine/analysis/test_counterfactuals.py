@@ -29,9 +29,9 @@ def contrasts_of(log_p):
     return np.stack([against_all, ratio])
 
 
-@pytest.mark.parametrize("seed", [1, pytest.param(4, marks=pytest.mark.slow)])
-def test_slopes_are_those_of_bases_compiled_anew(base_of, names, seed):
-    """Of half of the numbers as written, of the others renamed."""
+@pytest.mark.parametrize(("seed", "among"), [(1, 6), pytest.param(4, 2, marks=pytest.mark.slow)])
+def test_slopes_are_those_of_bases_compiled_anew(base_of, names, seed, among):
+    """Of one number among so many as written, of others renamed; slow, of half and half."""
     base = base_of("machine")
     inference = Inference(compile_network(base), base)
     (readings,) = random_items(base, seed, items=1, readings=4)
@@ -45,7 +45,7 @@ def test_slopes_are_those_of_bases_compiled_anew(base_of, names, seed):
         for number in base.numbers.values()
         if number.path.split(".")[0] in SHAPING and not number.path.endswith(".n")
     ]
-    for number in shaping[names["wear"] == "wear" :: 2]:
+    for number in shaping[names["wear"] == "wear" :: among]:
         step = 1e-4 * max(abs(number.value), 0.1)
         try:
             sides = [declared_of(base).with_numbers({number.path: number.value + d}) for d in (step, -step)]
@@ -64,7 +64,7 @@ def test_slopes_are_those_of_bases_compiled_anew(base_of, names, seed):
             err_msg=number.path,
         )
         checked += 1
-    assert checked > 10
+    assert checked > 20 / among
 
 
 REFERENCE = (
@@ -73,7 +73,7 @@ REFERENCE = (
 )
 
 
-@pytest.mark.parametrize(("population", "seed"), [("fleet", 1), ("in-service", 2), ("in-service", 7)])
+@pytest.mark.parametrize(("population", "seed"), [("fleet", 1), ("in-service", 2)])
 def test_the_reference_has_a_say_through_the_rules(overlay_of, names, population, seed):
     """Also under another population; what the one state has less another has more."""
     base = overlay_of(REFERENCE)
@@ -117,7 +117,7 @@ def decided(inference, answers):
     return inference.network.root_states[int(np.round(p, 9).argmax())], bool(levels[base.root].accepted[0])
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", [1, 3])
 def test_a_pull_is_the_difference_that_removal_makes(base_of, overlay_of, seed):
     base = base_of("machine")
     inference, answers = asked(base, seed)
@@ -153,7 +153,7 @@ def edited(number, value):
 def test_a_flip_is_what_an_edit_of_the_file_does(base_of, names):
     base = base_of("machine")
     flips_checked = 0
-    for seed in (0, 1) if names["wear"] == "wear" else (2, 3):
+    for seed in (1,) if names["wear"] == "wear" else (2, 3):
         inference, answers = asked(base, seed)
         sensitivity = Sensitivity(inference, answers)
         now = decided(inference, answers)

@@ -60,7 +60,7 @@ def test_slopes_are_differences_of_bases_compiled_anew(overlay_of, names):
     looked_at = ("wear", "hot") if names["wear"] == "wear" else ("load",)
     about = {name: Influences(inference, answers, names[name]) for name in looked_at}
     now = {name: influences.p for name, influences in about.items()}
-    for number in about[looked_at[0]].perturbation.numbers[turn(names, 12)]:
+    for number in about[looked_at[0]].perturbation.numbers[turn(names, 24)]:
         step = min(1e-3 * max(abs(number.value), 0.1), number.high - number.value, number.value - number.low)
         assert step > 0
         sides = [inferred(written(base, number, number.value + sign * step)) for sign in (1, -1)]
@@ -104,17 +104,17 @@ def test_flips_lie_where_the_acceptance_changes(overlay_of, names, variable, bes
     # Nearly linear: what turns it is a small part of the number.
     small = [
         (influence.number, influence.flip[0] - influence.number.value)
-        for influence in map(influences.influence, influences.perturbation.numbers[turn(names, 3)])
+        for influence in map(influences.influence, influences.perturbation.numbers[turn(names, 6)])
         if abs(influence.flip[0] / influence.number.value - 1) < 0.005
     ]
     assert len(small) > 1
-    for number, far in small[::6]:
+    for number, far in small[::4]:
         for share in (0.8, 1.2):
             then = inferred(written(near, number, number.value + share * far))
             assert (accepted(then, answers, name)[0] == before) == (share < 1), number.path
 
 
-@pytest.mark.parametrize("seed", [1, 5])
+@pytest.mark.parametrize("seed", [5, pytest.param(1, marks=pytest.mark.slow)])
 def test_of_one_item_they_are_the_slopes_by_derivatives(overlay_of, seed):
     base = overlay_of(WORDS)
     inference, answers = inferred(base), asked(base, items=1, seed=seed, without="walk")

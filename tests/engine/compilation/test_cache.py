@@ -111,7 +111,7 @@ def signed(path, data):
     path.write_bytes(hashlib.sha256(data).digest() + data)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.floats(0, 1, exclude_max=True), st.integers(0, 7))
 def test_a_flipped_bit_is_compiled_anew(kept, place, bit):
     path, whole, fresh = kept

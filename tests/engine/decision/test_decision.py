@@ -327,7 +327,7 @@ def gain_of(base, readings, seeds=60, only=None):
 
 
 @pytest.mark.parametrize("table", [TWO, THREE])
-@pytest.mark.parametrize("had", [(), (0,), (0, 0), (0, 1), (0,) * 6])
+@pytest.mark.parametrize("had", [(), (0, 1), (0,) * 6])
 def test_the_gain_of_further_draws_is_their_expected_worth(table, had):
     for batch in (1, 2, 4) if len(table) == 2 else (1, 2):
         base = plain_base(table, batches=(batch,), strength=6, limit=0.1)
@@ -450,7 +450,7 @@ def test_single_precision_changes_no_gain_of_many_variables(monkeypatch):
         ahead = LookAhead(inference)
         return [
             {(o.observer, o.question, o.samples): o.gain for o in ahead.options(answers, posterior, item)}
-            for item in range(12)
+            for item in range(4)
         ]
 
     in_single = gains()

@@ -105,8 +105,13 @@ def test_few_plain_answers_have_the_exact_tail_by_brute_force(shape):
     ]
     conflict = conflict_of_answers(inference, answers_of(base, items))
 
+    known = {}
+
     def p(*readings):
-        return math.exp(world.item(list(readings)).log_evidence)
+        key = frozenset((reading.observer, reading.draws[0][root]) for reading in readings)
+        if key not in known:
+            known[key] = math.exp(world.item(list(readings)).log_evidence)
+        return known[key]
 
     for i, readings in enumerate(items):
         tails = []
@@ -129,7 +134,7 @@ def test_few_plain_answers_have_the_exact_tail_by_brute_force(shape):
 def test_neither_order_nor_neighbours_matter(shape):
     inference = inference_of(shape, 0.3)
     base = inference.knowledge
-    items = random_items(base, shape.seed, items=5, readings=4, draws=2)
+    items = random_items(base, shape.seed, items=3, readings=4, draws=2)
     answers = answers_of(base, items)
     expected = by_name(answers, conflict_of_answers(inference, answers))
     shuffled = answers_of(base, items, np.random.default_rng(shape.seed))
@@ -197,9 +202,9 @@ def test_under_the_model_alarms_are_as_rare_as_stated(base_of):
     for alarm in (0.01, 0.05, 0.2):
         base = with_alarm(base_of("machine"), alarm)
         inference = Inference(compile_network(base), base)
-        answers = answers_of(base, simulated(base, inference, 800, rng))
+        answers = answers_of(base, simulated(base, inference, 400, rng))
         posterior = inference.posterior(answers)
         conflict = diagnose(inference, answers, posterior).conflict
-        # Three standard errors of a share of 800.
-        assert (conflict < alarm).mean() <= alarm + 3 * math.sqrt(alarm * (1 - alarm) / 800)
+        # Three standard errors of a share of 400.
+        assert (conflict < alarm).mean() <= alarm + 3 * math.sqrt(alarm * (1 - alarm) / 400)
         assert conflict.min() < 0.5

@@ -81,7 +81,7 @@ def test_posteriors_equal_brute_force(library, shape, population):
     network, base = compiled(shape)
     # What those share who tell numbers has a brute force of its own, in `test_numbers`.
     assume(not share_errors_of_numbers(base))
-    items = random_items(base, shape.seed)
+    items = random_items(base, shape.seed, items=2)
     answers = answers_of(base, items, np.random.default_rng(shape.seed))
     # By this name the CPU is a device of torch.
     check(network, base, population, items, answers, device="cpu" if library == "numpy" else "cpu:0")
@@ -93,7 +93,7 @@ def test_diagnostics_equal_brute_force(shape):
     network, base = compiled(shape)
     base = replace(base, policy=replace(base.policy, required=tuple(base.levels)))
     world, inference = World(network, base), Inference(network, base)
-    items = random_items(base, shape.seed)
+    items = random_items(base, shape.seed, items=2)
     answers = answers_of(base, items, np.random.default_rng(shape.seed))
     posterior = inference.posterior(answers)
     diagnostics = diagnose(inference, answers, posterior)
@@ -150,7 +150,7 @@ def test_evidence_beyond_the_range_of_a_float_keeps_its_meaning():
 def test_what_looked_and_what_is_so_are_weighed_together(shape, with_gold):
     network, base = compiled(replace(shape, halo=True))
     rng = np.random.default_rng(shape.seed)
-    items = random_items(base, shape.seed)
+    items = random_items(base, shape.seed, items=2)
     answers, world, gold = answers_of(base, items, rng), World(network, base, "here"), None
     names = [v.name for v in base.variables.values() if v.kind in ("categorical", "binary")]
     known = [{} for _ in items]

@@ -81,7 +81,7 @@ def test_what_is_known_is_not_inferred_and_changes_no_draw(inference):
 def test_draws_are_those_of_each_item_by_itself_with_all_evidence(seed):
     """Items that are alike in what bears on a variable share its marginal: that changes no draw."""
     rng = np.random.default_rng(seed)
-    base = random_base(Shape(binaries=5, bins=(3, 4), couplings=2, rules=2, observers=1, seed=seed))
+    base = random_base(Shape(binaries=4, bins=(3,), couplings=2, rules=1, observers=1, seed=seed))
     inference = Inference(compile_network(base), base)
     names = [inference.network.root, *inference.network.node_of]
     items = 40

@@ -68,12 +68,12 @@ def test_faults_of_several_files_come_in_the_order_of_the_files(tmp_path: Path) 
 
 
 def quickly(write: Callable[[Path], None], expected: str, tmp_path: Path) -> None:
-    """Hold that what `write` makes of x.yaml is refused by this report in less than a second."""
+    """Hold that what `write` makes of x.yaml is refused by this report in less than a second of CPU time."""
     path = tmp_path / "x.yaml"
     write(path)
-    started = time.perf_counter()
+    started = time.process_time()
     assert message_of(path, tmp_path) == expected
-    assert time.perf_counter() - started < QUICK
+    assert time.process_time() - started < QUICK
 
 
 @pytest.mark.parametrize(
@@ -160,8 +160,9 @@ def test_folder_of_many_files(tmp_path: Path) -> None:
 
 
 def test_values_of_all_files_count_together(tmp_path: Path) -> None:
-    for n in range(4):
+    for n in range(3):
         (tmp_path / f"{n}.yaml").write_text(f"x{n}: [{'a, ' * 99_000}a]\n")
+    (tmp_path / "3.yaml").write_text("x3: a\n")
     assert message_of(tmp_path, tmp_path).splitlines() == [
         "2.yaml:1:5973: x2[1989]: exceeds the 200000 keys, values and lists that a base may have",
         "3.yaml:1:1: exceeds the 200000 keys, values and lists that a base may have",
@@ -169,14 +170,14 @@ def test_values_of_all_files_count_together(tmp_path: Path) -> None:
 
 
 def test_many_variables_and_names_that_are_like_them(tmp_path: Path) -> None:
-    names = "".join(f"  v{n}: {{kind: binary}}\n" for n in range(20_000))
-    rules = "".join(f"  r{n}: {{if: v{n}x, then: hot, confidence: 0.5, n: 1}}\n" for n in range(600))
+    names = "".join(f"  v{n}: {{kind: binary}}\n" for n in range(4_000))
+    rules = "".join(f"  r{n}: {{if: v{n}x, then: hot, confidence: 0.5, n: 1}}\n" for n in range(60))
     text = MACHINE.replace("variables:\n", f"variables:\n{names}").replace("rules:\n", f"rules:\n{rules}")
     (tmp_path / "x.yaml").write_text(text)
-    started = time.perf_counter()
+    started = time.process_time()
     report = message_of(tmp_path / "x.yaml", tmp_path)
-    assert report.startswith("x.yaml:9:3: variables: declares 20008 variables; allowed are 1000\n")
-    assert time.perf_counter() - started < 5 * QUICK
+    assert report.startswith("x.yaml:9:3: variables: declares 4008 variables; allowed are 1000\n")
+    assert time.process_time() - started < 2 * QUICK
 
 
 def test_long_chain_of_bases(tmp_path: Path) -> None:
@@ -198,11 +199,11 @@ def test_base_extends_itself(tmp_path: Path) -> None:
 def test_endless_faults_end(tmp_path: Path) -> None:
     codes = "\n".join(f"  {n}%: {{label: x}}" for n in range(5_000))
     (tmp_path / "x.yaml").write_text(MACHINE.replace("codes:\n", f"codes:\n{codes}\n"))
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(KnowledgeError) as caught:
         read(tmp_path / "x.yaml")
     assert len(caught.value.faults) == 500
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
 
 
 # What the constructs mean
@@ -758,7 +759,8 @@ def mutated(text: str, edits: list[tuple[str, float, float, str]]) -> str:
 
 
 def read_or_report(path: Path) -> None:
-    started = time.perf_counter()
+    # CPU time: what else the machine does is no matter.
+    started = time.process_time()
     faults = None
     try:
         read(path)
@@ -766,7 +768,7 @@ def read_or_report(path: Path) -> None:
         faults = error.faults
     assert faults is None or faults
     assert all(fault.place.line >= 1 and fault.place.column >= 1 for fault in faults or ())
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
 
 
 def fuzz_file(edits: list[tuple[str, float, float, str]]) -> None:
@@ -790,19 +792,19 @@ SLOWLY = settings(deadline=None, derandomize=True, database=None, suppress_healt
 SEVERAL = st.lists(EDITS, min_size=1, max_size=4)
 
 
-@settings(SLOWLY, max_examples=250)
+@settings(SLOWLY, max_examples=60)
 @given(SEVERAL)
 def test_mutated_file(edits: list[tuple[str, float, float, str]]) -> None:
     fuzz_file(edits)
 
 
-@settings(SLOWLY, max_examples=50)
+@settings(SLOWLY, max_examples=15)
 @given(st.integers(0, 99), SEVERAL)
 def test_mutated_folder(which: int, edits: list[tuple[str, float, float, str]]) -> None:
     fuzz_folder(which, edits)
 
 
-@settings(SLOWLY, max_examples=200)
+@settings(SLOWLY, max_examples=60)
 @given(st.text(max_size=200))
 def test_any_text(text: str) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -152,7 +152,8 @@ def test_one_change_is_made_alone(base_of, overlay_of, names):
         declared_of(base).with_parts(declared_of(unfit), [names.rename("variables.wear.states.loose")])
 
 
-def test_one_text_says_the_same(other, tmp_path):
+def test_one_text_says_the_same_and_keeps_every_citation(other, tmp_path):
+    """Of a table with several citations the one that is written names each."""
     (tmp_path / "one.yaml").write_text(resolve(other), "utf-8")
     flat = read(tmp_path / "one.yaml")
     assert {path: number.value for path, number in flat.numbers.items()} == pytest.approx(
@@ -163,12 +164,6 @@ def test_one_text_says_the_same(other, tmp_path):
     networks = compile_network(flat), compile_network(other)
     for population in other.populations:
         assert networks[0].log_prior[population] == pytest.approx(networks[1].log_prior[population], abs=1e-9)
-
-
-def test_one_text_keeps_every_citation(other, tmp_path):
-    """Of a table with several citations the one that is written names each."""
-    (tmp_path / "one.yaml").write_text(resolve(other), "utf-8")
-    flat = read(tmp_path / "one.yaml")
     mixed = 0
     for path, number in other.numbers.items():
         flat_number = flat.numbers[path]
@@ -187,7 +182,7 @@ def test_one_text_keeps_every_citation(other, tmp_path):
 NUMBERS = ["activations.cells.sound.hot.p", "rules.dry.confidence", "couplings.rattle.odds_ratio"]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(values=st.dictionaries(st.sampled_from(NUMBERS), st.integers(50, 950), min_size=1))
 def test_numbers_given_anew_are_the_changes(tmp_path_factory, values):
     folder = tmp_path_factory.mktemp("anew")

@@ -10,7 +10,17 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
-from brute_force import DEPENDENCE, Ranked, Reading, Shape, World, answers_of, random_base, random_items
+from brute_force import (
+    DEPENDENCE,
+    Ranked,
+    Reading,
+    Shape,
+    World,
+    answers_of,
+    network_of,
+    random_base,
+    random_items,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from renaming import BASES, names_in
@@ -22,7 +32,6 @@ from engine import (
     Preposterior,
     Question,
     SimulatedObserver,
-    compile_network,
     prior_truth,
     read,
 )
@@ -58,7 +67,7 @@ def same(posterior, other, atol):
 
 
 def posterior_of(base, items, rng=None):
-    return Inference(compile_network(base), base).posterior(answers_of(base, items, rng))
+    return Inference(network_of(base), base).posterior(answers_of(base, items, rng))
 
 
 # The tables
@@ -126,7 +135,7 @@ def test_an_observer_alone_has_its_own_table_whatever_the_looks(seed):
 def test_types_of_reading_have_the_look_of_their_answers(seed):
     """What is derived by answers is the kernels' mix again, summed over the looks."""
     base = dependent_base(seed, types=2)
-    observations = Inference(compile_network(base), base).observations
+    observations = Inference(network_of(base), base).observations
     for name in (base.root, *base.cells):
         look = observations.shared_look(name)
         for observer, given_look in zip(
@@ -153,7 +162,7 @@ def test_one_observer_alone_answers_as_without_the_section(seed):
     base = dependent_base(seed, halo=True)
     items = [
         [reading for reading in readings if reading.observer == name]
-        for readings in random_items(base, seed, items=3, readings=9)
+        for readings in random_items(base, seed, items=2, readings=9)
         for name in base.observers
     ]
     same(posterior_of(replace(base, dependence=None), items), posterior_of(base, items), atol=1e-12)
@@ -197,7 +206,7 @@ def test_an_observer_that_follows_only_changes_no_posterior_of_others(seed):
     base = dependent_base(seed, follows=(0.9, 0.6, 0.8))
     items = [
         [reading for reading in readings if reading.observer != "o2"]
-        for readings in random_items(base, seed, items=3, readings=9)
+        for readings in random_items(base, seed, items=2, readings=9)
     ]
     alone = {name: observer for name, observer in base.observers.items() if name != "o2"}
     added = {**alone, "o2": replace(base.observers["o2"], follows_only=True)}
@@ -226,9 +235,9 @@ def test_an_observer_that_has_a_say_shapes_the_looks_and_one_that_follows_only_f
 @given(seeds)
 def test_an_observer_that_cannot_tell_states_apart_changes_nothing(seed):
     base = dull(dependent_base(seed, follows=(0.9, 0.9, 0.9)), "o2")
-    items = unranked(random_items(base, seed, items=4, readings=9))
+    items = unranked(random_items(base, seed, items=3, readings=6))
     without_observer = [[reading for reading in readings if reading.observer != "o2"] for readings in items]
-    inference = Inference(compile_network(base), base)
+    inference = Inference(network_of(base), base)
     whole, part = (inference.posterior(answers_of(base, given)) for given in (items, without_observer))
     for name, p in part.marginals.items():
         np.testing.assert_allclose(whole.marginals[name], p, atol=1e-9, err_msg=name)
@@ -270,7 +279,7 @@ def test_an_observer_that_is_declared_and_follows_nothing_changes_no_look(seed):
 def test_the_order_of_arrival_changes_nothing(seed):
     base = dependent_base(seed, halo=True)
     rng = np.random.default_rng(seed)
-    items = random_items(base, seed, items=5, readings=6)
+    items = random_items(base, seed, items=3, readings=5)
     plain = posterior_of(base, items)
     same(plain, posterior_of(base, items, rng), atol=1e-9)
     order = rng.permutation(len(items))
@@ -284,7 +293,7 @@ def test_the_order_of_arrival_changes_nothing(seed):
 @given(seeds)
 def test_the_order_of_observers_in_the_base_changes_nothing(seed):
     base = dependent_base(seed)
-    items = random_items(base, seed, items=4, readings=6)
+    items = random_items(base, seed, items=3, readings=4)
     turned = replace(base, observers=dict(reversed(base.observers.items())))
     same(posterior_of(base, items), posterior_of(turned, items), atol=1e-9)
 
@@ -328,7 +337,7 @@ def test_names_change_nothing(tmp_path):
 def test_a_question_never_raises_the_expected_bayes_risk(seed):
     """Of any variable, whoever is asked, also who answered nothing yet: posteriors average to now's."""
     base = asking(dependent_base(seed, observers=3))
-    inference = Inference(compile_network(base), base)
+    inference = Inference(network_of(base), base)
     readings = [
         Reading("o0", "each", "face", ({base.root: 0},)),
         Reading("o0", "all", "face", (dict.fromkeys(base.observers["o0"].labels, 1),)),
@@ -371,10 +380,10 @@ def asking(base):
 @pytest.mark.parametrize("seed", range(2))
 def test_simulated_gains_are_the_exact_ones_after_another_observer(seed):
     base = asking(dependent_base(seed, follows=(0.9, 0.9), halo=True))
-    inference = Inference(compile_network(base), base)
+    inference = Inference(network_of(base), base)
     given_before = ({base.root: 0, **dict.fromkeys(base.observers["o0"].labels.keys() - {base.root}, 1)},)
     answers = answers_of(base, [[Reading("o0", "all", "face", given_before)]])
-    look_ahead = Preposterior(inference, seed, paths=3000)
+    look_ahead = Preposterior(inference, seed, paths=1200)
     exact = {(o.observer, o.question, o.about, o.view, o.samples): o for o in look_ahead.options(answers, 0)}
     with patch("engine.decision.voi_exact.MOST_PATTERNS", 0):
         simulated = look_ahead.options(answers, 0)
@@ -392,7 +401,7 @@ def test_simulated_gains_are_the_exact_ones_after_another_observer(seed):
 def test_what_an_observer_settles_on_given_others_is_by_bayes(seed):
     """P(m | x, others) = Σ_j S[x, j] V[x, j, m] Π_o P(answers of o | x, j) / the same without V[x, j, m]."""
     base = dependent_base(seed, follows=(0.9, 0.5, 0.7))
-    network = compile_network(base)
+    network = network_of(base)
     world, observations = World(network, base), Inference(network, base).observations
     (readings,) = unranked(random_items(base, seed, items=1, readings=9))
     answers = answers_of(base, [readings])
@@ -470,7 +479,7 @@ def in_columns(base, labels, items):
 def test_simulated_observers_err_together_as_often_as_inference_believes(seed):
     """How often two give each pair of answers, and how often both are wrong."""
     items, base = 40_000, dependent_base(seed, follows=(0.9, 0.6))
-    inference, rng = Inference(compile_network(base), base), np.random.default_rng(seed)
+    inference, rng = Inference(network_of(base), base), np.random.default_rng(seed)
     truth, labels = drawn_answers(base, inference, items, rng)
     compared = 0
     for name, parts in labels.items():
@@ -521,7 +530,7 @@ def test_observers_that_follow_err_together_more_often_than_chance():
             for name, observer in base.observers.items()
         }
         base = replace(base, observers=observers)
-        inference = Inference(compile_network(base), base)
+        inference = Inference(network_of(base), base)
         pairs = list(itertools.product(range(2), repeat=2))
         asked = [
             [Reading(name, "all", "face", ({"b0": y},)) for name, y in zip(observers, pair, strict=True)]
@@ -542,7 +551,7 @@ def test_observers_that_follow_err_together_more_often_than_chance():
 @pytest.mark.parametrize("seed", range(3))
 def test_posteriors_of_simulated_items_are_right_as_often_as_stated(seed):
     items, base = 8_000, dependent_base(seed, follows=(0.9, 0.8, 0.6), halo=seed == 2)
-    inference, rng = Inference(compile_network(base), base), np.random.default_rng(seed)
+    inference, rng = Inference(network_of(base), base), np.random.default_rng(seed)
     truth, labels = drawn_answers(base, inference, items, rng)
     posterior = inference.posterior(in_columns(base, labels, items))
     for name, p in posterior.marginals.items():

@@ -352,7 +352,7 @@ def test_evidence_in_two_halves_is_evidence_at_once(seed):
     halo = {name: o.halo if i == 0 else {} for i, (name, o) in enumerate(base.observers.items())}
     base = replace(base, observers={n: replace(o, halo=halo[n]) for n, o in base.observers.items()})
     observations = Inference(compile_network(base), base).observations
-    items = random_items(base, seed, items=4, readings=6)
+    items = random_items(base, seed, items=2, readings=5)
     parts = [
         [[k for k in readings if (k.observer == "o0") == is_first] for readings in items]
         for is_first in (True, False)
@@ -506,11 +506,11 @@ def test_an_exponent_tempers_the_whole_evidence_of_an_observer():
 def test_items_are_weighed_apart_however_many_there_are():
     base = random_base(Shape(binaries=3, bins=(4, 3), observers=2, seed=13))
     inference = Inference(compile_network(base), base)
-    items = random_items(base, 13, items=900, readings=4, draws=2)
+    items = random_items(base, 13, items=400, readings=4, draws=2)
     answers = answers_of(base, items)
     together = inference.posterior(answers)
     assert isinstance(answers, Answers)
-    for i in range(0, 900, 97):
+    for i in range(0, 400, 57):
         alone = inference.posterior(answers_of(base, [items[i]]))
         np.testing.assert_allclose(together.log_evidence[i], alone.log_evidence[0], atol=1e-9)
         for name, p in alone.marginals.items():

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from brute_force import Reading, World, answers_of, random_items
+from brute_force import Reading, World, answers_of, network_of, random_items
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_dependence import (
@@ -24,7 +24,7 @@ from test_dependence import (
     unranked,
 )
 
-from engine import Inference, Preposterior, compile_network
+from engine import Inference, Preposterior
 from engine.model.knowledge import ReadingType
 from engine.observation.dependence import SharedLook
 from engine.observation.family import Member, family_look
@@ -106,7 +106,7 @@ def test_a_member_alone_has_its_own_table_and_follows_as_far_as_it_can(seed):
 @given(seeds)
 def test_a_family_that_nobody_follows_is_none(seed):
     base = family_base(seed, follows=0.0, halo=True, bins=(3,))
-    items = random_items(base, seed, items=4, readings=6)
+    items = random_items(base, seed, items=3, readings=4)
     posterior, other = posterior_of(base, items), posterior_of(strangers(base), items)
     for name, p in other.marginals.items():
         np.testing.assert_array_equal(posterior.marginals[name], p)
@@ -118,7 +118,7 @@ def test_a_family_that_nobody_follows_is_none(seed):
 def test_one_member_is_as_if_it_had_no_family(seed):
     """Of whom nobody else answered, beside strangers that did; whoever answered about the items beside it."""
     base = family_base(seed, members=("o0", "o1"), halo=True, exponent=True)
-    whole = random_items(base, seed, items=4, readings=9)
+    whole = random_items(base, seed, items=3, readings=6)
     items = [[reading for reading in readings if reading.observer != "o1"] for readings in whole]
     apart = posterior_of(strangers(base), items)
     same(posterior_of(base, items), apart, atol=1e-9)
@@ -131,9 +131,9 @@ def test_one_member_is_as_if_it_had_no_family(seed):
 @given(seeds)
 def test_a_member_that_cannot_tell_states_apart_changes_nothing(seed):
     base = dull(family_base(seed, members=("o0", "o1", "o2")), "o2")
-    items = unranked(random_items(base, seed, items=4, readings=9))
+    items = unranked(random_items(base, seed, items=3, readings=6))
     without_member = [[reading for reading in readings if reading.observer != "o2"] for readings in items]
-    inference = Inference(compile_network(base), base)
+    inference = Inference(network_of(base), base)
     whole, part = (inference.posterior(answers_of(base, given)) for given in (items, without_member))
     for name, p in part.marginals.items():
         np.testing.assert_allclose(whole.marginals[name], p, atol=1e-9, err_msg=name)
@@ -145,7 +145,7 @@ def test_order_changes_nothing(seed):
     """Of answers, of items, and of observers in the base."""
     base = family_base(seed, members=("o0", "o2"), halo=True)
     rng = np.random.default_rng(seed)
-    items = random_items(base, seed, items=5, readings=6)
+    items = random_items(base, seed, items=3, readings=5)
     plain = posterior_of(base, items)
     same(plain, posterior_of(base, items, rng), atol=1e-9)
     turned = replace(base, observers=dict(reversed(base.observers.items())))
@@ -203,7 +203,7 @@ def test_posteriors_are_those_of_brute_force(seed):
     base = family_base(
         seed, follows=float(rng.choice([0.5, 0.9, 1])), members=("o0", "o2"), halo=bool(seed % 2), types=2
     )
-    network = compile_network(base)
+    network = network_of(base)
     world, items = World(network, base), random_items(base, seed, items=3, readings=6)
     posterior = Inference(network, base).posterior(answers_of(base, items))
     for i, readings in enumerate(items):
@@ -216,7 +216,7 @@ def test_posteriors_are_those_of_brute_force(seed):
 def test_pgmpy_agrees():
     """One variable, three observers, two of a family: the model as an explicit network."""
     base = family_base(5, follows=0.8, members=("o0", "o1"), observers=3, couplings=0, rules=0)
-    inference = Inference(compile_network(base), base)
+    inference = Inference(network_of(base), base)
     observations, name = inference.observations, base.root
     look = observations.shared_look(name)
     (family,) = look.families
@@ -259,7 +259,7 @@ def test_pgmpy_agrees():
 def test_an_answer_to_come_is_foretold_by_what_fellows_and_strangers_answered(seed):
     """P(y | others) of what an observer settles on given them, against the ratio of the probabilities."""
     base = family_base(seed, members=("o0", "o1"))
-    inference = Inference(compile_network(base), base)
+    inference = Inference(network_of(base), base)
     observations = inference.observations
     (readings,) = unranked(random_items(base, seed, items=1, readings=9))
     for index, name in itertools.product(range(3), base.observers["o0"].labels):
@@ -288,7 +288,7 @@ def test_an_answer_to_come_is_foretold_by_what_fellows_and_strangers_answered(se
 @pytest.mark.parametrize("seed", range(3))
 def test_a_question_never_raises_the_expected_bayes_risk(seed):
     base = asking(family_base(seed, follows=1.0, members=("o0", "o1", "o2")))
-    inference = Inference(compile_network(base), base)
+    inference = Inference(network_of(base), base)
     readings = [
         Reading("o0", "each", "face", ({base.root: 0},)),
         Reading("o1", "all", "face", (dict.fromkeys(base.observers["o1"].labels, 1),)),
@@ -310,7 +310,7 @@ def test_a_question_never_raises_the_expected_bayes_risk(seed):
 def test_simulated_families_answer_as_inference_believes(seed):
     """Pairs of answers come as often as is said, and posteriors are right as often as stated."""
     items, base = 30_000, family_base(seed, members=("o0", "o1"), looks=(0.9, 0.6))
-    inference, rng = Inference(compile_network(base), base), np.random.default_rng(seed)
+    inference, rng = Inference(network_of(base), base), np.random.default_rng(seed)
     truth, labels = drawn_answers(base, inference, items, rng)
     compared = 0
     for name, parts in labels.items():

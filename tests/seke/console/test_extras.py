@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -41,8 +42,46 @@ print(json.dumps(results))
 """
 
 
-def alone(folder, *commands):
-    given = [json.dumps(sorted(EXTRAS)), json.dumps(commands)]
+def main_commands(run):
+    """What is used most, on few items; run: the folder of a run that comes of it."""
+    return (
+        ["infer", "samples.jsonl", "-o", "records.jsonl"],
+        ["infer", "samples.jsonl", "-k", str(ROOT / "examples" / "overlay" / "one-rule.yaml")],
+        ["annotate", "faces", "--run", run, "--model", "gpt-4o", "--scripted", "--max-samples", "4"],
+        ["annotate", "faces", "--run", "r", "--model", "gpt-4o", "--dry-run", "--max-samples", "3"],
+        ["knowledge", "show", "AU6"],
+        ["knowledge", "diff", "posed", "spontaneous"],
+        ["simulate", "--items", "3", "-o", "made.jsonl"],
+        ["plan", "--items", "5", "--limits", "1", "--fixed", "1"],
+        ["bench", "score", "records.jsonl", "gold.csv"],
+        ["export", run, "-o", "exported", "--format", "parquet", "--uncalibrated", "--allow-scripted"],
+    )
+
+
+COMMANDS_OF_EXTRAS = (
+    ["calibrate", "samples.jsonl", "--gold", "gold.csv", "-o", "o.yaml"],
+    ["annotate", "faces", "--run", "r", "--model", "gpt-4o"],
+    ["infer", "samples.jsonl", "--device", "cuda"],
+    ["infer", "samples.jsonl", "--explain", "agreement", "--device", "cuda"],
+    ["knowledge", "graph", "-o", "graph.png"],
+    ["knowledge", "export", "bif", "-o", "network.bif"],
+)
+
+
+@pytest.fixture(scope="module")
+def ends(tmp_path_factory):
+    """Status and output of each main command, of each that needs an extra, and what Python says."""
+    folder = tmp_path_factory.mktemp("alone")
+    (folder / "gold.csv").write_text("item,expression\nagreement,happiness\nverified,anger\n")
+    lines = FACES.read_text("utf-8").splitlines(keepends=True)
+    items = ('"item": "agreement"', '"item": "verified"')
+    (folder / "samples.jsonl").write_text("".join(line for line in lines if any(i in line for i in items)))
+    (folder / "faces").mkdir()
+    # These two are accepted as they are.
+    for name in ("smile", "broad-smile"):
+        shutil.copy(ROOT / "examples" / "annotate" / f"{name}.png", folder / "faces")
+    main = main_commands(str(folder / "run"))
+    given = [json.dumps(sorted(EXTRAS)), json.dumps([*main, *COMMANDS_OF_EXTRAS])]
     done = subprocess.run(
         [sys.executable, "-c", ALONE, *given],
         capture_output=True,
@@ -51,53 +90,30 @@ def alone(folder, *commands):
         cwd=folder,
         env={**os.environ, "SEKE_CACHE": ""},
     )
-    return json.loads(done.stdout.splitlines()[-1])
+    results = json.loads(done.stdout.splitlines()[-1])
+    return results[: len(main)], results[len(main) : -1], results[-1]
 
 
-def test_the_main_commands_need_no_extra(tmp_path):
-    run = str(tmp_path / "run")
-    gold = tmp_path / "gold.csv"
-    gold.write_text("item,expression\nagreement,happiness\nverified,anger\n")
-    commands = (
-        ["infer", str(FACES), "-o", "records.jsonl"],
-        ["infer", str(FACES), "-k", str(ROOT / "examples" / "overlay" / "one-rule.yaml")],
-        ["annotate", str(ROOT / "examples" / "annotate"), "--run", run, "--model", "gpt-4o", "--scripted"],
-        ["annotate", str(ROOT / "examples" / "annotate"), "--run", "r", "--model", "gpt-4o", "--dry-run"],
-        ["knowledge", "show", "AU6"],
-        ["knowledge", "diff", "posed", "spontaneous"],
-        ["simulate", "--items", "3", "-o", "made.jsonl"],
-        ["plan", "--items", "5", "--limits", "1", "--fixed", "1"],
-        ["bench", "score", "records.jsonl", str(gold)],
-        ["export", run, "-o", "exported", "--format", "parquet", "--uncalibrated", "--allow-scripted"],
-    )
-    results = alone(tmp_path, *commands)
-    failed = [(command, *end) for command, end in zip(commands, results, strict=False) if end[0]]
+def test_the_main_commands_need_no_extra(ends):
+    results, _, _ = ends
+    commands = main_commands("run")
+    failed = [(command, *end) for command, end in zip(commands, results, strict=True) if end[0]]
     assert failed == []
     assert "what gold labels would buy is not known: fits need" in results[3][1]
 
 
-def test_a_missing_package_is_met_by_the_command_that_installs_it(tmp_path):
-    (tmp_path / "gold.csv").write_text("item,expression\nagreement,happiness\n")
-    results = alone(
-        tmp_path,
-        ["calibrate", str(FACES), "--gold", "gold.csv", "-o", "o.yaml"],
-        ["annotate", str(ROOT / "examples" / "annotate"), "--run", "r", "--model", "gpt-4o"],
-        ["infer", str(FACES), "--device", "cuda"],
-        ["infer", str(FACES), "--explain", "agreement", "--device", "cuda"],
-        ["knowledge", "graph", "-o", "graph.png"],
-        ["knowledge", "export", "bif", "-o", "network.bif"],
-    )
-    ends = [(status, output.splitlines()[-1]) for status, output in results]
-    # In Python the function is there, and says the same when it is called.
-    assert ends.pop() == ("SekeError", ends[0][1])
+def test_a_missing_package_is_met_by_the_command_that_installs_it(ends):
+    _, results, in_python = ends
     fits = "fits need torch, which is not installed; pip install 'seke[calibrate]'"
-    assert ends == [
+    assert [(status, output.splitlines()[-1]) for status, output in results] == [
         (2, fits),
         (2, "asking models needs openai, which is not installed; pip install 'seke[vision]'"),
         *[(2, "computing on a device needs torch, which is not installed; pip install 'seke[gpu]'")] * 2,
         (2, "pictures and plots need matplotlib, which is not installed; pip install 'seke[plots]'"),
         (2, "networks for other programs need pgmpy, which is not installed; pip install 'seke[exchange]'"),
     ]
+    # In Python the function is there, and says the same when it is called.
+    assert in_python == ["SekeError", fits]
 
 
 def test_a_figure_in_python_names_what_it_lacks(monkeypatch):

@@ -37,7 +37,7 @@ NAMES = ["<image>", "a\nb", 'q" \\', "Ä\u202eñ", "<|im_end|>", "plain"]
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("made")
-    records = list(made_records(60))
+    records = list(made_records(36))
     items = []
     for number, record in enumerate(records):
         name = NAMES[number % len(NAMES)]
@@ -50,9 +50,9 @@ def made(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def exported_whole(made):
-    everything(made, made.with_name("data"))
-    return made.with_name("data")
+def exported(made):
+    """The folder of an export in every format, and what was found when it was read back."""
+    return made.with_name("data"), everything(made, made.with_name("data"), verify=True)
 
 
 def everything(made, folder, formats=FORMATS, **options):
@@ -61,18 +61,7 @@ def everything(made, folder, formats=FORMATS, **options):
     return seke.export(made, folder, formats=formats, tasks=tasks, split=shares, uncalibrated=True, **options)
 
 
-@needs_readers
-@pytest.mark.parametrize(
-    "options",
-    [
-        {},
-        {"soft": True, "language": "de", "formats": ("messages", "trl")},
-        {"copy_images": True, "licence": "ours", "formats": ("messages", "llava", "imagefolder")},
-    ],
-    ids=["plain", "soft", "copied"],
-)
-def test_every_row_of_every_format_is_accepted(made, tmp_path, options):
-    export = everything(made, tmp_path / "data", verify=True, **options)
+def is_accepted(export):
     assert export.verified.faults == ()
     assert export.verified.rows == export.rows
     readers = ["datasets", "trl"] if "trl" in export.rows else ["datasets"]
@@ -80,11 +69,29 @@ def test_every_row_of_every_format_is_accepted(made, tmp_path, options):
 
 
 @needs_readers
-def test_what_is_read_back_is_what_was_accepted(made, tmp_path):
+def test_every_row_of_every_format_is_accepted(exported):
+    is_accepted(exported[1])
+
+
+@needs_readers
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"soft": True, "language": "de", "formats": ("messages", "trl")},
+        {"copy_images": True, "licence": "ours", "formats": ("messages", "llava", "imagefolder")},
+    ],
+    ids=["soft", "copied"],
+)
+def test_every_row_is_accepted_whatever_was_asked_for(made, tmp_path, options):
+    is_accepted(everything(made, tmp_path / "data", verify=True, **options))
+
+
+@needs_readers
+def test_what_is_read_back_is_what_was_accepted(made, exported, tmp_path):
     """With the loaders of the consumers, from the folder alone."""
     import datasets
 
-    everything(made, tmp_path / "data")
+    folder, _ = exported
     cache = {"cache_dir": str(tmp_path / "cache")}
     records = {}
     for line in (made / "posteriors.jsonl").read_text().splitlines():
@@ -96,13 +103,11 @@ def test_what_is_read_back_is_what_was_accepted(made, tmp_path):
         if accepted_values:
             records[record["item"]] = accepted_values
     splits_of = {}
-    typed = datasets.load_dataset(str(tmp_path / "data"), **cache)
+    typed = datasets.load_dataset(str(folder), **cache)
     states = seke.knowledge().variables["expression"].states
     for split, rows in typed.items():
         # The card's YAML, the schema of the files and what was loaded say the same.
-        info = json.loads(
-            pq.read_schema(tmp_path / "data/parquet" / f"{split}.parquet").metadata[b"huggingface"]
-        )
+        info = json.loads(pq.read_schema(folder / "parquet" / f"{split}.parquet").metadata[b"huggingface"])
         assert datasets.Features.from_dict(info["info"]["features"]) == rows.features
         assert rows.features["label"] == datasets.ClassLabel(names=list(states))
         assert rows.features["soft_label"] == datasets.Sequence(datasets.Value("float32"), length=len(states))
@@ -113,7 +118,7 @@ def test_what_is_read_back_is_what_was_accepted(made, tmp_path):
             splits_of.setdefault(row["item"], set()).add(split)
     assert splits_of.keys() == records.keys()
     assert {len(splits) for splits in splits_of.values()} == {1}
-    files = {split: str(tmp_path / "data" / "images" / split / "**") for split in ("train", "val", "test")}
+    files = {split: str(folder / "images" / split / "**") for split in ("train", "val", "test")}
     for split, rows in datasets.load_dataset("imagefolder", data_files=files, **cache).items():
         for row in rows:
             accepted_values = records[row["item"]]
@@ -129,57 +134,58 @@ def test_what_is_read_back_is_what_was_accepted(made, tmp_path):
             }
 
 
-@needs_readers
-@pytest.mark.parametrize(
-    ("file", "old", "new", "fault"),
-    [
+# File, what is replaced (at the end of the file where True), by what, and what is said of it.
+TAMPERED = {
+    "rows": [
         (
-            "messages/train.jsonl",
-            b"<image>",
-            b"<image><image>",
+            *("messages/train.jsonl", False, b"<image>", b"<image><image>"),
             "messages/train, row 1: 2 times <image>, and 1",
         ),
         (
-            "messages/train.jsonl",
-            b'"role":"user"',
-            b'"role":"assistant"',
+            *("trl/train.jsonl", False, b'{"type":"image"},', b""),
+            "trl/train, row 1: ValueError: Number of images",
+        ),
+        ("llava/train.json", False, b'"from":"gpt"', b'"from":"bot"', "bot speaks where gpt should"),
+        (
+            *("images/train/metadata.jsonl", False, b'"file_name":"', b'"file_name":"../'),
+            "imagefolder: cannot be loaded",
+        ),
+    ],
+    "more": [
+        (
+            *("messages/train.jsonl", False, b'"role":"user"', b'"role":"assistant"'),
             "assistant speaks where user should",
         ),
-        ("messages/train.jsonl", b'.png"]', b'.pgn"]', "cannot be opened"),
-        ("trl/train.jsonl", b'{"type":"image"},', b"", "trl/train, row 1: ValueError: Number of images"),
-        ("llava/train.json", b'"from":"gpt"', b'"from":"bot"', "bot speaks where gpt should"),
+        ("messages/train.jsonl", True, b'.png"]', b'.pgn"]', "cannot be opened"),
         (
-            "trl/val.jsonl",
-            b'"task":"affect"',
-            b'"task":"effect"',
+            *("trl/val.jsonl", False, b'"task":"affect"', b'"task":"effect"'),
             "trl/val: has other tasks than were written",
         ),
         (
-            "images/train/metadata.jsonl",
-            b'"file_name":"',
-            b'"file_name":"../',
-            "imagefolder: cannot be loaded",
-        ),
-        (
-            "parquet/train.parquet",
-            b"PAR1",
-            b"XXXX",
+            *("parquet/train.parquet", False, b"PAR1", b"XXXX"),
             "parquet/train.parquet: is not the file that was written",
         ),
     ],
-)
-def test_what_was_tampered_with_is_met(made, exported_whole, tmp_path, file, old, new, fault):
+}
+
+
+@needs_readers
+@pytest.mark.parametrize("name", TAMPERED)
+def test_what_was_tampered_with_is_met(exported, tmp_path, name):
     from seke.exporting.verify import verify_export
 
+    whole, _ = exported
     # Beside the export, so that paths from the folder to its pictures stay.
-    folder = exported_whole.with_name(tmp_path.name)
-    shutil.copytree(exported_whole, folder, symlinks=True)
-    path = folder / file
-    data = path.read_bytes()
-    assert old in data
-    path.write_bytes(data.replace(old, new, 1))
+    folder = whole.with_name(tmp_path.name)
+    shutil.copytree(whole, folder, symlinks=True)
+    for file, at_end, old, new, _ in TAMPERED[name]:
+        data = (folder / file).read_bytes()
+        assert old in data
+        changed = new.join(data.rsplit(old, 1)) if at_end else data.replace(old, new, 1)
+        (folder / file).write_bytes(changed)
     verified = verify_export(folder)
-    assert any(fault in message for message in verified.faults), verified.faults
+    for *_, fault in TAMPERED[name]:
+        assert any(fault in message for message in verified.faults), verified.faults
 
 
 @needs_readers

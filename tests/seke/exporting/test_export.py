@@ -72,9 +72,9 @@ def annotated(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """Sixty made-up items with half of their values accepted, by three persons of two sources."""
+    """Forty-five made-up items with half of their values accepted, by three persons of two sources."""
     folder = tmp_path_factory.mktemp("made")
-    records = list(made_records(60))
+    records = list(made_records(45))
     items = [
         {
             "path": str(picture(folder / "faces" / f"{n}.png", n)),

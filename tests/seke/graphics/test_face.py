@@ -123,7 +123,7 @@ def test_half_the_probability_is_half_the_way():
 
 
 @given(probabilities)
-@settings(max_examples=60)
+@settings(max_examples=20)
 def test_both_sides_are_alike(units):
     def corners(points):
         return np.unique(np.round(points, 2), axis=0)
@@ -144,7 +144,7 @@ def test_both_sides_are_alike(units):
 
 
 @given(probabilities)
-@settings(max_examples=100)
+@settings(max_examples=40)
 def test_edges_never_cross_and_all_stays_on_the_sheet(units):
     places = landmarks(units)
     assert places["lower_edge"][1] >= places["upper_edge"][1] - 1e-9

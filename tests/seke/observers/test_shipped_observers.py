@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +46,8 @@ def posterior(samples, base=None):
 def test_a_base_without_them_decides_the_same(overlay):
     """They only follow what items look like, so nothing changes where they did not answer."""
     plain = overlay("remove: [observers.fer, observers.face-landmarker, dependence.families.fer-2013]\n")
-    samples = ROOT / "examples" / "faces" / "samples.jsonl"
+    lines = (ROOT / "examples" / "faces" / "samples.jsonl").read_text("utf-8").splitlines()
+    samples = [json.loads(line) for line in lines[-30:]]
     assert list(seke.infer(samples)) == list(seke.infer(samples, plain))
 
 

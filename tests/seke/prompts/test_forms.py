@@ -100,6 +100,7 @@ def first_option_answers(bias, forms, draws):
             yield questions().read(asked, Choice(draw // forms, json.dumps({"expression": named}), "stop"))
 
 
+@cache
 def belief_in_the_first(bias, forms, draws):
     """The mean posterior of the first declared option."""
     first = questions().base.variables["expression"].states[0]
@@ -107,7 +108,7 @@ def belief_in_the_first(bias, forms, draws):
     return np.mean([record["expression"][first] for record in records])
 
 
-@pytest.mark.parametrize("bias", [0.3, 0.6, 1.0])
+@pytest.mark.parametrize("bias", [0.3, 1.0])
 def test_what_a_first_option_bias_does_to_the_posterior_is_halved_with_two_forms(bias):
     unbiased = belief_in_the_first(0.0, 1, 2)
     one, two = (belief_in_the_first(bias, forms, 2) - unbiased for forms in (1, 2))

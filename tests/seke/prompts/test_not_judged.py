@@ -163,7 +163,7 @@ def test_answers_to_the_older_form_read_as_before(questions):
     assert read(questions, WHOLE) == record | {"extra": {"face": "clear"}}
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=15)
 @given(
     st.lists(st.sampled_from(["AU1", "AU6", *MASKED]), unique=True, max_size=8),
     st.lists(st.sampled_from(["AU1", "AU4", "AU6", "AU12", "AU26", "AU27", "AU28"]), unique=True, max_size=5),

@@ -19,7 +19,8 @@ from seke.samples import answers_from
 from seke.sampling.loop import Request
 from seke.vision.messages import Choice
 
-LIMIT_OF_TIME = "it takes more than 2 s, which is the most allowed"
+SECONDS = 0.3
+LIMIT_OF_TIME = f"it takes more than {SECONDS} s, which is the most allowed"
 LIMIT_OF_MEMORY = "it takes more than 128 MB of memory, which is the most allowed"
 LONG_TEXT = "a text has 262,144 characters; allowed are 200,000"
 DEEP = "it is nested too deeply, or calls itself without end"
@@ -489,7 +490,7 @@ def hostile(questions, answer, question):
     assert set(record) <= allowed
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(answer=st.dictionaries(st.sampled_from([*WHOLE, "reports", "extra", "status"]), values) | st.text())
 @pytest.mark.parametrize("question", ["joint", "action_units", "verify"])
 def test_hostile_answers(questions, question, answer):
@@ -613,8 +614,11 @@ def doubled(start, more):
         ("{{ lipsum() }}", "'lipsum' is undefined"),
     ],
 )
-def test_a_template_without_end_is_a_fault(questions, template, message):
-    base, began = questions.base, time.perf_counter()
+def test_a_template_without_end_is_a_fault(questions, template, message, monkeypatch):
+    # Where another bound is tried, that of time does not come first, whatever else the machine does.
+    seconds = SECONDS if message == LIMIT_OF_TIME else 600.0
+    monkeypatch.setattr("seke.prompts.bounded_template.MOST_SECONDS", seconds)
+    base, began = questions.base, time.process_time()
     asked = replace(base.questions["joint"], prompt=f"Look.\n{template}")
     hostile = Questions(replace(base, questions={**base.questions, "joint": asked}))
     traced = sys.gettrace()
@@ -625,7 +629,7 @@ def test_a_template_without_end_is_a_fault(questions, template, message):
     assert fault.place.file == asked.prompt_place.file
     assert message in fault.message
     assert sys.gettrace() is traced
-    assert time.perf_counter() - began < 8  # seconds: two are allowed, the machine may be slow
+    assert time.process_time() - began < 8
 
 
 def test_what_templates_usually_do_is_allowed(questions):

@@ -307,7 +307,7 @@ def test_a_run_in_use_and_requests_on_their_way_are_refused(place):
 
 def test_what_is_left_to_do_is_named(place):
     """A branch's origin, files that are not rewritten, and numbers learned with answers about the item."""
-    annotate(place, "--branch", place / "branch", "--max-samples", 3)
+    annotate(place, "--branch", place / "branch", "--max-samples", 1)
     (place / "branch" / "notes.txt").write_text(f'look at "{ITEM}" again\n')
     result = invoke("forget", ITEM, "--run", place / "branch", status=1)
     assert (
@@ -316,7 +316,7 @@ def test_what_is_left_to_do_is_named(place):
     assert f"{place / 'branch' / 'notes.txt'}: names an item still" in result.stderr
     # A branch of a run that has forgotten an item does not ask about it either.
     invoke("forget", KEPT, "--run", place / "run")
-    third = annotate(place, "--branch", place / "third", "--max-samples", 4)
+    third = annotate(place, "--branch", place / "third", "--max-samples", 2)
     assert "has forgotten 1 item of these" in third.stderr
     items = [json.loads(line)["item"] for line in (place / "third" / "items.jsonl").read_text().splitlines()]
     assert KEPT not in items
