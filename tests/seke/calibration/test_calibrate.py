@@ -15,7 +15,6 @@ from seke.calibration.labelled_answers import without_gold_evidence
 from seke.cli.main import main
 from seke.samples import single_samples
 
-BIRDS = Path(__file__).parents[3] / "examples" / "crowd" / "knowledge"
 FACES = Path(__file__).parents[2] / "few_faces.yaml"
 
 
@@ -231,27 +230,3 @@ def test_gold_that_is_nothing_but_labels_is_refused(folder, labelled, tmp_path):
     output = "-o", str(tmp_path / "o.yaml")
     result = calibrate(tmp_path / "labels.jsonl", folder / "gold.csv", *output, status=2)
     assert "nothing else was answered; --keep-gold-evidence keeps these answers" in result.output
-
-
-def test_a_plan_of_gold_leaves_the_labels_out_and_says_so(tmp_path):
-    """Of a base of one variable: each promise costs a hundred simulated calibrations."""
-    base, samples, gold = (tmp_path / name for name in ("base.yaml", "s.jsonl", "gold.csv"))
-    ann = "{ann: {origin: label, askable: false, source: judgement, note: a trial}}"
-    base.write_text(f"extends: {BIRDS}\nobservers: {ann}\n")
-    simulated = list(seke.simulate(base, 60, draws=3, seed=5))
-    answers = [sample for batch in simulated for sample in batch.samples]
-    truth = [row for batch in simulated for row in batch.truth]
-    named = {"observer": "ann", "question": "name-it", "draw": 0}
-    labels = [{**named, "item": row["item"], "species": row["species"]} for row in truth[:-1]]
-    gold.write_text("item,species\n" + "".join(f"{row['item']},{row['species']}\n" for row in truth))
-    plans = []
-    for rows in (answers, answers + labels):
-        samples.write_text("".join(json.dumps(row) + "\n" for row in rows))
-        given = [str(samples), "-k", str(base), "--gold", str(gold), "--plan", "--json"]
-        plans.append(json.loads(run("calibrate", *given).stdout))
-    bare, mixed = plans
-    assert bare.pop("remarks") == []
-    (remark,) = mixed.pop("remarks")
-    assert "59 equal to the gold" in remark
-    assert mixed == bare
-    assert bare["certificates"]
