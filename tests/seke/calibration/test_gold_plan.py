@@ -21,17 +21,7 @@ from seke.inference.session import Session
 from seke.sampling.infer import batches
 from seke.tables.label_table import labels_from
 
-PLANTS = Path(__file__).parents[3] / "examples" / "plants" / "knowledge"
-# All but two of the signs, and what is said of them.
-LEFT_OUT = (
-    "variables.white_down",
-    "variables.dark_stem",
-    "variables.wet_patches",
-    "variables.yellow_below",
-    "couplings.same-mould",
-    "rules.down-needs-damp-air",
-    "rules.two-signs-of-late-blight",
-)
+PLANTS = Path(__file__).parents[2] / "few_plants.yaml"
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +30,7 @@ def plants(tmp_path_factory):
     path = tmp_path_factory.mktemp("plants") / "base.yaml"
     rates = "categorical: {disease: {accuracy: 0.8, repeat: 0.9, strength: 8}}"
     labels = f"label: {{origin: label, askable: false, {rates}, source: judgement, note: a trial}}"
-    path.write_text(f"extends: {PLANTS}\nremove: [{', '.join(LEFT_OUT)}]\nobservers: {{{labels}}}\n")
+    path.write_text(f"extends: {PLANTS}\nobservers: {{{labels}}}\n")
     base = seke.knowledge(path)
     parts = list(seke.simulate(base, 200, draws=4, seed=3))
     gold = [{name: row[name] for name in ("item", base.root)} for part in parts for row in part.truth]

@@ -21,11 +21,9 @@ from seke.sampling.replay import replay
 from seke.vision.fake import ScriptedModel
 from seke.vision.messages import Settings
 
-PLANTS = Path(__file__).parents[3] / "examples" / "plants" / "knowledge"
-# Plants with two of their six signs: the others would only cost time.
+PLANTS = Path(__file__).parents[2] / "few_plants.yaml"
 OVERLAY = """
 extends: {plants}
-remove: [variables.white_down, variables.dark_stem, variables.wet_patches, variables.yellow_below, couplings, rules]
 policy:
   budget: 6
   batches: [1, 2]
