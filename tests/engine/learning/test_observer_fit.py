@@ -258,7 +258,7 @@ def test_an_exponent_of_declared_evidence_stays_near_one(simulated, fitted):
 
 def test_svi_agrees_with_the_curvature_at_the_mode(simulated, fitted):
     _, inference, answers, gold = simulated
-    svi_fit = fit_observers(inference, answers, gold, FitSettings(method="svi", steps=60), begin=fitted)
+    svi_fit = fit_observers(inference, answers, gold, FitSettings(method="svi", steps=30), begin=fitted)
     for name, draws in fitted.draws.items():
         sd = np.maximum(draws.std(0), 1e-3)
         assert (np.abs(svi_fit.point[name] - fitted.point[name]) < 3 * sd + 0.02).all(), name

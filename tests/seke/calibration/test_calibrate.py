@@ -28,7 +28,9 @@ def folder(tmp_path_factory):
 
 def simulate(place, items, draws):
     given = ["--items", str(items), "--question", "expression", "--draws", str(draws), "--seed", "5"]
-    run("simulate", "-k", str(FACES), *given, "-o", str(place / "s.jsonl"), "--truth", str(place / "gold.csv"))
+    run(
+        "simulate", "-k", str(FACES), *given, "-o", str(place / "s.jsonl"), "--truth", str(place / "gold.csv")
+    )
 
 
 def run(*args, status=0):

@@ -176,7 +176,9 @@ def test_the_command_leaves_the_labels_out_and_writes_nothing(plants, plan, tmp_
     (remark,) = facts.pop("remarks")
     assert "199 equal to the gold" in remark
     assert plan.remarks == ()
-    assert facts == {key: value for key, value in json.loads(json.dumps(facts_of(plan))).items() if key != "remarks"}
+    assert facts == {
+        key: value for key, value in json.loads(json.dumps(facts_of(plan))).items() if key != "remarks"
+    }
     assert facts["items"] == 200
     assert facts["met"][base.root]["items"] == 200
     assert facts["wrong_as_stated_times"] == list(ERROR_INFLATION)

@@ -67,7 +67,7 @@ def gold_of(base, truth):
 
 @cache
 def decided(count, seed):
-    """What a calibration infers and decides about items with gold: answers, decisions, and what is allowed."""
+    """What a calibration infers and decides about items with gold."""
     base = knowledge(MACHINE)
     session = Session.open(base)
     parts = list(answers_from(simulated_items(count, seed)[0], base))

@@ -719,7 +719,7 @@ def test_every_number_that_is_shown_of_one_item_says_where_it_turns(tmp_path):
 
 
 def test_units_and_valence_can_be_asked_about(shipped, tmp_path, overlay):
-    """With few expressions, units and observers, and of one section, since every number costs a compilation."""
+    """With few of everything, and of one section, since every number costs a compilation."""
     gone = [f"variables.{name}" for name in ("quadrant", *shipped.cells) if name not in ("AU6", "AU12")]
     gone += [f"variables.expression.states.{name}" for name in shipped.variables["expression"].states[2:]]
     gone += [f"rules.{rule.name}" for rule in shipped.rules] + [
