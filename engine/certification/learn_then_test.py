@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine.certification.hypotheses import Units, error_rates, hypotheses_of
-from engine.metrics.binomial import most_errors, passes, tail, upper_bound
+from engine.metrics.binomial import most_errors, passes, passes_once, tail, upper_bound
 from engine.model.guarantee import ANY, POOLED, Breadth, Certificate, Guarantee, ValueTest
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class _Trial:
 
     def passes(self, n: int, errors: int) -> bool:
         """Return whether `errors` of n accepted units pass."""
-        return bool(passes(n, errors, self.alpha, self.share))
+        return passes_once(n, errors, self.alpha, self.share)
 
     def chances(self, hypothesis: Hypothesis) -> Floats:
         """Return the approximate probability that each candidate passes, (T,).

@@ -128,19 +128,23 @@ class _Programme:
         """
         from scipy.sparse import coo_matrix
 
-        entries: list[tuple[int, int, float]] = []
+        rows: list[Ints] = []
+        columns: list[Ints] = []
+        values: list[Floats] = []
         right: list[float] = []
 
         def equation(terms: list[tuple[slice, Floats]], value: float) -> None:
-            for columns, factors in terms:
-                for column in np.flatnonzero(factors):
-                    entries.append((len(right), columns.start + int(column), float(factors[column])))
+            for place, factors in terms:
+                index = np.flatnonzero(factors)
+                rows.append(np.full(len(index), len(right)))
+                columns.append(place.start + index)
+                values.append(factors[index])
             right.append(value)
 
         self._declared(equation)
         self._agreement(equation)
-        rows, columns, values = zip(*entries, strict=True)
-        matrix = coo_matrix((values, (rows, columns)), shape=(len(right), self.size)).tocsr()
+        places = np.concatenate(rows), np.concatenate(columns)
+        matrix = coo_matrix((np.concatenate(values), places), shape=(len(right), self.size)).tocsr()
         return matrix, np.array(right)
 
     def _declared(self, equation: object) -> None:

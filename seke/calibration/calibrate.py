@@ -268,10 +268,10 @@ class _FitTask:
         every = self._with_units(every, sources)
         certifying_rng = None if self.promise is None else self._rng()
         data = FitData.of(every, self.base, table, certifying_rng, unlabelled=self.options.unlabelled)
+        singles = self._singles(sources, data, table)
         result = self._learn(data)
         facts = self._facts(data, result, sources)
         text = overlay_text(result.fit, result.learned, facts, self.place.extends)
-        singles = self._singles(sources, data, table)
         self.progress("thresholds", 0, 0)
         record = self._record(text, data, result, facts, singles)
         text += fits_yaml(record) if record.readings else ""

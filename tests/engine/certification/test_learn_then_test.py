@@ -28,7 +28,7 @@ from engine import (
     resolve,
     split,
 )
-from engine.metrics.binomial import most_errors, passes, upper_bound
+from engine.metrics.binomial import most_errors, passes, passes_once, upper_bound
 
 SIGN = Variable("sign", "binary", ("false", "true"), "sign")
 
@@ -84,6 +84,7 @@ def test_to_pass_is_to_have_the_bound_within_alpha(n, errors, twentieths, hundre
     if tail == share:  # Rounding decides.
         return
     assert passes(n, errors, float(alpha), float(share)) == (tail <= share)
+    assert passes_once(n, errors, float(alpha), float(share)) == (tail <= share)
     if n and abs(float(tail / share) - 1) > 1e-9:
         assert (upper_bound(n, errors, float(share)) <= float(alpha)) == (tail <= share)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -12,16 +12,6 @@ from engine import Answers, Gold, SimulatedObserver, fit_observers, prior_truth,
 from engine.inference.stated_answers import repeat_stated
 from engine.learning.followed_shares import FEWEST_ITEMS, with_followed_shares
 from engine.learning.overlay_of_fit import entries_of, overlay_tree, unidentified_numbers
-from engine.model.knowledge import Halo
-
-
-def declared_as(inference, share):
-    """Return the same inference with another share declared for told and shown answers."""
-    base = inference.knowledge
-    (observer,) = base.observers.values()
-    told = {name: Halo(given="told", probability=share) for name in observer.halo_of_given}
-    changed = replace(observer, halo_of_given=told, echo=dict.fromkeys(observer.echo, share))
-    return type(inference)(inference.network, replace(base, observers={observer.name: changed}))
 
 
 def asked(inference, items, seed, kind):
@@ -50,13 +40,24 @@ def asked(inference, items, seed, kind):
     return answers, Gold(gold)
 
 
-def fitted(kind, true, items, declared=0.5):
-    """Return the fit of made-up answers whose share is `true`, with another one declared."""
-    nature = world(1, **{"told" if kind == "told" else "echo": true})
-    answers, gold = asked(nature, items, 7, kind)
-    believed = declared_as(nature, declared)
+BELIEVED = world(1, told=0.5, echo=0.5)
+
+
+@cache
+def blind_fit(items):
+    """The fit of the blind answers, which are the same whatever share follows what was stated."""
+    answers, gold = asked(BELIEVED, items, 7, "told")
     blind = answers.keeping(answers.blind)
-    return with_followed_shares(fit_observers(believed, blind, gold), answers, gold)
+    return fit_observers(BELIEVED, blind, gold), blind
+
+
+def fitted(kind, true, items):
+    """Return the fit of made-up answers whose share is `true`, with another one declared."""
+    answers, gold = asked(world(1, told=true, echo=true), items, 7, kind)
+    fit, blind = blind_fit(items)
+    for name, column in answers.keeping(answers.blind).labels.items():
+        assert np.array_equal(column.answer, blind.labels[name].answer)
+    return with_followed_shares(fit, answers, gold)
 
 
 @pytest.mark.parametrize("kind", ["told", "shown"])

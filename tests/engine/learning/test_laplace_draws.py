@@ -35,7 +35,7 @@ def shift_of(size):
 
 
 @given(st.lists(COUNTS, min_size=2, max_size=6), st.integers(0, 2**31))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_draws_have_the_moments_of_the_dirichlet(counts, seed):
     counts = np.array(counts)
     mode, root, transform = laplace_of(counts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -14,16 +15,22 @@ from seke.calibration.labelled_answers import without_gold_evidence
 from seke.cli.main import main
 from seke.samples import single_samples
 
-BIRDS = Path(__file__).parents[3] / "examples" / "crowd" / "knowledge"
+FACES = Path(__file__).parents[2] / "few_faces.yaml"
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """Samples of 80 faces asked for their expression, and their gold."""
     place = tmp_path_factory.mktemp("calibrate")
-    given = ["simulate", "--items", "80", "--question", "expression", "--draws", "3", "--seed", "5"]
-    run(*given, "-o", str(place / "s.jsonl"), "--truth", str(place / "gold.csv"))
+    simulate(place, 80, draws=3)
     return place
+
+
+def simulate(place, items, draws):
+    given = ["--items", str(items), "--question", "expression", "--draws", str(draws), "--seed", "5"]
+    run(
+        "simulate", "-k", str(FACES), *given, "-o", str(place / "s.jsonl"), "--truth", str(place / "gold.csv")
+    )
 
 
 def run(*args, status=0):
@@ -32,14 +39,23 @@ def run(*args, status=0):
     return result
 
 
+def calibrate(samples, gold, *args, status=0):
+    return run("calibrate", str(samples), "-k", str(FACES), "--gold", str(gold), *args, status=status)
+
+
+def guaranteed(folder, name, *options):
+    """Calibrate for a guarantee, for which there is too little gold."""
+    options = "--alpha", "0.05", *options, "-o", str(folder / name)
+    return calibrate(folder / "s.jsonl", folder / "gold.csv", *options, status=1)
+
+
 @pytest.fixture(scope="module")
 def calibrated(folder):
-    given = [str(folder / "s.jsonl"), "--gold", str(folder / "gold.csv")]
-    return run("calibrate", *given, "-o", str(folder / "mine.yaml"), "--trace", str(folder / "t.nc"))
+    return guaranteed(folder, "mine.yaml", "--trace", str(folder / "t.nc"))
 
 
 def test_the_overlay_is_used_as_knowledge(folder, calibrated):
-    base, fitted = seke.knowledge(), seke.knowledge(folder / "mine.yaml")
+    base, fitted = seke.knowledge(FACES), seke.knowledge(folder / "mine.yaml")
     path = "observers.gpt-4o.categorical.expression.settled.neutral.neutral"
     declared = base.observers["gpt-4o"].labels["expression"].confusion[0][0]
     assert fitted.numbers[path].value != declared
@@ -70,12 +86,17 @@ def test_a_trace_is_read_by_arviz(folder, calibrated):
     np.testing.assert_allclose(table.sum(axis=-1), 1, atol=1e-9)
 
 
-def test_the_same_seed_gives_the_same_overlay(folder, calibrated):
-    given = [str(folder / "s.jsonl"), "--gold", str(folder / "gold.csv"), "--json"]
-    facts = json.loads(run("calibrate", *given, "-o", str(folder / "again.yaml")).stdout)
+def test_the_same_seed_gives_the_same_overlay_and_programs_read_the_rest(folder, calibrated):
+    facts = json.loads(guaranteed(folder, "again.yaml", "--json").stdout)
     assert (folder / "again.yaml").read_text() == (folder / "mine.yaml").read_text()
     assert {"path", "prior", "value", "sd"} <= set(facts["numbers"][0])
-    assert facts["gold"]["expression"] == 80
+    # A third of the 80; the others certify.
+    assert facts["gold"]["expression"] == 27
+    assert "too little gold for any guarantee" in facts["guarantee"]
+    assert all(certificate["lacks"] for certificate in facts["certificates"])
+    about = [certificate["about"] for certificate in facts["certificates"]]
+    made = seke.knowledge(folder / "again.yaml").guarantee
+    assert [certificate.name for certificate in made.certificates] == about
 
 
 @pytest.mark.parametrize(
@@ -86,30 +107,23 @@ def test_the_same_seed_gives_the_same_overlay(folder, calibrated):
         (["--pool"], {"expression as a whole", "valence", "arousal", "action_units, pooled"}),
     ],
 )
-def test_too_little_gold_for_a_guarantee_says_how_much_lacks(folder, options, named):
-    path = folder / "sure.yaml"
-    given = [str(folder / "s.jsonl"), "--gold", str(folder / "gold.csv"), "--alpha", "0.05", "--force"]
-    result = run("calibrate", *given, *options, "-o", str(path), "--json", status=1)
-    facts = json.loads(result.stdout)
-    assert "too little gold for any guarantee" in facts["guarantee"]
-    assert all(certificate["lacks"] for certificate in facts["certificates"])
-    about = {certificate["about"] for certificate in facts["certificates"]}
-    assert named <= about
-    assert len([name for name in about if name.startswith("expression")]) == (
-        8 if options[:1] == ["--each-value"] else 1
-    )
-    made = seke.knowledge(path).guarantee
-    assert {certificate.name for certificate in made.certificates} == about
-    text = run("calibrate", *given, *options, "-o", str(path), status=1).output
+def test_too_little_gold_for_a_guarantee_says_how_much_lacks(folder, calibrated, options, named):
+    name = "sure.yaml" if options else "mine.yaml"
+    text = (guaranteed(folder, name, *options, "--force") if options else calibrated).output
     assert "Guarantee: too little gold for any guarantee" in text
-    assert all(name in text for name in named)
-    root = next(certificate for certificate in made.certificates if certificate.variable == "expression")
-    assert root.limit == seke.knowledge(path).policy.limits["expression"]
+    made = seke.knowledge(folder / name)
+    certificates = {certificate.name: certificate for certificate in made.guarantee.certificates}
+    assert named <= set(certificates)
+    assert all(certificate.threshold is None and name in text for name, certificate in certificates.items())
+    of_root = [certificate for name, certificate in certificates.items() if name.startswith("expression")]
+    assert len(of_root) == (4 if options == ["--each-value"] else 1)
+    assert all(certificate.limit == made.policy.limits["expression"] for certificate in of_root)
 
 
 def test_what_exists_is_not_written_over(folder, calibrated):
     before = (folder / "mine.yaml").read_text()
-    result = run("calibrate", str(folder / "s.jsonl"), "-o", str(folder / "mine.yaml"), status=2)
+    given = ["-k", str(FACES), "-o", str(folder / "mine.yaml")]
+    result = run("calibrate", str(folder / "s.jsonl"), *given, status=2)
     assert "exists already" in result.output
     assert "--force" in result.output
     assert (folder / "mine.yaml").read_text() == before
@@ -126,14 +140,14 @@ def test_what_exists_is_not_written_over(folder, calibrated):
 )
 def test_bad_gold_is_refused_and_nothing_is_written(folder, tmp_path, table, message):
     (tmp_path / "gold.csv").write_text(table)
-    given = ["calibrate", str(folder / "s.jsonl"), "--gold", str(tmp_path / "gold.csv")]
-    result = run(*given, "-o", str(tmp_path / "out.yaml"), status=2)
+    output = tmp_path / "out.yaml"
+    result = calibrate(folder / "s.jsonl", tmp_path / "gold.csv", "-o", str(output), status=2)
     assert message in result.output
     assert sorted(path.name for path in tmp_path.iterdir()) == ["gold.csv"]
 
 
 def test_without_gold_one_observer_tells_nothing_of_the_truth(folder, tmp_path):
-    calibration = seke.calibrate([folder / "s.jsonl"], with_checks=False)
+    calibration = seke.calibrate([folder / "s.jsonl"], FACES, with_checks=False)
     assert any("neither gold" in reason for reason in calibration.untold.values())
     assert not [entry for entry in calibration.entries if {"confusion", "settled"} & set(entry.keys)]
     assert any("no gold" in warning for warning in calibration.warnings)
@@ -143,22 +157,15 @@ def test_a_class_without_an_example_is_named(folder, tmp_path):
     rows = (folder / "gold.csv").read_text().splitlines()
     kept = [row for row in rows if ",fear," not in row and not row.endswith(",fear")]
     (tmp_path / "gold.csv").write_text("\n".join(kept) + "\n")
-    calibration = seke.calibrate([folder / "s.jsonl"], gold=tmp_path / "gold.csv", with_checks=False)
+    calibration = seke.calibrate([folder / "s.jsonl"], FACES, tmp_path / "gold.csv", with_checks=False)
     assert any("no item has gold expression fear" in warning for warning in calibration.warnings)
 
 
 def test_kinds_of_reading_that_were_tried_are_told(tmp_path):
-    given = ["simulate", "--items", "110", "--question", "expression", "--draws", "2", "--seed", "5"]
-    run(*given, "-o", str(tmp_path / "s.jsonl"), "--truth", str(tmp_path / "gold.csv"))
-    given = [
-        "calibrate",
-        str(tmp_path / "s.jsonl"),
-        "--gold",
-        str(tmp_path / "gold.csv"),
-        "--types",
-        "--json",
-    ]
-    (trial,) = json.loads(run(*given, "-o", str(tmp_path / "mine.yaml")).stdout)["types"]
+    simulate(tmp_path, 110, draws=2)
+    options = "--types", "--json", "-o", str(tmp_path / "mine.yaml")
+    facts = json.loads(calibrate(tmp_path / "s.jsonl", tmp_path / "gold.csv", *options).stdout)
+    (trial,) = facts["types"]
     assert (trial["observer"], trial["variable"]) == ("gpt-4o", "expression")
     assert trial["kinds"] == ["easy", "hard"]
     # They were made up of one kind.
@@ -180,19 +187,23 @@ def labelled(folder):
     return folder / "labelled.jsonl"
 
 
-def test_labels_that_the_gold_tells_leave_no_trace_in_a_fit(folder, labelled, tmp_path):
+def test_labels_that_the_gold_tells_leave_no_trace_in_a_fit(folder, calibrated, labelled):
     """The overlay with its record, thresholds and certificates is that of the samples without the labels."""
-    options = {"output": tmp_path / "o.yaml", "alpha": 0.1, "gold": folder / "gold.csv"}
-    bare = seke.calibrate([folder / "s.jsonl"], **options, with_checks=False)
-    mixed = seke.calibrate([labelled], **options, with_checks=False)
-    assert mixed.overlay == bare.overlay
-    assert mixed.facts["answers"] == bare.facts["answers"]
-    (remark,) = set(mixed.warnings) - set(bare.warnings)
+    output = "-o", str(folder / "mixed.yaml")
+    mixed = calibrate(labelled, folder / "gold.csv", "--alpha", "0.05", *output, status=1)
+    assert (folder / "mixed.yaml").read_text() == (folder / "mine.yaml").read_text()
+    (remark,) = warnings_of(mixed) - warnings_of(calibrated)
     assert "a data set's labels (dataset-label): expression (79 items, 79 equal to the gold)" in remark
 
 
+def warnings_of(result):
+    """The entries under the heading `Warnings`, each in one line."""
+    text = result.stdout.partition("\nWarnings\n")[2].partition("\n\n")[0]
+    return {" ".join(entry.split()) for entry in re.split(r"\n  (?! )", f"\n{text}")[1:]}
+
+
 def test_a_policy_is_replayed_without_the_labels_that_the_gold_tells(folder, labelled):
-    base = seke.knowledge()
+    base = seke.knowledge(FACES)
     gold = seke.read_labels(folder / "gold.csv", base)
     bare, mixed = (single_samples([path], base) for path in (folder / "s.jsonl", labelled))
     blind = without_gold_evidence(mixed, base, gold)
@@ -207,9 +218,10 @@ def test_a_policy_is_replayed_without_the_labels_that_the_gold_tells(folder, lab
 
 
 def test_labels_are_kept_where_that_is_asked_for(folder, labelled, tmp_path):
-    given = [str(labelled), "--gold", str(folder / "gold.csv"), "--keep-gold-evidence", "--json"]
-    facts = json.loads(run("calibrate", *given, "-o", str(tmp_path / "kept.yaml")).stdout)
+    options = "--keep-gold-evidence", "--json", "-o", str(tmp_path / "kept.yaml")
+    facts = json.loads(calibrate(labelled, folder / "gold.csv", *options).stdout)
     assert facts["answers"] == 240 + 79
+    assert facts["gold"]["expression"] == 80
     assert {reading["observer"] for reading in facts["record"]["readings"]} == {"gpt-4o", "dataset-label"}
     assert any("is kept" in warning for warning in facts["warnings"])
 
@@ -217,30 +229,6 @@ def test_labels_are_kept_where_that_is_asked_for(folder, labelled, tmp_path):
 def test_gold_that_is_nothing_but_labels_is_refused(folder, labelled, tmp_path):
     rows = [line for line in labelled.read_text().splitlines() if "dataset-label" in line]
     (tmp_path / "labels.jsonl").write_text("\n".join(rows) + "\n")
-    given = [str(tmp_path / "labels.jsonl"), "--gold", str(folder / "gold.csv")]
-    result = run("calibrate", *given, "-o", str(tmp_path / "o.yaml"), status=2)
+    output = "-o", str(tmp_path / "o.yaml")
+    result = calibrate(tmp_path / "labels.jsonl", folder / "gold.csv", *output, status=2)
     assert "nothing else was answered; --keep-gold-evidence keeps these answers" in result.output
-
-
-def test_a_plan_of_gold_leaves_the_labels_out_and_says_so(tmp_path):
-    """Of a base of one variable: each promise costs a hundred simulated calibrations."""
-    base, samples, gold = (tmp_path / name for name in ("base.yaml", "s.jsonl", "gold.csv"))
-    ann = "{ann: {origin: label, askable: false, source: judgement, note: a trial}}"
-    base.write_text(f"extends: {BIRDS}\nobservers: {ann}\n")
-    simulated = list(seke.simulate(base, 60, draws=3, seed=5))
-    answers = [sample for batch in simulated for sample in batch.samples]
-    truth = [row for batch in simulated for row in batch.truth]
-    named = {"observer": "ann", "question": "name-it", "draw": 0}
-    labels = [{**named, "item": row["item"], "species": row["species"]} for row in truth[:-1]]
-    gold.write_text("item,species\n" + "".join(f"{row['item']},{row['species']}\n" for row in truth))
-    plans = []
-    for rows in (answers, answers + labels):
-        samples.write_text("".join(json.dumps(row) + "\n" for row in rows))
-        given = [str(samples), "-k", str(base), "--gold", str(gold), "--plan", "--json"]
-        plans.append(json.loads(run("calibrate", *given).stdout))
-    bare, mixed = plans
-    assert bare.pop("remarks") == []
-    (remark,) = mixed.pop("remarks")
-    assert "59 equal to the gold" in remark
-    assert mixed == bare
-    assert bare["certificates"]

@@ -77,7 +77,7 @@ def test_bits_are_the_log_ratio_that_bayes_gives(bases):
 @pytest.fixture(scope="module")
 def made_to_fit(bases):
     """Answers of which the signs follow the label in .8, and gold of all."""
-    (batch,) = seke.simulate(bases["strong"], items=400, draws=1, seed=5)
+    (batch,) = seke.simulate(bases["strong"], items=250, draws=1, seed=5)
     names = ("item", "wear", *UNITS)
     return batch.samples, [{name: row[name] for name in names} for row in batch.truth]
 
@@ -109,7 +109,7 @@ def test_a_declared_halo_learns_how_often_answers_are_made_to_fit(bases, made_to
     ]
     (entry,) = (
         entry
-        for entry in seke.calibrate(honest, bases["halo"], gold=gold).entries
+        for entry in seke.calibrate(honest, bases["halo"], gold=gold, with_checks=False).entries
         if entry.path.endswith("halo.walk.probability")
     )
     assert entry.value < 0.15

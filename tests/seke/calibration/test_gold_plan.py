@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,46 +12,47 @@ import pytest
 from click.testing import CliRunner
 
 import seke
-from engine import Gold, SekeError, certify, design_of, split
+from engine import Gold, SekeError, certify, design_of, resolve, split
 from seke.calibration.gold_plan import AMOUNTS, ERROR_INFLATION, SD, SimulatedPopulation, plan_gold
-from seke.calibration.gold_plan_text import text_of
+from seke.calibration.gold_plan_text import facts_of, text_of
 from seke.calibration.promise import Promise
 from seke.cli.main import main
 from seke.inference.session import Session
 from seke.sampling.infer import batches
 from seke.tables.label_table import labels_from
 
-EXAMPLES = Path(__file__).parents[3] / "examples"
-PLANTS, BIRDS = EXAMPLES / "plants" / "knowledge", EXAMPLES / "crowd" / "knowledge"
-# The two signs that the app seldom sees, and what is said of them.
-LEFT_OUT = (
-    "variables.white_down",
-    "variables.dark_stem",
-    "couplings.same-mould",
-    "rules.down-needs-damp-air",
-    "rules.two-signs-of-late-blight",
-)
+PLANTS = Path(__file__).parents[2] / "few_plants.yaml"
 
 
 @pytest.fixture(scope="module")
 def plants(tmp_path_factory):
-    """Plants with four of their six signs: each promise costs a hundred simulated calibrations."""
+    """Plants with two of their six signs: each promise costs a hundred simulated calibrations."""
     path = tmp_path_factory.mktemp("plants") / "base.yaml"
-    path.write_text(f"extends: {PLANTS}\nremove: [{', '.join(LEFT_OUT)}]\n")
+    rates = "categorical: {disease: {accuracy: 0.8, repeat: 0.9, strength: 8}}"
+    labels = f"label: {{origin: label, askable: false, {rates}, source: judgement, note: a trial}}"
+    path.write_text(f"extends: {PLANTS}\nobservers: {{{labels}}}\n")
     base = seke.knowledge(path)
-    samples = [sample for part in seke.simulate(base, 200, draws=4, seed=3) for sample in part.samples]
-    return base, samples
+    parts = list(seke.simulate(base, 200, draws=4, seed=3))
+    gold = [{name: row[name] for name in ("item", base.root)} for part in parts for row in part.truth]
+    return base, [sample for part in parts for sample in part.samples], gold
 
 
 @pytest.fixture(scope="module")
 def plan(plants):
-    base, samples = plants
+    base, samples, gold = plants
+    return plan_gold(samples, base, gold, alpha=0.2)
+
+
+@pytest.fixture(scope="module")
+def blind_plan(plants):
+    """Without gold, so that risks are believed as they are stated."""
+    base, samples, _ = plants
     return plan_gold(samples, base, alpha=0.2)
 
 
 @pytest.mark.slow
-def test_what_is_said_to_be_enough_mostly_certifies_and_a_quarter_of_it_does_not(plants, plan):
-    base, samples = plants
+def test_what_is_said_to_be_enough_mostly_certifies_and_a_quarter_of_it_does_not(plants, blind_plan):
+    base, samples, _ = plants
     session = Session.open(base)
     (answers,) = batches(samples, base)
     simulated = SimulatedPopulation.of(session, answers, Gold({}))
@@ -72,7 +74,7 @@ def test_what_is_said_to_be_enough_mostly_certifies_and_a_quarter_of_it_does_not
                 split(amount, None, 1 / 3, rng),
                 alpha=0.2,
                 # Alone it would have all of delta; here its part of what all values share.
-                delta=0.1 / sum(any(o.amounts) for o in plan.requirements if o.breadth == "levels") * 2,
+                delta=0.1 / sum(any(o.amounts) for o in blind_plan.requirements if o.breadth == "levels") * 2,
                 population=session.inference.population,
                 design=design_of(base, simulated.decided.stages),
                 made="",
@@ -82,7 +84,7 @@ def test_what_is_said_to_be_enough_mostly_certifies_and_a_quarter_of_it_does_not
 
     hopeful = [
         need
-        for need in plan.requirements
+        for need in blind_plan.requirements
         if need.amounts[0] and need.breadth == "levels" and base.variables[need.variable].kind == "binary"
     ]
     assert hopeful
@@ -93,9 +95,9 @@ def test_what_is_said_to_be_enough_mostly_certifies_and_a_quarter_of_it_does_not
 
 
 @pytest.mark.slow
-def test_more_errors_need_more_gold_and_more_promise_too(plants, plan):
-    base, samples = plants
-    some = [need for need in plan.requirements if need.amounts[0]]
+def test_more_errors_need_more_gold_and_more_promise_too(plants, blind_plan):
+    base, samples, _ = plants
+    some = [need for need in blind_plan.requirements if need.amounts[0]]
     assert some
     assert all(need.amounts[1] is None or need.amounts[1] >= need.amounts[0] for need in some)
     strict = {(need.variable, need.value): need for need in plan_gold(samples, base, alpha=0.1).requirements}
@@ -106,7 +108,7 @@ def test_more_errors_need_more_gold_and_more_promise_too(plants, plan):
 
 def test_rows_are_by_the_formula(plants, plan):
     """A row is what is settled on, of a binary variable one answer; none of the observer's is left out."""
-    base, _ = plants
+    base, *_ = plants
     observations = Session.open(base).inference.observations
     index = list(base.observers).index("app")
     for row in plan.rows:
@@ -131,7 +133,7 @@ def test_rows_are_by_the_formula(plants, plan):
 
 
 def test_gold_that_shows_more_errors_than_stated_is_believed(plants):
-    base, samples = plants
+    base, samples, _ = plants
     records = list(seke.infer(samples, base))
     name = base.root
     states = base.variables[name].states
@@ -153,29 +155,42 @@ def test_gold_that_shows_more_errors_than_stated_is_believed(plants):
     assert few.error_ratios[name] == (5, 1.0)
 
 
-def test_the_command_writes_nothing_and_is_read_by_programs(tmp_path):
-    samples = [sample for part in seke.simulate(BIRDS, 200, draws=4, seed=3) for sample in part.samples]
-    path = tmp_path / "s.jsonl"
-    path.write_text("".join(json.dumps(sample) + "\n" for sample in samples))
-    given = ["calibrate", str(path), "-k", str(BIRDS), "--plan", "--alpha", "0.2"]
-    result = CliRunner().invoke(main, [*given, "--json"])
+def test_the_command_leaves_the_labels_out_and_writes_nothing(plants, plan, tmp_path):
+    """It says that gold is among the samples; beside that it plans as without them, and programs read it."""
+    base, samples, gold = plants
+    named = {"observer": "label", "question": "photo", "draw": 0}
+    labels = [{**named, "item": row["item"], "reports": {base.root: row[base.root]}} for row in gold[:-1]]
+    for name, rows in (("s", samples + labels), ("gold", gold)):
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "base.yaml").write_text(resolve(base))
+    before = sorted(tmp_path.iterdir())
+    given = ["calibrate", str(tmp_path / "s.jsonl"), "-k", str(tmp_path / "base.yaml")]
+    refused = CliRunner().invoke(main, given)
+    assert refused.exit_code == 2
+    assert "-o OVERLAY.yaml" in refused.output
+    given += ["--gold", str(tmp_path / "gold.jsonl"), "--plan", "--alpha", "0.2", "--json"]
+    result = CliRunner().invoke(main, given)
     assert result.exit_code == 0, result.output
+    assert sorted(tmp_path.iterdir()) == before
     facts = json.loads(result.stdout)
+    (remark,) = facts.pop("remarks")
+    assert "199 equal to the gold" in remark
+    assert plan.remarks == ()
+    assert facts == {
+        key: value for key, value in json.loads(json.dumps(facts_of(plan))).items() if key != "remarks"
+    }
     assert facts["items"] == 200
+    assert facts["met"][base.root]["items"] == 200
     assert facts["wrong_as_stated_times"] == list(ERROR_INFLATION)
     keys = {"breadth", "about", "variable", "value", "decided", "wrong", "amounts", "coverage"}
     assert keys == set(facts["certificates"][0])
     assert [certificate["amounts"] for certificate in facts["certificates"]] == [
-        list(requirement.amounts) for requirement in plan_gold(samples, BIRDS, alpha=0.2).requirements
+        list(requirement.amounts) for requirement in plan.requirements
     ]
-    assert [written.name for written in tmp_path.iterdir()] == ["s.jsonl"]
-    refused = CliRunner().invoke(main, ["calibrate", str(path)])
-    assert refused.exit_code == 2
-    assert "-o OVERLAY.yaml" in refused.output
 
 
 def test_levels_values_and_pooled_ones_are_planned_each_once(plants, plan):
-    base, _ = plants
+    base, *_ = plants
     by_breadth = {}
     for requirement in plan.requirements:
         by_breadth.setdefault(requirement.breadth, []).append(requirement)
@@ -201,14 +216,14 @@ def test_levels_values_and_pooled_ones_are_planned_each_once(plants, plan):
     least = [amount for need in of_values for amount in need.amounts[:1] if amount]
     assert whole.amounts[0]
     assert not least or whole.amounts[0] <= min(least)
-    text = text_of(plan)
+    text = text_of(replace(plan, error_ratios={}))
     assert "Gold for certificates: at most 20 % wrong" in text
     assert "simulated from the stated risks alone" in text
     assert text.index("by level (--alpha)") < text.index("by value (--each-value)") < text.index("pooled")
 
 
 def test_a_promise_must_be_a_probability(plants):
-    base, samples = plants
+    base, samples, _ = plants
     with pytest.raises(SekeError, match="between 0 and 1"):
         plan_gold(samples, base, alpha=2)
     for breadth, message in (("all", "allowed are levels, values, pooled"), ("values", "needs alpha")):

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 import seke
 from seke.cli.main import main
 
-PLANTS = Path(__file__).parents[3] / "examples" / "plants" / "knowledge"
+PLANTS = Path(__file__).parents[2] / "few_plants.yaml"
 MEAN = """extends: {base}
 policy:
   source: judgement

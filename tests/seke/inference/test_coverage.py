@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +45,7 @@ MACHINE = Path(__file__).parents[2] / "engine" / "bases" / "machine.yaml"
 DRAWS = 3
 
 
+@cache
 def simulated_items(count, seed, draws=DRAWS, **given):
     parts = list(simulate(MACHINE, count, questions=["walk"], draws=draws, seed=seed, **given))
     samples = [sample for part in parts for sample in part.samples]
@@ -63,10 +65,12 @@ def gold_of(base, truth):
     return Gold(columns)
 
 
-def certified_with(base, samples, truth, **given):
-    """Do what a calibration does with gold: infer, decide, certify."""
+@cache
+def decided(count, seed):
+    """What a calibration infers and decides about items with gold."""
+    base = knowledge(MACHINE)
     session = Session.open(base)
-    parts = list(answers_from(samples, base))
+    parts = list(answers_from(simulated_items(count, seed)[0], base))
     levels, allowed = [], []
     for answers in parts:
         posterior = session.inference.posterior(answers)
@@ -74,30 +78,28 @@ def certified_with(base, samples, truth, **given):
         levels.append(decide_levels(base, answers, posterior, conflict))
         allowed.append(acceptable(base, answers, conflict))
     joined = {name: LevelDecision.stacked([part[name] for part in levels]) for name in levels[0]}
+    return session, parts, joined, np.concatenate(allowed)
+
+
+def certified_with(count, seed, **given):
+    """Do what a calibration does with gold: infer, decide, certify."""
+    base, truth = knowledge(MACHINE), simulated_items(count, seed)[1]
+    session, parts, levels, allowed = decided(count, seed)
     fits = split(len(truth), None, 1 / 3, np.random.default_rng(0))
     given = {"alpha": 0.13, "delta": 0.1, "design": design_of(base, parts), **given}
-    return certify(
-        base,
-        joined,
-        np.concatenate(allowed),
-        gold_of(base, truth),
-        fits,
-        population=session.inference.population,
-        made="2025-11-25",
-        **given,
-    )
+    population = session.inference.population
+    given |= {"population": population, "made": "2025-11-25"}
+    return certify(base, levels, allowed, gold_of(base, truth), fits, **given)
 
 
 @pytest.fixture(scope="module")
 def guarantee():
-    return certified_with(knowledge(MACHINE), *simulated_items(1_500, 1), breadth="values")
+    return certified_with(1_500, 1, breadth="values")
 
 
 @pytest.fixture(scope="module", params=["levels", "values", "pooled"])
 def any_guarantee(request):
-    samples, truth = simulated_items(1_500, 1)
-    rng = np.random.default_rng(1)
-    return certified_with(knowledge(MACHINE), samples, truth, breadth=request.param, rng=rng)
+    return certified_with(1_500, 1, breadth=request.param, rng=np.random.default_rng(1))
 
 
 def covering(guarantee, variable, value):
@@ -303,7 +305,7 @@ def test_what_was_asked_down_to_is_read_as_written(folder, guarantee):
 
 def test_what_is_accepted_of_new_items_is_right_often_enough(any_guarantee):
     """The chain as a whole, from samples to records, on items of which the truth is known."""
-    samples, truth = simulated_items(3_000, 7)
+    samples, truth = simulated_items(1_500, 7)
     base = replace(knowledge(MACHINE), guarantee=any_guarantee)
     wrong_by_name = {}
     for record, row in zip(infer(samples, base), truth, strict=True):
@@ -537,7 +539,7 @@ def test_the_workbench_shows_what_is_certified_and_in_place_of_which_limit(folde
 
 
 def test_too_little_gold_says_how_much_is_missing():
-    few = certified_with(knowledge(MACHINE), *simulated_items(60, 5), alpha=0.05)
+    few = certified_with(60, 5, alpha=0.05)
     assert few.certified == ()
     verdict_text = verdict(few)
     assert verdict_text.startswith("too little gold for any guarantee (at most 5 % wrong")

@@ -293,7 +293,7 @@ def expected(base):
     return base
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     base=BASES,
     width=st.sampled_from([20, 80, 1000]),

@@ -23,6 +23,7 @@ from seke.sampling.loop import Request
 from seke.vision.fake import ScriptedModel
 
 GARDEN = Path(__file__).parents[3] / "examples" / "sprinkler" / "knowledge"
+FEW_FACES = Path(__file__).parents[2] / "few_faces.yaml"
 # A set's label, and an eye that looks; the sky has two states and is cloudy in half of cases.
 OVERLAY = """
 extends: {garden}
@@ -176,7 +177,7 @@ def test_a_run_counts_the_looks_at_its_labels(tmp_path):
     truths = {name: {"expression": "happiness"} for name in names}
     model = ScriptedModel(truths=truths, error=0.0)
     # The units that are made up contradict one another: what is asked first stays what says most.
-    base = seke.knowledge()
+    base = seke.knowledge(FEW_FACES)
     base = replace(base, policy=replace(base.policy, checks_first=False))
     summary = seke.annotate(manifest, tmp_path / "run", model, knowledge=base, observer="gpt-4o")
     counts = summary.as_facts()["contradicted_labels"]["expression"]

@@ -16,7 +16,7 @@ from seke.inference.session import Session
 from seke.sampling.answerers import SimulatedSource
 from seke.sampling.loop import Request
 
-ITEMS = 300
+ITEMS = 150
 # What the policy's alarm was when it was a number of bits.
 FORMER_BITS = 4
 CODER, LABEL, MODEL = (

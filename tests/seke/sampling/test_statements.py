@@ -101,14 +101,15 @@ def test_made_up_self_checks_repeat_what_was_answered_before(tmp_path, echo):
     repeats = np.mean(same)
     assert len(same) > 30
     assert (repeats > 0.8 - FAR * np.sqrt(0.16 / len(same))) if echo else (repeats < 0.7)
-    assert len(list(seke.infer(records, overlay))) == 400
+    first = {f"item-{i:06}" for i in range(40)}
+    assert len(list(seke.infer([record for record in records if record["item"] in first], overlay))) == 40
 
 
 def test_a_loop_says_in_its_requests_what_was_answered_before():
     """So that the answers that it reads were made up as they are read."""
     base = seke.knowledge(SELF_CHECK)
     session = Session.open(base)
-    names = [f"i{i}" for i in range(60)]
+    names = [f"i{i}" for i in range(25)]
     truth = prior_truth(session.inference, len(names), np.random.default_rng(3))
     source = SimulatedSource(session.inference, names, truth, 4)
     state = run_to_completion(Loop(session), names, source)
