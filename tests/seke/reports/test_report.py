@@ -129,7 +129,7 @@ def simulated_few(simulated, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def few_faces(tmp_path_factory):
-    """Some of the shipped items, among them all kinds of what a value rests on: samples, records and report."""
+    """Some shipped items with all kinds of what a value rests on: samples, records and the report."""
     folder = tmp_path_factory.mktemp("few-faces")
     names = "afraid-brows", "asked-every-way", "same-answer-fifty-times", "all-refused"
     names += "contempt", "set-label-alone", "set-label-doubted"
