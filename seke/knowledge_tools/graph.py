@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.patches import FancyBboxPatch
 
-    from engine import Floats
     from seke.knowledge_tools.graph_lines import Extent, Point
 
 FORMS = ("svg", "png", "pdf", "dot", "graphml")
@@ -270,28 +269,37 @@ def _settle_rules(graph: nx.Graph, layout: _GraphLayout, boxes: Mapping[str, Fan
     for rule in rules:
         home = layout.places[rule]
         other_rules = np.array([layout.places[name] for name in rules if name != rule]).reshape(-1, 2)
-
-        def cost(offset: tuple[float, float], rule: str = rule, others: Floats = other_rules) -> float:
-            spot = layout.places[rule][0] + offset[0], layout.places[rule][1] + offset[1]
-            x, y = spot
-            reach = RULE_REACH + 0.08
-            apart = [
-                x + reach < low_x or x - reach > high_x or y + reach < low_y or y - reach > high_y
-                for low_x, low_y, high_x, high_y in fixed.values()
-            ]
-            if not all(apart) or not (0 < y < layout.height) or (np.hypot(*(others - spot).T) < 0.5).any():
-                return math.inf
+        signs = [
+            (a - RULE_REACH, b - RULE_REACH, a + RULE_REACH, b + RULE_REACH) for a, b in other_rules.tolist()
+        ]
+        best, lowest = (0.0, 0.0), math.inf
+        for offset in offsets:
+            moved = 0.01 * math.hypot(*offset)
+            # The offsets come from the nearest on, and a cost is never below what the move alone costs.
+            if moved >= lowest:
+                break
+            x, y = spot = home[0] + offset[0], home[1] + offset[1]
+            if not 0 < y < layout.height or any(_stands_at(extent, x, y) for extent in fixed.values()):
+                continue
+            if (np.hypot(*(other_rules - spot).T) < 0.5).any():
+                continue
             covered = int((np.hypot(*(points - spot).T) < RULE_REACH).sum()) / POINTS
-            signs = [(a - RULE_REACH, b - RULE_REACH, a + RULE_REACH, b + RULE_REACH) for a, b in others]
-            crossed = 0
+            cost = min(covered, 0.5) + moved
             for name in graph[rule]:
+                if cost >= lowest:
+                    break
                 obstacles = [extent for other, extent in fixed.items() if other != name] + signs
-                crossed += clear_bend((spot, layout.places[name]), obstacles, 0.0)[1]
-            return crossed + min(covered, 0.5) + 0.01 * math.hypot(*offset)
+                cost += clear_bend((spot, layout.places[name]), obstacles, 0.0)[1]
+            if cost < lowest:
+                best, lowest = offset, cost
+        layout.places[rule] = (home[0] + float(best[0]), home[1] + float(best[1]))
 
-        best = min(offsets, key=cost)
-        if cost(best) < math.inf:
-            layout.places[rule] = (home[0] + float(best[0]), home[1] + float(best[1]))
+
+def _stands_at(extent: Extent, x: float, y: float) -> bool:
+    """Say whether the sign of a rule at (x, y) would touch a node, or stand too near it."""
+    reach = RULE_REACH + 0.08
+    low_x, low_y, high_x, high_y = extent
+    return low_x <= x + reach and x - reach <= high_x and low_y <= y + reach and y - reach <= high_y
 
 
 def _bends_of_variables(
@@ -342,7 +350,8 @@ def _arrow(
         capstyle="round",
         zorder=2 if alpha > 0.5 else 1.5,
     )
-    axes.add_patch(patch)
+    # Not add_patch: how far the line reaches is dear to find, and the limits of the axes are set.
+    axes.add_artist(patch)
 
 
 def _draw_rules(axes: Axes, graph: nx.Graph, layout: _GraphLayout) -> None:

@@ -42,6 +42,7 @@ ROOT = Path(__file__).parents[3]
 FACES = ROOT / "examples" / "faces" / "samples.jsonl"
 ANNOTATE = ROOT / "examples" / "annotate"
 PLANTS = ROOT / "examples" / "plants"
+GARDEN = ROOT / "examples" / "sprinkler"
 HOSTILE = [
     "<script>alert(1)</script>",
     '"onload="alert(1)\' & ]]> <!-- x',
@@ -81,11 +82,43 @@ def annotated(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def garden_run(tmp_path_factory):
+    """The folder of a finished run of a base that is no base of faces, and small; it has no ledger."""
+    folder, base = tmp_path_factory.mktemp("garden") / "run", seke.knowledge(GARDEN / "knowledge")
+    folder.mkdir()
+    shutil.copy(GARDEN / "samples.jsonl", folder)
+    run("infer", folder / "samples.jsonl", "-k", GARDEN / "knowledge", "-o", folder / "posteriors.jsonl")
+    facts = {
+        "model": "made-up",
+        "settings": {"temperature": 1.0},
+        "observer": base.policy.ask,
+        "population": base.reference,
+        "strategy": "policy",
+        "budget": base.policy.budget,
+        "digests": dict(base.digests),
+        "knowledge": f"{base.name} {base.digest}",
+    }
+    (folder / "summary.json").write_text(json.dumps({"facts": facts, "finished": True}))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def few(tmp_path_factory):
+    """Some of the example's items: samples, the file of their records, and these."""
+    folder = tmp_path_factory.mktemp("few")
+    names = "agreement", "afraid-brows", "contempt", "set-label-doubted", "all-refused"
+    lines = [line for line in FACES.read_text().splitlines() if line and json.loads(line)["item"] in names]
+    (folder / "s.jsonl").write_text("".join(f"{line}\n" for line in lines))
+    assert run("infer", folder / "s.jsonl", "-o", folder / "p.jsonl").exit_code == 0
+    return folder / "s.jsonl", folder / "p.jsonl", list(seke.infer(folder / "s.jsonl"))
+
+
 # Shapes --------------------------------------------------------------------------------------------------
 
 
 @given(st.text(), st.text())
-@settings(max_examples=60)
+@settings(max_examples=30)
 def test_any_text_is_well_formed_and_its_own(text, title):
     svg = Drawing(10, 10, (Text(1, 2, text), Shape("M 0 0 L 1 1", stroke="ink", width=1)), title, text).svg()
     drawn = ElementTree.fromstring(svg)
@@ -331,15 +364,12 @@ def test_a_base_without_faces_is_drawn_without_one():
 # Files ------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def inferred():
-    return list(seke.infer(FACES))
-
-
 @pytest.mark.parametrize("ending", ["jsonl", "jsonl.gz", "csv", "csv.gz", "parquet"])
-def test_posteriors_are_read_as_they_were_written(tmp_path, ending, inferred):
-    path = tmp_path / f"p.{ending}"
-    assert run("infer", FACES, "-o", path).exit_code == 0
+def test_posteriors_are_read_as_they_were_written(tmp_path, ending, few):
+    samples, path, inferred = few
+    if ending != "jsonl":
+        path = tmp_path / f"p.{ending}"
+        assert run("infer", samples, "-o", path).exit_code == 0
     assert list(posterior_records(path)) == inferred
     assert holds_posteriors(path)
     assert posterior_record(path, "contempt")["item"] == "contempt"
@@ -398,10 +428,9 @@ def test_scores_networks_and_fits_are_drawn(tmp_path):
     assert done.exit_code == 2
     assert "did you mean" in done.stderr
     assert not (tmp_path / "y.svg").exists()
-    assert run("plot", "network", "-o", tmp_path / "n.svg").exit_code == 0
-    assert (tmp_path / "n.svg").read_bytes() == (
-        run("knowledge", "graph", "-o", tmp_path / "m.svg") and (tmp_path / "m.svg").read_bytes()
-    )
+    for command in (("plot", "network"), ("knowledge", "graph")):
+        assert run(*command, GARDEN / "knowledge", "-o", tmp_path / f"{command[0]}.svg").exit_code == 0
+    assert (tmp_path / "plot.svg").read_bytes() == (tmp_path / "knowledge.svg").read_bytes()
     report = seke.score(posteriors, truth, bootstrap=0)
     assert seke.plot.risk_coverage(report).axes
     assert len(seke.plot.reliability(report, "binary").axes) == 17
@@ -470,9 +499,8 @@ def test_bad_input_is_told_and_nothing_is_written(tmp_path, monkeypatch, argumen
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_record_alone_is_drawn_with_less(tmp_path):
-    path = tmp_path / "p.jsonl"
-    assert run("infer", FACES, "-o", path).exit_code == 0
+def test_a_record_alone_is_drawn_with_less(few, tmp_path):
+    _, path, _ = few
     record = posterior_record(path, "afraid-brows")
     assert len(seke.plot.story(record).axes) == 1
     assert seke.plot.va(record).axes[0].texts
@@ -493,11 +521,12 @@ def test_a_record_alone_is_drawn_with_less(tmp_path):
     assert "holds posteriors" in run("explain", path, "afraid-brows").stderr
 
 
-def test_the_picture_of_an_item_is_not_written_over(tmp_path):
+def test_the_picture_of_an_item_is_not_written_over(annotated, tmp_path):
     shutil.copytree(ANNOTATE, tmp_path / "faces")
-    answers = ("--recorded", ANNOTATE / "answers.jsonl")
-    done = run("annotate", tmp_path / "faces", "--run", tmp_path / "run", "--model", "gpt-4o", *answers)
-    assert done.exit_code == 0, done.output
+    shutil.copytree(annotated, tmp_path / "run")
+    items = (annotated / "items.jsonl").read_text("utf-8")
+    assert str(ANNOTATE) in items
+    (tmp_path / "run" / "items.jsonl").write_text(items.replace(str(ANNOTATE), str(tmp_path / "faces")))
     picture = tmp_path / "faces/at-rest.png"
     for command in (
         ("explain", tmp_path / "run", "at-rest", "--html", tmp_path / "x.html", "--png", picture),
@@ -510,19 +539,21 @@ def test_the_picture_of_an_item_is_not_written_over(tmp_path):
     assert not (tmp_path / "x.html").exists()
 
 
-def test_explain_tells_words_facts_page_and_sheet_of_a_run(annotated, tmp_path):
-    html, png = tmp_path / "x.html", tmp_path / "x.png"
-    done = run("explain", annotated, "at-rest", "--text", "--json", "--html", html, "--png", png)
+def test_explain_tells_words_facts_page_and_sheet_of_a_run(garden_run, tmp_path):
+    html, png, base = tmp_path / "x.html", tmp_path / "x.png", GARDEN / "knowledge"
+    files = ("--html", html, "--png", png)
+    done = run("explain", garden_run, "rainy-morning", "-k", base, "--text", "--json", *files)
     assert done.exit_code == 0, done.output
     first, _, words = done.stdout.partition("\n")
     facts = json.loads(first)
-    assert facts["item"] == "at-rest"
-    assert facts["record"] == posterior_record(annotated / "posteriors.jsonl", "at-rest")
+    assert facts["item"] == "rainy-morning"
+    assert facts["record"] == posterior_record(garden_run / "posteriors.jsonl", "rainy-morning")
     assert facts["steps"][-1]["p"] == pytest.approx(facts["posterior"], abs=2e-6)
+    assert facts["numbers"]
     assert words.rstrip() == render(facts).rstrip()
     inferred, decided = head_sentences(facts)
-    assert inferred.startswith(f"at-rest: the {facts['label']['variable']} is most probably neutral (")
-    assert decided.startswith("The expression is not accepted: the risk that neutral is wrong, ")
+    assert inferred.startswith("rainy-morning: the sky is most probably cloudy (")
+    assert decided.startswith("The sky is accepted as cloudy: the risk that this is wrong, ")
     # On the page each is a paragraph of its own, however long it is.
     written = unescape(html.read_text())
     assert f'<p dir="auto">{inferred}</p>' in written
@@ -592,8 +623,14 @@ def test_the_page_needs_nothing_else(story):
         assert words in visible_text, words
 
 
+@pytest.fixture(scope="module")
+def usual_tags(story):
+    """The kinds of tags of a page about an item whose name is harmless."""
+    return {tag for tag, _ in Tags(page(story)).tags}
+
+
 @pytest.mark.parametrize("name", HOSTILE, ids=range(len(HOSTILE)))
-def test_a_hostile_item_does_nothing_to_the_page(name, story):
+def test_a_hostile_item_does_nothing_to_the_page(name, story, usual_tags):
     name = name.encode("utf-8", "replace").decode("utf-8")
     sample = {"item": name, "observer": "gpt-4o", "question": "expression", "draw": 0, "expression": "fear"}
     sample |= {"view": name[:1000]}
@@ -601,13 +638,13 @@ def test_a_hostile_item_does_nothing_to_the_page(name, story):
     hostile = story_of_samples(Session.open(base), single_samples([sample], base), name, with_facts=False)
     # The words are the same functions' as those of the terminal; they repeat what the facts have of names.
     hostile = replace(hostile, facts=with_name(story.facts, "afraid-brows", name))
-    text, drawn = page(hostile), sheet(hostile).svg()
+    text, drawn = page(hostile), sheet(hostile)
     assert len(text) < 200_000
-    usual = {tag for tag, _ in Tags(page(story)).tags}
-    assert {tag for tag, _ in Tags(text).tags} <= usual
-    assert not re.search("[\u202a-\u202e\u2066-\u2069\u200f\x00-\x08\x1b]", text + drawn)
-    ElementTree.fromstring(drawn)
-    assert sheet(hostile).figure().axes
+    assert {tag for tag, _ in Tags(text).tags} <= usual_tags
+    svg = drawn.svg()
+    assert not re.search("[\u202a-\u202e\u2066-\u2069\u200f\x00-\x08\x1b]", text + svg)
+    ElementTree.fromstring(svg)
+    assert drawn.figure().axes
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -718,8 +755,8 @@ def test_the_page_and_the_sheet_mark_an_item_by_what_it_rests_on(item, mark):
     assert any(line.startswith(f"accept{mark}: ") for line in texts(sheet(story).svg()))
 
 
-def test_the_picture_of_a_record_shows_its_inferred_units(tmp_path):
-    record = next(record for record in seke.infer(FACES) if record["item"] == "agreement")
+def test_the_picture_of_a_record_shows_its_inferred_units(few, tmp_path):
+    record = json.loads(json.dumps(next(record for record in few[2] if record["item"] == "agreement")))
     record["decision"]["levels"]["AU6"] |= {"decision": "inferred", "origin": "inferred", "basis": None}
     path = tmp_path / "p.jsonl"
     path.write_text(json.dumps(record) + "\n")

@@ -90,11 +90,9 @@ class Blocks(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def annotated(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("annotated") / "run"
-    answers = ANNOTATE / "answers.jsonl"
-    run("annotate", ANNOTATE, "--run", folder, "--model", "gpt-4o", "--recorded", answers)
-    return folder
+def run_report(annotated):
+    """The report of the run over six pictures."""
+    return seke.report(annotated)
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +111,33 @@ def gold_report(simulated):
     samples, posteriors, gold = simulated
     made = seke.report(posteriors, samples=samples, gold=gold)
     return made, Blocks(made.html)
+
+
+@pytest.fixture(scope="module")
+def simulated_few(simulated, tmp_path_factory):
+    """The first hundred of the simulated items: samples, records and gold."""
+    folder = tmp_path_factory.mktemp("few")
+    files = [folder / path.name for path in simulated]
+    posteriors = simulated[1].read_text("utf-8").splitlines(keepends=True)[:100]
+    files[1].write_text("".join(posteriors))
+    items = {json.loads(line)["item"] for line in posteriors}
+    answers = simulated[0].read_text("utf-8").splitlines(keepends=True)
+    files[0].write_text("".join(line for line in answers if json.loads(line)["item"] in items))
+    files[2].write_bytes(simulated[2].read_bytes())
+    return files
+
+
+@pytest.fixture(scope="module")
+def few_faces(tmp_path_factory):
+    """Some shipped items with all kinds of what a value rests on: samples, records and the report."""
+    folder = tmp_path_factory.mktemp("few-faces")
+    names = "afraid-brows", "asked-every-way", "same-answer-fifty-times", "all-refused"
+    names += "contempt", "set-label-alone", "set-label-doubted"
+    samples = folder / "samples.jsonl"
+    samples.write_text("".join(f"{line}\n" for line in LINES if json.loads(line)["item"] in names))
+    run("infer", samples, "-o", folder / "p.jsonl")
+    made = seke.report(folder / "p.jsonl", samples=samples)
+    return samples, records(folder / "p.jsonl"), Blocks(made.html)
 
 
 def table(path):
@@ -157,30 +182,28 @@ def test_columns_are_the_records(simulated, gold_report):
     assert blocks["accepted"].reshape(len(posteriors), -1).tolist() == np.array(accepted).astype(int).tolist()
 
 
-def test_each_step_is_what_the_answers_up_to_it_come_to(tmp_path):
-    samples = tmp_path / "samples.jsonl"
-    chosen = {"afraid-brows", "asked-every-way", "same-answer-fifty-times", "all-refused"}
-    lines = [line for line in LINES if json.loads(line)["item"] in chosen]
-    samples.write_text("\n".join(lines) + "\n")
-    run("infer", samples, "-o", tmp_path / "p.jsonl")
-    blocks = Blocks(seke.report(tmp_path / "p.jsonl", samples=samples).html)
+def test_each_step_is_what_the_answers_up_to_it_come_to(few_faces, tmp_path):
+    samples, _, blocks = few_faces
     states = list(seke.knowledge().variables["expression"].states)
-    checked = 0
+    parts, steps = [], {}
     for item, detail in zip(blocks["items"], blocks.details(), strict=True):
-        item_lines = [line for line in lines if json.loads(line)["item"] == item]
-        assert len(detail["steps"]) == len(item_lines)
-        for count in (1, len(item_lines) // 2, len(item_lines)):
-            after = detail["steps"][count - 1][7]
-            if count and after is not None:
-                part = tmp_path / "part.jsonl"
-                part.write_text("\n".join(item_lines[:count]) + "\n")
-                (record,) = seke.infer(part)
-                assert np.array(after[: len(states)]) / 1000 == pytest.approx(
-                    [record["expression"][state] for state in states], abs=6e-4
-                )
-                assert after[len(states)] / 1000 == pytest.approx(record["valence"]["mean"], abs=6e-4)
-                checked += 1
-    assert checked >= 9
+        answers = [answer for answer in records(samples) if answer["item"] == item]
+        assert len(detail["steps"]) == len(answers)
+        for count in {1, len(answers) // 2, len(answers)} - {0}:
+            if (after := detail["steps"][count - 1][7]) is not None:
+                name = f"{item}, the first {count}"
+                steps[name] = after
+                parts += [{**answer, "item": name} for answer in answers[:count]]
+    assert len(steps) >= 9
+    part = tmp_path / "parts.jsonl"
+    part.write_text("".join(json.dumps(answer) + "\n" for answer in parts))
+    for record in seke.infer(part):
+        after = steps.pop(record["item"])
+        assert np.array(after[: len(states)]) / 1000 == pytest.approx(
+            [record["expression"][state] for state in states], abs=6e-4
+        )
+        assert after[len(states)] / 1000 == pytest.approx(record["valence"]["mean"], abs=6e-4)
+    assert not steps
 
 
 def test_a_reading_alone_is_what_it_says_without_the_prior(tmp_path):
@@ -189,16 +212,15 @@ def test_a_reading_alone_is_what_it_says_without_the_prior(tmp_path):
     samples.write_text(line + "\n")
     run("infer", samples, "-o", tmp_path / "p.jsonl")
     (detail,) = Blocks(seke.report(tmp_path / "p.jsonl", samples=samples).html).details()
-    (record,) = seke.infer(samples)
+    (record,) = records(tmp_path / "p.jsonl")
     # One reading under the uniform prior: its likelihoods are the posterior.
     ((_, _, view, alone),) = detail["readings"]
     assert view == "face"
     assert np.array(alone) / 1000 == pytest.approx(list(record["expression"].values()), abs=6e-4)
 
 
-def test_a_run_tells_order_times_prices_and_pictures(annotated):
-    made = seke.report(annotated)
-    blocks = Blocks(made.html)
+def test_a_run_tells_order_times_prices_and_pictures(annotated, run_report):
+    made, blocks = run_report, Blocks(run_report.html)
     assert made.facts["pictures"] == made.items == 6
     assert not made.facts["missing"]
     steps = [step for detail in blocks.details() for step in detail["steps"]]
@@ -272,10 +294,9 @@ def test_the_overview_counts_the_records(simulated, gold_report):
     assert level["wrong"] == pytest.approx(np.mean(wrong), abs=1e-4)
 
 
-def test_equally_frequent_reasons_stand_in_the_order_in_which_they_come(tmp_path):
+def test_equally_frequent_reasons_stand_in_the_order_in_which_they_come(inferred_faces, tmp_path):
     """Nine reasons once, two of which have the same head, and one of them twice; a set would shuffle them."""
-    run("infer", FACES, "-o", tmp_path / "p.jsonl")
-    rejected, other, *_ = (r for r in records(tmp_path / "p.jsonl") if r["decision"]["item"] == "reject")
+    rejected, other, *_ = (r for r in records(inferred_faces) if r["decision"]["item"] == "reject")
     heads = [f"reason {letter}" for letter in "hgfedcba"]
     rejected["decision"]["reasons"] = [*heads, f"{heads[3]}: a name"]
     other["decision"]["reasons"] = [heads[5]]
@@ -328,10 +349,13 @@ def records_of_overlay(folder):
 
 
 @pytest.mark.parametrize("ending", ["jsonl", "csv", "parquet"])
-def test_every_format_of_records_tells_what_values_rest_on(tmp_path, ending):
-    run("infer", FACES, "-o", tmp_path / f"p.{ending}")
-    blocks = Blocks(seke.report(tmp_path / f"p.{ending}").html)
-    posteriors = list(seke.infer(FACES))
+def test_every_format_of_records_tells_what_values_rest_on(few_faces, tmp_path, ending):
+    samples, posteriors, blocks = few_faces
+    if ending != "jsonl":
+        run("infer", samples, "-o", tmp_path / f"p.{ending}")
+        blocks = Blocks(seke.report(tmp_path / f"p.{ending}").html)
+    details, marks = blocks.details(), blocks["marks"]
+    assert set(marks) == {0, 1, 2}
     for row, record in enumerate(posteriors):
         levels = list(record["decision"]["levels"].values())
         part = slice(row * len(levels), (row + 1) * len(levels))
@@ -339,8 +363,8 @@ def test_every_format_of_records_tells_what_values_rest_on(tmp_path, ending):
         assert blocks["basis"][part].tolist() == bases
         assert blocks["origin"][part].tolist() == [ORIGINS.index(level["origin"]) for level in levels]
         lacking, overruled = record["diagnostics"]["lacking_evidence"], record["diagnostics"]["overruled"]
-        assert blocks["marks"][row] == bool(lacking) + 2 * bool(overruled)
-        detail = blocks.details()[row]
+        assert marks[row] == bool(lacking) + 2 * bool(overruled)
+        detail = details[row]
         assert (detail.get("lacking", []), detail.get("overruled", [])) == (lacking, overruled)
 
 
@@ -371,7 +395,7 @@ def test_records_of_old_are_reported_without_what_they_do_not_say(simulated, tmp
     }
 
 
-def test_limits_say_of_what_they_are_and_where_they_cut(simulated):
+def test_limits_say_of_what_they_are_and_where_they_cut(simulated_few, simulated, gold_report):
     posteriors = records(simulated[1])
     base = seke.knowledge()
     risks = [v["risk"] for record in posteriors for v in [record["decision"]["levels"]["expression"]]]
@@ -383,10 +407,12 @@ def test_limits_say_of_what_they_are_and_where_they_cut(simulated):
 
     def curve(**changes):
         policy = replace(base.policy, **changes)
-        made = seke.report(simulated[1], replace(base, policy=policy))
+        return by_name(seke.report(simulated_few[1], replace(base, policy=policy)))
+
+    def by_name(made):
         return {curve_row["name"]: curve_row for curve_row in made.facts["overview"]["curves"]}
 
-    shipped = curve()
+    shipped = by_name(gold_report[0])
     assert (shipped["expression"]["of"], shipped["expression"]["limit"]) == ("mean", 0.05)
     assert shipped["expression"]["thresholds"] is None
     assert shipped["expression"]["highest"] == pytest.approx(max(accepted), abs=1e-4)
@@ -415,8 +441,8 @@ def test_risk_against_coverage_ends_with_everything(simulated, gold_report):
     assert curve["true"]["error"][-1] == pytest.approx(np.mean(wrong), abs=1e-4)
 
 
-def test_rules_and_cells_are_counted_as_posteriors_are(simulated):
-    samples, posteriors, _ = simulated
+def test_rules_and_cells_are_counted_as_posteriors_are(simulated_few):
+    samples, posteriors, _ = simulated_few
     facts = seke.report(posteriors, samples=samples).facts["knowledge"]
     scored_records = records(posteriors)
     units = {
@@ -483,7 +509,7 @@ def test_nothing_is_called_contradicted_that_is_as_declared(gold_report):
 def test_observers_who_differ_are_found_out(tmp_path):
     """The same look at an observer with twice the halo and drifting answers."""
     files = [tmp_path / name for name in ("s.jsonl", "p.jsonl", "t.csv")]
-    options = ("--items", 800, "--question", "joint", "--draws", 2, "--halo", 0.8, "--drift", 0.9)
+    options = ("--items", 400, "--question", "joint", "--draws", 2, "--halo", 0.8, "--drift", 0.9)
     run("simulate", *options, "-o", files[0], "--truth", files[2])
     run("infer", files[0], "-o", files[1])
     (observer,) = seke.report(files[1], samples=files[0], gold=files[2]).facts["observers"]["observers"]
@@ -519,8 +545,8 @@ def test_agreement_and_refusals_by_hand(tmp_path):
     assert pair["share"] == pytest.approx((1 / 3 + 1) / 2, abs=1e-3)
 
 
-def test_a_comparison_counts_what_differs(simulated, tmp_path):
-    samples, posteriors, _ = simulated
+def test_a_comparison_counts_what_differs(simulated_few, tmp_path):
+    samples, posteriors, _ = simulated_few
     other = tmp_path / "other.jsonl"
     run("infer", samples, "--population", "in-the-wild", "-o", other)
     shown = seke.report(posteriors, compare=other).facts["comparison"]
@@ -571,14 +597,13 @@ def test_the_page_runs_its_own_script_and_no_other(gold_report):
 
 
 def test_no_text_of_anybodys_is_part_of_the_page(tmp_path):
-    pages = []
+    pages, samples = [], tmp_path / "samples.jsonl"
+    first = records(PLANTS / "samples.jsonl")[0]
     for names in (HOSTILE, [f"plain {k}" for k in range(len(HOSTILE))]):
-        samples = tmp_path / "samples.jsonl"
-        first = json.loads(LINES[0])
         answers = [{**first, "item": name, "view": name[:200]} for name in names]
         samples.write_text("".join(json.dumps(answer) + "\n" for answer in answers))
-        run("infer", samples, "-o", tmp_path / "p.jsonl")
-        pages.append(seke.report(tmp_path / "p.jsonl", samples=samples))
+        run("infer", samples, "-k", PLANTS / "knowledge", "-o", tmp_path / "p.jsonl")
+        pages.append(seke.report(tmp_path / "p.jsonl", PLANTS / "knowledge", samples=samples))
     blocks, usual = (Blocks(page.html) for page in pages)
     assert all(len(shown) <= 400 for shown in blocks["items"])
     words = json.dumps(blocks.details(), ensure_ascii=False) + "".join(blocks["items"])
@@ -588,33 +613,32 @@ def test_no_text_of_anybodys_is_part_of_the_page(tmp_path):
 
 
 def test_names_that_look_alike_stay_apart(tmp_path):
-    first = json.loads(LINES[0])
+    first = records(PLANTS / "samples.jsonl")[0]
     samples = tmp_path / "samples.jsonl"
     names = ["x" * 5000 + "a", "x" * 5000 + "b", "c\n", "c"]
     samples.write_text("".join(json.dumps({**first, "item": name}) + "\n" for name in names))
-    run("infer", samples, "-o", tmp_path / "p.jsonl")
-    items = Blocks(seke.report(tmp_path / "p.jsonl").html)["items"]
+    run("infer", samples, "-k", PLANTS / "knowledge", "-o", tmp_path / "p.jsonl")
+    items = Blocks(seke.report(tmp_path / "p.jsonl", PLANTS / "knowledge").html)["items"]
     assert len(set(items)) == 4
-
-
-def test_the_same_report_has_the_same_bytes(annotated):
-    assert seke.report(annotated).html == seke.report(annotated).html
 
 
 # The command -----------------------------------------------------------------------------------------------
 
 
-def test_the_command_writes_a_page(annotated, tmp_path):
+def test_the_command_writes_the_same_bytes(annotated, run_report, tmp_path):
     result = run("report", annotated, "-o", tmp_path / "r.html")
     assert "6 items" in result.stderr
-    assert (tmp_path / "r.html").read_text("utf-8").startswith("<!doctype html>")
+    html = (tmp_path / "r.html").read_text("utf-8")
+    assert html.startswith("<!doctype html>")
+    assert html == run_report.html
 
 
-def test_of_records_alone_it_says_what_is_missing(simulated, tmp_path):
-    made = seke.report(simulated[1])
+def test_of_records_alone_it_says_what_is_missing(simulated_few, tmp_path):
+    made = seke.report(simulated_few[1])
     assert made.facts["observers"] is None
     assert "only posterior records are given" in made.facts["missing"][0]
-    run("report", simulated[1], "-o", tmp_path / "r.html")
+    run("report", simulated_few[1], "-o", tmp_path / "r.html")
+    assert (tmp_path / "r.html").read_text("utf-8") == made.html
 
 
 def test_bad_input_writes_nothing(simulated, annotated, tmp_path):
@@ -705,11 +729,11 @@ def test_a_page_is_not_written_over_what_it_is_about(simulated, tmp_path):
     assert path.read_bytes() == simulated[1].read_bytes()
 
 
-def test_gold_as_a_table_in_memory(simulated):
-    _, posteriors, gold = simulated
+def test_gold_as_a_table_in_memory(simulated_few):
+    _, posteriors, gold = simulated_few
     labels = seke.read_labels(gold, seke.knowledge())
     made = seke.report(posteriors, gold=replace(labels))
-    assert made.facts["overview"]["gold"] == 800
+    assert made.facts["overview"]["gold"] == 100
 
 
 @pytest.mark.parametrize(("name", "ending"), [("crowd", "csv"), ("sprinkler", "jsonl"), ("plants", "jsonl")])

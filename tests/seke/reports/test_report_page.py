@@ -6,12 +6,13 @@ They want Chromium (of the system) and the package playwright, and are passed ov
 from __future__ import annotations
 
 import json
+import shutil
 from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
 from click.testing import CliRunner
-from test_report import ANNOTATE, FACES, HOSTILE, LINES
+from test_report import FACES, HOSTILE, LINES, PLANTS, ROOT
 
 import seke
 from seke.cli.main import main
@@ -29,10 +30,10 @@ def run(*arguments):
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory):
+def files(tmp_path_factory, annotated, inferred_faces):
     """A report of the shipped items with gold and another prior, and one of a run with pictures."""
     folder = tmp_path_factory.mktemp("report")
-    run("infer", FACES, "-o", folder / "p.jsonl")
+    shutil.copy(inferred_faces, folder / "p.jsonl")
     run("infer", FACES, "--population", "in-the-wild", "-o", folder / "wild.jsonl")
     items = list(dict.fromkeys(json.loads(line)["item"] for line in LINES))
     rows = [f"{item},{'fear' if k % 2 else 'happiness'},{k % 2}" for k, item in enumerate(items)]
@@ -47,8 +48,7 @@ def files(tmp_path_factory):
             keep_gold_evidence=True,
         )
     made.save(folder / "faces.html")
-    answers = ("--recorded", ANNOTATE / "answers.jsonl")
-    run("annotate", ANNOTATE, "--run", folder / "run", "--model", "gpt-4o", *answers)
+    shutil.copytree(annotated, folder / "run")
     seke.report(folder / "run").save(folder / "run.html")
     return folder
 
@@ -78,13 +78,28 @@ def page(browser):
         window.close()
 
 
+@pytest.fixture(scope="module")
+def faces_page(files, browser):
+    """The report of the shipped items in a window that stays open; a test begins where it wants to be."""
+    window = browser.new_context(offline=True, viewport={"width": 1280, "height": 900})
+    opened_page = window.new_page()
+    problems = []
+    opened_page.on("console", lambda message: problems.append(message.text))
+    opened_page.on("pageerror", lambda error: problems.append(str(error)))
+    opened_page.goto((files / "faces.html").as_uri())
+    opened_page.wait_for_selector("html[data-ready=yes]")
+    yield opened_page
+    assert problems == []
+    window.close()
+
+
 def shown(page):
     """The names in the table, from the top."""
     return page.locator("tr.row a").all_inner_texts()
 
 
-def test_all_sections_open_and_say_what_they_are_about(files, page):
-    report_page = page(files / "faces.html")
+def test_all_sections_open_and_say_what_they_are_about(faces_page):
+    report_page = faces_page
     for name, words in (
         (
             "Overview",
@@ -103,9 +118,9 @@ def test_all_sections_open_and_say_what_they_are_about(files, page):
         assert report_page.locator("nav a[aria-current]").inner_text() == name
 
 
-def test_items_without_an_answer_are_in_a_row_of_their_own_and_the_tables_fit(files, page):
-    report_page = page(files / "faces.html")
-    report_page.set_viewport_size({"width": 1280, "height": 900})
+def test_items_without_an_answer_are_in_a_row_of_their_own_and_the_tables_fit(files, faces_page):
+    report_page = faces_page
+    report_page.get_by_role("link", name="Overview", exact=True).click()
     records = [json.loads(line) for line in (files / "p.jsonl").read_text().splitlines()]
     silent = [
         record
@@ -227,16 +242,17 @@ def test_an_item_says_what_contradicts_itself_and_what_a_check_changed(tmp_path,
 
 
 def test_declared_shares_are_told_to_the_last_digit(tmp_path, page):
-    base = tmp_path / "strict.yaml"
+    base, garden = tmp_path / "strict.yaml", ROOT / "examples" / "sprinkler"
     note = "source: judgement, note: a trial"
     base.write_text(
-        f"extends: shipped\npolicy: {{limits: {{expression: 0.025}}, {note}}}\n"
-        f"rules: {{pressed-lips-are-closed: {{confidence: 0.9625, {note}}}}}\n"
+        f"extends: {garden / 'knowledge'}\npolicy: {{limits: {{sky: {{each: 0.025}}}}, {note}}}\n"
+        f"rules: {{both-wet-it: {{confidence: 0.9625, {note}}}}}\n"
     )
-    run("infer", FACES, "-k", base, "-o", tmp_path / "p.jsonl")
-    seke.report(tmp_path / "p.jsonl", knowledge=base, samples=FACES).save(tmp_path / "r.html")
+    run("infer", garden / "samples.jsonl", "-k", base, "-o", tmp_path / "p.jsonl")
+    made = seke.report(tmp_path / "p.jsonl", knowledge=base, samples=garden / "samples.jsonl")
+    made.save(tmp_path / "r.html")
     report_page = page(tmp_path / "r.html")
-    picture = report_page.locator("svg[aria-label='risk against coverage of expression']")
+    picture = report_page.locator("svg[aria-label='risk against coverage of sky']")
     assert "Limit of each risk: a value is accepted if its risk is 2.5 % or less." in report_page.inner_text(
         "main"
     )
@@ -350,14 +366,15 @@ def test_a_page_of_old_records_says_that_it_does_not_know(grounds, tmp_path, pag
     assert "*" not in old.locator("main").inner_text()
 
 
-def test_a_number_of_the_comparison_leads_to_its_items(files, page):
+def test_a_number_of_the_comparison_leads_to_its_items(files, faces_page):
     before, after = (
         {r["item"]: r["decision"]["item"] for r in map(json.loads, (files / n).read_text().splitlines())}
         for n in ("p.jsonl", "wild.jsonl")
     )
     changed = Counter((before[name], after[name]) for name in before if before[name] != after[name])
     ((old, new), count) = changed.most_common(1)[0]
-    report_page = page(files / "faces.html", "#section=compare")
+    report_page = faces_page
+    report_page.get_by_role("link", name="Compare", exact=True).click()
     report_page.get_by_label(f"{count} items from {old} to {new}").click()
     report_page.wait_for_selector("tr.row")
     assert shown(report_page) == [name for name in before if (before[name], after[name]) == (old, new)]
@@ -391,12 +408,13 @@ def test_dark_phone_and_print(files, page):
 
 
 def test_text_of_anybodys_is_text(tmp_path, page):
-    samples = tmp_path / "samples.jsonl"
+    samples, base = tmp_path / "samples.jsonl", PLANTS / "knowledge"
     names = [name for name in HOSTILE if len(name) < 1000]
-    answers = [{**json.loads(LINES[0]), "item": name, "view": name} for name in names]
+    first = json.loads((PLANTS / "samples.jsonl").read_text("utf-8").splitlines()[0])
+    answers = [{**first, "item": name, "view": name} for name in names]
     samples.write_text("".join(json.dumps(answer) + "\n" for answer in answers))
-    run("infer", samples, "-o", tmp_path / "p.jsonl")
-    seke.report(tmp_path / "p.jsonl", samples=samples).save(tmp_path / "r.html")
+    run("infer", samples, "-k", base, "-o", tmp_path / "p.jsonl")
+    seke.report(tmp_path / "p.jsonl", base, samples=samples).save(tmp_path / "r.html")
     report_page = page(tmp_path / "r.html", "#section=items")
     assert report_page.locator("tr.row").count() == len(names)
     for row in range(len(names)):

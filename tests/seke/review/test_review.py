@@ -22,7 +22,7 @@ from seke.review.decide import redecide
 from seke.review.review_run import ReviewRun
 from seke.review.tasks import ReviewTask, read_tasks, reviewer_like
 
-COUNT = 24
+COUNT = 14
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +36,22 @@ def made(tmp_path_factory):
 def run(made, tmp_path):
     """A copy of that run, of which nothing was exported."""
     shutil.copytree(made[0], tmp_path / "run")
+    return tmp_path / "run"
+
+
+@pytest.fixture(scope="module")
+def asked_of(made, tmp_path_factory):
+    """A copy of that run, whose questions were exported as a page."""
+    folder = tmp_path_factory.mktemp("asked")
+    shutil.copytree(made[0], folder / "run")
+    seke.review_export(folder / "run", folder / "t.html", "page")
+    return folder / "run"
+
+
+@pytest.fixture
+def exported(asked_of, tmp_path):
+    """A copy of that one."""
+    shutil.copytree(asked_of, tmp_path / "run")
     return tmp_path / "run"
 
 
@@ -246,32 +262,30 @@ def test_what_was_certified_without_the_annotators_is_refused_with_them(tmp_path
         assert accepted == {name for name in reviewed if reviewed[name]["decision"] == "accept"}
 
 
-def test_the_same_file_twice_changes_nothing_and_a_changed_answer_replaces(made, run, tmp_path):
-    seke.review_export(run, tmp_path / "t.html", "page")
-    answers = list(scripted_answers(tasks_of(run)[:10], made[1], "anna"))
+def test_the_same_file_twice_changes_nothing_and_a_changed_answer_replaces(made, exported, tmp_path):
+    answers = list(scripted_answers(tasks_of(exported)[:10], made[1], "anna"))
     file = write_answers(tmp_path / "a.jsonl", answers)
-    seke.review_import([file], run)
-    before = files_of(run / "review")
-    again = seke.review_import([file, file], run)
+    seke.review_import([file], exported)
+    before = files_of(exported / "review")
+    again = seke.review_import([file, file], exported)
     assert (again.new, again.changed, again.same) == (0, 0, 10)
-    assert files_of(run / "review") == before
+    assert files_of(exported / "review") == before
     answers[3] |= {"status": "not_judged", "values": {}}
-    changed = seke.review_import([write_answers(tmp_path / "a.jsonl", answers)], run)
+    changed = seke.review_import([write_answers(tmp_path / "a.jsonl", answers)], exported)
     assert (changed.new, changed.changed, changed.same) == (0, 1, 9)
-    assert len(rows(run / "review" / "answers.jsonl")) == 10
+    assert len(rows(exported / "review" / "answers.jsonl")) == 10
 
 
-def test_later_commands_take_the_review_as_a_run(made, run, tmp_path):
-    seke.review_export(run, tmp_path / "t.html", "page")
-    answers = scripted_answers(tasks_of(run), made[1], "anna")
-    seke.review_import([write_answers(tmp_path / "a.jsonl", answers)], run)
-    base = run / "review" / "annotators.yaml"
-    assert seke.report(run / "review", base).items == COUNT
-    exported = seke.export(run / "review", tmp_path / "data", knowledge=base, uncalibrated=True)
-    assert exported.items > 0
+def test_later_commands_take_the_review_as_a_run(made, exported, tmp_path):
+    answers = scripted_answers(tasks_of(exported), made[1], "anna")
+    seke.review_import([write_answers(tmp_path / "a.jsonl", answers)], exported)
+    base = exported / "review" / "annotators.yaml"
+    assert seke.report(exported / "review", base).items == COUNT
+    data = seke.export(exported / "review", tmp_path / "data", knowledge=base, uncalibrated=True)
+    assert data.items > 0
     for attempt in (seke.report, lambda folder: seke.export(folder, tmp_path / "none", uncalibrated=True)):
         with pytest.raises(SekeError, match="made with knowledge") as refused:
-            attempt(run / "review")
+            attempt(exported / "review")
         assert f"name its base with -k {base}" in str(refused.value)
     assert not (tmp_path / "none").exists()
 
@@ -315,11 +329,10 @@ def test_the_table_is_filled_in_by_hand(made, run, tmp_path):
 # Faults -------------------------------------------------------------------------------------------
 
 
-def test_a_fault_names_place_value_and_what_is_allowed_and_nothing_is_written(made, run, tmp_path):
-    seke.review_export(run, tmp_path / "t.html", "page")
-    tasks = tasks_of(run)
+def test_a_fault_names_place_value_and_what_is_allowed_and_nothing_is_written(made, exported, tmp_path):
+    tasks = tasks_of(exported)
     whole = next(task for task in tasks if task.question == "joint")
-    before = files_of(run)
+    before = files_of(exported)
     (good,) = scripted_answers([whole], made[1], "anna")
     file = tmp_path / "a.jsonl"
     for changed, message in (
@@ -338,39 +351,37 @@ def test_a_fault_names_place_value_and_what_is_allowed_and_nothing_is_written(ma
     ):
         write_answers(file, [{**good, **changed}])
         with pytest.raises(SekeError, match=message):
-            seke.review_import([file], run)
+            seke.review_import([file], exported)
     other = next(task for task in tasks if task.item != whole.item)
     write_answers(file, [{**good, "item": other.item}])
     with pytest.raises(SekeError, match=f"task {whole.key} is about item {whole.item}"):
-        seke.review_import([file], run)
+        seke.review_import([file], exported)
     file.write_text(json.dumps(good)[:40])
     with pytest.raises(SekeError, match=r"a.jsonl:1"):
-        seke.review_import([file], run)
-    assert files_of(run) == before
+        seke.review_import([file], exported)
+    assert files_of(exported) == before
 
 
-def test_items_that_the_run_lacks_are_named_and_the_rest_counts(made, run, tmp_path):
-    seke.review_export(run, tmp_path / "t.html", "page")
-    good, strange = scripted_answers(tasks_of(run)[:2], made[1], "anna")
+def test_items_that_the_run_lacks_are_named_and_the_rest_counts(made, exported, tmp_path):
+    good, strange = scripted_answers(tasks_of(exported)[:2], made[1], "anna")
     file = write_answers(tmp_path / "a.jsonl", [good, {**strange, "item": "elsewhere"}])
-    output = review("import", file, "--run", run).output
+    output = review("import", file, "--run", exported).output
     assert "left out: answers about 1 items that the run lacks: elsewhere" in output
     assert "answers: 1 new" in output
 
 
-def test_a_changed_base_between_export_and_import_is_refused(made, run, tmp_path):
-    seke.review_export(run, tmp_path / "t.html", "page")
-    path = run / "review" / "tasks.jsonl"
-    answers = list(scripted_answers(tasks_of(run)[:1], made[1], "anna"))
+def test_a_changed_base_between_export_and_import_is_refused(made, exported, tmp_path):
+    path = exported / "review" / "tasks.jsonl"
+    answers = list(scripted_answers(tasks_of(exported)[:1], made[1], "anna"))
     path.write_text(path.read_text().replace(seke.knowledge().digest, "0123456789abcdef"))
     with pytest.raises(
         SekeError, match=r"exported with knowledge faces 0123456789abcdef, this is faces .*export again"
     ):
-        seke.review_import([write_answers(tmp_path / "a.jsonl", answers)], run)
-    assert not (run / "review" / "answers.jsonl").exists()
+        seke.review_import([write_answers(tmp_path / "a.jsonl", answers)], exported)
+    assert not (exported / "review" / "answers.jsonl").exists()
     (tmp_path / "other.yaml").write_text("extends: shipped\nname: other\n")
     output = review(
-        "export", run, "--to", "csv", "-o", tmp_path / "t.csv", "-k", tmp_path / "other.yaml", status=2
+        "export", exported, "--to", "csv", "-o", tmp_path / "t.csv", "-k", tmp_path / "other.yaml", status=2
     )
     assert "the run was made with knowledge faces" in output.output
 
@@ -466,19 +477,20 @@ def test_a_value_is_checked_against_its_variable():
         assert value_of(base, task, name, value)[1]
 
 
-def test_status_says_what_an_hour_would_bring(made, run, tmp_path):
-    seke.review_export(run, tmp_path / "t.html", "page")
-    ahead = json.loads(review("status", run, "--ahead", 4, "--json").stdout)
+def test_status_says_what_an_hour_would_bring(made, exported, tmp_path):
+    ahead = json.loads(review("status", exported, "--ahead", 2, "--json").stdout)
     assert ahead["answers"] == {}
-    assert ahead["exported"] == ahead["unanswered"] == len(tasks_of(run))
-    assert 0 < ahead["used"] <= 4
+    assert ahead["exported"] == ahead["unanswered"] == len(tasks_of(exported))
+    assert 0 < ahead["used"] <= 2
     assert ahead["after"] > ahead["accepted"]
     assert ahead["risk_after"] < ahead["risk"]
     # The minutes of a whole face are measured once ten answers are timed: 20 s each here.
-    answers = list(scripted_answers(tasks_of(run)[:11], made[1], "anna"))
-    seke.review_import([write_answers(tmp_path / "a.jsonl", answers)], run)
-    measured = seke.review_outlook(run, 1)
+    answers = list(scripted_answers(tasks_of(exported)[:11], made[1], "anna"))
+    seke.review_import([write_answers(tmp_path / "a.jsonl", answers)], exported)
+    measured = seke.review_outlook(exported, 0.1)
     assert measured.measured
-    costs = sorted(20 / 60 / seke.knowledge().questions[task.question].cost for task in tasks_of(run)[:11])
+    costs = sorted(
+        20 / 60 / seke.knowledge().questions[task.question].cost for task in tasks_of(exported)[:11]
+    )
     assert measured.minutes_each == pytest.approx(costs[5], abs=0.01)
-    assert "annotator-anna 11" in review("status", run, "--ahead", 0.5).output
+    assert "annotator-anna 11" in review("status", exported, "--ahead", 0.1).output

@@ -296,7 +296,8 @@ def test_two_tabs_and_a_second_person_are_served(server, windows):
     assert [url for url in page.asked if not url.startswith((server.address, "data:"))] == []
 
 
-def test_a_killed_server_loses_no_answer_and_goes_on(run, windows):
+def test_a_killed_server_loses_no_answer_and_goes_on(tmp_path, windows):
+    run = run_of(tmp_path / "run", made_faces(3, seed=2)[0])
     command = [sys.executable, "-c", "from seke.cli.main import main; main()", "review", "serve", str(run)]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
 
