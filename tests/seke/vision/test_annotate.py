@@ -20,12 +20,11 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from small_study import pictures
 
 import seke
 from engine import SekeError
@@ -54,14 +53,6 @@ def run(*args, status=0):
 
 def rows(path):
     return [json.loads(line) for line in path.read_text().splitlines()]
-
-
-def pictures(folder, count):
-    folder.mkdir()
-    rng = np.random.default_rng(0)
-    for i in range(count):
-        Image.fromarray(rng.integers(0, 255, (24, 24, 3), dtype=np.uint8)).save(folder / f"f{i}.png")
-    return folder
 
 
 # The ledger ----------------------------------------------------------------------------------------

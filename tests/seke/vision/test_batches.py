@@ -13,7 +13,7 @@ from contextlib import closing
 
 import pytest
 from server import Reply, Server, error, made_up
-from test_annotate import pictures
+from small_study import pictures
 from test_client import GOOD, SETTINGS, Account, call, one_choice, quick
 
 from engine import SekeError

@@ -19,7 +19,8 @@ import pytest
 from hostile_server import CALLS, KINDS, Body, Hostile, gzip_whole
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_annotate import pictures, rows
+from small_study import pictures
+from test_annotate import rows
 
 from seke.files.shipped import knowledge
 from seke.inference.session import Session

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 
-import numpy as np
 import pytest
 from click.testing import CliRunner
-from PIL import Image
+from small_study import pictures
 
 import seke
 from seke.annotation.job import Job
@@ -27,14 +26,6 @@ SMILE = json.dumps(
         "expression": ["happiness", "surprise", "neutral"],
     }
 )
-
-
-def pictures(folder, count):
-    folder.mkdir()
-    rng = np.random.default_rng(0)
-    for i in range(count):
-        Image.fromarray(rng.integers(0, 255, (24, 24, 3), dtype=np.uint8)).save(folder / f"f{i}.png")
-    return folder
 
 
 def record(path, items, text):

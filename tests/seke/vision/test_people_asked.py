@@ -6,7 +6,8 @@ import json
 
 import pytest
 from click.testing import CliRunner
-from test_annotate import pictures, rows, run
+from small_study import pictures
+from test_annotate import rows, run
 
 import seke
 from engine import SekeError

@@ -12,7 +12,8 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 from server import Raw, Reply, Server, error, made_up
-from test_annotate import on_disk, pictures, rows
+from small_study import pictures
+from test_annotate import on_disk, rows
 
 import seke
 from engine import SekeError

@@ -15,7 +15,8 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 from server import Reply, Server, error, made_up
-from test_annotate import kill_often, on_disk, pictures, rows, run, served
+from small_study import pictures
+from test_annotate import kill_often, on_disk, rows, run, served
 
 import seke
 from engine import SekeError
