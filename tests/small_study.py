@@ -1,8 +1,8 @@
 """What a run of few costs needs: a base of few variables that extends the shipped one, and pictures.
 
-The base has all observers of the shipped one, the questions joint, expression, affect, action_units, verify and
-check_expression, the expressions neutral, happiness, sadness, surprise and anger, the units AU1, AU4, AU6, AU12
-and AU25, and at most 8 answers an item. `ScriptedModel` of seke.vision.fake answers for any base.
+The base has all observers of the shipped one, the questions joint, expression, affect, action_units, verify
+and check_expression, the expressions neutral, happiness, sadness, surprise and anger, the units AU1, AU4,
+AU6, AU12 and AU25, and at most 8 answers an item. `ScriptedModel` of seke.vision.fake answers for any base.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ import seke
 
 # For `-k`, and for `knowledge` in Python.
 SMALL_FACES = Path(__file__).parent / "small_faces.yaml"
+# Of that, only joint: judging is cheaper still, and so is what gold would buy.
+ONE_QUESTION = Path(__file__).parent / "one_question.yaml"
 
 
 @functools.cache

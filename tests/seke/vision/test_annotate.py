@@ -729,7 +729,8 @@ def served(tmp_path, seconds=0.05):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
         free.close()
-        process = subprocess.Popen([sys.executable, SERVER, str(port), str(seconds)], stdout=seen)
+        command = [sys.executable, SERVER, str(port), str(seconds), tmp_path / "hold"]
+        process = subprocess.Popen(command, stdout=seen)
         for _ in range(100):
             with closing(socket.socket()) as there:
                 if there.connect_ex(("127.0.0.1", port)) == 0:
@@ -785,41 +786,46 @@ def checked(run_folder, seen, kills, concurrency):
     assert draws == []
 
 
-def kill_often(tmp_path, server, kills, items, rng, *more):
-    """Kill a run so often, and let it end; nothing is lost or bought twice, and all is as without kills."""
+def kill_often(tmp_path, server, answered, items, rng, *more):
+    """Kill a run again and again, and let it end; nothing is lost or bought twice, and all is as without kills.
+
+    answered: how many requests are answered before each kill. It comes while the server holds further ones, a
+    tenth of the later ones while the run starts.
+    """
     url, seen = server
     folder = pictures(tmp_path / "faces", items)
-    process, done = started(folder, tmp_path / "r", url, *more), 0
-    while done < kills:
-        before, starting = seen.stat().st_size, rng.random() < 0.1
-        # Mostly while it asks, sometimes while it starts.
-        while not starting and seen.stat().st_size == before and process.poll() is None:
-            time.sleep(0.02)
-        with suppress(subprocess.TimeoutExpired):
-            process.communicate(timeout=rng.uniform(0.0, 0.6))
-            break
+    for done, count in enumerate(answered):
+        held = len(seen.read_text().splitlines()) + count
+        (tmp_path / "next").write_text(str(held))
+        (tmp_path / "next").replace(tmp_path / "hold")
+        process = started(folder, tmp_path / "r", url, *more)
+        if done and rng.random() < 0.1:
+            time.sleep(rng.uniform(0.0, 0.6))
+        else:
+            while len(seen.read_text().splitlines()) <= held:
+                assert process.poll() is None, process.communicate()
+                time.sleep(0.02)
+            time.sleep(rng.uniform(0.0, 0.1))
         process.send_signal(signal.SIGKILL)
         process.communicate()
-        done += 1
-        process = started(folder, tmp_path / "r", url, *more)
+    (tmp_path / "hold").unlink()
+    process = started(folder, tmp_path / "r", url, *more)
     out, err = process.communicate()
     assert process.returncode == 0, err
     assert json.loads(out)["finished"]
     # Each model has eight requests on their way at a time.
-    checked(tmp_path / "r", seen, done, 8 * (1 + more.count("--also")))
-    run(folder, *asked(tmp_path / "s", url), *more)
-    for name in ("posteriors.jsonl", "samples.jsonl", "answers.jsonl"):
-        assert (tmp_path / "r" / name).read_bytes() == (tmp_path / "s" / name).read_bytes()
-    if "--price-in" in more:
-        # A recording has no prices, and they have a say in what is asked.
-        return done
-    replayed = ["--model", "made-up", "--recorded", tmp_path / "r" / "answers.jsonl"]
+    checked(tmp_path / "r", seen, len(answered), 8 * (1 + more.count("--also")))
     assert on_disk(tmp_path / "r", "SELECT count(*) FROM requests WHERE state = 'unknown'") > [(0,)]
-    run(folder, "--run", tmp_path / "t", *replayed, *more)
-    assert (tmp_path / "r" / "posteriors.jsonl").read_bytes() == (
-        tmp_path / "t" / "posteriors.jsonl"
-    ).read_bytes()
-    return done
+    run(folder, *asked(tmp_path / "s", url), *more)
+    replayed = ["--model", "made-up", "--recorded", tmp_path / "r" / "answers.jsonl"]
+    alike = {"s": ("posteriors.jsonl", "samples.jsonl", "answers.jsonl")}
+    # A recording has no prices, and they have a say in what is asked.
+    if "--price-in" not in more:
+        run(folder, "--run", tmp_path / "t", *replayed, *more)
+        alike["t"] = ("posteriors.jsonl",)
+    for other, names in alike.items():
+        for name in names:
+            assert (tmp_path / "r" / name).read_bytes() == (tmp_path / other / name).read_bytes()
 
 
 def test_a_model_that_the_server_lacks_is_met_before_a_run_is_begun(tmp_path, server):
@@ -832,7 +838,7 @@ def test_a_model_that_the_server_lacks_is_met_before_a_run_is_begun(tmp_path, se
 @pytest.mark.slow
 def test_killed_before_and_after_prices_are_measured_a_run_ends_as_without_kills(tmp_path, server):
     priced = ["--price-in", "2", "--price-out", "8"]
-    assert kill_often(tmp_path, server, 3, 44, random.Random(3), *priced) >= 2
+    kill_often(tmp_path, server, (8, 40, 8), 44, random.Random(3), *priced)
     (kept,) = on_disk(tmp_path / "r", "SELECT value FROM facts WHERE name = 'prices'")
     # The server gives one answer a request, each as long: a further one costs as much as the first.
     measured = [price for price in json.loads(kept[0]).values() if price["cost"] == price["further"] > 0]
@@ -842,10 +848,11 @@ def test_killed_before_and_after_prices_are_measured_a_run_ends_as_without_kills
 
 @pytest.mark.slow
 def test_two_hundred_kills(tmp_path, server, capsys):
-    done = kill_often(tmp_path, server, 200, 1000, random.Random(2))
+    rng = random.Random(2)
+    kill_often(tmp_path, server, [rng.randint(0, 8) for _ in range(200)], 1000, rng)
     states = dict(on_disk(tmp_path / "r", "SELECT state, count(*) FROM requests GROUP BY state"))
     with capsys.disabled():
-        print(f"\n{done} kills: requests {states}")
+        print(f"\n200 kills: requests {states}")
 
 
 def test_ctrl_c_lets_what_is_on_its_way_come_in(tmp_path, server):
