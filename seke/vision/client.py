@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import ssl
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -90,12 +91,15 @@ class Endpoint:
             raise FatalError(f"the environment variable {key_from} does not hold a valid key")
         # Pictures go where the user said and nowhere else, whatever a server would have.
         connections = type(openai.DEFAULT_CONNECTION_LIMITS)(max_keepalive_connections=max(concurrency, 20))
+        # To read the certificates takes longer than all else here. Without them a secure connection is refused.
+        plain_http = urlsplit(address.base_url or "").scheme == "http"
         http = openai.DefaultAsyncHttpxClient(
             follow_redirects=False,
             limits=connections,
             timeout=deadline,
             headers={"accept-encoding": ACCEPTED},
             event_hooks={"response": [BodyBounds().bound_body]},
+            verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if plain_http else True,
         )
         self.client = openai.AsyncOpenAI(
             api_key=self._key or "none",
