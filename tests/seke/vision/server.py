@@ -5,8 +5,8 @@
 that came as lines of a batch; of these a script may say "missing", "expired", or a line of text, too.
 batch: (method, path, how often that was asked) -> an error, "reset" or "half", or None where requests about
 files or batches are answered. ends: number of a batch -> its last status, and errors.
-    python server.py PORT SECONDS HOLD     answers forever after so many seconds, one choice by its seed; while
-                                           the file HOLD is there, no request of that number or a later one
+    python server.py PORT SECONDS HOLD     answers forever after so many seconds, one choice by its seed;
+                                           while the file HOLD is there, none from the number in it on
 """
 
 from __future__ import annotations
@@ -17,9 +17,12 @@ import json
 import random
 import re
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 FAULTS = (
     *("reset", "half", "slow", "silent", "not json", "utf-8", "null choices", "no message", "parts", "huge"),

@@ -16,7 +16,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -305,7 +305,9 @@ def spent(folder):
     return on_disk(folder, f"SELECT {keys} FROM requests"), paid
 
 
-def test_another_base_decides_anew_from_the_ledger_by_the_command_that_the_refusal_names(tmp_path, example_run):
+def test_another_base_decides_anew_from_the_ledger_by_the_command_that_the_refusal_names(
+    tmp_path, example_run
+):
     folder = example_run
     before = status_of(folder)
     requests, _ = spent(folder)
@@ -402,7 +404,17 @@ def test_pictures_that_cannot_be_shown_are_rejected_with_the_reason(tmp_path):
     result = run(folder, "--run", tmp_path / "r", "-k", ONE_QUESTION, "--scripted")
     assert "broken.png: is no picture of a kind that is read (JPEG, " in result.output
     # A forecast takes the first that can be shown.
-    dry = run(folder, "--run", tmp_path / "d", "-k", ONE_QUESTION, "--scripted", "--dry-run", "--strategy", "fixed:1")
+    dry = run(
+        folder,
+        "--run",
+        tmp_path / "d",
+        "-k",
+        ONE_QUESTION,
+        "--scripted",
+        "--dry-run",
+        "--strategy",
+        "fixed:1",
+    )
     assert "4 items" in dry.output
     reasons = {r["item"]: r["decision"]["reasons"] for r in rows(tmp_path / "r" / "posteriors.jsonl")}
     assert reasons["broken"][0] == "picture-unsupported"
@@ -802,7 +814,7 @@ def checked(run_folder, seen, kills, concurrency):
 
 
 def kill_often(tmp_path, server, answered, items, rng, *more):
-    """Kill a run again and again, and let it end; nothing is lost or bought twice, and all is as without kills.
+    """Kill a run often, and let it end; nothing is lost or bought twice, and all is as without kills.
 
     answered: how many requests are answered before each kill. It comes while the server holds further ones, a
     tenth of the later ones while the run starts.
