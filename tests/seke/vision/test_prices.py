@@ -115,11 +115,14 @@ def test_what_is_known_already_is_not_bought(tmp_path):
 
     What is asked instead is short, but without a cache each request pays for the definitions again.
     """
+    base = tmp_path / "sure.yaml"
+    table = "{accuracy: 0.95, source: judgement, note: Labels that are seldom wrong.}"
+    observers = f"{{dataset-label: {{categorical: {{expression: {table}}}}}}}"
+    base.write_text(f"extends: {SMALL_FACES}\nobservers: {observers}\n")
 
     def forecast_of(images, **options):
         settings = Settings("gpt-4o")
-        given = {"knowledge": SMALL_FACES, "max_samples": 20, **options}
-        job = Job.of([images], tmp_path / "run", ScriptedModel(), settings, **given)
+        job = Job.of([images], tmp_path / "run", ScriptedModel(), settings, knowledge=base, **options)
         return forecast(job, settings, {"gpt-4o": Prices(2, 8)})
 
     labelled = tmp_path / "labelled.csv"
