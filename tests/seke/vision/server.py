@@ -5,7 +5,7 @@
 that came as lines of a batch; of these a script may say "missing", "expired", or a line of text, too.
 batch: (method, path, how often that was asked) -> an error, "reset" or "half", or None where requests about
 files or batches are answered. ends: number of a batch -> its last status, and errors.
-    python server.py PORT SECONDS HOLD     answers forever after so many seconds, one choice by its seed;
+    python server.py PORT SECONDS [HOLD]   answers forever after so many seconds, one choice by its seed;
                                            while the file HOLD is there, none from the number in it on
 """
 
@@ -298,10 +298,10 @@ def made_up(asked):
     return json.dumps({"expression": expression, **levels, "action_units": reported_units})
 
 
-async def forever(port, seconds, hold):
+async def forever(port, seconds, hold=None):
     def is_held(number):
         try:
-            return number >= int(hold.read_text())
+            return hold is not None and number >= int(hold.read_text())
         except FileNotFoundError:
             return False
 
@@ -316,4 +316,4 @@ async def forever(port, seconds, hold):
 
 
 if __name__ == "__main__":
-    asyncio.run(forever(int(sys.argv[1]), float(sys.argv[2]), Path(sys.argv[3])))
+    asyncio.run(forever(int(sys.argv[1]), float(sys.argv[2]), *map(Path, sys.argv[3:])))
