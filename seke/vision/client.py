@@ -91,7 +91,7 @@ class Endpoint:
             raise FatalError(f"the environment variable {key_from} does not hold a valid key")
         # Pictures go where the user said and nowhere else, whatever a server would have.
         connections = type(openai.DEFAULT_CONNECTION_LIMITS)(max_keepalive_connections=max(concurrency, 20))
-        # To read the certificates takes longer than all else here. Without them a secure connection is refused.
+        # To read certificates takes longer than all else here; without any a secure connection is refused.
         plain_http = urlsplit(address.base_url or "").scheme == "http"
         http = openai.DefaultAsyncHttpxClient(
             follow_redirects=False,
