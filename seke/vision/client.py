@@ -54,6 +54,15 @@ OF_A_FORM = (0, 400, 415, 422)
 LOCAL = ("localhost", "127.0.0.1", "::1", "[::1]")
 
 
+def _verification(base_url: str | None) -> ssl.SSLContext | bool:
+    """Return how the HTTP client verifies servers: as usual, but with no certificates where none is asked.
+
+    To read them takes longer than all else of a start; without any a secure connection would be refused.
+    """
+    plain = urlsplit(base_url or "").scheme == "http"
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if plain else True
+
+
 class Endpoint:
     """Asks a model; an async context manager. Safe to be used by many tasks at once."""
 
@@ -91,15 +100,13 @@ class Endpoint:
             raise FatalError(f"the environment variable {key_from} does not hold a valid key")
         # Pictures go where the user said and nowhere else, whatever a server would have.
         connections = type(openai.DEFAULT_CONNECTION_LIMITS)(max_keepalive_connections=max(concurrency, 20))
-        # To read certificates takes longer than all else here; without any a secure connection is refused.
-        plain_http = urlsplit(address.base_url or "").scheme == "http"
         http = openai.DefaultAsyncHttpxClient(
             follow_redirects=False,
             limits=connections,
             timeout=deadline,
             headers={"accept-encoding": ACCEPTED},
             event_hooks={"response": [BodyBounds().bound_body]},
-            verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if plain_http else True,
+            verify=_verification(address.base_url),
         )
         self.client = openai.AsyncOpenAI(
             api_key=self._key or "none",
@@ -114,8 +121,7 @@ class Endpoint:
         self.settings, self.prices, self.key_from = settings, prices, key_from
         self.estimate = Estimate(prices, settings)
         self.deadline, self.attempts = deadline, attempts
-        self._free = asyncio.Semaphore(concurrency)
-        self._pace = Pace(rpm, tpm)
+        self._free, self._pace = asyncio.Semaphore(concurrency), Pace(rpm, tpm)
         self._end: FatalError | None = None
         self._structured_ok, self._unstructured = False, 0
         self.dialect = Dialect()
