@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import ssl
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -51,6 +52,15 @@ MOST_UNSTRUCTURED = 3
 # Status of refusals that may be for the form of a request.
 OF_A_FORM = (0, 400, 415, 422)
 LOCAL = ("localhost", "127.0.0.1", "::1", "[::1]")
+
+
+def _verification(base_url: str | None) -> ssl.SSLContext | bool:
+    """Return how the HTTP client verifies servers: as usual, but with no certificates where none is asked.
+
+    To read them takes longer than all else of a start; without any a secure connection would be refused.
+    """
+    plain = urlsplit(base_url or "").scheme == "http"
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if plain else True
 
 
 class Endpoint:
@@ -96,6 +106,7 @@ class Endpoint:
             timeout=deadline,
             headers={"accept-encoding": ACCEPTED},
             event_hooks={"response": [BodyBounds().bound_body]},
+            verify=_verification(address.base_url),
         )
         self.client = openai.AsyncOpenAI(
             api_key=self._key or "none",
@@ -110,8 +121,7 @@ class Endpoint:
         self.settings, self.prices, self.key_from = settings, prices, key_from
         self.estimate = Estimate(prices, settings)
         self.deadline, self.attempts = deadline, attempts
-        self._free = asyncio.Semaphore(concurrency)
-        self._pace = Pace(rpm, tpm)
+        self._free, self._pace = asyncio.Semaphore(concurrency), Pace(rpm, tpm)
         self._end: FatalError | None = None
         self._structured_ok, self._unstructured = False, 0
         self.dialect = Dialect()

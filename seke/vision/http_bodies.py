@@ -96,7 +96,7 @@ class SeparatorCount:
         """Add a piece; return the count so far."""
         text = self._open + piece
         # To look for strings at every byte takes far longer than to see that there is none.
-        without = STRINGS.sub(rb"\1", text) if b'"' in text else text
+        without = b"".join(filter(None, STRINGS.split(text))) if b'"' in text else text
         outside, quote, inside = without.partition(b'"')
         escaped = (len(inside) - len(inside.rstrip(b"\\"))) % 2
         self._open = quote + b"\\" * escaped

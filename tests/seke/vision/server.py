@@ -5,7 +5,8 @@
 that came as lines of a batch; of these a script may say "missing", "expired", or a line of text, too.
 batch: (method, path, how often that was asked) -> an error, "reset" or "half", or None where requests about
 files or batches are answered. ends: number of a batch -> its last status, and errors.
-    python server.py PORT SECONDS     answers forever after so many seconds, one choice by its seed
+    python server.py PORT SECONDS [HOLD]   answers forever after so many seconds, one choice by its seed;
+                                           while the file HOLD is there, none from the number in it on
 """
 
 from __future__ import annotations
@@ -17,6 +18,11 @@ import random
 import re
 import sys
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 FAULTS = (
     *("reset", "half", "slow", "silent", "not json", "utf-8", "null choices", "no message", "parts", "huge"),
@@ -28,7 +34,7 @@ FAULTS = (
 class Reply:
     """An answer: its texts (one for each choice that was asked for, or as many as given), or an error.
 
-    alone: a single text is a single choice, however many were asked for.
+    alone: a single text is a single choice, however many were asked for. held: whether it waits still.
     """
 
     texts: list = field(default_factory=list)
@@ -38,6 +44,7 @@ class Reply:
     finish: str = "stop"
     refusal: str | None = None
     after: float = 0.0
+    held: Callable[[], bool] = bool
     alone: bool = False
     usage: dict | None = field(default_factory=lambda: {"prompt_tokens": 1000, "completion_tokens": 50})
 
@@ -132,6 +139,8 @@ class Server:
             await self._send(writer, what.status, what.body, {"content-type": what.kind})
             return True
         await asyncio.sleep(what.after)
+        while what.held():
+            await asyncio.sleep(0.01)
         await self._send(writer, what.status, json.dumps(self._said(what, asked)).encode(), what.headers)
         return True
 
@@ -289,10 +298,16 @@ def made_up(asked):
     return json.dumps({"expression": expression, **levels, "action_units": reported_units})
 
 
-async def forever(port, seconds):
-    def script(_, asked):
+async def forever(port, seconds, hold=None):
+    def is_held(number):
+        try:
+            return hold is not None and number >= int(hold.read_text())
+        except FileNotFoundError:
+            return False
+
+    def script(number, asked):
         print(asked.get("seed"), flush=True)
-        return Reply([made_up(asked)], after=seconds, alone=True)
+        return Reply([made_up(asked)], after=seconds, held=lambda: is_held(number), alone=True)
 
     served = Server(script)
     server = await asyncio.start_server(served._serve, "127.0.0.1", port, backlog=1024)
@@ -301,4 +316,4 @@ async def forever(port, seconds):
 
 
 if __name__ == "__main__":
-    asyncio.run(forever(int(sys.argv[1]), float(sys.argv[2])))
+    asyncio.run(forever(int(sys.argv[1]), float(sys.argv[2]), *map(Path, sys.argv[3:])))

@@ -13,7 +13,7 @@ from contextlib import closing
 
 import pytest
 from server import Reply, Server, error, made_up
-from test_annotate import pictures
+from small_study import SMALL_FACES, pictures
 from test_client import GOOD, SETTINGS, Account, call, one_choice, quick
 
 from engine import SekeError
@@ -412,7 +412,8 @@ def test_a_run_in_batches_comes_to_what_a_run_of_single_requests_comes_to(tmp_pa
     folder = pictures(tmp_path / "faces", 12)
 
     def run(model, place):
-        job = Job.of([folder], tmp_path / place, model, SETTINGS, concurrency=12, problems=lambda _: None)
+        given = {"knowledge": SMALL_FACES, "concurrency": 12, "problems": lambda _: None}
+        job = Job.of([folder], tmp_path / place, model, SETTINGS, **given)
         assert job.run().finished
         return (tmp_path / place / "posteriors.jsonl").read_text()
 

@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 from server import Reply, Server, error, made_up
+from small_study import ONE_QUESTION
 
 import seke
 from engine import SekeError
@@ -197,9 +198,8 @@ def test_another_run_in_the_folder_is_refused(faces, tmp_path):
     benchmark(faces, tmp_path / "run", ScriptedModel(), settings=MADE_UP).run()
     with pytest.raises(SekeError, match=r"another run is there \(model, settings\)"):
         benchmark(faces, tmp_path / "run", ScriptedModel(), settings=Settings("other")).run()
-    result = CliRunner().invoke(
-        main, ["annotate", str(EXAMPLE), "--run", str(tmp_path / "annotated"), "--scripted"]
-    )
+    words = ["annotate", EXAMPLE, "--run", tmp_path / "annotated", "-k", ONE_QUESTION, "--scripted"]
+    result = CliRunner().invoke(main, list(map(str, words)))
     assert result.exit_code == 0, result.output
     with pytest.raises(SekeError, match="another run is there"):
         benchmark(faces, tmp_path / "annotated", ScriptedModel(), settings=MADE_UP).run()

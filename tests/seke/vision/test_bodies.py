@@ -19,7 +19,8 @@ import pytest
 from hostile_server import CALLS, KINDS, Body, Hostile, gzip_whole
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_annotate import pictures, rows
+from small_study import ONE_QUESTION, pictures
+from test_annotate import rows
 
 from seke.files.shipped import knowledge
 from seke.inference.session import Session
@@ -112,7 +113,7 @@ def test_a_hostile_body_ends_as_its_status_says(ended, kind):
 
 
 def made_run(folder, url, *options):
-    command = ("annotate", folder / "p", "--run", folder / "run", "--model", "made-up")
+    command = ("annotate", folder / "p", "--run", folder / "run", "-k", ONE_QUESTION, "--model", "made-up")
     return run_apart(SEKE, *command, "--base-url", url, *options)
 
 
@@ -124,7 +125,7 @@ def kept(folder):
 def test_a_run_goes_on_past_hostile_bodies_keeps_their_beginnings_and_resumes(tmp_path):
     pictures(tmp_path / "p", 3)
     # To compile the base takes more memory than to ask; whoever comes after finds it made.
-    Session.open(knowledge())
+    Session.open(knowledge(ONE_QUESTION))
     kinds = ["gzip", "endless text", "values", "nested", "no JSON"]
 
     def script(_, path, count):

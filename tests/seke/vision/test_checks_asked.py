@@ -117,11 +117,13 @@ def test_a_run_with_self_checks_states_the_earlier_answer_and_records_it(picture
 def test_a_run_that_is_resumed_records_the_same_given_values(picture, tmp_path):
     whole, part = tmp_path / "whole", tmp_path / "part"
     model = Contradicting()
-    seke.annotate(picture, whole, model, knowledge=OVERLAY, observer="gpt-4o")
+    given = {"knowledge": OVERLAY, "observer": "gpt-4o", "max_samples": 4}
+    seke.annotate(picture, whole, model, **given)
     for after in range(1, len(model.calls) + 1):
         again = Contradicting(after)
         again.calls = list(model.calls[: after - 1])
-        seke.annotate(picture, part, again, knowledge=OVERLAY, observer="gpt-4o")
+        seke.annotate(picture, part, again, **given)
+    assert [row["given"] for row in rows(whole / "samples.jsonl") if "given" in row] == [{"valence": 0.8}]
     assert rows(part / "samples.jsonl") == rows(whole / "samples.jsonl")
 
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+
+import pytest
+from small_study import SMALL_FACES
 
 import seke
 from seke.annotation.job import Job
@@ -25,13 +29,30 @@ def rows(path):
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def job(folder, **options):
-    return Job.of([FACES], folder, ScriptedModel(), Settings("gpt-4o"), knowledge=COMPLETE, **options)
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    """The example's base upon the small one."""
+    path = tmp_path_factory.mktemp("base") / "complete.yaml"
+    text = COMPLETE.read_text(encoding="utf-8")
+    assert "extends: shipped\n" in text
+    path.write_text(text.replace("extends: shipped\n", f"extends: {SMALL_FACES}\n"), encoding="utf-8")
+    return path
 
 
-def test_what_was_told_is_written_with_each_answer(tmp_path):
-    job(tmp_path / "r").run()
-    samples = rows(tmp_path / "r" / "samples.jsonl")
+def job(folder, base):
+    return Job.of([FACES], folder, ScriptedModel(), Settings("gpt-4o"), knowledge=base)
+
+
+@pytest.fixture(scope="module")
+def first(base, tmp_path_factory):
+    """The folder of a finished run."""
+    folder = tmp_path_factory.mktemp("run")
+    job(folder, base).run()
+    return folder
+
+
+def test_what_was_told_is_written_with_each_answer(first, base):
+    samples = rows(first / "samples.jsonl")
     completed = [sample for sample in samples if sample["question"] == "complete"]
     assert {sample["item"] for sample in completed} == {sample["item"] for sample in samples}
     for sample in completed:
@@ -40,21 +61,19 @@ def test_what_was_told_is_written_with_each_answer(tmp_path):
         assert ("expression" in sample) is (label is None)
     assert not any("given" in sample for sample in samples if sample["question"] != "complete")
     # The label was told, not seen: somebody looks at the face without it, or the label stays unseen.
-    for record in seke.infer(str(tmp_path / "r" / "samples.jsonl"), knowledge=COMPLETE):
+    for record in seke.infer(str(first / "samples.jsonl"), knowledge=base):
         seen = {s["question"] for s in samples if s["item"] == record["item"]} & {"joint", "expression"}
         if record["item"] in LABELS and not seen:
             assert record["decision"]["levels"]["expression"]["origin"] == "label"
 
 
-def test_what_was_told_stays_on_record_when_the_ledger_is_read_again(tmp_path):
-    first = job(tmp_path / "r")
-    first.run()
-    before = rows(tmp_path / "r" / "samples.jsonl")
-    again = job(tmp_path / "r")
+def test_what_was_told_stays_on_record_when_the_ledger_is_read_again(first, base, tmp_path):
+    before = rows(first / "samples.jsonl")
+    again = job(shutil.copytree(first, tmp_path / "r"), base)
     again.run()
     assert rows(tmp_path / "r" / "samples.jsonl") == before
     # And when the answers are reused by a branch, whose records are read anew from them.
-    branch = job(tmp_path / "b")
+    branch = job(tmp_path / "b", base)
     branch.run(branch_of=tmp_path / "r")
     told = [sample for sample in rows(tmp_path / "b" / "samples.jsonl") if sample.get("given")]
     assert told == [sample for sample in before if sample.get("given")]

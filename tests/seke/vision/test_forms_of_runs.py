@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 from collections import Counter
 
-import numpy as np
 import pytest
-from PIL import Image
+from small_study import SMALL_FACES, pictures
 
 from seke.annotation.job import Job
 from seke.annotation.live_item import LiveItem
@@ -17,17 +16,12 @@ from seke.sampling.loop import Request
 from seke.vision.fake import RecordedModel, ScriptedModel
 from seke.vision.messages import Settings
 
-OVERLAY = "extends: shipped\nquestions: {joint: {forms: 2}}\n"
+OVERLAY = f"extends: {SMALL_FACES}\nquestions: {{joint: {{forms: 2}}}}\n"
 
 
 @pytest.fixture
 def faces(tmp_path):
-    folder = tmp_path / "faces"
-    folder.mkdir()
-    rng = np.random.default_rng(1)
-    for i in range(3):
-        Image.fromarray(rng.integers(0, 255, (24, 24, 3), dtype=np.uint8)).save(folder / f"f{i}.png")
-    return folder
+    return pictures(tmp_path / "faces", 3)
 
 
 def run(faces, place, tmp_path, model=None, **given):

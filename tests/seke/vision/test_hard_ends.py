@@ -12,7 +12,8 @@ from contextlib import contextmanager
 
 import pytest
 from PIL import Image
-from test_annotate import asked, checked, made, on_disk, pictures, rows, run, served, started
+from small_study import pictures
+from test_annotate import asked, checked, made, on_disk, rows, run, served, started
 
 from seke.runs.disk_reserve import RESERVED_BYTES, DiskReserve
 from seke.runs.run_folder import status_of

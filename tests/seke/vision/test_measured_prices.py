@@ -7,10 +7,9 @@ import shutil
 import sqlite3
 from contextlib import closing
 
-import numpy as np
 import pytest
 from click.testing import CliRunner
-from PIL import Image
+from small_study import SMALL_FACES, pictures, small_base
 
 import seke
 from seke.annotation.expected_tokens import RequestLength
@@ -37,16 +36,12 @@ OUTPUTS = ("posteriors.jsonl", "samples.jsonl", "answers.jsonl")
 
 @pytest.fixture(scope="module")
 def base():
-    return seke.knowledge()
+    return small_base()
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    made = tmp_path_factory.mktemp("faces")
-    rng = np.random.default_rng(0)
-    for i in range(PILOT_ITEMS + 16):
-        Image.fromarray(rng.integers(0, 255, (24, 24, 3), dtype=np.uint8)).save(made / f"f{i:02}.png")
-    return made
+    return pictures(tmp_path_factory.mktemp("pictures") / "faces", PILOT_ITEMS + 8)
 
 
 def request(question="joint", draw=0, wanted=1, answers=1, prompt=1000, cached=0, answer=100):
@@ -129,9 +124,12 @@ def test_estimated_prices_by_hand(base):
 # Runs ----------------------------------------------------------------------------------------------
 
 
-def job(folder, place, progress=None, **given):
-    more = {} if progress is None else {"progress": progress}
-    return Job.of([folder], place, ScriptedModel(), Settings("gpt-4o"), concurrency=4, **more, **given)
+def job(images, place, progress=None, **given):
+    images = images if isinstance(images, list) else [images]
+    given = {"model": ScriptedModel(), "knowledge": SMALL_FACES, **given}
+    if progress is not None:
+        given["progress"] = progress
+    return Job.of(images, place, settings=Settings("gpt-4o"), concurrency=4, **given)
 
 
 def facts(place, name):
@@ -149,14 +147,14 @@ def whole(folder, tmp_path_factory):
 
 def samples(place, inside):
     """The samples of items in the pilot, or of the others."""
-    pilot = {f"f{i:02}" for i in range(PILOT_ITEMS)}
+    pilot = {f"f{i}" for i in range(PILOT_ITEMS)}
     rows = map(json.loads, (place / "samples.jsonl").read_text().splitlines())
     return [row for row in rows if (row["item"] in pilot) is inside]
 
 
 def test_the_pilot_is_asked_by_estimates_and_all_others_by_what_it_cost(folder, whole, tmp_path):
     prices, pilot, estimated = (facts(whole, name) for name in ("prices", "pilot", ESTIMATED))
-    assert pilot == [f"f{i:02}" for i in range(PILOT_ITEMS)]
+    assert pilot == [f"f{i}" for i in range(PILOT_ITEMS)]
     assert prices["joint"]["answers"] >= PILOT_ITEMS
     # Prompts are long and answers short: a further answer costs little.
     assert 0 < prices["joint"]["further"] < 0.15
@@ -166,7 +164,7 @@ def test_the_pilot_is_asked_by_estimates_and_all_others_by_what_it_cost(folder, 
     for inside in (True, False):
         assert samples(whole, inside) != samples(tmp_path, inside)
     assert facts(tmp_path, "prices") is facts(tmp_path, ESTIMATED) is None
-    session = session_of(whole, seke.knowledge())
+    session = session_of(whole, small_base())
     assert session.knowledge.questions["joint"].further == prices["joint"]["further"]
     rare = [name for name in estimated if name not in prices]
     assert rare
@@ -178,7 +176,7 @@ def test_a_run_goes_on_with_the_prices_that_it_began_with(folder, whole, tmp_pat
     """Also where prices of tokens are not given again: else its last items were asked by declared ones."""
     shutil.copytree(whole, tmp_path / "run")
     further = job(folder, tmp_path / "run")
-    assert further.annotator.base.questions["verify"].cost == seke.knowledge().questions["verify"].cost
+    assert further.annotator.base.questions["verify"].cost == small_base().questions["verify"].cost
     assert further.run().finished
     estimated, measured = (facts(whole, name) for name in (ESTIMATED, "prices"))
     assert further.annotator.base.questions["verify"].cost == estimated["verify"]["cost"]
@@ -190,7 +188,7 @@ def test_a_run_goes_on_with_the_prices_that_it_began_with(folder, whole, tmp_pat
 def test_before_the_first_answer_a_short_question_is_priced_with_all_that_its_request_has(folder, tmp_path):
     """The declared prices take a prefix cache for granted; no server has reported one yet."""
     begun = job(folder, tmp_path, prices=PRICES)
-    declared = seke.knowledge().questions
+    declared = small_base().questions
     priced = begun.annotator.base.questions
     assert priced["joint"].cost == declared["joint"].cost == 1.0
     assert declared["verify"].cost == 0.2
@@ -204,10 +202,8 @@ def test_before_the_first_answer_a_short_question_is_priced_with_all_that_its_re
 def cached(folder, tmp_path_factory):
     """The same run at a server that keeps what all questions share, for nothing."""
     place = tmp_path_factory.mktemp("cached")
-    model = ScriptedModel(caches=True)
     free = Prices(prompt=2.0, answer=8.0, cached=0.0)
-    ready = Job.of([folder], place, model, Settings("gpt-4o"), concurrency=4, prices=free)
-    assert ready.run().finished
+    assert job(folder, place, model=ScriptedModel(caches=True), prices=free).run().finished
     return place
 
 
@@ -247,11 +243,11 @@ def test_stopped_at_any_moment_a_run_ends_as_one_that_was_not(folder, whole, tmp
 
 
 def test_what_was_measured_holds_for_items_that_come_later(folder, whole, tmp_path):
-    half = sorted(folder.glob("*.png"))[: PILOT_ITEMS + 8]
+    half = [folder / f"f{i}.png" for i in range(PILOT_ITEMS + 4)]
     given = {"prices": PRICES}
     assert job(half[0], tmp_path, **given).run().finished
     assert facts(tmp_path, "pilot") is None
-    Job.of(half, tmp_path, ScriptedModel(), Settings("gpt-4o"), **given).run()
+    job(half, tmp_path, **given).run()
     before = facts(tmp_path, "prices")
     job(folder, tmp_path, **given).run()
     assert facts(tmp_path, "prices") == before == facts(whole, "prices")

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 
-import numpy as np
 import pytest
 from click.testing import CliRunner
-from PIL import Image
+from small_study import ONE_QUESTION, pictures
 
 import seke
 from seke.annotation.job import Job
@@ -29,14 +28,6 @@ SMILE = json.dumps(
 )
 
 
-def pictures(folder, count):
-    folder.mkdir()
-    rng = np.random.default_rng(0)
-    for i in range(count):
-        Image.fromarray(rng.integers(0, 255, (24, 24, 3), dtype=np.uint8)).save(folder / f"f{i}.png")
-    return folder
-
-
 def record(path, items, text):
     lines = [
         {"item": f"f{i}", "question": "joint", "draw": draw, "text": text} for i in items for draw in (0, 1)
@@ -45,10 +36,11 @@ def record(path, items, text):
 
 
 def test_a_run_whose_server_blurs_faces_stops_and_goes_on(tmp_path):
-    folder, recorded = pictures(tmp_path / "faces", 90), tmp_path / "answers.jsonl"
+    folder, recorded = pictures(tmp_path / "faces", 64), tmp_path / "answers.jsonl"
     command = ["annotate", str(folder), "--run", str(tmp_path / "r"), "--model", "gpt-4o", "--yes"]
+    command += ["-k", str(ONE_QUESTION)]
     command += ["--recorded", str(recorded), "--json"]
-    record(recorded, range(90), BLURRED)
+    record(recorded, range(64), BLURRED)
     stopped = CliRunner().invoke(main, command)
     assert stopped.exit_code == 1
     summary = json.loads(stopped.stdout)
@@ -56,10 +48,10 @@ def test_a_run_whose_server_blurs_faces_stops_and_goes_on(tmp_path):
         "answers to question joint say 'face: cannot be judged': this server may blur faces"
         in summary["stopped"]
     )
-    assert 40 <= summary["totals"]["not_judged"] == summary["totals"]["answers"] < 90
+    assert 40 <= summary["totals"]["not_judged"] == summary["totals"]["answers"] < 64
     assert summary["reasons"] == {"not_judged": summary["totals"]["answers"]}
     # A server that shows faces: the others are asked, and with the option these are, too.
-    record(recorded, range(90), SMILE)
+    record(recorded, range(64), SMILE)
     again = json.loads(CliRunner().invoke(main, command).stdout)
     assert not again["stopped"]
     assert again["reasons"]["not_judged"] == summary["totals"]["not_judged"]
@@ -72,11 +64,11 @@ def test_a_run_whose_server_blurs_faces_stops_and_goes_on(tmp_path):
 def test_a_face_that_cannot_be_judged_is_paid_for_once(tmp_path):
     """Of a picture without a label one answer; of one with a label, which may be overruled, a second."""
     folder = pictures(tmp_path / "faces", 6)
-    labels = {"f0": "fear", "f1": "anger"}
+    labels = {"f0": "sadness", "f1": "anger"}
     lines = [f"f{i}.png,{labels.get(f'f{i}', '')}" for i in range(6)]
     (folder / "faces.csv").write_text("\n".join(["path,expression", *lines]) + "\n")
-    model = ScriptedModel(not_judged=1.0)
-    summary = Job.of([folder / "faces.csv"], tmp_path / "r", model, Settings("gpt-4o")).run()
+    given = ScriptedModel(not_judged=1.0), Settings("gpt-4o")
+    summary = Job.of([folder / "faces.csv"], tmp_path / "r", *given, knowledge=ONE_QUESTION).run()
     assert summary.finished
     assert summary.totals.not_judged == summary.totals.answers == 4 + 2 * 2
     assert summary.reasons["not_judged"] == 4

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
+from small_study import ONE_QUESTION
 
 from seke.cli.main import main
 from seke.files.lines import read_lines
@@ -44,7 +45,7 @@ def run(folder, texts, *more):
     lines = [{"item": f"f{i:02}", "question": "joint", "text": text} for i, text in enumerate(texts)]
     recorded.write_text("".join(json.dumps(line) + "\n" for line in lines))
     command = ["annotate", str(folder), "--run", str(folder.parent / "run"), "--model", "gpt-4o", "--yes"]
-    command += ["--recorded", str(recorded), "--strategy", "fixed:1", *more]
+    command += ["-k", str(ONE_QUESTION), "--recorded", str(recorded), "--strategy", "fixed:1", *more]
     return CliRunner().invoke(main, command)
 
 

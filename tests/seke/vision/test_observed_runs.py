@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from small_study import SMALL_FACES, small_base
 from test_annotate import rows, run
 
 import seke
@@ -22,17 +23,25 @@ from seke.vision.fake import ScriptedModel
 from seke.vision.messages import Settings
 
 DRAWN = Path(__file__).parents[3] / "examples" / "annotate"
-WITH = ["--scripted", "--with", "face-landmarker,fer"]
+SCRIPTED = ["-k", SMALL_FACES, "--scripted"]
+WITH = [*SCRIPTED, "--with", "face-landmarker,fer"]
 FREE = {"face-landmarker": 1, "fer": 16}
 
 
-@pytest.fixture
-def faces(tmp_path):
-    folder = tmp_path / "faces"
-    folder.mkdir()
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("faces")
     for name in ("smile", "downcast", "at-rest"):
         shutil.copy(DRAWN / f"{name}.png", folder)
     return folder
+
+
+@pytest.fixture(scope="module")
+def looked(faces, tmp_path_factory):
+    """A finished run at whose pictures networks looked, and one that is none; and what was printed."""
+    (broken := tmp_path_factory.mktemp("more") / "broken.png").write_bytes(b"no picture")
+    folder = tmp_path_factory.mktemp("looked")
+    return folder, run(faces, broken, "--run", folder, *WITH)
 
 
 def counts(samples, item):
@@ -45,31 +54,30 @@ def observed_at(folder):
         return dict(db.execute("SELECT item, count(*) FROM observed GROUP BY item").fetchall())
 
 
-def test_networks_look_once_and_what_they_see_is_evidence(tmp_path, faces):
-    (faces / "broken.png").write_bytes(b"no picture")
-    result = run(faces, "--run", tmp_path / "r", *WITH)
-    samples = rows(tmp_path / "r" / "samples.jsonl")
+def test_networks_look_once_and_what_they_see_is_evidence(looked):
+    folder, result = looked
+    samples = rows(folder / "samples.jsonl")
     for item in ("smile", "downcast", "at-rest"):
         assert counts(samples, item) == FREE
-    assert observed_at(tmp_path / "r") == dict.fromkeys(("smile", "downcast", "at-rest"), 17)
-    records = {record["item"]: record for record in rows(tmp_path / "r" / "posteriors.jsonl")}
+    assert observed_at(folder) == dict.fromkeys(("smile", "downcast", "at-rest"), 17)
+    records = {record["item"]: record for record in rows(folder / "posteriors.jsonl")}
     assert records["broken"]["decision"]["reasons"][0] == "picture-unsupported"
     assert records["smile"]["diagnostics"]["samples"] > 17
     assert "broken.png: is no picture" in result.stderr
     # What a run says is what its samples say.
-    inferred = {record["item"]: record for record in seke.infer([tmp_path / "r" / "samples.jsonl"])}
+    inferred = {record["item"]: record for record in seke.infer([folder / "samples.jsonl"], SMALL_FACES)}
     assert inferred["smile"]["expression"] == records["smile"]["expression"]
     # Nothing of it was paid, or is among the answers that came.
-    answers = rows(tmp_path / "r" / "answers.jsonl")
+    answers = rows(folder / "answers.jsonl")
     assert {answer["observer"] for answer in answers} == {"generic-vlm"}
 
 
 def test_the_first_question_is_chosen_by_what_was_seen(tmp_path, faces):
     """Without a look the broadest question comes first; with one, the one worth most for its price."""
-    settings = Settings("scripted")
+    given = {"settings": Settings("scripted"), "knowledge": SMALL_FACES}
     first_questions = {}
     for name, observers in (("plain", ()), ("seen", ("face-landmarker", "fer"))):
-        seke.annotate(faces, tmp_path / name, ScriptedModel(), settings=settings, observed_by=observers)
+        seke.annotate(faces, tmp_path / name, ScriptedModel(), **given, observed_by=observers)
         with closing(sqlite3.connect(tmp_path / name / NAME)) as db:
             found = db.execute("SELECT item, question FROM requests ORDER BY number DESC").fetchall()
         first_questions[name] = dict(found)
@@ -78,16 +86,15 @@ def test_the_first_question_is_chosen_by_what_was_seen(tmp_path, faces):
 
 
 def test_they_take_nothing_of_the_budget(tmp_path, faces):
-    summary = seke.annotate(
-        faces, tmp_path / "r", ScriptedModel(), max_samples=1, observed_by=("fer",), observer="generic-vlm"
-    )
+    given = {"observed_by": ("fer",), "observer": "generic-vlm", "knowledge": SMALL_FACES}
+    summary = seke.annotate(faces, tmp_path / "r", ScriptedModel(), max_samples=1, **given)
     assert summary.totals.answers == 3
     assert summary.observers == {"fer": 48, "generic-vlm": 3}
 
 
 def test_a_run_that_goes_on_looks_at_no_picture_twice(tmp_path, faces):
     """What was seen is on disk: items go on though their pictures changed to none with a face."""
-    base = seke.knowledge()
+    base = small_base()
     with closing(FreeObservers.open(base, ["face-landmarker"])) as free:
         job = Job.of(
             [faces], tmp_path / "r", ScriptedModel(), Settings("scripted"), knowledge=base, free=free
@@ -104,35 +111,35 @@ def test_a_run_that_goes_on_looks_at_no_picture_twice(tmp_path, faces):
     assert seen == {item: records[0]["action_units"] for item, records in kept.items()}
 
 
-def test_a_run_goes_on_only_with_the_observers_that_it_was_begun_with(tmp_path, faces):
-    run(faces, "--run", tmp_path / "r", *WITH)
+def test_a_run_goes_on_only_with_the_observers_that_it_was_begun_with(tmp_path, faces, looked):
+    shutil.copytree(looked[0], tmp_path / "r")
     again = run(faces, "--run", tmp_path / "r", *WITH)
     assert "3 items" in again.stdout
-    refused = run(faces, "--run", tmp_path / "r", "--scripted", status=2)
+    refused = run(faces, "--run", tmp_path / "r", *SCRIPTED, status=2)
     assert "observed_by: ['face-landmarker', 'fer'] then, [] now" in refused.stderr
     assert "--branch" in refused.stderr
 
 
 def test_what_was_seen_before_any_request_is_of_the_observers_it_was_begun_with(tmp_path, faces):
     """Killed while networks looked: other networks would find the pictures looked at, and never look."""
-    base = seke.knowledge()
+    base = small_base()
     with closing(FreeObservers.open(base, ["face-landmarker"])) as free:
         job = Job.of(
             [faces], tmp_path / "r", ScriptedModel(), Settings("scripted"), knowledge=base, free=free
         )
         with closing(job.open()) as ledger:
             asyncio.run(ledger.keep_observed("smile", free.records(job.items[0])))
-    refused = run(faces, "--run", tmp_path / "r", "--scripted", "--with", "fer", status=2)
+    refused = run(faces, "--run", tmp_path / "r", *SCRIPTED, "--with", "fer", status=2)
     assert "observed_by: ['face-landmarker'] then, ['fer'] now" in refused.stderr
 
 
 def test_a_ledger_of_an_earlier_program_has_seen_nothing(tmp_path, faces):
-    run(faces, "--run", tmp_path / "r", "--scripted")
+    run(faces, "--run", tmp_path / "r", *SCRIPTED)
     with closing(sqlite3.connect(tmp_path / "r" / NAME)) as db:
         db.execute("DROP TABLE observed")
         db.execute("DELETE FROM facts WHERE name = 'observed_by'")
         db.commit()
-    run(faces, "--run", tmp_path / "r", "--scripted")
+    run(faces, "--run", tmp_path / "r", *SCRIPTED)
     with closing(Ledger(tmp_path / "r", lambda *_: {})) as ledger:
         assert ledger.observed(["smile"]) == set()
 
@@ -149,7 +156,7 @@ def test_answers_of_the_same_observer_from_outside_are_refused(tmp_path, faces):
 
 
 def test_a_run_does_not_go_on_with_another_network(tmp_path, faces):
-    others = "--run", tmp_path / "r", "--scripted", "--with", "fer", "--strategy", "fixed:1"
+    others = "--run", tmp_path / "r", *SCRIPTED, "--with", "fer", "--strategy", "fixed:1"
     run(faces, *others)
     other = shutil.copy(network_of("fer"), tmp_path / "other.tflite")
     result = run(faces, *others, "--network", other, status=2)

@@ -6,7 +6,8 @@ import json
 
 import pytest
 from click.testing import CliRunner
-from test_annotate import pictures, rows, run
+from small_study import SMALL_FACES, pictures
+from test_annotate import rows, run
 
 import seke
 from engine import SekeError
@@ -14,11 +15,11 @@ from seke.annotation.cost_forecast import Forecast
 from seke.cli.main import main
 from seke.vision.fake import ScriptedModel
 
-OVERLAY = """
-extends: shipped
+OVERLAY = f"""
+extends: {SMALL_FACES}
 observers:
-  human: {askable: true, cost: 10, source: judgement, note: A coder's minute costs what ten joint answers do.}
-policy: {others: [human], source: judgement, note: A coder may be asked where that is worth the price.}
+  human: {{askable: true, cost: 10, source: judgement, note: A coder costs ten joint answers.}}
+policy: {{others: [human], source: judgement, note: A coder may be asked where that is worth it.}}
 """
 COUNT = 3
 # Looks after which the items of this test are all decided.

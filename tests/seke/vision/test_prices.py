@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_study import ONE_QUESTION, SMALL_FACES
 
 from engine import SekeError
 from seke.annotation.cost_forecast import _resample_totals, forecast
@@ -85,6 +86,8 @@ def test_a_forecast_with_a_price_list(tmp_path):
             EXAMPLE,
             "--run",
             tmp_path / "run",
+            "-k",
+            ONE_QUESTION,
             "--dry-run",
             "--strategy",
             "fixed:2",
@@ -112,10 +115,14 @@ def test_what_is_known_already_is_not_bought(tmp_path):
 
     What is asked instead is short, but without a cache each request pays for the definitions again.
     """
+    base = tmp_path / "sure.yaml"
+    table = "{accuracy: 0.95, source: judgement, note: Labels that are seldom wrong.}"
+    observers = f"{{dataset-label: {{categorical: {{expression: {table}}}}}}}"
+    base.write_text(f"extends: {SMALL_FACES}\nobservers: {observers}\n")
 
     def forecast_of(images, **options):
         settings = Settings("gpt-4o")
-        job = Job.of([images], tmp_path / "run", ScriptedModel(), settings, knowledge="posed", **options)
+        job = Job.of([images], tmp_path / "run", ScriptedModel(), settings, knowledge=base, **options)
         return forecast(job, settings, {"gpt-4o": Prices(2, 8)})
 
     labelled = tmp_path / "labelled.csv"

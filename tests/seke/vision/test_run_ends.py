@@ -12,7 +12,8 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 from server import Raw, Reply, Server, error, made_up
-from test_annotate import on_disk, pictures, rows
+from small_study import ONE_QUESTION, pictures
+from test_annotate import on_disk, rows
 
 import seke
 from engine import SekeError
@@ -56,7 +57,8 @@ def command(script, *words, status=0, url="{}"):
 
 
 def annotate(script, folder, place, *words, **more):
-    return command(script, "annotate", folder, "--run", place, "--strategy", "fixed:1", *words, **more)
+    given = ["--run", place, "-k", ONE_QUESTION, "--strategy", "fixed:1"]
+    return command(script, "annotate", folder, *given, *words, **more)
 
 
 def picture_of(asked):
@@ -163,7 +165,7 @@ def test_a_server_that_answers_nothing_ends_the_run_which_goes_on_later(tmp_path
     summary = json.loads((tmp_path / "r" / "summary.json").read_text())
     assert summary["failures"] == [failure]
     assert summary["totals"]["perhaps"] == 0
-    assert seke.report(tmp_path / "r").facts["failures"] == [reason]
+    assert seke.report(tmp_path / "r", ONE_QUESTION).facts["failures"] == [reason]
     # Those that were never asked about come first, and one that fails again is no end.
     first = {row[0] for row in on_disk(tmp_path / "r", "SELECT item FROM requests")}
     _, server = annotate(good, folder, tmp_path / "r", "--concurrency", "1")

@@ -15,7 +15,8 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 from server import Reply, Server, error, made_up
-from test_annotate import kill_often, on_disk, pictures, rows, run, served
+from small_study import ONE_QUESTION, SMALL_FACES, pictures
+from test_annotate import kill_often, on_disk, rows, run, served
 
 import seke
 from engine import SekeError
@@ -51,7 +52,7 @@ def two(tmp_path):
     return pictures(tmp_path / "faces", 2)
 
 
-def command(folder, run_folder, url, also, *more):
+def command(folder, run_folder, url, also, *more, base=ONE_QUESTION):
     """Run the command against a server in this process; returns its result."""
     options = [
         "--run",
@@ -62,6 +63,8 @@ def command(folder, run_folder, url, also, *more):
         url,
         "--also",
         f"{OTHER}={also}",
+        "-k",
+        base,
         *more,
     ]
     words = ["annotate", *map(str, (folder, *options))]
@@ -104,7 +107,7 @@ def test_each_model_is_asked_at_its_own_server_as_its_observer(tmp_path, two, mo
     assert facts["also"] == {OTHER: "llava"}
     assert facts["addresses"] == {"gpt-4o": f"{first_server.url}/", OTHER: f"{second_server.url}/"}
     assert json.loads(result.stdout)["observers"] == dict(counts)
-    policy = session_of(tmp_path / "r", seke.knowledge()).knowledge.policy
+    policy = session_of(tmp_path / "r", seke.knowledge(ONE_QUESTION)).knowledge.policy
     assert (policy.ask, policy.others) == ("gpt-4o", (OTHER,))
     assert policy.models == {"gpt-4o": "gpt-4o", OTHER: "llava"}
     assert models_of_runs([str(tmp_path / "r" / "samples.jsonl")]) == policy.models
@@ -141,9 +144,8 @@ def test_a_far_server_without_a_key_of_its_own_is_refused(tmp_path, folder, monk
 
 
 def test_from_python_with_models_and_names(tmp_path, two):
-    summary = seke.annotate(
-        two, tmp_path / "r", ScriptedModel(), also={OTHER: ScriptedModel(1)}, observer="gpt-4o"
-    )
+    models = {"model": ScriptedModel(), "also": {OTHER: ScriptedModel(1)}}
+    summary = seke.annotate(two, tmp_path / "r", **models, observer="gpt-4o", knowledge=ONE_QUESTION)
     assert summary.finished
     assert summary.observers == observers_of(tmp_path / "r")
     assert summary.observers[OTHER] > 0
@@ -151,7 +153,7 @@ def test_from_python_with_models_and_names(tmp_path, two):
     async def go():
         async with Server(answering, ["gpt-4o", "llava"]) as server:
             further = {OTHER: f"llava@{server.url}"}
-            given = {"base_url": server.url, "also": further}
+            given = {"base_url": server.url, "also": further, "knowledge": ONE_QUESTION}
             return await asyncio.to_thread(
                 lambda: seke.annotate(two, tmp_path / "s", "gpt-4o", **given)
             ), server.seen
@@ -192,13 +194,11 @@ def test_one_that_loses_its_key_in_between_is_left_out_and_what_it_said_stays(tm
     def until_three(number, asked):
         return answering(number, asked) if number < 3 else error(401, "no such key")
 
-    result, _, second_server = between(
-        answering,
-        until_three,
-        lambda first_server, second_server: command(
-            folder, tmp_path / "r", first_server.url, f"llava@{second_server.url}", "--concurrency", "1"
-        ),
-    )
+    def ask(first_server, second_server):
+        other, more = f"llava@{second_server.url}", ("--concurrency", "1")
+        return command(folder, tmp_path / "r", first_server.url, other, *more, base=SMALL_FACES)
+
+    result, _, second_server = between(answering, until_three, ask)
     assert result.exit_code == 0, result.output
     assert result.stderr.count(f"{OTHER} is no longer asked") == 1
     assert "the key in SEKE_KEY_GENERIC_VLM is not accepted" in result.stderr
@@ -267,6 +267,7 @@ def test_unreadable_answers_of_another_one_do_not_end_the_run(tmp_path):
         also={OTHER: Chatty()},
         problems=problems.append,
         concurrency=2,
+        knowledge=ONE_QUESTION,
     )
     assert summary.finished
     assert not summary.stopped
@@ -347,21 +348,21 @@ def test_batches_are_refused_in_python_too(tmp_path, folder):
 
 
 def test_killed_at_any_moment_a_run_of_two_goes_on_and_buys_nothing_twice(tmp_path):
-    # So slow that each kill finds requests on their way.
-    with served(tmp_path, 0.15) as server:
-        more = ["--observer", "gpt-4o", "--also", f"{OTHER}=made-up"]
-        assert kill_often(tmp_path, server, 3, 4, random.Random(1), *more) >= 2
+    with served(tmp_path) as server:
+        more = ["-k", str(ONE_QUESTION), "--observer", "gpt-4o", "--also", f"{OTHER}=made-up"]
+        kill_often(tmp_path, server, (1, 3), 4, random.Random(1), *more)
     assert observers_of(tmp_path / "r")[OTHER] > 0
 
 
-def scripted(folder, run_folder, *more, status=0):
-    return run(folder, "--run", run_folder, "--model", "gpt-4o", "--scripted", *more, status=status)
+def scripted(folder, run_folder, *more, status=0, base=ONE_QUESTION):
+    given = ["--run", run_folder, "-k", base, "--model", "gpt-4o", "--scripted"]
+    return run(folder, *given, *more, status=status)
 
 
 def test_a_run_of_several_is_repeated_from_its_recording(tmp_path, two):
     also = ["--also", f"{OTHER}=other"]
-    scripted(two, tmp_path / "r", *also)
-    recorded = ["--model", "gpt-4o", "--recorded", tmp_path / "r" / "answers.jsonl"]
+    scripted(two, tmp_path / "r", *also, base=SMALL_FACES)
+    recorded = ["-k", SMALL_FACES, "--model", "gpt-4o", "--recorded", tmp_path / "r" / "answers.jsonl"]
     run(two, "--run", tmp_path / "t", *recorded, *also)
     for name in ("posteriors.jsonl", "samples.jsonl", "answers.jsonl"):
         assert (tmp_path / "r" / name).read_bytes() == (tmp_path / "t" / name).read_bytes()
@@ -413,14 +414,14 @@ def test_a_run_from_before_several_models_goes_on(tmp_path, two):
     summary = json.loads((tmp_path / "r" / "summary.json").read_text())
     del summary["facts"]["also"]
     (tmp_path / "r" / "summary.json").write_text(json.dumps(summary))
-    assert session_of(tmp_path / "r", seke.knowledge()).knowledge.policy.others == ()
+    assert session_of(tmp_path / "r", seke.knowledge(ONE_QUESTION)).knowledge.policy.others == ()
 
 
 def test_a_baseline_asks_the_first_model_alone_and_says_so(tmp_path, folder):
     result = scripted(folder, tmp_path / "r", "--also", f"{OTHER}=other", "--strategy", "agree:3/4")
     assert set(observers_of(tmp_path / "r")) == {"gpt-4o"}
     assert f"strategy agree:3/4 asks only gpt-4o; not asked: {OTHER}" in result.output
-    assert session_of(tmp_path / "r", seke.knowledge()).knowledge.policy.others == ()
+    assert session_of(tmp_path / "r", seke.knowledge(ONE_QUESTION)).knowledge.policy.others == ()
 
 
 # Prices, forecasts, the card ------------------------------------------------------------------------
@@ -432,12 +433,7 @@ def test_a_forecast_counts_and_prices_the_others(tmp_path, folder):
         "source: made up\nmodels:\n  gpt-4o: {prompt: 2, answer: 8}\n  llava: {prompt: 0, answer: 0}\n"
     )
 
-    # Without questions about single units: endless answers to each of them take most of the time.
-    base = tmp_path / "base.yaml"
-    base.write_text(
-        "extends: shipped\nremove: [questions.verify, questions.affect, questions.action_units]\n"
-    )
-    usual = ["--run", tmp_path / "r", "-k", base, "--model", "gpt-4o", "--dry-run"]
+    usual = ["--run", tmp_path / "r", "-k", ONE_QUESTION, "--model", "gpt-4o", "--dry-run"]
 
     def forecast(*more):
         return run(folder, *usual, "--max-samples", "2", *more)
@@ -450,7 +446,7 @@ def test_a_forecast_counts_and_prices_the_others(tmp_path, folder):
     # The other one costs nothing: that is what is said where no price of it is known, too.
     assert both["gold"]["variable"] == "expression"
     model = SeveralModels(ScriptedModel(), {OTHER: ScriptedModel()})
-    options = {"also": {OTHER: "llava"}, "max_samples": 2, "knowledge": str(base)}
+    options = {"also": {OTHER: "llava"}, "max_samples": 2, "knowledge": ONE_QUESTION}
     job = Job.of([folder], tmp_path / "s", model, Settings("gpt-4o"), **options)
     known = cost_forecast.forecast(job, Settings("gpt-4o"), {"gpt-4o": Prices(2, 8), OTHER: None})
     assert known.unpriced == (OTHER,)
@@ -490,6 +486,7 @@ def test_prices_of_questions_are_measured_by_the_first_model(tmp_path):
             also={OTHER: other},
             prices=Prices(2, 8),
             max_samples=2,
+            knowledge=ONE_QUESTION,
         )
         assert observers_of(tmp_path / name)[OTHER] > 0
     kept = [on_disk(tmp_path / name, "SELECT value FROM facts WHERE name = 'prices'") for name in "rs"]
@@ -501,11 +498,10 @@ def test_the_data_card_names_every_model(tmp_path):
     folder = pictures(tmp_path / "faces", 2)
     truths = {f"f{i}": {"expression": "happiness", "valence": 0.8, "arousal": 0.4} for i in range(2)}
     models = [ScriptedModel(seed, truths, error=0.0) for seed in (0, 1)]
-    seke.annotate(*(folder, tmp_path / "r", models[0]), settings=Settings("gpt-4o"), also={OTHER: models[1]})
-    result = CliRunner().invoke(
-        main,
-        ["export", str(tmp_path / "r"), "-o", str(tmp_path / "d"), "--uncalibrated", "--allow-scripted"],
-    )
+    given = {"settings": Settings("gpt-4o"), "also": {OTHER: models[1]}, "knowledge": ONE_QUESTION}
+    seke.annotate(folder, tmp_path / "r", models[0], **given)
+    words = ["export", tmp_path / "r", "-k", ONE_QUESTION, "-o", tmp_path / "d"]
+    result = CliRunner().invoke(main, [*map(str, words), "--uncalibrated", "--allow-scripted"])
     assert result.exit_code == 0, result.output
     card = (tmp_path / "d" / "README.md").read_text()
     also = "Also asked, where the policy found it worth the price: ScriptedModel, as observer generic-vlm"
