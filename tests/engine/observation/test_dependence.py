@@ -76,7 +76,7 @@ def posterior_of(base, items, rng=None):
 def test_looks_of_many_models_are_those_of_each():
     """Derived at once, of draws that differ in how often observers follow, they are as derived one by one."""
     base = dependent_base(5)
-    network, names = compile_network(base), ["root", "b0", "b1"]
+    network, names = network_of(base), ["root", "b0", "b1"]
     models, alone = [], []
     for share in (0.0, 0.3, 0.8):
         followers = [replace(o, follows=min(1.0, share + o.follows / 2)) for o in base.observers.values()]
