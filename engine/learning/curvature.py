@@ -154,7 +154,9 @@ def _add_covariances(
             log[state] += STEP
             shifted = replace(rows, log_likelihood={**rows.log_likelihood, name: log})
             _, there = likelihood.inference.beliefs(shifted)
-            left = share * move.slopes[:, state]
+            weighted = share * move.slopes[:, state]
             for other, other_move in relative.items():
                 change = (there[other] - beliefs[other])[:-1] / STEP
-                total[np.ix_(move.coordinates, other_move.coordinates)] += left @ other_move.along(change).T
+                total[np.ix_(move.coordinates, other_move.coordinates)] += (
+                    weighted @ other_move.along(change).T
+                )

@@ -217,7 +217,7 @@ class Target:
         return np.concatenate(shifts)
 
     def prior(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Return the prior's log density, a scalar, and the sites' values, in their order; x: (P,).
+        """Return the prior's log density, a scalar, and the values of the sites, each of its shape; x: (P,).
 
         It equals Pyro's density of `model`, summed directly, as tracing the model took longer than the sum.
         """

@@ -265,7 +265,7 @@ def skill(tables: Floats, matches: Floats) -> Floats:
 
 
 def skill_of_square(tables: Floats) -> Floats:
-    """Return the skills of tables (..., K, K) whose answers are the states."""
+    """Return the skills (...) of tables (..., K, K) whose answers are the states."""
     return skill(tables, np.eye(tables.shape[-1]))
 
 

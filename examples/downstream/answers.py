@@ -100,7 +100,7 @@ class Models:
         repeated = [unit for unit in self.units if (unit in units) == (self.rng.random() < REPEATED)]
         all_units = units, repeated, self._units(face, 1, second)
         keys = ((OBSERVERS[0], 0), (OBSERVERS[0], 1), (OBSERVERS[1], 0))
-        told = enumerate(zip(keys, (first, again, second), all_units, strict=True))
+        drawn = enumerate(zip(keys, (first, again, second), all_units, strict=True))
         return [
             {
                 "item": face["item"],
@@ -111,7 +111,7 @@ class Models:
                 "action_units": named,
                 **{name: of_draws[k] for name, of_draws in numbers.items()},
             }
-            for k, ((observer, draw), label, named) in told
+            for k, ((observer, draw), label, named) in drawn
         ]
 
     def _pick(self, rows: Sequence[Any]) -> Any:
@@ -134,8 +134,8 @@ class Models:
         for name, (raters, errors) in self.real.errors.items():
             nearest = np.argsort(np.abs(raters - face[name]))[:NEAREST]
             runs = self.rng.choice(5, 3, replace=False)
-            said = face[name] + errors[self._pick(nearest), runs]
-            numbers[name] = np.clip(np.round(said, 1), -1, 1).tolist()
+            number = face[name] + errors[self._pick(nearest), runs]
+            numbers[name] = np.clip(np.round(number, 1), -1, 1).tolist()
         return numbers
 
     def _units(self, face: Record, model: int, label: str) -> list[str]:

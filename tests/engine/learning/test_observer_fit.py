@@ -31,7 +31,7 @@ from engine import (
     written,
 )
 from engine.learning.likelihood import Likelihood
-from engine.learning.observer_fit import Fit, Target
+from engine.learning.observer_fit import Target
 from engine.learning.parameters import ObserverParameters
 from engine.model.parameter_key import ParameterKey
 
@@ -315,12 +315,7 @@ def _sure_fit(text):
     states = {name: len(base.variables[name].states) for name in names}
     gold = Gold({name: rng.integers(0, states[name], 12).astype(float) for name in names})
     inference = Inference(compile_network(base), base)
-    # Its draws are as wide as the prior: how sure the answers make is of no matter here, and costs most.
-    parameters = ObserverParameters(inference, answers, gold)
-    prior = Target(parameters, None)
-    width = np.diag(np.diag(prior.prior_hessian(prior.start)) ** -0.5)
-    begin = Fit(parameters, FitSettings(), {}, {}, {}, 1, prior.start, width)
-    return fit_observers(inference, answers, gold, begin=begin)
+    return fit_observers(inference, answers, gold)
 
 
 def test_what_is_written_is_read_again(sure_fit, folder):
