@@ -8,7 +8,7 @@ seke.plot.reliability(seke.score("posteriors.jsonl", "gold.csv"))
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,19 +16,21 @@ from engine import Knowledge, SekeError, did_you_mean
 from seke.console.extras import optional_package
 from seke.explanations import figures as pictures
 from seke.explanations.story import Story, story_of, story_of_record
+from seke.files.inputs import path_of
 from seke.files.shipped import knowledge as read_knowledge
 from seke.graphics.face import face as drawn_face
 from seke.graphics.face import face_table
+from seke.results.inferred_records import InferredRecords
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection
 
     from matplotlib.figure import Figure
 
     from seke.benchmarking.score import ScoreReport
     from seke.graphics.shapes import Drawing
 
-    Source = str | Path | Sequence[str | Path] | Mapping[str, Any] | Story
+    Source = str | Path | Collection[str | Path] | Mapping[str, Any] | InferredRecords | Story
     Base = Knowledge | str | Path | None
 
 __all__ = [
@@ -57,7 +59,8 @@ def face(source: Source, item: str | None = None, knowledge: Base = None) -> Fig
     """Draw a face from action units.
 
     Args:
-        source: action unit -> probability, None or NaN where it is unknown; or what `story` takes.
+        source: action unit -> probability, None or NaN where it is unknown; names of action units that are
+            active; or what `story` takes.
         item: the one to draw of that.
         knowledge: the base that was inferred with, whose further units may be named; they are not drawn.
 
@@ -65,6 +68,8 @@ def face(source: Source, item: str | None = None, knowledge: Base = None) -> Fig
         engine.SekeError: no such action unit, or a number that is no probability; otherwise as `story`.
     """
     optional_package("matplotlib")
+    if item is None and isinstance(source, list | tuple | set | frozenset):
+        source = dict.fromkeys(map(str, source), 1.0)
     if isinstance(source, Mapping) and "decision" not in source:
         return drawn_face(_unit_probabilities(source, knowledge)).figure()
     return _figure("face", source, item, knowledge)
@@ -94,7 +99,8 @@ def story(source: Source, item: str | None = None, knowledge: Base = None) -> Fi
     """Draw all of these on one sheet.
 
     Args:
-        source: a run's folder, sample files, a file of posteriors, a posterior record, or a Story.
+        source: a run's folder, sample files, a file of posteriors, a posterior record, or several, as
+            `seke.infer` returns them; or a Story.
         item: its name; not needed where the source is about one item.
         knowledge: the base that was inferred with; the shipped base by default.
 
@@ -137,7 +143,8 @@ def fit(trace: str | Path) -> Figure:
     optional_package("matplotlib")
     from seke.graphics.fit import forest
 
-    return forest(Path(trace), MOST_UNKNOWNS)
+    allowed = "the file that `seke calibrate --trace FILE.nc` writes"
+    return forest(path_of(trace, "trace", allowed), MOST_UNKNOWNS)
 
 
 def picture(name: str, source: Source, item: str | None = None, knowledge: Base = None) -> Drawing:
@@ -170,6 +177,17 @@ def _story(source: Source, item: str | None, knowledge: Base, *, with_facts: boo
         return story_of_record(source, base)
     if item is None:
         raise SekeError("name the item that is to be drawn")
+    records = source if isinstance(source, InferredRecords) else None
+    if records is not None:
+        named = {str(record["item"]): record for record in records}
+        if item not in named:
+            raise SekeError(f"no item is called {item!r}{did_you_mean(item, named)}")
+        return story_of_record(named[item], records.knowledge)
+    if not isinstance(source, str | Path | Sequence):
+        raise SekeError(
+            f"met {type(source).__name__}; allowed are a run's folder, sample files, a file of posteriors, a "
+            "posterior record, or what seke.infer returns"
+        )
     return story_of(source, item, knowledge, with_facts=with_facts)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -110,6 +111,11 @@ class Calibration:
     record: FitRecord
     facts: Mapping[str, Any] = field(default_factory=dict)
     splits: tuple[ComponentTrial, ...] | None = None
+
+    @cached_property
+    def knowledge(self) -> Knowledge:
+        """The base with the fitted numbers, as the overlay says them: functions take a calibration for it."""
+        return declared_of(self.base).with_overlay(self.overlay)
 
     def __repr__(self) -> str:
         return f"<Calibration of {self.base.name}: {len(self.entries)} numbers; the YAML is its overlay>"

@@ -64,7 +64,7 @@ bench.add_command(prompts)
 @click.option(
     "--format",
     "ending",
-    type=click.Choice(PICTURE),
+    type=options.OneOf(PICTURE),
     default="png",
     show_default=True,
     help="Format of the pictures.",

@@ -48,7 +48,7 @@ from seke.progress import task
 )
 @click.option(
     "--method",
-    type=click.Choice(["map", "svi", "nuts"]),
+    type=options.OneOf(["map", "svi", "nuts"]),
     default="map",
     show_default=True,
     help="map: mode and curvature; svi: a Gaussian; nuts: draws, for a hundred items or fewer.",

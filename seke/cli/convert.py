@@ -45,14 +45,14 @@ def _names(_: click.Context, __: click.Parameter, text: str | None) -> tuple[str
     ),
     click.option(
         "--frames",
-        type=click.Choice(["views", "items"]),
+        type=options.OneOf(["views", "items"]),
         default="views",
         show_default=True,
         help="Frames are views of one item, the video, or items of their own.",
     ),
     click.option(
         "--faces",
-        type=click.Choice(["largest", "each"]),
+        type=options.OneOf(["largest", "each"]),
         default="largest",
         show_default=True,
         help="Of several faces in a frame the largest counts (the surest, where no size is known), or each "

@@ -29,14 +29,14 @@ FORMATS = ("messages", "trl", "llava", "imagefolder", "parquet")
     "--format",
     "formats",
     multiple=True,
-    type=click.Choice(FORMATS),
+    type=options.OneOf(FORMATS),
     help="Format of the data; may be given again.  [default: messages]",
 )
 @click.option(
     "--task",
     "tasks",
     multiple=True,
-    type=click.Choice(TASKS),
+    type=options.OneOf(TASKS),
     help="What is asked about each picture; may be given again; compare asks about two.  [default: "
     "expression, affect, action_units]",
 )
@@ -56,7 +56,7 @@ FORMATS = ("messages", "trl", "llava", "imagefolder", "parquet")
 @options.knowledge_inferred_with()
 @click.option(
     "--group",
-    type=click.Choice(["group", "source", "item"]),
+    type=options.OneOf(["group", "source", "item"]),
     default="group",
     show_default=True,
     help="Column of the manifest; items with the same value stay in one split. item: every item by itself.",
@@ -79,7 +79,7 @@ FORMATS = ("messages", "trl", "llava", "imagefolder", "parquet")
 )
 @click.option(
     "--near-duplicates",
-    type=click.Choice(["copies", "similar", "no"]),
+    type=options.OneOf(["copies", "similar", "no"]),
     help="Which near-duplicates (see seke dupes) stay in one split, with their groups; a line says where "
     "others do not.  [default: copies, with the extra `images`]",
 )

@@ -205,7 +205,7 @@ def _text_output() -> options.Option:
 
 
 @knowledge.command(short_help="Write the compiled network for other programs.")
-@click.argument("form", metavar="FORMAT", type=click.Choice(["bif", "xmlbif", "net"]))
+@click.argument("form", metavar="FORMAT", type=options.OneOf(["bif", "xmlbif", "net"]))
 @options.knowledge()
 @options.population()
 @_text_output()

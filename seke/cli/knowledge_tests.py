@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--blank",
-    type=click.Choice(["absent", "unknown"]),
+    type=options.OneOf(["absent", "unknown"]),
     help="What a blank cell of a unit means, where only some of its column are blank.",
 )
 @click.option(

@@ -21,6 +21,16 @@ INNER_SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
 AT_ONCE, IN_A_BATCH = 16, 2000
 
 
+class OneOf(click.Choice[str]):
+    """A choice whose message about another word names the nearest of those that are allowed."""
+
+    def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:  # noqa: ARG002 - click's
+        """Return what is said about a word that is not among the choices."""
+        from engine import did_you_mean
+
+        return f"{value!r} is not one of these{did_you_mean(str(value), self.choices)}"
+
+
 def group(*options: Option) -> Option:
     """Return a decorator that adds options to a command, in the order of its help."""
 
@@ -293,14 +303,14 @@ def sampling(*, temperature: float) -> Option:
         ),
         click.option(
             "--detail",
-            type=click.Choice(["auto", "low", "high"]),
+            type=OneOf(["auto", "low", "high"]),
             default="auto",
             show_default=True,
             help="Resolution at which the server reads pictures.",
         ),
         click.option(
             "--picture",
-            type=click.Choice(["first", "last"]),
+            type=OneOf(["first", "last"]),
             default="first",
             show_default=True,
             help="Picture before the question, so that a server keeps it for further questions, or after.",

@@ -87,7 +87,7 @@ def review() -> None:
 
 @review.command("export", short_help="Write the questions that people should answer.")
 @_RUN
-@click.option("--to", required=True, type=click.Choice(FORMATS), help="What is written.")
+@click.option("--to", required=True, type=options.OneOf(FORMATS), help="What is written.")
 @options.output("The file to write: .json, .csv or .html.", required=True)
 @_BUDGET
 @_MINUTES

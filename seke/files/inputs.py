@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import TYPE_CHECKING, BinaryIO
+from pathlib import Path
+from typing import BinaryIO
 
-from engine import AnswerError
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from engine import AnswerError, SekeError
 
 # Streams that this process was started with; a shell's `<(...)` is one of them.
 STREAMS = ("/dev/fd/", "/dev/stdin", "/proc/self/fd/")
+
+
+def path_of(value: object, argument: str, allowed: str = "a path") -> Path:
+    """Return what was given for an argument of a function as a path.
+
+    Raises:
+        engine.SekeError: anything else; the message names what is `allowed`.
+    """
+    if isinstance(value, str | os.PathLike):
+        return Path(value)
+    raise SekeError(f"{argument}: met {type(value).__name__}; allowed is {allowed}")
 
 
 def open_file(path: str | Path, allowed: str = "a file") -> BinaryIO:

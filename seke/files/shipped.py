@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from engine import Knowledge, SekeError, did_you_mean, read
+from seke.files.inputs import path_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -25,6 +26,14 @@ DATASET_OBSERVER = "dataset-label"
 # The view of answers that name none, where a base declares no `views` (else its first one is), and in a
 # recording of answers, which is read without a base.
 USUAL_VIEW = "face"
+
+
+class HasKnowledge(Protocol):
+    """What has a base: a calibration."""
+
+    @property
+    def knowledge(self) -> Knowledge:
+        """The base."""
 
 
 def shipped_folder() -> Path:
@@ -58,22 +67,27 @@ def shipped_name(path: str | Path | None) -> str | None:
     return str(path) if str(path) in shipped_bases() and not Path(path).exists() else None
 
 
-def knowledge(path: Knowledge | str | Path | None = None, *, shipped: Path | None = None) -> Knowledge:
+def knowledge(
+    path: Knowledge | HasKnowledge | str | Path | None = None, *, shipped: Path | None = None
+) -> Knowledge:
     """Read a knowledge base: a shipped one by its name (None: "shipped"), or a folder or file of one's own.
 
-    A base that was read already is returned as it is. shipped: the folder that is meant by `shipped`, this
-    installation's own by default.
+    A base that was read already is returned as it is, and so is that of what has one: a calibration's with
+    its numbers. shipped: the folder that is meant by `shipped`, this installation's own by default.
 
     Raises:
         engine.KnowledgeError: all faults, each with file, line, column and path.
-        engine.SekeError: there is nothing at the path.
+        engine.SekeError: there is nothing at the path, or it is none.
     """
-    if isinstance(path, Knowledge):
-        return path
-    bases, name = shipped_bases(shipped), shipped_name(path)
-    if name not in bases and path is not None and not os.path.lexists(path):
-        raise SekeError(f"{path}: there is no such file or folder{_base_hint(Path(path), bases)}")
-    return read(bases[name] if name in bases else Path(path or SHIPPED), bases, USUAL_VIEW)
+    base = getattr(path, "knowledge", path)
+    if isinstance(base, Knowledge):
+        return base
+    allowed = "a base, the folder or file of one, or a calibration"
+    place = None if base is None else path_of(base, "knowledge", allowed)
+    bases, name = shipped_bases(shipped), shipped_name(place)
+    if name not in bases and place is not None and not os.path.lexists(place):
+        raise SekeError(f"{place}: there is no such file or folder{_base_hint(place, bases)}")
+    return read(bases[name] if name in bases else place or Path(SHIPPED), bases, USUAL_VIEW)
 
 
 def _base_hint(path: Path, bases: Collection[str]) -> str:

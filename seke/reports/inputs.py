@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections import defaultdict, deque
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -14,6 +13,7 @@ import numpy as np
 from engine import SekeError
 from seke.annotation.job import session_of
 from seke.datasets.manifest import items_of
+from seke.files.inputs import path_of
 from seke.graphics.thumbnails import face_of
 from seke.inference.session import Session
 from seke.reports.records_table import RecordTable, read_records_table
@@ -25,6 +25,7 @@ from seke.tables.record_reader import posterior_records
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from engine import Floats, Ints, Knowledge
     from seke.graphics.thumbnails import Face
@@ -83,7 +84,8 @@ def read_inputs(
     Raises:
         engine.SekeError: what cannot be read; samples of which some are about no item of the records.
     """
-    source_path, missing = Path(path), []
+    allowed = "the folder of a run, or a file of records (seke infer SAMPLES -o FILE)"
+    source_path, missing = path_of(path, "source", allowed), []
     if source_path.is_dir():
         session = session_of(source_path, base, population)
         base = session.knowledge

@@ -19,12 +19,13 @@ if TYPE_CHECKING:
     from engine import Knowledge
     from seke.console.notebook import Counts
     from seke.files.frames import Samples
+    from seke.files.shipped import HasKnowledge
     from seke.sampling.blind import GoldTable
 
 
 def infer(
     samples: Samples,
-    knowledge: Knowledge | str | Path | None = None,
+    knowledge: Knowledge | HasKnowledge | str | Path | None = None,
     *,
     population: str | None = None,
     in_order: bool = False,
@@ -44,7 +45,7 @@ def infer(
         samples: sample files (paths; `-` is standard input), frames (of pandas or polars, tables of Arrow,
             whatever has `__arrow_c_stream__`) with a row for each answer and the columns of a CSV file of
             samples, or sample records as mappings.
-        knowledge: a base, or the folder or file of one; the shipped base by default.
+        knowledge: a base, the folder or file of one, or a calibration; the shipped base by default.
         population: the prior to use; the base's reference by default.
         in_order: the samples of each item stand together, so that they can be streamed; then limits of the
             mean, for which the base has no thresholds, cap each risk.

@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 import seke
+from engine import SekeError
 from seke.calibration.labelled_answers import without_gold_evidence
 from seke.cli.main import main
 from seke.samples import single_samples
@@ -159,6 +160,12 @@ def test_a_class_without_an_example_is_named(folder, tmp_path):
     (tmp_path / "gold.csv").write_text("\n".join(kept) + "\n")
     calibration = seke.calibrate([folder / "s.jsonl"], FACES, tmp_path / "gold.csv", with_checks=False)
     assert any("no item has gold expression fear" in warning for warning in calibration.warnings)
+    # What is calibrated is a base as it is: that which its overlay says.
+    (tmp_path / "as-written.yaml").write_text(calibration.overlay)
+    as_written = seke.infer(folder / "s.jsonl", tmp_path / "as-written.yaml")
+    assert list(seke.infer(folder / "s.jsonl", calibration)) == list(as_written)
+    with pytest.raises(SekeError, match="knowledge: met int; allowed is a base, the folder or file"):
+        seke.infer(folder / "s.jsonl", 3)
 
 
 def test_kinds_of_reading_that_were_tried_are_told(tmp_path):

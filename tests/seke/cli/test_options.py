@@ -153,6 +153,12 @@ def test_bad_input_ends_alike(tmp_path: Path) -> None:
     assert (other.exit_code, other.stdout, other.stderr) == (2, "", ended.stderr)
 
 
+def test_a_word_that_is_not_among_the_choices_gets_the_nearest() -> None:
+    result = CliRunner().invoke(main, ["export", "run", "-o", "set", "--task", "reasond"])
+    assert result.exit_code == 2
+    assert "'reasond' is not one of these; did you mean reasoned?" in result.stderr
+
+
 def test_a_command_that_is_terminated_leaves_by_an_exception() -> None:
     """So that temporary files are removed."""
     before = signal.getsignal(signal.SIGTERM)

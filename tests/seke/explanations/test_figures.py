@@ -506,6 +506,9 @@ def test_a_record_alone_is_drawn_with_less(few, tmp_path):
     assert seke.plot.va(record).axes[0].texts
     assert len(seke.plot.face({"AU12": 0.9}).axes[0].patches) > 30
     assert seke.plot.face({"AU12": float("nan"), "AU6": None}).axes
+    named, sure = seke.plot.face(["AU12"]).axes[0], seke.plot.face({"AU12": 1.0}).axes[0]
+    paths = [[patch.get_path().vertices.tolist() for patch in drawn.patches] for drawn in (named, sure)]
+    assert paths[0] == paths[1]
     for given_units, problem in (
         ({"AU99": 1}, "AU99: no such action unit; did you mean AU9?"),
         ({"expression": 0.5}, "expression: no such action unit; allowed are AU1"),
@@ -513,6 +516,14 @@ def test_a_record_alone_is_drawn_with_less(few, tmp_path):
     ):
         with pytest.raises(engine.SekeError, match=re.escape(problem)):
             seke.plot.face(given_units)
+    records = seke.infer(few[0])
+    assert seke.plot.va(records, "agreement").axes[0].texts
+    with pytest.raises(engine.SekeError, match="no item is called 'agreemen'; did you mean agreement"):
+        seke.plot.va(records, "agreemen")
+    with pytest.raises(engine.SekeError, match="met int; allowed are a run's folder, sample files"):
+        seke.plot.va(3, "agreement")
+    with pytest.raises(engine.SekeError, match="trace: met InferredRecords; allowed is the file that"):
+        seke.plot.fit(records)
     assert dir(seke.plot) == sorted(seke.plot.__all__)
     assert not {"TYPE_CHECKING", "annotations"} & {*dir(seke)}
     done = run("plot", "course", path, "afraid-brows", "-o", tmp_path / "c.svg")

@@ -646,7 +646,7 @@ def test_bad_input_writes_nothing(simulated, annotated, tmp_path):
     target = tmp_path / "r.html"
     for arguments, words in (
         ((tmp_path / "nothing.jsonl",), "nothing.jsonl"),
-        ((samples,), "is no posterior record"),
+        ((samples,), "a sample is inferred first: seke infer "),
         ((tmp_path,), "is not a finished run"),
         ((posteriors, "--samples", FACES), "has no record"),
         ((posteriors, "--gold", tmp_path / "no.csv"), "no.csv"),
