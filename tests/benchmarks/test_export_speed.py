@@ -4,7 +4,8 @@
 
 The bare loop reads the posteriors as the standard library reads JSON, and writes rows that are there already:
 those of instructions by its JSON, those of parquet by pyarrow, links by pathlib. Aimed at are
-20,000 rows of instructions a second; a row of parquet is a whole posterior of a hundred columns.
+20,000 rows of instructions a second; a row of parquet is a whole posterior of a hundred columns. Pictures are
+not compared here, which the bare loop does not do either: that has a test of its own, beside ImageHash alone.
 """
 
 from __future__ import annotations
@@ -13,9 +14,14 @@ import json
 import os
 import subprocess
 import sys
+import time
 
+import numpy as np
 import pytest
 from made_run import made_records, made_run, picture
+from PIL import Image
+
+from seke.datasets.near_duplicates import CUTS, HASH_SIDE, fingerprints
 
 pytestmark = pytest.mark.slow
 ITEMS = 100_000
@@ -28,7 +34,8 @@ import seke
 run, folder, *formats = sys.argv[1:]
 base = seke.knowledge()
 started = time.perf_counter()
-found = seke.export(run, folder, formats=formats, knowledge=base, split="train:.8,val:.1,test:.1")
+found = seke.export(run, folder, formats=formats, knowledge=base, split="train:.8,val:.1,test:.1",
+                    near_duplicates="no")
 seconds = time.perf_counter() - started
 # Not that of getrusage, which a process inherits from the one that started it.
 (most,) = (int(line.split()[1]) / 1024 for line in open("/proc/self/status") if line.startswith("VmHWM"))
@@ -95,3 +102,35 @@ def test_rows_a_second(runs, tmp_path, capsys, formats):
         )
     assert seconds < MOST * bare
     assert most[ITEMS] - most[ITEMS // 10] < 40 + A_ITEM * 0.9 * ITEMS
+
+
+def test_pictures_are_compared_as_fast_as_imagehash_hashes_them(tmp_path, capsys):
+    """Fingerprints beside a bare loop: each picture opened, cut and mirrored, and hashed by ImageHash."""
+    imagehash = pytest.importorskip("imagehash")
+    rng = np.random.default_rng(0)
+    paths = [tmp_path / f"{number}.jpg" for number in range(200)]
+    for path in paths:
+        Image.fromarray(rng.integers(0, 255, (16, 16, 3), np.uint8)).resize((256, 256)).save(path)
+
+    def seconds(work):
+        started = time.process_time()
+        work()
+        return time.process_time() - started
+
+    def bare():
+        for path in paths:
+            grey = Image.open(path).convert("L")
+            for share in CUTS:
+                edge = round(grey.width * share / 2)
+                look = grey.crop((edge, edge, grey.width - edge, grey.height - edge))
+                imagehash.phash(look, HASH_SIDE)
+                imagehash.phash(look.transpose(Image.Transpose.FLIP_LEFT_RIGHT), HASH_SIDE)
+
+    def ours():
+        fingerprints((path.name, path, None) for path in paths)
+
+    pairs = [(seconds(ours), seconds(bare)) for _ in range(5)]
+    ratio = np.median([first / second for first, second in pairs])
+    with capsys.disabled():
+        print(f"\n{1000 * pairs[0][0] / len(paths):.1f} ms a picture, {ratio:.2f} times ImageHash alone")
+    assert ratio < 1.5
