@@ -75,7 +75,21 @@ class StudyGroup(click.Group):
         if not (ctx.resilient_parsing or ctx.default_map or _HELP & set(args)):
             with exit_on_errors(as_json="--json" in args):
                 ctx.default_map = study_defaults(self, ctx)
+            if not ctx.default_map and (resolved[0],) not in BEGINNING:
+                _name_studies_below()
         return resolved
+
+
+def _name_studies_below() -> None:
+    """Say where studies are, if the working directory is none and in none, but has some in it."""
+    from seke.start.study_file import NAME, find_study_file, studies_below
+
+    here = Path.cwd()
+    names = studies_below(here)
+    if names and find_study_file(here) is None:
+        first = shlex.quote(names[0])
+        others = f" and {len(names) - 1} other folders have" if len(names) > 1 else " has"
+        print_message(f"no {NAME} here: its options are not used; {names[0]}/{others} one (cd {first})")
 
 
 def say_what_is_used(command: click.Command, path: Command) -> None:

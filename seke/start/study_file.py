@@ -9,6 +9,7 @@ import os
 import re
 import tomllib
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 NAME = "seke.toml"
+# Entries of a folder among which studies are looked for.
+MOST_FOLDERS = 1000
 # A name of what nobody but the user should know.
 _SECRET_NAME = re.compile(r"(^|[-_ ])(key|token|secret|password)$", re.IGNORECASE)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -69,6 +72,16 @@ def find_study_file(folder: Path) -> Path | None:
         if path.is_file() and (place == folder or _is_own(path)):
             return Path(os.path.relpath(path))
     return None
+
+
+def studies_below(folder: Path) -> list[str]:
+    """Return the names of the folders in a folder that are studies, of its first MOST_FOLDERS entries."""
+    try:
+        with os.scandir(folder) as entries:
+            names = [entry.name for entry in islice(entries, MOST_FOLDERS) if entry.is_dir()]
+    except OSError:
+        return []
+    return sorted(name for name in names if (folder / name / NAME).is_file())
 
 
 def _is_own(path: Path) -> bool:

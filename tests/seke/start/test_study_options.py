@@ -140,6 +140,15 @@ def test_the_file_of_another_user_counts_in_its_own_folder_alone(study):
     assert find_study_file(Path.cwd()) == Path(NAME)
 
 
+def test_studies_in_the_working_directory_are_named_where_it_is_none(study):
+    (study / "below" / "my study").mkdir()
+    (study / "below" / "my study" / NAME).write_text("")
+    said = "no seke.toml here: its options are not used; my study/ has one (cd 'my study')"
+    assert said in " ".join(ask("--base-url", "http://x")[1].split())
+    (study / NAME).write_text("")
+    assert "no seke.toml here" not in ask()[1]
+
+
 def test_a_run_is_the_same_as_if_its_options_were_typed(study):
     Image.new("RGB", (64, 64), "white").save(study / "a.png")
     (study / "own.yaml").write_text("extends: shipped\npolicy: {source: judgement, note: t, budget: 2}\n")
