@@ -177,7 +177,8 @@ class InstructionWriter:
         scales = wording.list_text(tuple(wording.numbers.values()))
         levels = wording.list_text(tuple(wording.levels.values()))
         edges = base.variables[base.intervals[0]].edges
-        states = wording.list_text(tuple(wording.states.values()))
+        # One of them is to be named.
+        states = wording.join(tuple(wording.states.values()), "lists.or")
 
         def accepted_rival(draft: RowDraft) -> dict[str, Any]:
             return sentences.rival_facts(draft.accepted, wording)
