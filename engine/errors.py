@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 LONGEST_NAME = 100  # characters of a name that is compared with others
+BEGINNING = 4  # first letters by which words are alike
 MOST_NAMES = 2_000  # names that one is compared with: some milliseconds; a report has up to 500 faults
 
 
@@ -84,7 +85,14 @@ def nearest(name: str, names: Sequence[str]) -> str:
     same = [candidate for candidate in names if candidate.lower() == name.lower()]
     # Comparing long texts takes time squared in their length, and no name is so long.
     near = same or (get_close_matches(name, names, n=1, cutoff=0.6) if len(name) <= LONGEST_NAME else [])
-    return near[0] if near else ""
+    return near[0] if near else _begun_alike(name, names)
+
+
+def _begun_alike(name: str, names: Sequence[str]) -> str:
+    """Return the only name that begins as a word of this one does, or none: happiness for a happy face."""
+    beginnings = {word[:BEGINNING] for word in name[:LONGEST_NAME].lower().split() if len(word) > BEGINNING}
+    alike = [candidate for candidate in names if candidate.lower()[:BEGINNING] in beginnings]
+    return alike[0] if len(alike) == 1 else ""
 
 
 def _natural(name: str) -> tuple[str, int, str]:

@@ -411,6 +411,14 @@ def describe_met(value: object) -> str:
     return f"met {text} ({kinds.get(type(value), type(value).__name__)})"
 
 
+# What coders write for true and false, and for how strong an action unit is.
+TRUTH_WORDS = {
+    "true": ("yes", "y", "present", "active", "on"),
+    "false": ("no", "n", "absent", "inactive", "off"),
+}
+INTENSITIES = tuple("abcde")
+
+
 def number_hint(value: object) -> str:
     """Return a hint where a text is a number with a decimal comma or a percentage, else an empty text."""
     text = value.strip() if isinstance(value, str) else ""
@@ -420,6 +428,15 @@ def number_hint(value: object) -> str:
         share = float(text.rstrip(" %").replace(",", ".")) / 100
         return f"; write a percentage as a share: {share:.12g}"
     return ""
+
+
+def truth_hint(value: object) -> str:
+    """Return a hint where a text is a word for true or false, or an intensity of FACS, else an empty text."""
+    text = value.strip().lower() if isinstance(value, str) else ""
+    for truth, words in TRUTH_WORDS.items():
+        if text in words:
+            return f"; write {truth}"
+    return "; write true from the intensity on that counts as active" if text in INTENSITIES else ""
 
 
 def _not_text(line: bytes, fault: UnicodeDecodeError) -> str:

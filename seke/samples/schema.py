@@ -17,7 +17,7 @@ import msgspec
 import numpy as np
 
 from engine import AnswerError, did_you_mean
-from seke.files.rows import describe_met, number_hint, parse_json_line
+from seke.files.rows import describe_met, number_hint, parse_json_line, truth_hint
 from seke.samples.vocabulary import FIXED, NO_SAMPLES, REQUIRED, STATUSES, UNNUMBERED
 
 if TYPE_CHECKING:
@@ -242,7 +242,8 @@ def _key_fault(path: str, kind: str, value: object) -> str | None:
 
 
 def _shape_fault(path: str, value: object, allowed: str) -> str:
-    return f"{path}: {describe_met(value)}; allowed is {ALLOWED[allowed]}{number_hint(value)}"
+    hint = number_hint(value) or (truth_hint(value) if allowed == "sight" else "")
+    return f"{path}: {describe_met(value)}; allowed is {ALLOWED[allowed]}{hint}"
 
 
 def _is_number(value: object) -> bool:

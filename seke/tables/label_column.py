@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from engine import AnswerError, Variable, did_you_mean
-from seke.files.rows import describe_met, is_missing, number_hint
+from seke.files.rows import describe_met, is_missing, number_hint, truth_hint
 from seke.samples.columns_builder import unknown_name
 from seke.samples.spelling import name_meant, other_words
 
@@ -103,7 +103,8 @@ class LabelColumn:
                     "0, 1, true, false, present and absent; of intensities say the least one that counts "
                 )
                 allowed += "as present (--threshold)"
-            return AnswerError(f"{path}: {describe_met(cell)}; allowed are {allowed}{number_hint(cell)}")
+            hint = number_hint(cell) or truth_hint(cell)
+            return AnswerError(f"{path}: {describe_met(cell)}; allowed are {allowed}{hint}")
         if isinstance(cell, str):
             return AnswerError(unknown_name(path, "state", cell, self._known))
         return AnswerError(f"{path}: {describe_met(cell)}{did_you_mean('', self._known)}")

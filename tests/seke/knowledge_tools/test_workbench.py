@@ -490,7 +490,10 @@ def test_values_that_come_to_be_inferred_are_decided_otherwise(tmp_path):
     assert differences["levels"] == Counter(turned)
 
 
-@pytest.mark.parametrize(("name", "near"), [("hapiness", "happiness"), ("au12", "AU12"), ("smiles", "smile")])
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [("hapiness", "happiness"), ("au12", "AU12"), ("smiles", "smile"), ("happy face", "happiness")],
+)
 def test_an_unknown_name_suggests_the_nearest(name, near):
     assert refused(run("show", name), repr(name), f"did you mean {near}?")
 

@@ -563,7 +563,7 @@ JSON_FAULTS = {
     ),
     "wrong type of a unit": (
         line(action_units={"AU6": "yes"}),
-        "2: action_units.AU6: met 'yes' (a text); allowed is true, false, null or a probability",
+        "2: action_units.AU6: met 'yes' (a text); allowed is true, false, null or a probability; write true",
     ),
     "wrong type of reports": (
         line(reports=["weather"]),
@@ -721,6 +721,14 @@ FILE_FAULTS = {
         ":2: valence: met '0,75' (a text); allowed is a number; write a decimal point: 0.75\n"
         "{file}:3: action_units.AU6: met '75%' (a text); allowed is true, false, null or a probability;"
         " write a percentage as a share: 0.75",
+    ),
+    "CSV, words and intensities of coders": (
+        "s.csv",
+        b"item,observer,question,AU6,AU12\na,gpt-4o,joint,yes,1\nb,gpt-4o,joint,0,B\n",
+        ":2: action_units.AU6: met 'yes' (a text); allowed is true, false, null or a probability;"
+        " write true\n{file}:3: action_units.AU12: met 'B' (a text); allowed is true, false, null or a"
+        " probability;"
+        " write true from the intensity on that counts as active",
     ),
     "a picture": (
         "s.png",
