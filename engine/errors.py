@@ -89,7 +89,7 @@ def nearest(name: str, names: Sequence[str]) -> str:
 
 
 def _begun_alike(name: str, names: Sequence[str]) -> str:
-    """Return the only name that begins as a word of this one does, or none: happiness for a happy face."""
+    """Return the only name that begins as a word of this one does, or none."""
     beginnings = {word[:BEGINNING] for word in name[:LONGEST_NAME].lower().split() if len(word) > BEGINNING}
     alike = [candidate for candidate in names if candidate.lower()[:BEGINNING] in beginnings]
     return alike[0] if len(alike) == 1 else ""

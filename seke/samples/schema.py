@@ -17,7 +17,8 @@ import msgspec
 import numpy as np
 
 from engine import AnswerError, did_you_mean
-from seke.files.rows import describe_met, number_hint, parse_json_line, truth_hint
+from seke.files.cell_hints import number_hint, truth_hint
+from seke.files.rows import describe_met, parse_json_line
 from seke.samples.vocabulary import FIXED, NO_SAMPLES, REQUIRED, STATUSES, UNNUMBERED
 
 if TYPE_CHECKING:

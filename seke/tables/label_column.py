@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from engine import AnswerError, Variable, did_you_mean
-from seke.files.rows import describe_met, is_missing, number_hint, truth_hint
+from seke.files.cell_hints import number_hint, truth_hint
+from seke.files.rows import describe_met, is_missing
 from seke.samples.columns_builder import unknown_name
 from seke.samples.spelling import name_meant, other_words
 
