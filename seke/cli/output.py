@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,8 +41,19 @@ def print_result(facts: Any, text: object, *, as_json: bool) -> None:
 
 
 def print_message(text: object) -> None:
-    """Print a message on the standard error."""
-    print(printable(str(text)), file=sys.stderr)
+    """Print a message on the standard error; on a terminal its lines end between words."""
+    lines = printable(str(text)).split("\n")
+    if sys.stderr is not None and sys.stderr.isatty():
+        width = shutil.get_terminal_size().columns
+        lines = [part for line in lines for part in _wrapped(line, width)]
+    print("\n".join(lines), file=sys.stderr)
+
+
+def _wrapped(line: str, width: int) -> list[str]:
+    """Return a line in parts of at most a width, cut between words where there are any."""
+    if len(line) <= width:
+        return [line]
+    return textwrap.wrap(line, width, break_long_words=False, break_on_hyphens=False, drop_whitespace=True)
 
 
 def print_warnings(warnings: Iterable[object]) -> None:

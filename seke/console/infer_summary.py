@@ -285,9 +285,10 @@ class InferSummary:
             read = is_read(record)
             likely = self._likely_but_open(record) if read else set()
             cells: list[str | Text] = [record["item"]]
-            cells += [self._cell(name, posteriors, likely) if read else "-" for name in names]
+            labels = self._open_labels(decision["levels"]) if read else set()
+            cells += [self._cell(name, posteriors, likely | labels) if read else "-" for name in names]
             mark = MARK if basis_of_item(decision, self.required) in UNCALIBRATED else ""
-            legends |= dict.fromkeys([OPEN_LEGEND] * bool(likely) + [LEGEND] * bool(mark))
+            legends |= dict.fromkeys([OPEN_LEGEND] * bool(likely | labels) + [LEGEND] * bool(mark))
             word = f"{SYMBOLS[decision['item']]} {decision['item']}{mark}"
             cells.append(Text(word, style=COLOURS[decision["item"]]))
             rows.append([*cells, row_reason(record, marked=bool(mark), likely=likely)])
@@ -317,8 +318,14 @@ class InferSummary:
             and record["decision"]["levels"].get(name, {}).get("decision") != "accept"
         }
 
+    def _open_labels(self, levels: Record) -> set[str]:
+        """Return the categorical variables that are not accepted, nor follow from others."""
+        labels = (name for name, variable in self.base.variables.items() if variable.kind == "categorical")
+        accepted = ("accept", "inferred")
+        return {name for name in labels if name in levels and levels[name]["decision"] not in accepted}
+
     def _cell(self, name: str, posteriors: Record, likely: Collection[str]) -> str:
-        """Return the posterior of a variable in a few letters; likely: binary variables not accepted."""
+        """Return the posterior of a variable in a few letters; likely: variables that are not accepted."""
         names = self.base.levels.get(name, ())
         variables = self.base.variables
         if names and all(variables[n].kind == "binary" for n in names):
@@ -333,7 +340,7 @@ class InferSummary:
         if variables[name].kind == "interval":
             return f"{value['mean']:+.2f} ±{(value['q95'] - value['q05']) / 2:.2f}"
         best = max(value, key=value.__getitem__)
-        return f"{best} {value[best]:.2f}"
+        return f"{best}{OPEN_MARK * (name in likely)} {value[best]:.2f}"
 
 
 def summary_names(base: Knowledge) -> list[str]:

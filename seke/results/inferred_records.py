@@ -299,7 +299,7 @@ class InferredRecords:
 def _cell(row: Record, name: str, *, decided: bool) -> str:
     """Return what a column for people says, with its probability or its ±.
 
-    decided: whether binary variables that are not accepted keep their mark.
+    decided: whether labels and active units that are not accepted are marked.
     """
     value = row.get(name)
     if value is None:
@@ -307,7 +307,9 @@ def _cell(row: Record, name: str, *, decided: bool) -> str:
     if f"{name}_{PLUS_MINUS}" in row:
         return f"{value:+.2f} ± {row[f'{name}_{PLUS_MINUS}']:.2f}"
     if f"{name}_{PROBABILITY}" in row:
-        return f"{value} {row[f'{name}_{PROBABILITY}']:.2f}"
+        is_open = decided and row.get(f"decision.levels.{name}.decision") in ("requery", "reject")
+        mark = OPEN_MARK * is_open
+        return f"{value}{mark} {row[f'{name}_{PROBABILITY}']:.2f}"
     text = str(value) if decided else str(value).replace(OPEN_MARK, "")
     return text or "-"
 
