@@ -428,7 +428,9 @@ def test_scores_networks_and_fits_are_drawn(tmp_path):
         done = run("plot", kind[0], posteriors, truth, *given_base, *kind[1:], "-o", path)
         assert done.exit_code == 0, done.output
         assert b"<svg" in path.read_bytes()
-    done = run("plot", "reliability", posteriors, truth, *given_base, "--of", "AU21", "-o", tmp_path / "y.svg")
+    done = run(
+        "plot", "reliability", posteriors, truth, *given_base, "--of", "AU21", "-o", tmp_path / "y.svg"
+    )
     assert done.exit_code == 2
     assert "did you mean" in done.stderr
     assert not (tmp_path / "y.svg").exists()

@@ -36,7 +36,7 @@ with warnings.catch_warnings():
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 GARDEN, PLANTS, CROWD = (EXAMPLES / name / "knowledge" for name in ("sprinkler", "plants", "crowd"))
-# Each check of a base of faces takes seconds; of those beside the shipped one the one of other states is quick enough.
+# Each check of a base of faces takes seconds; beside the shipped one, the one of other states stands for all.
 QUICK = (None, GARDEN, PLANTS, CROWD, EXAMPLES / "overlay" / "seven-classes.yaml")
 OVERLAYS = sorted({*(EXAMPLES / "overlay").glob("*.yaml")} - {*QUICK[1:]})
 SHIPPED = (*QUICK, *(pytest.param(path, marks=pytest.mark.slow) for path in OVERLAYS))

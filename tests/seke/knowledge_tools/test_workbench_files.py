@@ -161,7 +161,10 @@ def agrees(program, path, form, inference, wanted):
 
 # pgmpy takes five seconds to read such a file of the shipped base's size, and two a BIF file of a small one.
 LONG = dict.fromkeys(
-    [(by_pgmpy, "net", "shipped"), *((by_pgmpy, "bif", name) for name in ("shipped", "plants", "weather", "machine"))],
+    [
+        (by_pgmpy, "net", "shipped"),
+        *((by_pgmpy, "bif", name) for name in ("shipped", "plants", "weather", "machine")),
+    ],
     pytest.mark.slow,
 )
 

@@ -84,7 +84,9 @@ def test_looser_limits_accept_more_and_err_more(plans, name):
     rows = [row for row in plans[name].rows if row["design"] == "policy"]
     assert [row["limits"] for row in rows] == sorted(row["limits"] for row in rows)
     # Where less is asked, less is looked at, and of a level that nobody needs less is accepted.
-    required = seke.knowledge({"plants": PLANTS, "garden": GARDEN, "faces": SMALL_FACES}[name]).policy.required
+    required = seke.knowledge(
+        {"plants": PLANTS, "garden": GARDEN, "faces": SMALL_FACES}[name]
+    ).policy.required
     for strict, loose in itertools.pairwise(rows):
         for level, stricter in ((level, strict["levels"][level]) for level in required):
             looser = loose["levels"][level]
