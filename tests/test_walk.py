@@ -39,7 +39,9 @@ def lines(path):
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def test_annotate_export_verify_bench(tmp_path):
+# The readers take seconds to import; tests/seke/exporting/test_consumers.py has them read all formats anyway.
+@pytest.mark.parametrize("read_back", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_annotate_export_verify_bench(tmp_path, read_back):
     run, data, asked = tmp_path / "run", tmp_path / "data", tmp_path / "asked"
 
     # A run that is recorded: the set's own labels and what a model answered become posteriors and decisions.
@@ -62,7 +64,8 @@ def test_annotate_export_verify_bench(tmp_path):
     # The answers are made up, which an export has to be told, too.
     assert "--allow-scripted" in seke("export", run, "-o", data, *options, status=2)
     options.append("--allow-scripted")
-    verify = ["--verify"] if all(map(importlib.util.find_spec, ("datasets", "trl"))) else []
+    there = all(map(importlib.util.find_spec, ("datasets", "trl")))
+    verify = ["--verify"] if read_back and there else []
     exported = json.loads(seke("export", run, "-o", data, *options, *verify, "--json"))
     if verify:
         assert exported["verified"]["rows"] == exported["rows"]

@@ -316,16 +316,18 @@ def test_another_world_than_faces(tmp_path):
 
 
 def test_the_command_prints_text_or_json_and_draws(bench, tmp_path):
+    pictures = tmp_path / "png"
     result = run(
-        bench / "p.jsonl", bench / "worse.jsonl", bench / "few.csv", "--bootstrap", 50, "--pictures", tmp_path
+        *(bench / "p.jsonl", bench / "worse.jsonl", bench / "few.csv", "--bootstrap", 50),
+        *("--pictures", pictures),
     )
     assert result.exit_code == 0
     assert "macro F1" in result.stdout
     assert "exact McNemar p" in result.stdout
-    names = {path.name for path in tmp_path.iterdir()}
+    names = {path.name for path in pictures.iterdir()}
     kinds = ("confusion-expression", "reliability-expression", "reliability-binary", "numbers")
     assert names == {f"{kind}-{n}.png" for kind in kinds for n in (1, 2)} | {"risk-coverage.png"}
-    assert all(path.read_bytes().startswith(b"\x89PNG") for path in tmp_path.iterdir())
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in pictures.iterdir())
     # Without units, whose picture of many parts is the dearest.
     with (bench / "few.csv").open(encoding="utf-8", newline="") as file:
         rows = [

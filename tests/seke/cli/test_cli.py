@@ -200,15 +200,15 @@ def few(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(path)
 
 
-def test_output_does_not_depend_on_the_hash_seed(few):
-    """Here and in a process with another seed."""
+def test_output_depends_on_neither_the_hash_seed_nor_processes(few):
+    """Here alone, and in two processes with another seed."""
     ended = subprocess.run(
-        [sys.executable, "-c", "from seke.cli.main import main; main()", "infer", few, "--json"],
+        [sys.executable, "-c", "from seke.cli.main import main; main()", "infer", few, "--processes", "2"],
         capture_output=True,
         check=True,
         env={**os.environ, "PYTHONHASHSEED": "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"},
     )
-    assert ended.stdout == seke("infer", few, "--json").stdout
+    assert ended.stdout == seke("infer", few).stdout != b""
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
@@ -268,8 +268,3 @@ def test_a_device_that_is_not_there_is_refused(device: str, reason: str) -> None
     assert (result.returncode, result.stdout) == (2, b"")
     assert result.stderr.decode().startswith(f"torch cannot compute on device '{device}' here ({reason}")
     assert result.stderr.count(b"\n") == 1
-
-
-def test_processes_change_no_answer(few: str) -> None:
-    alone, shared = (seke("infer", few, "--processes", n) for n in "12")
-    assert alone.stdout == shared.stdout

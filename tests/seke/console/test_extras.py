@@ -14,6 +14,7 @@ import pytest
 import seke
 from engine import SekeError
 from seke.console.extras import EXTRAS, WHAT, missing_package_text
+from tests.small_study import SMALL_FACES
 
 ROOT = Path(__file__).parents[3]
 FACES = ROOT / "examples" / "faces" / "samples.jsonl"
@@ -44,17 +45,21 @@ print(json.dumps(results))
 
 def main_commands(run):
     """What is used most, on few items; run: the folder of a run that comes of it."""
+    small = ("-k", str(SMALL_FACES))
     return (
         ["infer", "samples.jsonl", "-o", "records.jsonl"],
-        ["infer", "samples.jsonl", "-k", str(ROOT / "examples" / "overlay" / "one-rule.yaml")],
-        ["annotate", "faces", "--run", run, "--model", "gpt-4o", "--scripted", "--max-samples", "4"],
-        ["annotate", "faces", "--run", "r", "--model", "gpt-4o", "--dry-run", "--max-samples", "3"],
+        ["infer", "samples.jsonl", "-k", "posed"],
+        ["annotate", "faces", "--run", run, "--model", "gpt-4o", "--scripted", "--max-samples", "4", *small],
+        ["annotate", "faces", "--run", "r", "--model", "gpt-4o", "--dry-run", "--max-samples", "3", *small],
         ["knowledge", "show", "AU6"],
         ["knowledge", "diff", "posed", "spontaneous"],
-        ["simulate", "--items", "3", "-o", "made.jsonl"],
-        ["plan", "--items", "5", "--limits", "1", "--fixed", "1"],
-        ["bench", "score", "records.jsonl", "gold.csv"],
-        ["export", run, "-o", "exported", "--format", "parquet", "--uncalibrated", "--allow-scripted"],
+        ["simulate", "--items", "3", "-o", "made.jsonl", *small],
+        ["plan", "--items", "3", "--limits", "1", "--fixed", "1", *small],
+        ["bench", "score", "records.jsonl", "gold.csv", "--bootstrap", "20"],
+        [
+            *("export", run, "-o", "exported", "--format", "parquet", "--uncalibrated", "--allow-scripted"),
+            *small,
+        ],
     )
 
 

@@ -17,7 +17,7 @@ from click.testing import CliRunner
 import seke
 from engine import Basis, Origin
 from seke.cli.main import main
-from seke.explanations.facts import inferred_facts
+from seke.explanations.facts import explain_in_session, inferred_facts
 from seke.explanations.text import head_sentences, render
 from seke.inference.session import Session
 from seke.sampling.infer import batches, mark_off_policy, on_samples
@@ -28,7 +28,7 @@ FACES = ROOT / "examples" / "faces" / "samples.jsonl"
 PLANTS = ROOT / "examples" / "plants"
 SPRINKLER = ROOT / "examples" / "sprinkler"
 ITEMS = [
-    "stereotype-against-units",
+    "afraid-brows",
     "set-label-alone",
     "all-refused",
     "same-answer-fifty-times",
@@ -39,7 +39,7 @@ ITEMS = [
 @cache
 def quick(item):
     """The explanation of an item by a base that was not read: no number of it is tried for its say."""
-    return seke.explain(FACES, item, unread())
+    return explain_in_session(ready()[0], FACES, item)
 
 
 def unread(base=None, **policy):
@@ -109,7 +109,7 @@ def test_the_facts_are_those_of_the_record(explained, records, item):
 
 def test_a_reading_left_out_weighs_what_it_says(explained):
     """Against the samples with that reading's lines taken out."""
-    item = "stereotype-against-units"
+    item = "afraid-brows"
     lines = [json.loads(line) for line in FACES.read_text().splitlines() if line.strip()]
     samples = [line for line in lines if line["item"] == item]
     facts = explained[item].facts
@@ -390,9 +390,9 @@ def test_an_explanation_is_not_written_to_a_file(tmp_path):
 
 
 def test_another_population_is_told(explained):
-    facts = seke.explain(FACES, "ranking", unread(), population="in-the-wild").facts
+    facts = seke.explain(FACES, "all-refused", unread(), population="in-the-wild").facts
     assert facts["prior"]["population"] == "in-the-wild"
-    assert facts["prior"]["bits"] != explained["ranking"].facts["prior"]["bits"]
+    assert facts["prior"]["bits"] != explained["all-refused"].facts["prior"]["bits"]
     assert np.isclose(sum(facts["prior"]["p"].values()), 1)
 
 

@@ -268,11 +268,12 @@ def contents(folder):
 
 
 def test_the_same_seed_gives_the_same_bytes(made, tmp_path):
-    args = [part for name in FORMATS for part in ("-f", name)] + ["--split", "train:.8,test:.2", "--soft"]
+    forms = [part for name in FORMATS for part in ("-f", name)]
+    args = ["--split", "train:.8,test:.2", "--soft"]
     args += [part for task in TASKS if task != "compare" for part in ("--task", task)]
     for name in ("a", "b"):
-        run(made, "-o", tmp_path / name, *args, "--seed", 7)
-    run(made, "-o", tmp_path / "c", *args, "--seed", 8)
+        run(made, "-o", tmp_path / name, *forms, *args, "--seed", 7)
+    run(made, "-o", tmp_path / "c", "-f", "messages", *args, "--seed", 8)
     first, repeated, reseeded = (contents(tmp_path / name) for name in "abc")
     assert first == repeated
     assert first["messages/train.jsonl"] != reseeded["messages/train.jsonl"]

@@ -161,7 +161,10 @@ def agrees(program, path, form, inference, wanted):
 
 # pgmpy takes five seconds to read such a file of the shipped base's size, and two a BIF file of a small one.
 LONG = dict.fromkeys(
-    [(by_pgmpy, "net", "shipped"), *((by_pgmpy, "bif", name) for name in ("shipped", "plants", "weather"))],
+    [
+        (by_pgmpy, "net", "shipped"),
+        *((by_pgmpy, "bif", name) for name in ("shipped", "plants", "weather", "machine")),
+    ],
     pytest.mark.slow,
 )
 
@@ -330,6 +333,9 @@ def test_the_schema_allows_the_numbers_that_the_reader_does(schema, name):
         *above, last = [int(key) if key.isdigit() else key for key in re.findall(r"[^.\[\]]+", number.path)]
         node = functools.reduce(lambda inner, key: inner[key], above, tree)
         written, part = node[last], {above[0]: tree[above[0]]}
+        if above[0] == "observers":
+            # Without the others, whose numbers are looked at in their turn.
+            part = {"observers": {above[1]: tree["observers"][above[1]]}}
         if isinstance(written, str):  # A likelihood word.
             continue
         for value in (number.low, number.high):
@@ -517,6 +523,9 @@ def test_a_base_as_one_file_is_the_same(folder, path):
         assert again.splitlines()[1:] == text.splitlines()[1:]
     else:
         assert (flat.digest, changes(base, flat), again) == (base.digest, (), text)
+    if path in OVERLAYS.values() and path.stem != "seven-classes":
+        # The same to the letter, and of the shipped base's size: of these only that one is compiled.
+        return
     networks = network_of(base), compile_network(flat)
     for kind in ("given_root", "log_prior"):
         expected, flat_tables = (getattr(network, kind) for network in networks)
@@ -559,7 +568,7 @@ NOTE = st.text(st.characters(categories=["L", "N", "P", "S", "Zs"], include_char
 CITED = st.just({"source": "handbook"}) | NOTE.map(lambda note: {"source": "judgement", "note": note})
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
     thousandths=st.dictionaries(st.sampled_from(NUMBERS), st.integers(100, 999), min_size=1, max_size=6),
     cited=CITED,

@@ -490,7 +490,7 @@ def hostile(questions, answer, question):
     assert set(record) <= allowed
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(answer=st.dictionaries(st.sampled_from([*WHOLE, "reports", "extra", "status"]), values) | st.text())
 @pytest.mark.parametrize("question", ["joint", "action_units", "verify"])
 def test_hostile_answers(questions, question, answer):
