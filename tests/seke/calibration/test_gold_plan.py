@@ -30,7 +30,7 @@ def plants(tmp_path_factory):
     path = tmp_path_factory.mktemp("plants") / "base.yaml"
     rates = "categorical: {disease: {accuracy: 0.8, repeat: 0.9, strength: 8}}"
     labels = f"label: {{origin: label, askable: false, {rates}, source: judgement, note: a trial}}"
-    path.write_text(f"extends: {PLANTS}\nobservers: {{{labels}}}\n")
+    path.write_text(f"extends: {PLANTS}\nremove: [variables.humidity]\nobservers: {{{labels}}}\n")
     base = seke.knowledge(path)
     parts = list(seke.simulate(base, 200, draws=4, seed=3))
     gold = [{name: row[name] for name in ("item", base.root)} for part in parts for row in part.truth]
