@@ -56,7 +56,8 @@ def plants(tmp_path_factory):
     path = tmp_path_factory.mktemp("plants") / "base.yaml"
     rates = "categorical: {disease: {accuracy: 0.8, repeat: 0.9, strength: 8}}"
     labels = f"label: {{origin: label, askable: false, {rates}, source: judgement, note: a trial}}"
-    path.write_text(f"extends: {PLANTS}\nremove: [variables.humidity, observers.gauge]\nobservers: {{{labels}}}\n")
+    without = "remove: [variables.humidity, observers.gauge]"
+    path.write_text(f"extends: {PLANTS}\n{without}\nobservers: {{{labels}}}\n")
     base = seke.knowledge(path)
     return base, *made_up(base)
 

@@ -24,11 +24,12 @@ from seke.vision.messages import Settings
 PLANTS = Path(__file__).parents[2] / "few_plants.yaml"
 OVERLAY = """
 extends: {plants}
+remove: [variables.humidity, observers.gauge]
 policy:
   budget: 6
   batches: [1, 2]
   others: []
-  worth: {{diagnosis: 20, signs: 0, air: 0}}
+  worth: {{diagnosis: 20, signs: 0}}
   source: judgement
   note: Photos alone are to be asked for here.
 questions:
