@@ -38,7 +38,7 @@ questions:
   source: judgement
   note: Checks cost too much.
 """
-ITEMS = 500
+ITEMS = 400
 PICTURES = Path(__file__).parents[3] / "examples" / "annotate"
 
 
