@@ -16,7 +16,9 @@ from hypothesis import HealthCheck, settings
 from whole_programs import WHOLE_FILES
 
 # How long an example takes depends on what else the machine does.
-settings.register_profile("seke", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "seke", max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("seke")
 
 

@@ -33,11 +33,6 @@ print(next(line.split()[1] for line in status.splitlines() if line.startswith("V
 """
 
 
-def report_of(code: str, path: Path) -> str:
-    """Return what a process says of `path`, which has to end within the bounds."""
-    return reports_of([(code, path)])[0]
-
-
 def reports_of(cases: Sequence[tuple[str, Path]]) -> list[str]:
     """Return what a process says of each code and path; all of them have to end within the bounds of one."""
     if not Path("/proc/self/status").exists():

@@ -264,10 +264,12 @@ def test_help_loads_nothing_heavy():
         assert f"'{name}'" not in loaded
 
 
-def test_infer_loads_only_what_it_needs():
+def test_infer_loads_only_what_it_needs(tmp_path):
+    samples = (ROOT / "examples" / "faces" / "samples.jsonl").read_text("utf-8").splitlines()
+    (tmp_path / "s.jsonl").write_text("\n".join(samples[:12]), "utf-8")
     code = (
         "import sys; from seke.cli.main import main; "
-        "main(['infer', 'examples/faces/samples.jsonl', '--json'], standalone_mode=False); "
+        f"main(['infer', {str(tmp_path / 's.jsonl')!r}, '--json'], standalone_mode=False); "
         "print('LOADED', sorted(sys.modules))"
     )
     loaded = run(code).split("LOADED")[1]

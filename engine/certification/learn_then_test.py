@@ -106,7 +106,7 @@ class _Trial:
         rates = error_rates(n[roomy], errors[roomy])
         if self._chances(expected[roomy], allowed[roomy], rates)[0] >= WORTH_TRYING:
             return True
-        return bool(self.chances(hypothesis).max() >= WORTH_TRYING)
+        return bool(self._chances(expected, allowed, hypothesis.rates).max() >= WORTH_TRYING)
 
     def _expected(self, hypothesis: Hypothesis) -> tuple[Ints, Ints]:
         """Return units to come that each candidate accepts, and errors among them that pass, (T,) each."""

@@ -32,7 +32,7 @@ def hidden(reading, name, *, only):
     return replace(reading, draws=draws)
 
 
-@settings(max_examples=12, deadline=None, derandomize=True, database=None)
+@settings(max_examples=6, deadline=None, derandomize=True, database=None)
 @given(st.integers(0, 2**32 - 1), st.booleans())
 def test_what_is_named_strongest_changes_the_posterior_most(seed, halo):
     base = random_base(replace(SHAPE, seed=seed, halo=halo))

@@ -18,7 +18,7 @@ from engine.language.formula_parser import parse
 from engine.model.knowledge import Coupling, Rule
 from engine.observation.evidence import Evidence
 
-quick = settings(max_examples=15, deadline=None, derandomize=True, database=None)
+quick = settings(max_examples=6, deadline=None, derandomize=True, database=None)
 
 shapes = st.builds(
     Shape,
@@ -180,7 +180,7 @@ def test_a_pairs_feasible_interval_is_the_closed_form(base_of):
     assert high - rule.reached < 0.02
 
 
-@settings(max_examples=12, deadline=None, derandomize=True, database=None)
+@settings(max_examples=6, deadline=None, derandomize=True, database=None)
 @given(
     st.builds(
         Shape,

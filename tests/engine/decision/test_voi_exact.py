@@ -53,7 +53,7 @@ def loss_of(base, marginals, before, unseen, looked=()):
     return total
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 def test_gains_about_one_variable_equal_brute_force(seed):
     base = asking_base(seed, states=2, binaries=2, bins=(3,) if seed % 2 else ())
     network = compile_network(base)
@@ -85,7 +85,7 @@ def test_gains_about_one_variable_equal_brute_force(seed):
     assert checked >= 4
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_what_is_expected_of_answers_is_what_is_believed_now(seed):
     """Probabilities of all outcomes sum to one, and posteriors average to the posterior."""
     base = asking_base(seed, bins=(4, 3) if seed % 2 else ())
@@ -105,7 +105,7 @@ def test_what_is_expected_of_answers_is_what_is_believed_now(seed):
     assert asked
 
 
-@pytest.mark.parametrize(("seed", "repeats"), [(0, 0.0), (1, 0.0), (2, 0.0), (0, 0.7), (1, 0.7)])
+@pytest.mark.parametrize(("seed", "repeats"), [(0, 0.0), (1, 0.0), (0, 0.7)])
 def test_simulated_gains_are_the_exact_ones(seed, repeats):
     base = asking_base(seed, halo=True)
     views = {"face": View(name="face"), "side": View(name="side", repeats=repeats)}
@@ -154,7 +154,7 @@ def test_gains_of_joint_answers_whose_switches_are_shared_equal_brute_force():
     on average too high by .10.
     """
     misses, quick_misses = [], []
-    for seed in range(4):
+    for seed in range(3):
         base = asking_base(seed, binaries=2, rules=0, observers=1, halo=True)
         halo = {"all": Halo(given=base.root, probability=0.45)}
         observer = replace(base.observers["o0"], halo=halo, carry=0.7, exponent=1.0)
@@ -214,7 +214,7 @@ def test_the_quick_look_ahead_asks_about_a_variable_that_says_much_about_the_roo
     """Where only the root is at stake: its mean share of the best exact rate is .71; of one candidate .57."""
     shares = []
     for seed in range(8):
-        base = asking_base(seed, states=4, binaries=8, observers=1)
+        base = asking_base(seed, states=4, binaries=6, observers=1)
         worth = {name: float(name == base.root) for name in base.policy.worth}
         base = replace(base, policy=replace(base.policy, worth=worth, batches=(1,), views=("face",)))
         inference = Inference(compile_network(base), base)

@@ -28,7 +28,7 @@ shapes = st.builds(
     families=st.booleans(),
     seed=st.integers(0, 2**32 - 1),
 )
-exact = settings(max_examples=10, deadline=None, derandomize=True, database=None)
+exact = settings(max_examples=5, deadline=None, derandomize=True, database=None)
 
 
 def with_alarm(base, conflict):

@@ -82,9 +82,8 @@ def told_world(inference, seed, *, obedient=True, names=None):
     return truth, blind, answers
 
 
-@pytest.mark.parametrize(("seed", "told"), [(1, 0.3), (2, 0.8)])
-def test_told_answers_are_read_as_they_were_made_up(seed, told):
-    inference = world(seed, told=told)
+def test_told_answers_are_read_as_they_were_made_up():
+    inference = world(2, told=0.8)
     truth, _, answers = told_world(inference, 3)
     assert is_calibrated(inference.posterior(answers), truth)
 
@@ -142,9 +141,8 @@ def echo_world(inference, seed, *, echoes=True, names=None):
     return truth, answers
 
 
-@pytest.mark.parametrize(("seed", "echo"), [(1, 0.4), (2, 0.9)])
-def test_echoed_answers_are_read_as_they_were_made_up(seed, echo):
-    inference = world(seed, echo=echo)
+def test_echoed_answers_are_read_as_they_were_made_up():
+    inference = world(1, echo=0.4)
     truth, answers = echo_world(inference, 4)
     assert is_calibrated(inference.posterior(answers), truth)
 

@@ -60,8 +60,7 @@ def fitted(kind, true, items):
     return with_followed_shares(fit, answers, gold)
 
 
-@pytest.mark.parametrize("kind", ["told", "shown"])
-@pytest.mark.parametrize("true", [0.2, 0.9])
+@pytest.mark.parametrize(("kind", "true"), [("told", 0.2), ("shown", 0.9)])
 def test_the_share_is_found_whatever_was_declared(kind, true):
     fit = fitted(kind, true, 300)
     ((key, (declared, before, value, sd)),) = fit.followed.items()

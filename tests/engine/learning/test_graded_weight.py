@@ -123,17 +123,18 @@ def test_the_weight_is_the_posterior_mean_worked_by_hand(tmp_path):
     prior = np.bincount(state, minlength=4) + 1.0
     scores = []
     for factor in FACTORS:
+        like_of = {tuple(shares): likelihood(alpha, factor, shares) for shares in p}
         by_skill = []
         for skill, chance_of_skill in zip(SKILLS, PRIOR, strict=True):
             settled = 8.0 * ((1 - skill) * rows + skill * np.eye(4))
             counted = []
             for x, shares in zip(state, p, strict=True):
-                like = likelihood(alpha, factor, shares)
+                like = like_of[tuple(shares)]
                 counted.append(settled[x] * like / (settled[x] * like).sum())
                 settled[x] += counted[-1]
             score = math.log(chance_of_skill)
             for x, shares, count in zip(state, p, counted, strict=True):
-                like, others = likelihood(alpha, factor, shares), settled.copy()
+                like, others = like_of[tuple(shares)], settled.copy()
                 others[x] -= count
                 foretold = [prior[k] * (others[k] * like).sum() / others[k].sum() for k in range(4)]
                 score += math.log(foretold[x] / sum(foretold))

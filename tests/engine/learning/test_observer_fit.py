@@ -35,7 +35,7 @@ from engine.learning.observer_fit import Target
 from engine.learning.parameters import ObserverParameters
 from engine.model.parameter_key import ParameterKey
 
-few = settings(max_examples=6, deadline=None, derandomize=True, database=None)
+few = settings(max_examples=5, deadline=None, derandomize=True, database=None)
 seeds = st.integers(0, 2**32 - 1)
 NOTHING = Gold({})
 
@@ -51,51 +51,45 @@ def world(seed, items=12, types=1, observers=2):
 @few
 @example(1718, 1)
 @given(seeds, st.integers(1, 3))
-def test_the_gradient_is_that_of_differences(seed, types):
+def test_density_and_gradient_are_those_of_the_pyro_model_and_of_differences(seed, types):
     base, inference, answers, rng = world(seed, types=types)
     states = len(base.variables["root"].states)
     count = len(answers.items)
     known = np.where(rng.random(count) < 0.5, rng.integers(0, states, count), np.nan)
-    gold = Gold({"root": known})
-    target = Target(ObserverParameters(inference, answers, gold), Likelihood(inference, answers, gold))
-    x = target.start + 0.1 * rng.standard_normal(len(target.start))
-    _, slope = target.potential(x)
-    for _ in range(3):
-        along = rng.standard_normal(len(x))
-        along /= np.linalg.norm(along)
-        step = 1e-5
-        there, back = (target.potential(x + sign * step * along)[0] for sign in (1, -1))
-        assert (there - back) / (2 * step) == pytest.approx(slope @ along, rel=2e-4, abs=2e-4)
+    gold = Gold({"root": known}) if seed % 2 else NOTHING
+    parameters = ObserverParameters(inference, answers, gold)
+    prior, target = Target(parameters, None), Target(parameters, Likelihood(inference, answers, gold))
+    x = target.start + 0.3 * rng.standard_normal(len(target.start))
+    for each in (prior, target):
+        coordinates = each.site_coordinates(torch.as_tensor(x)).items()
+        expected = each.pyro_potential({each.sites[key].name: part for key, part in coordinates})
+        energy, slope = each.potential(x)
+        assert energy == pytest.approx(float(expected), rel=1e-12)
+    # A direction by chance has a part of every parameter.
+    along = rng.standard_normal(len(x))
+    along /= np.linalg.norm(along)
+    step = 1e-5
+    with torch.no_grad():
+        there, back = (float(target.energy(torch.as_tensor(x + sign * step * along))) for sign in (1, -1))
+    assert (there - back) / (2 * step) == pytest.approx(slope @ along, rel=2e-4, abs=2e-4)
 
 
-@few
-@given(seeds, st.integers(1, 3))
-def test_the_density_is_that_of_the_pyro_model(seed, types):
-    _, inference, answers, rng = world(seed, types=types)
-    parameters = ObserverParameters(inference, answers, NOTHING)
-    for target in (Target(parameters, None), Target(parameters, Likelihood(inference, answers, NOTHING))):
-        x = torch.as_tensor(target.start + 0.3 * rng.standard_normal(len(target.start)))
-        coordinates = target.site_coordinates(x).items()
-        expected = target.pyro_potential({target.sites[key].name: part for key, part in coordinates})
-        assert float(target.energy(x)) == pytest.approx(float(expected), rel=1e-12)
-
-
-@settings(few, max_examples=2)
-@example(1718, 1, "none")
-@example(1718, 2, "all")
-@given(seeds, st.integers(1, 3), st.sampled_from(["none", "root", "all"]))
-def test_the_hessian_is_that_of_differences_of_gradients(seed, types, known):
-    base, inference, answers, rng = world(seed, types=types)
+@pytest.mark.parametrize(
+    ("seed", "types", "observers", "known"), [(1718, 1, 1, "root"), (1719, 2, 1, "none"), (1720, 1, 2, "all")]
+)
+def test_the_hessian_is_that_of_differences_of_gradients(seed, types, observers, known):
+    base, inference, answers, rng = world(seed, types=types, observers=observers)
     gold = _gold(base, rng, {"none": [], "root": ["root"], "all": base.variables}[known])
     parameters = ObserverParameters(inference, answers, gold)
     for target in (Target(parameters, None), Target(parameters, Likelihood(inference, answers, gold))):
         x = target.start + 0.2 * rng.standard_normal(len(target.start))
         hessian = target.hessian(x)
+        # A direction by chance has a part of every column.
+        along = rng.standard_normal(len(x))
+        along /= np.linalg.norm(along)
         step = 1e-5
-        for i in rng.permutation(len(x))[:4]:
-            along = step * (np.arange(len(x)) == i)
-            there, back = (target.potential(x + sign * along)[1] for sign in (1, -1))
-            np.testing.assert_allclose(hessian[i], (there - back) / (2 * step), rtol=2e-4, atol=2e-4)
+        there, back = (target.potential(x + sign * step * along)[1] for sign in (1, -1))
+        np.testing.assert_allclose(hessian @ along, (there - back) / (2 * step), rtol=2e-4, atol=2e-4)
 
 
 @few
@@ -270,7 +264,7 @@ def test_an_exponent_of_declared_evidence_stays_near_one(simulated, fitted):
 
 def test_svi_agrees_with_the_curvature_at_the_mode(simulated, fitted):
     _, inference, answers, gold = simulated
-    svi_fit = fit_observers(inference, answers, gold, FitSettings(method="svi", steps=30), begin=fitted)
+    svi_fit = fit_observers(inference, answers, gold, FitSettings(method="svi", steps=15), begin=fitted)
     for name, draws in fitted.draws.items():
         sd = np.maximum(draws.std(0), 1e-3)
         assert (np.abs(svi_fit.point[name] - fitted.point[name]) < 3 * sd + 0.02).all(), name
@@ -369,7 +363,7 @@ def test_blanks_and_strays_are_learned_where_they_are_declared(base_of, names):
 
     rng = np.random.default_rng(4)
     world = Inference(compile_network(base), of_gauge(**true))
-    truth = prior_truth(world, 600, rng)
+    truth = prior_truth(world, 400, rng)
     observer = SimulatedObserver(world.observations, fitter, truth, rng)
     question = next(q for q, asked in base.questions.items() if name in asked.variables)
     told = observer.reading(question, 3)[name]

@@ -41,7 +41,7 @@ from engine.model.knowledge import Clarity, Dependence, ReadingType
 from engine.observation.dependence import MOST_FOLLOWS, shared_look
 from engine.observation.observer_kernels import derive_looks
 
-few = settings(max_examples=10, deadline=None, derandomize=True, database=None)
+few = settings(max_examples=5, deadline=None, derandomize=True, database=None)
 seeds = st.integers(0, 2**32 - 1)
 # Deviations of a mean, in standard errors, that chance brings about once in 16,000 looks.
 FAR = 4.0

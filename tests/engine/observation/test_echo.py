@@ -17,7 +17,7 @@ from engine.model.policy import Question
 from engine.observation.echo import echoed_labels, echoed_numbers
 from engine.observation.kernels import label_kernel, number_kernel
 
-few = settings(max_examples=12, deadline=None, derandomize=True, database=None)
+few = settings(max_examples=6, deadline=None, derandomize=True, database=None)
 shares = st.floats(0.05, 0.95)
 
 

@@ -27,7 +27,7 @@ from engine import Answers, Inference, Labels, Numbers, Rankings, compile_networ
 from engine.model.knowledge import Cell, Halo, LabelInstrument, ReadingType
 from engine.observation.kernels import label_kernel, number_kernel
 
-few = settings(max_examples=10, deadline=None, derandomize=True, database=None)
+few = settings(max_examples=5, deadline=None, derandomize=True, database=None)
 seeds = st.integers(0, 2**32 - 1)
 
 

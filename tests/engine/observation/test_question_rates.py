@@ -19,7 +19,7 @@ from seke.samples import answers_from
 
 MACHINE = Path(__file__).parents[1] / "bases" / "machine.yaml"
 CARRY = 0.6
-few = settings(max_examples=15, deadline=None, derandomize=True, database=None)
+few = settings(max_examples=6, deadline=None, derandomize=True, database=None)
 rates = st.tuples(st.floats(0.55, 0.95), st.floats(0.55, 0.95))
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from engine import AnswerError, Inference, SimulatedObserver, View, compile_network, prior_truth
 from engine.observation.evidence import MOST_SWITCHES
 
-few = settings(max_examples=15, deadline=None, derandomize=True, database=None)
+few = settings(max_examples=5, deadline=None, derandomize=True, database=None)
 # A base whose rules nothing can satisfy is drawn anew: of these seeds none is.
 SHAPES = [
     Shape(states=3, binaries=2, bins=(3,), rules=0, dependent=True, halo=True, seed=2),

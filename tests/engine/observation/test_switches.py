@@ -82,7 +82,7 @@ def with_halo(seed, carry, observers=1, halo=0.45, **shape):
     return replace(base, observers=changed, questions=questions)
 
 
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=6)
 @given(st.integers(0, 10_000), st.sampled_from([0.0, 0.5, 1.0]), st.data())
 def test_items_with_several_views_under_halo_equal_brute_force(seed, carry, data):
     base = with_halo(seed, carry, observers=2, bins=(3,), states=3)
@@ -159,7 +159,7 @@ def test_made_up_answers_of_two_views_are_as_probable_as_inference_says(carry):
     """The shares of all patterns of answers against the exact probability of each."""
     base = with_halo(11, carry, states=2)
     inference = Inference(network_of(base), base)
-    rng, items = np.random.default_rng(5), 60_000
+    rng, items = np.random.default_rng(5), 40_000
     truth = prior_truth(inference, items, rng)
     observer = SimulatedObserver(inference.observations, "o0", truth, rng)
     names = [v for v in ("root", "b0") if v in observer.kernels and v in base.questions["all"].variables]
@@ -198,7 +198,7 @@ def test_independent_readings_carry_no_switch_over():
 @pytest.mark.parametrize("halo", [0.3, 0.2])
 def test_a_further_switch_is_drawn_as_the_settings_have_it(known, halo):
     """P(on, bundled | the setting of the others) is the ratio of the settings with it and without it."""
-    carry, paths, known = 0.7, 200_000, np.array(known)
+    carry, paths, known = 0.7, 100_000, np.array(known)
     rng = np.random.default_rng(2)
     whole = probabilities(np.append(known, halo), carry)
     for (on, bundled), p in probabilities(known, carry).items():

@@ -17,6 +17,13 @@ from seke.cli.main import main
 from seke.samples import single_samples
 
 FACES = Path(__file__).parents[2] / "few_faces.yaml"
+# Where each value by itself is to be safe no thresholds are looked for, which takes half of a calibration.
+EACH = """extends: {base}
+policy:
+  source: judgement
+  note: For tests.
+  limits: {{expression: {{each: 0.2}}, affect: {{each: 0.2}}, action_units: {{each: 0.1}}}}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -24,6 +31,7 @@ def folder(tmp_path_factory):
     """Samples of 80 faces asked for their expression, and their gold."""
     place = tmp_path_factory.mktemp("calibrate")
     simulate(place, 80, draws=3)
+    (place / "each.yaml").write_text(EACH.format(base=FACES))
     return place
 
 
@@ -40,14 +48,14 @@ def run(*args, status=0):
     return result
 
 
-def calibrate(samples, gold, *args, status=0):
-    return run("calibrate", str(samples), "-k", str(FACES), "--gold", str(gold), *args, status=status)
+def calibrate(samples, gold, *args, status=0, base=FACES):
+    return run("calibrate", str(samples), "-k", str(base), "--gold", str(gold), *args, status=status)
 
 
-def guaranteed(folder, name, *options):
+def guaranteed(folder, name, *options, base=FACES):
     """Calibrate for a guarantee, for which there is too little gold."""
     options = "--alpha", "0.05", *options, "-o", str(folder / name)
-    return calibrate(folder / "s.jsonl", folder / "gold.csv", *options, status=1)
+    return calibrate(folder / "s.jsonl", folder / "gold.csv", *options, status=1, base=base)
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +118,10 @@ def test_the_same_seed_gives_the_same_overlay_and_programs_read_the_rest(folder,
 )
 def test_too_little_gold_for_a_guarantee_says_how_much_lacks(folder, calibrated, options, named):
     name = "sure.yaml" if options else "mine.yaml"
-    text = (guaranteed(folder, name, *options, "--force") if options else calibrated).output
+    result = calibrated
+    if options:
+        result = guaranteed(folder, name, *options, "--force", base=folder / "each.yaml")
+    text = result.output
     assert "Guarantee: too little gold for any guarantee" in text
     made = seke.knowledge(folder / name)
     certificates = {certificate.name: certificate for certificate in made.guarantee.certificates}
@@ -168,10 +179,11 @@ def test_a_class_without_an_example_is_named(folder, tmp_path):
         seke.infer(folder / "s.jsonl", 3)
 
 
-def test_kinds_of_reading_that_were_tried_are_told(tmp_path):
+def test_kinds_of_reading_that_were_tried_are_told(folder, tmp_path):
     simulate(tmp_path, 110, draws=2)
     options = "--types", "--json", "-o", str(tmp_path / "mine.yaml")
-    facts = json.loads(calibrate(tmp_path / "s.jsonl", tmp_path / "gold.csv", *options).stdout)
+    given = tmp_path / "s.jsonl", tmp_path / "gold.csv", *options
+    facts = json.loads(calibrate(*given, base=folder / "each.yaml").stdout)
     (trial,) = facts["types"]
     assert (trial["observer"], trial["variable"]) == ("gpt-4o", "expression")
     assert trial["kinds"] == ["easy", "hard"]
@@ -226,7 +238,8 @@ def test_a_policy_is_replayed_without_the_labels_that_the_gold_tells(folder, lab
 
 def test_labels_are_kept_where_that_is_asked_for(folder, labelled, tmp_path):
     options = "--keep-gold-evidence", "--json", "-o", str(tmp_path / "kept.yaml")
-    facts = json.loads(calibrate(labelled, folder / "gold.csv", *options).stdout)
+    given = labelled, folder / "gold.csv", *options
+    facts = json.loads(calibrate(*given, base=folder / "each.yaml").stdout)
     assert facts["answers"] == 240 + 79
     assert facts["gold"]["expression"] == 80
     assert {reading["observer"] for reading in facts["record"]["readings"]} == {"gpt-4o", "dataset-label"}

@@ -305,10 +305,14 @@ def test_the_page_shows_what_is_printed(files):
     assert [line.rstrip() for line in block.splitlines()] == shown(result, 120)
 
 
+@pytest.fixture(scope="module")
+def measured(files):
+    return seke.independence(str(files[0]), str(files[1]), bootstrap=50)
+
+
 @pytest.mark.parametrize("width", [60, 80, 100, 160])
-def test_a_table_for_people_fits_the_terminal(files, width):
-    result = seke.independence(files[0], files[1], bootstrap=50)
-    lines = shown(result, width)
+def test_a_table_for_people_fits_the_terminal(measured, width):
+    lines = shown(measured, width)
     assert max(map(len, lines)) <= width
     text = "\n".join(lines)
     for word in (
@@ -324,7 +328,7 @@ def test_a_table_for_people_fits_the_terminal(files, width):
     assert ("same answer" in text) == (width == 160)
 
 
-def test_the_command_prints_json_where_a_program_reads(files):
+def test_the_command_prints_json_where_a_program_reads(files, measured):
     done = run(files[0], "--gold", files[1], "--bootstrap", 50)
     assert done.exit_code == 0
     facts = json.loads(done.stdout)
@@ -334,8 +338,7 @@ def test_the_command_prints_json_where_a_program_reads(files):
     assert facts["observers"]["human"]["follows"] == 0.2
     assert "300 items with gold" in done.stderr
     assert run(files[0], "--gold", files[1], "--bootstrap", 50, "--json").stdout == done.stdout
-    result = seke.independence(str(files[0]), str(files[1]), bootstrap=50)
-    assert json.loads(json.dumps(result.facts)) == facts
+    assert json.loads(json.dumps(measured.facts)) == facts
 
 
 @pytest.mark.parametrize(("form", "head"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")])

@@ -27,7 +27,7 @@ from seke.sampling.loop import Loop
 from seke.sampling.replay import replay
 
 PLANTS = Path(__file__).parents[2] / "few_plants.yaml"
-ITEMS, LIMIT = 60, 0.1
+ITEMS, LIMIT = 40, 0.1
 # Of the fit: enough that four in five of them are not all.
 DRAWS = 40
 

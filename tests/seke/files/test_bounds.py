@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
-from hostile import report_of, reports_of
+from hostile import reports_of
 
 import seke
 from engine import AnswerError, Fault, Place, SekeError
@@ -72,20 +72,43 @@ def records_of_predictions(path):
         file.writelines(f'{{"item": "i{i}", {remaining_fields}' for i in range(13_000))
 
 
-def test_bombs_are_faults(bombs, tmp_path):
+BOMB_CASES = [
+    *((reader, f"{name}.parquet") for reader in READERS for name in BOMBS),
+    *((reader, f"{name}.csv.gz") for reader, name in UNPACKED),
+]
+
+
+@pytest.fixture(scope="module")
+def reports(bombs, tmp_path_factory):
+    """What one process says of good parquet, of a footer that lies, of bombs, and of many good records.
+
+    Each start of one takes a second and more; all that is read has the bounds of one process. The good comes
+    first, as it is to be read by a process that never read any.
+    """
+    folder = tmp_path_factory.mktemp("others")
+    good, records = good_parquet(folder)
+    lying, many = folder / "x.parquet", folder / "many.jsonl"
+    footer_that_lies(lying)
+    records_of_predictions(many)
+    cases = [(READERS[reader], good) for reader in ("labels", "manifest", "predictions")]
+    cases += [(READERS[reader], records) for reader in ("posteriors", "predictions")]
+    cases.append((POSTERIORS, lying))
+    cases += [(READERS[reader], bombs / name) for reader, name in BOMB_CASES]
+    cases.append((f"{PREDICTIONS_READ}print(len(read(path, seke.knowledge()).items))", many))
+    said = reports_of(cases)
+    return {"good": said[:5], "footer": said[5], "bombs": said[6:-1], "many": said[-1]}
+
+
+def test_bombs_are_faults(reports):
     """Of parquet for each reader, of gzip for two; many good records are not kept, either."""
-    cases = [(code, bombs / f"{name}.parquet") for code in READERS.values() for name in BOMBS]
-    cases += [(READERS[reader], bombs / f"{name}.csv.gz") for reader, name in UNPACKED]
-    records_of_predictions(tmp_path / "p.jsonl")
-    cases.append((f"{PREDICTIONS_READ}print(len(read(path, seke.knowledge()).items))", tmp_path / "p.jsonl"))
-    reports = reports_of(cases)
-    assert reports.pop() == "13000"
-    for (_, path), report in zip(cases, reports, strict=False):
-        if path.suffix == ".parquet":
-            assert f"{path.name}: " in report
-            assert BOMBS[path.stem].partition("{} ")[2] in report
+    assert reports["many"] == "13000"
+    for (_, name), report in zip(BOMB_CASES, reports["bombs"], strict=True):
+        stem, _, suffix = name.partition(".")
+        if suffix == "parquet":
+            assert f"{name}: " in report
+            assert BOMBS[stem].partition("{} ")[2] in report
         else:
-            assert report.startswith(f"{path.name}:")
+            assert report.startswith(f"{name}:")
             assert report.endswith(
                 "unpack to more than 64 MB: a file of repeated bytes; allowed is 400 times the size"
             )
@@ -198,12 +221,12 @@ def varint(number):
     return data + bytes([number])
 
 
-def test_a_footer_that_lies_of_its_pages_is_met_by_their_headers(tmp_path):
+def footer_that_lies(path):
+    """Write a list of 30 million members, of which the footer says that it is one."""
     count = 30_000_000
     cells = pa.array(np.zeros(count, dtype=np.int8)).dictionary_encode()
     lists = pa.ListArray.from_arrays([0, count], cells)
     reasons = pa.StructArray.from_arrays([lists], ["reasons"])
-    path = tmp_path / "x.parquet"
     table = pa.table({"item": ["a"], "decision": reasons})
     pq.write_table(table, path, data_page_size=1 << 30, write_statistics=False)
     data = path.read_bytes()
@@ -213,8 +236,11 @@ def test_a_footer_that_lies_of_its_pages_is_met_by_their_headers(tmp_path):
         varint(count), b"\x82\x80\x80\x00"
     )  # one, as long as the number that was there
     path.write_bytes(data[:footer] + lie)
-    report = report_of(POSTERIORS, path)
-    assert "decision.reasons.list.element: its lists have 30,000,001 members in a group of rows" in report
+
+
+def test_a_footer_that_lies_of_its_pages_is_met_by_their_headers(reports):
+    says = "decision.reasons.list.element: its lists have 30,000,001 members in a group of rows"
+    assert says in reports["footer"]
 
 
 def test_text_made_of_the_text_before_it_is_refused(tmp_path):
@@ -225,16 +251,19 @@ def test_text_made_of_the_text_before_it_is_refused(tmp_path):
         list(ParquetTable(tmp_path / "x.parquet").rows())
 
 
-def test_good_parquet_is_read_by_a_process_that_never_read_any(tmp_path):
-    Path(tmp_path / "a.png").write_bytes(b"never opened")
+def good_parquet(folder):
+    """Write a manifest that is a label table as well, and records; return their paths."""
+    Path(folder / "a.png").write_bytes(b"never opened")
     rows = {"item": ["a"], "path": ["a.png"], "expression": ["fear"], "AU1": [1], "valence": [-0.5]}
-    pq.write_table(pa.table(rows), tmp_path / "m.parquet")
-    cases = [(READERS[reader], tmp_path / "m.parquet") for reader in ("labels", "manifest", "predictions")]
+    pq.write_table(pa.table(rows), folder / "m.parquet")
     samples = [{"item": "a", "observer": "gpt-4o", "question": "joint", "draw": 0, "expression": "fear"}]
-    with Writer(tmp_path / "p.parquet") as writer:
+    with Writer(folder / "p.parquet") as writer:
         writer.write(list(seke.infer(samples, seke.knowledge())))
-    cases += [(READERS[reader], tmp_path / "p.parquet") for reader in ("posteriors", "predictions")]
-    assert reports_of(cases) == [""] * 5
+    return folder / "m.parquet", folder / "p.parquet"
+
+
+def test_good_parquet_is_read_by_a_process_that_never_read_any(reports):
+    assert reports["good"] == [""] * 5
 
 
 @pytest.mark.parametrize(

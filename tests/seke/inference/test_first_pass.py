@@ -7,29 +7,35 @@ from pathlib import Path
 
 import pytest
 
-from seke import knowledge
+from seke import knowledge, simulate
 from seke.inference import first_pass
 from seke.inference.session import Session
-from seke.samples import read_batches
+from seke.samples import answers_from
 
-SAMPLES = Path("examples/faces/samples.jsonl")
+FEW_FACES = Path(__file__).parents[2] / "few_faces.yaml"
 
 
 @pytest.fixture(scope="module")
 def session():
-    return Session.open(knowledge())
+    return Session.open(knowledge(FEW_FACES))
 
 
-def batches(session):
-    return list(read_batches([SAMPLES], session.knowledge, size=2))
+@pytest.fixture(scope="module")
+def samples(session):
+    return [row for part in simulate(session.knowledge, 6, draws=2, seed=1) for row in part.samples]
+
+
+def batches(session, samples):
+    """Answers about two items each."""
+    return list(answers_from(samples, session.knowledge, size=2))
 
 
 @pytest.mark.parametrize("processes", [1, 2])
-def test_records_are_those_of_a_session_that_infers_again(session, processes, monkeypatch):
+def test_records_are_those_of_a_session_that_infers_again(session, samples, processes, monkeypatch):
     # Room for the posteriors of the first batch only.
     monkeypatch.setattr(first_pass, "MOST_POSTERIORS", 2)
-    first, second, *_ = batches(session)
-    ready = session.with_thresholds(iter(batches(session)), processes)
+    first, second, *_ = batches(session, samples)
+    ready = session.with_thresholds(iter(batches(session, samples)), processes)
     kept = [ready.inferred.of(part) for part in (first, second)]
     assert [posterior is not None for posterior, _ in kept] == [True, False]
     assert all(diagnostics is not None for _, diagnostics in kept)
@@ -39,8 +45,8 @@ def test_records_are_those_of_a_session_that_infers_again(session, processes, mo
     ]
 
 
-def test_other_answers_about_the_same_items_are_inferred(session):
-    first, *_ = batches(session)
+def test_other_answers_about_the_same_items_are_inferred(session, samples):
+    first, *_ = batches(session, samples)
     ready = session.with_thresholds([first])
     observer = first.reading_observer.copy()
     observer[0] += 1

@@ -20,10 +20,10 @@ from seke.sampling.loop import Loop, Request, run_to_completion
 EXAMPLES = Path(__file__).parents[3] / "examples"
 BASES = {
     "faces": Path(__file__).parents[2] / "few_faces.yaml",
-    "plants": EXAMPLES / "plants" / "knowledge",
+    "plants": Path(__file__).parents[2] / "few_plants.yaml",
     "garden": EXAMPLES / "sprinkler" / "knowledge",
 }
-ITEMS = 40
+ITEMS = 30
 
 
 class World:

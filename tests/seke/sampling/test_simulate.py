@@ -74,9 +74,9 @@ def test_a_wrong_prior_and_wrong_observers_are_seen():
     """Of what was made up otherwise more is claimed than is right."""
     faces = {"questions": ["joint"], "draws": 5, "seed": 12}
     for made, options in (
-        (simulate(items=250, misfit=Misfit(halo=0.95), **faces), {}),
-        (simulate(items=250, misfit=Misfit(drift=1.0), **faces), {}),
-        (simulate(items=250, population="uniform", **faces), {"population": "in-the-wild"}),
+        (simulate(items=150, misfit=Misfit(halo=0.95), **faces), {}),
+        (simulate(items=150, misfit=Misfit(drift=1.0), **faces), {}),
+        (simulate(items=150, population="uniform", **faces), {"population": "in-the-wild"}),
     ):
         truth, records = truth_and_records(made, None, **options)
         stated = np.array([max(record["expression"].values()) for record in records])

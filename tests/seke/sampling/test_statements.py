@@ -109,7 +109,7 @@ def test_a_loop_says_in_its_requests_what_was_answered_before():
     """So that the answers that it reads were made up as they are read."""
     base = seke.knowledge(SELF_CHECK)
     session = Session.open(base)
-    names = [f"i{i}" for i in range(25)]
+    names = [f"i{i}" for i in range(12)]
     truth = prior_truth(session.inference, len(names), np.random.default_rng(3))
     source = SimulatedSource(session.inference, names, truth, 4)
     state = run_to_completion(Loop(session), names, source)
