@@ -325,9 +325,7 @@ def test_examples_are_judged_as_the_test_of_the_base_judges_them(shipped):
 
 
 def test_a_phone_the_dark_and_paper(path, opened):
-    phone = opened(
-        f"{path.as_uri()}#AU12=1&valence=-0.2~1", width=390, height=844, scheme="dark"
-    )
+    phone = opened(f"{path.as_uri()}#AU12=1&valence=-0.2~1", width=390, height=844, scheme="dark")
     assert phone.evaluate("document.documentElement.scrollWidth") == 390
     assert "happiness" in phone.inner_text("#strip")
     colour = DARK["paper"].removeprefix("#")
