@@ -9,6 +9,7 @@ import itertools
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import warnings
@@ -27,6 +28,7 @@ from seke.cli.main import main
 from seke.files.networks import network_of
 from seke.files.shipped import shipped_folder
 from seke.knowledge_tools.check import _lines
+from seke.knowledge_tools.graph import graph_file
 
 with warnings.catch_warnings():
     # On import it warns of its own use of pyparsing.
@@ -632,6 +634,24 @@ def test_the_same_base_gives_the_same_bytes(drawings, tmp_path):
         environment = {**os.environ, "PYTHONHASHSEED": "1", "PYTHONPATH": str(EXAMPLES.parent)}
         subprocess.run([sys.executable, "-c", code, str(base), str(tmp_path)], env=environment, check=True)
         assert {form: (tmp_path / form).read_bytes() for form in FORMS} == files
+
+
+def test_a_base_is_drawn_anew_when_it_or_the_settings_changed(tmp_path):
+    """A drawing is kept for as long as nothing of it would be another one."""
+    import matplotlib as mpl
+
+    def drawn():
+        return graph_file("svg", tmp_path / "garden")
+
+    shutil.copytree(GARDEN, tmp_path / "garden")
+    before = drawn()
+    assert drawn() == before
+    with mpl.rc_context({"font.sans-serif": ["DejaVu Serif"], "patch.linewidth": 3.0, "svg.id": "mine"}):
+        assert drawn() != before
+    assert drawn() == before
+    file = tmp_path / "garden" / "garden.yaml"
+    file.write_text(file.read_text().replace("wet_grass, confidence: 0.9", "wet_grass, confidence: 0.6", 1))
+    assert drawn() != before
 
 
 def boxes(svg, names):
