@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import math
 import textwrap
@@ -15,8 +14,9 @@ import numpy as np
 from engine import Inference, Knowledge, declared_of, mutual_information
 from seke.files.networks import network_of
 from seke.files.shipped import knowledge as read_knowledge
-from seke.graphics.style import STYLE, figure_bytes
+from seke.graphics.style import STYLE
 from seke.knowledge_tools.graph_lines import POINTS, clear_bend, curves
+from seke.knowledge_tools.kept_drawing import kept_drawing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -93,25 +93,7 @@ def graph_file(form: str, knowledge: Knowledge | str | Path | None = None) -> by
         # Unquoted, a variable called node or edge would set what all nodes or edges look like.
         quoted = nx.relabel_nodes(graph, {name: json.dumps(name, ensure_ascii=False) for name in graph})
         return str(nx.nx_pydot.to_pydot(quoted)).encode()
-    import matplotlib as mpl
-
-    # What is drawn depends on the graph and on these settings; with either changed it is drawn anew.
-    told = json.dumps([nx.node_link_data(graph, edges="edges"), str(mpl.rcParams)], default=float)
-    return _drawn(form, _GraphToDraw(told, graph))
-
-
-@dataclass(frozen=True)
-class _GraphToDraw:
-    """A graph, equal to others of which the same is told."""
-
-    told: str
-    graph: nx.Graph = field(compare=False)
-
-
-@functools.lru_cache(maxsize=4)
-def _drawn(form: str, drawn: _GraphToDraw) -> bytes:
-    """Return the drawing of a graph; reports about one base draw it once."""
-    return figure_bytes(figure_of(drawn.graph), form, dpi=200)
+    return kept_drawing(form, graph, figure_of)
 
 
 @dataclass
