@@ -14,8 +14,9 @@ import numpy as np
 from engine import Inference, Knowledge, declared_of, mutual_information
 from seke.files.networks import network_of
 from seke.files.shipped import knowledge as read_knowledge
-from seke.graphics.style import STYLE, figure_bytes
+from seke.graphics.style import STYLE
 from seke.knowledge_tools.graph_lines import POINTS, clear_bend, curves
+from seke.knowledge_tools.kept_drawing import kept_drawing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -92,7 +93,7 @@ def graph_file(form: str, knowledge: Knowledge | str | Path | None = None) -> by
         # Unquoted, a variable called node or edge would set what all nodes or edges look like.
         quoted = nx.relabel_nodes(graph, {name: json.dumps(name, ensure_ascii=False) for name in graph})
         return str(nx.nx_pydot.to_pydot(quoted)).encode()
-    return figure_bytes(figure_of(graph), form, dpi=200)
+    return kept_drawing(form, graph, figure_of)
 
 
 @dataclass

@@ -9,6 +9,7 @@ import itertools
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import warnings
@@ -640,6 +641,24 @@ def test_the_same_base_gives_the_same_bytes(drawings, tmp_path):
         for form in ("png", "pdf"):
             (tmp_path / form).write_bytes(graph_file(form, base))
         assert {form: (tmp_path / form).read_bytes() for form in FORMS} == files
+
+
+def test_a_base_is_drawn_anew_when_it_or_the_settings_changed(tmp_path):
+    """A drawing is kept for as long as nothing of it would be another one."""
+    import matplotlib as mpl
+
+    def drawn():
+        return graph_file("svg", tmp_path / "garden")
+
+    shutil.copytree(GARDEN, tmp_path / "garden")
+    before = drawn()
+    assert drawn() == before
+    with mpl.rc_context({"font.sans-serif": ["DejaVu Serif"], "patch.linewidth": 3.0, "svg.id": "mine"}):
+        assert drawn() != before
+    assert drawn() == before
+    file = tmp_path / "garden" / "garden.yaml"
+    file.write_text(file.read_text().replace("wet_grass, confidence: 0.9", "wet_grass, confidence: 0.6", 1))
+    assert drawn() != before
 
 
 def boxes(svg, names):

@@ -52,35 +52,49 @@ def path(tmp_path_factory):
     return path
 
 
+class Window:
+    """A tab without a network that opens one page after another; none complains, or asks for others."""
+
+    def __init__(self, browser):
+        self.context = browser.new_context(offline=True)
+        self.page, self.allowed = self.context.new_page(), ()
+        self.page.problems, self.page.asked = [], []
+        self.page.on("console", lambda message: self.page.problems.append(message.text))
+        self.page.on("pageerror", lambda error: self.page.problems.append(str(error)))
+        self.page.on("dialog", lambda dialog: self.page.problems.append(dialog.message))
+        self.page.on("request", lambda request: self.page.asked.append(request.url))
+
+    def open(self, address, allowed=("file:",), *, offline=True, width=1280, height=900, scheme="light"):
+        self.check()
+        self.allowed = allowed
+        self.context.set_offline(offline)
+        self.page.set_viewport_size({"width": width, "height": height})
+        self.page.emulate_media(media="screen", color_scheme=scheme)
+        self.page.goto(address)
+        self.page.wait_for_selector("html[data-ready=yes][data-explained=yes]")
+        return self.page
+
+    def check(self):
+        assert self.page.problems == []
+        assert [url for url in self.page.asked if not url.startswith(self.allowed)] == []
+        self.page.asked.clear()
+
+
 @pytest.fixture(scope="module")
 def opened(browser):
-    """Open pages without a network; at the end none complained, or asked for anything but itself."""
-    windows = []
-
-    def open_page(address, allowed=("file:",), **options):
-        given = {"offline": True, "viewport": {"width": 1280, "height": 900}, **options}
-        window = browser.new_context(**given)
-        page = window.new_page()
-        page.problems, page.asked = [], []
-        page.on("console", lambda message: page.problems.append(message.text))
-        page.on("pageerror", lambda error: page.problems.append(str(error)))
-        page.on("dialog", lambda dialog: page.problems.append(dialog.message))
-        page.on("request", lambda request: page.asked.append(request.url))
-        page.goto(address)
-        page.wait_for_selector("html[data-ready=yes][data-explained=yes]")
-        windows.append((window, page, allowed))
-        return page
-
-    yield open_page
-    for window, page, allowed in windows:
-        assert page.problems == []
-        assert [url for url in page.asked if not url.startswith(allowed)] == []
-        window.close()
+    """Open pages in a window, each in place of the last."""
+    window = Window(browser)
+    yield window.open
+    window.check()
+    window.context.close()
 
 
 @pytest.fixture(scope="module")
-def shipped(path, opened):
-    return opened(path.as_uri())
+def shipped(path, browser):
+    window = Window(browser)
+    yield window.open(path.as_uri())
+    window.check()
+    window.context.close()
 
 
 def said(page):
@@ -311,9 +325,7 @@ def test_examples_are_judged_as_the_test_of_the_base_judges_them(shipped):
 
 
 def test_a_phone_the_dark_and_paper(path, opened):
-    phone = opened(
-        f"{path.as_uri()}#AU12=1&valence=-0.2~1", viewport={"width": 390, "height": 844}, color_scheme="dark"
-    )
+    phone = opened(f"{path.as_uri()}#AU12=1&valence=-0.2~1", width=390, height=844, scheme="dark")
     assert phone.evaluate("document.documentElement.scrollWidth") == 390
     assert "happiness" in phone.inner_text("#strip")
     colour = DARK["paper"].removeprefix("#")

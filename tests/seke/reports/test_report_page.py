@@ -5,6 +5,7 @@ They want Chromium (of the system) and the package playwright, and are passed ov
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 from collections import Counter
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 DECISIONS = ("accept", "requery", "reject")
+# Of how many pages were opened.
+LOADS = itertools.count()
 
 
 def run(*arguments):
@@ -53,29 +56,36 @@ def files(tmp_path_factory, annotated, inferred_faces):
     return folder
 
 
-@pytest.fixture
-def page(browser):
-    """Open a page in a new window without a network; at the end nothing was complained of, or asked for."""
-    windows = []
-
-    def opened(path: Path, address: str = "", **options):
-        window = browser.new_context(offline=True, **{"viewport": {"width": 1280, "height": 900}, **options})
-        opened_page = window.new_page()
+@pytest.fixture(scope="module")
+def window(browser):
+    """A window without a network; one for all, as each new one costs a process."""
+    with browser.new_context(offline=True) as context:
+        opened_page = context.new_page()
         opened_page.problems, opened_page.asked = [], []
         opened_page.on("console", lambda message: opened_page.problems.append(message.text))
         opened_page.on("pageerror", lambda error: opened_page.problems.append(str(error)))
         opened_page.on("dialog", lambda dialog: opened_page.problems.append(dialog.message))
         opened_page.on("request", lambda request: opened_page.asked.append(request.url))
-        opened_page.goto(f"{path.as_uri()}{address}")
-        opened_page.wait_for_selector("html[data-ready=yes]")
-        windows.append((window, opened_page))
-        return opened_page
+        yield opened_page
+
+
+@pytest.fixture
+def page(window):
+    """Load a page in the window anew; at the end nothing was complained of, or asked for."""
+    window.problems.clear()
+    window.asked.clear()
+
+    def opened(path: Path, address: str = "", *, width=1280, height=900, scheme="light"):
+        window.set_viewport_size({"width": width, "height": height})
+        window.emulate_media(media="screen", color_scheme=scheme)
+        # Without a question of its own another address would only move within the page.
+        window.goto(f"{path.as_uri()}?{next(LOADS)}{address}")
+        window.wait_for_selector("html[data-ready=yes]")
+        return window
 
     yield opened
-    for window, opened_page in windows:
-        assert opened_page.problems == []
-        assert [url for url in opened_page.asked if not url.startswith(("file:", "data:"))] == []
-        window.close()
+    assert window.problems == []
+    assert [url for url in window.asked if not url.startswith(("file:", "data:"))] == []
 
 
 @pytest.fixture(scope="module")
@@ -381,10 +391,10 @@ def test_a_number_of_the_comparison_leads_to_its_items(files, faces_page):
 
 
 def test_dark_phone_and_print(files, page):
-    report_page = page(files / "run.html", "#section=items&item=smile", color_scheme="dark")
+    report_page = page(files / "run.html", "#section=items&item=smile", scheme="dark")
     paper = report_page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert paper == f"rgb({', '.join(str(int(DARK['paper'][i : i + 2], 16)) for i in (1, 3, 5))})"
-    small = page(files / "run.html", "#section=items&item=smile", viewport={"width": 390, "height": 844})
+    small = page(files / "run.html", "#section=items&item=smile", width=390, height=844)
     for name in ("Overview", "Items", "Knowledge", "Observers"):
         small.get_by_role("link", name=name, exact=True).click()
         small.wait_for_timeout(100)
@@ -425,17 +435,12 @@ def test_text_of_anybodys_is_text(tmp_path, page):
     assert report_page.locator("script:not([type]):not([id])").count() == 1
 
 
-def test_the_browser_finds_what_is_wrong_with_a_page(files, browser, tmp_path):
+def test_the_browser_finds_what_is_wrong_with_a_page(files, page, tmp_path):
     """The checks above can fail: a strange script is refused by the policy, and the console says so."""
     html = (files / "run.html").read_text("utf-8")
     bad = tmp_path / "bad.html"
     bad.write_text(html.replace("<main", "<script>document.title = 'taken'</script><main", 1), "utf-8")
-    window = browser.new_context(offline=True)
-    report_page = window.new_page()
-    problems = []
-    report_page.on("console", lambda message: problems.append(message.text))
-    report_page.goto(bad.as_uri())
-    report_page.wait_for_selector("html[data-ready=yes]")
-    assert any("Content Security Policy" in problem for problem in problems)
+    report_page = page(bad)
+    assert any("Content Security Policy" in problem for problem in report_page.problems)
     assert report_page.title() != "taken"
-    window.close()
+    report_page.problems.clear()

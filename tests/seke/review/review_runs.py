@@ -58,9 +58,9 @@ def run_of(folder, samples, base=None):
     return folder
 
 
-def made_faces(count, seed=0, draws=2, **options):
+def made_faces(count, seed=0, draws=2, base=None, **options):
     """Return made-up faces: the model's samples, item -> a look of a person, item -> truth."""
-    base = seke.knowledge()
+    base = base or seke.knowledge()
     (batch,) = seke.simulate(
         base, count, draws=draws, observers=["gpt-4o", "human"], questions=["joint"], seed=seed, **options
     )
@@ -73,13 +73,13 @@ def made_faces(count, seed=0, draws=2, **options):
     return samples, looks, {row["item"]: row for row in batch.truth}
 
 
-def scripted_answers(tasks, looks, annotator, *, anchoring=0.0, error=0.0, seed=0):
+def scripted_answers(tasks, looks, annotator, *, anchoring=0.0, error=0.0, seed=0, base=None):
     """Return a person's answers, as the page writes them.
 
     anchoring: how often a value that is shown is merely repeated. error: how often one is anything instead of
     what a look brings.
     """
-    base, chance = seke.knowledge(), random.Random(f"{annotator} {seed}")
+    base, chance = base or seke.knowledge(), random.Random(f"{annotator} {seed}")
     for task in tasks:
         values = {}
         for name in task.asks:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from review_runs import made_faces, scripted_answers
+from small_study import small_base
 
 import seke
 from engine import Answers, Gold
@@ -101,12 +102,19 @@ def test_without_gold_nobody_is_better_than_her_kind(base, inference):
 
 @pytest.fixture(scope="module")
 def faces():
-    return made_faces(80, seed=4)
+    return made_faces(80, seed=4, base=small_base())
 
 
-def people_of(faces, base, inference, gold=None, **scripted):
+@pytest.fixture(scope="module")
+def few():
+    """A small base with the person, and its inference."""
+    base = with_people(small_base(), "human", [PERSON])
+    return base, Session.open(small_base()).inference.with_knowledge(base)
+
+
+def person_of(faces, few, gold=None, **scripted):
     """Learn a scripted person from her answers about everything, half of them beside a prediction."""
-    samples, looks, truth = faces
+    (base, inference), (samples, looks, truth) = few, faces
     names = base.questions["joint"].variables
     fixed = {"about": None, "scores": {}, "minutes": 1.0, "gain": 1.0, "knowledge": ""}
     posterior = inference.posterior(Answers.stacked(list(answers_from(samples, base))))
@@ -116,7 +124,8 @@ def people_of(faces, base, inference, gold=None, **scripted):
         values = {name: bool(p.argmax()) for name, p in believed.items()}
         values["expression"] = base.variables["expression"].states[believed["expression"].argmax()]
         for name in ("valence", "arousal"):
-            values[name] = float(round(believed[name] @ np.linspace(-0.95, 0.95, 20) / 0.05) * 0.05)
+            middles = (np.arange(len(believed[name])) + 0.5) * 2 / len(believed[name]) - 1
+            values[name] = float(round(believed[name] @ middles / 0.05) * 0.05)
         tasks.append(
             ReviewTask(
                 key=item,
@@ -138,7 +147,7 @@ def people_of(faces, base, inference, gold=None, **scripted):
             "reports": answer["values"],
             **({"given": by_key[answer["task"]].prediction} if answer["shown"] else {}),
         }
-        for answer in scripted_answers(tasks, looks, PERSON, **scripted)
+        for answer in scripted_answers(tasks, looks, PERSON, base=base, **scripted)
     ]
     answers = answered(base, [*samples, *records])
     states = base.variables["expression"].states
@@ -148,14 +157,14 @@ def people_of(faces, base, inference, gold=None, **scripted):
 
 
 @pytest.mark.parametrize("anchoring", [0.0, 0.6])
-def test_anchoring_is_told_from_agreement(faces, base, inference, anchoring):
-    person = people_of(faces, base, inference, anchoring=anchoring)
+def test_anchoring_is_told_from_agreement(faces, few, anchoring):
+    person = person_of(faces, few, anchoring=anchoring)
     assert person.repeats == pytest.approx(anchoring, abs=0.1)
 
 
-def test_a_careless_person_is_found_with_gold_and_without(faces, base, inference):
-    careful, careless = (people_of(faces, base, inference, gold=True, error=error) for error in (0.0, 0.75))
-    unaided = people_of(faces, base, inference, error=0.75)
+def test_a_careless_person_is_found_with_gold_and_without(faces, few):
+    careful, careless = (person_of(faces, few, gold=True, error=error) for error in (0.0, 0.75))
+    unaided = person_of(faces, few, error=0.75)
     right = [np.diag(person.tables["expression"]).mean() for person in (careful, careless, unaided)]
     assert right[0] > right[1] + 0.2
     assert right[0] > right[2] + 0.2

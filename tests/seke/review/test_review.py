@@ -6,11 +6,13 @@ import csv
 import json
 import shutil
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 from review_runs import made_faces, run_of, scripted_answers, write_answers
+from small_study import SMALL_FACES, small_base
 
 import seke
 from engine import SekeError, certificates_yaml
@@ -23,13 +25,15 @@ from seke.review.review_run import ReviewRun
 from seke.review.tasks import ReviewTask, read_tasks, reviewer_like
 
 COUNT = 14
+review_export = partial(seke.review_export, knowledge=SMALL_FACES)
+review_import = partial(seke.review_import, knowledge=SMALL_FACES)
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """A run of made-up faces, a person's look at each, and the truth."""
-    samples, looks, truth = made_faces(COUNT, seed=1)
-    return run_of(tmp_path_factory.mktemp("made") / "run", samples), looks, truth
+    samples, looks, truth = made_faces(COUNT, seed=1, base=small_base())
+    return run_of(tmp_path_factory.mktemp("made") / "run", samples, small_base()), looks, truth
 
 
 @pytest.fixture
@@ -44,7 +48,7 @@ def asked_of(made, tmp_path_factory):
     """A copy of that run, whose questions were exported as a page."""
     folder = tmp_path_factory.mktemp("asked")
     shutil.copytree(made[0], folder / "run")
-    seke.review_export(folder / "run", folder / "t.html", "page")
+    review_export(folder / "run", folder / "t.html", "page")
     return folder / "run"
 
 
@@ -55,8 +59,10 @@ def exported(asked_of, tmp_path):
     return tmp_path / "run"
 
 
-def review(*arguments, status=0):
-    result = CliRunner().invoke(main, ["review", *map(str, arguments)])
+def review(command, *arguments, status=0):
+    """Run `seke review`; where arguments name another base, that is the one."""
+    words = ["review", command, "-k", SMALL_FACES, *arguments]
+    result = CliRunner().invoke(main, [*map(str, words)])
     assert result.exit_code == status, result.output
     return result
 
@@ -77,19 +83,19 @@ def files_of(folder):
 
 
 def test_tasks_come_by_gain_per_minute_and_fit_into_the_budget(run, tmp_path):
-    whole = seke.review_export(run, tmp_path / "all.csv", "csv")
+    whole = review_export(run, tmp_path / "all.csv", "csv")
     tasks = tasks_of(run)
     rates = [task.gain / task.minutes for task in tasks]
     assert rates == sorted(rates, reverse=True)
     assert len({task.item for task in tasks}) == len(tasks) == whole.tasks > 12
     budget = sum(task.minutes for task in tasks[:7])
-    some = seke.review_export(run, tmp_path / "some.csv", "csv", budget=budget)
+    some = review_export(run, tmp_path / "some.csv", "csv", budget=budget)
     assert some.tasks == 7
     assert some.minutes == pytest.approx(budget, abs=0.05)
 
 
 def test_parts_share_the_tasks_in_turn(run, tmp_path):
-    seke.review_export(run, tmp_path / "all.csv", "csv")
+    review_export(run, tmp_path / "all.csv", "csv")
     whole, by_part = [task.item for task in tasks_of(run)], []
     for number in (1, 2, 3):
         (run / "review" / "tasks.jsonl").unlink()
@@ -99,29 +105,29 @@ def test_parts_share_the_tasks_in_turn(run, tmp_path):
 
 
 def test_minutes_are_those_of_the_questions_costs(run, tmp_path):
-    seke.review_export(run, tmp_path / "all.csv", "csv", minutes=2.5)
-    questions = seke.knowledge().questions
+    review_export(run, tmp_path / "all.csv", "csv", minutes=2.5)
+    questions = small_base().questions
     assert all(task.minutes == pytest.approx(2.5 * questions[task.question].cost) for task in tasks_of(run))
 
 
 def test_the_blind_share_is_drawn_by_the_seed_and_recorded(run, tmp_path):
     for blind, shown in ((0.0, COUNT), (1.0, 0)):
-        exported = seke.review_export(run, tmp_path / f"t{shown}.csv", "csv", blind=blind)
+        exported = review_export(run, tmp_path / f"t{shown}.csv", "csv", blind=blind)
         assert exported.tasks - exported.blind == (exported.tasks if shown else 0)
     (run / "review" / "tasks.jsonl").unlink()
-    first = seke.review_export(run, tmp_path / "first.csv", "csv", blind=0.5, seed=1)
+    first = review_export(run, tmp_path / "first.csv", "csv", blind=0.5, seed=1)
     kept = tasks_of(run)
     assert 0 < first.blind < first.tasks
     assert [task.shown for task in kept] != [True] * len(kept)
-    seke.review_export(run, tmp_path / "again.csv", "csv", blind=0.5, seed=1)
+    review_export(run, tmp_path / "again.csv", "csv", blind=0.5, seed=1)
     assert tasks_of(run) == kept  # the same seed, the same tasks
     assert all((task.given == task.prediction) == task.shown for task in kept)
 
 
 def test_a_prediction_is_what_the_run_holds_for_likeliest(run, tmp_path):
-    seke.review_export(run, tmp_path / "all.csv", "csv")
+    review_export(run, tmp_path / "all.csv", "csv")
     records = {record["item"]: record for record in rows(run / "posteriors.jsonl")}
-    checked = 0
+    kinds = set()
     for task in tasks_of(run):
         record = records[task.item]
         for name, value in task.prediction.items():
@@ -131,8 +137,8 @@ def test_a_prediction_is_what_the_run_holds_for_likeliest(run, tmp_path):
                 assert value == pytest.approx(record[name]["mean"], abs=0.05)
             else:
                 assert value == (record["action_units"][name] >= 0.5)
-            checked += 1
-    assert checked > 50
+            kinds.add(small_base().variables[name].kind)
+    assert kinds == {"categorical", "interval", "binary"}
 
 
 # Answers in ---------------------------------------------------------------------------------------
@@ -174,12 +180,12 @@ def test_page_answers_become_samples_and_the_run_is_decided_anew(made, run, tmp_
 
 def test_a_person_who_answered_in_the_run_answers_in_its_review_too(made, tmp_path):
     """Her answer to the same question is a further draw of hers."""
-    samples, looks, _ = made_faces(4, seed=2)
+    samples, looks, _ = made_faces(4, seed=2, base=small_base())
     item = samples[0]["item"]
     earlier = {"item": item, "observer": "human", "question": "joint", "draw": 0, "view": "face"}
-    run = run_of(tmp_path / "run", [*samples, earlier | {"reports": looks[item]}])
+    run = run_of(tmp_path / "run", [*samples, earlier | {"reports": looks[item]}], small_base())
     task = {"task": "t", "item": item, "question": "joint", "annotator": "human", "values": looks[item]}
-    opened = ReviewRun.open(run)
+    opened = ReviewRun.open(run, SMALL_FACES)
     redecide(opened, [ReviewAnswer(**task)])
     stored = [row for row in rows(run / "review" / "samples.jsonl") if row["observer"] == "human"]
     assert [(row["draw"], row.get("extra", {}).get("task")) for row in stored] == [(0, None), (1, "t")]
@@ -202,11 +208,11 @@ def test_a_blind_answer_is_held_against_what_was_believed_without_it(made, run, 
 
 def test_a_declared_person_is_learned_however_her_tables_were_declared(tmp_path):
     """What is learned is a table of answers; a base, as from a calibration, may have another form."""
-    base, (samples, looks, _) = seke.knowledge(), made_faces(4, seed=2)
+    base, (samples, looks, _) = small_base(), made_faces(4, seed=2, base=small_base())
     table = f"observers.human.categorical.{base.root}"
     path = tmp_path / "base.yaml"
     path.write_text(
-        f"extends: shipped\nremove: [{table}.confusion]\n"
+        f"extends: {SMALL_FACES}\nremove: [{table}.confusion]\n"
         "observers:\n  human:\n    source: judgement\n    note: made up\n"
         f"    categorical: {{{base.root}: {{accuracy: 0.8}}}}\n",
         "utf-8",
@@ -222,7 +228,7 @@ def test_a_declared_person_is_learned_however_her_tables_were_declared(tmp_path)
 
 def test_what_was_certified_without_the_annotators_is_refused_with_them(tmp_path):
     """As `seke infer` refuses it: another observer changes what items look like to all."""
-    base, (samples, looks, _) = seke.knowledge(), made_faces(6, seed=2)
+    base, (samples, looks, _) = small_base(), made_faces(6, seed=2, base=small_base())
     certificate = Certificate(base.root, ANY, 0.3, 100, 2, 0.1, 0.06, 100, 0.9, 0.1)
     design = Design(adaptive=False, least=2, most=2, readings=(Asked("gpt-4o", "joint", "face", 2, 2),))
     made = {"items": 100, "made": "2025-11-25", "assumptions": (), "design": design}
@@ -237,7 +243,7 @@ def test_what_was_certified_without_the_annotators_is_refused_with_them(tmp_path
     )
     certified = tmp_path / "certified.yaml"
     certified.write_text(
-        f"extends: shipped\n{certificates_yaml(guarantee, next(iter(base.sources)))}", "utf-8"
+        f"extends: {SMALL_FACES}\n{certificates_yaml(guarantee, next(iter(base.sources)))}", "utf-8"
     )
     run = run_of(tmp_path / "run", samples, seke.knowledge(certified))
     opened = ReviewRun.open(run, certified)
@@ -265,20 +271,20 @@ def test_what_was_certified_without_the_annotators_is_refused_with_them(tmp_path
 def test_the_same_file_twice_changes_nothing_and_a_changed_answer_replaces(made, exported, tmp_path):
     answers = list(scripted_answers(tasks_of(exported)[:10], made[1], "anna"))
     file = write_answers(tmp_path / "a.jsonl", answers)
-    seke.review_import([file], exported)
+    review_import([file], exported)
     before = files_of(exported / "review")
-    again = seke.review_import([file, file], exported)
+    again = review_import([file, file], exported)
     assert (again.new, again.changed, again.same) == (0, 0, 10)
     assert files_of(exported / "review") == before
     answers[3] |= {"status": "not_judged", "values": {}}
-    changed = seke.review_import([write_answers(tmp_path / "a.jsonl", answers)], exported)
+    changed = review_import([write_answers(tmp_path / "a.jsonl", answers)], exported)
     assert (changed.new, changed.changed, changed.same) == (0, 1, 9)
     assert len(rows(exported / "review" / "answers.jsonl")) == 10
 
 
 def test_later_commands_take_the_review_as_a_run(made, exported, tmp_path):
     answers = scripted_answers(tasks_of(exported), made[1], "anna")
-    seke.review_import([write_answers(tmp_path / "a.jsonl", answers)], exported)
+    review_import([write_answers(tmp_path / "a.jsonl", answers)], exported)
     base = exported / "review" / "annotators.yaml"
     assert seke.report(exported / "review", base).items == COUNT
     data = seke.export(exported / "review", tmp_path / "data", knowledge=base, uncalibrated=True)
@@ -337,8 +343,8 @@ def test_a_fault_names_place_value_and_what_is_allowed_and_nothing_is_written(ma
     file = tmp_path / "a.jsonl"
     for changed, message in (
         (
-            {"values": {"expression": "fera"}},
-            "a.jsonl:1: item .*: expression: met 'fera' .*; did you mean fear",
+            {"values": {"expression": "agner"}},
+            "a.jsonl:1: item .*: expression: met 'agner' .*; did you mean anger",
         ),
         ({"values": {"valence": 1.5}}, r"valence: met 1.5 \(a number\); allowed is a number from -1 to 1"),
         ({"values": {"AU1": "yes"}}, "AU1: met 'yes' .*; allowed is true, false or null"),
@@ -351,14 +357,14 @@ def test_a_fault_names_place_value_and_what_is_allowed_and_nothing_is_written(ma
     ):
         write_answers(file, [{**good, **changed}])
         with pytest.raises(SekeError, match=message):
-            seke.review_import([file], exported)
+            review_import([file], exported)
     other = next(task for task in tasks if task.item != whole.item)
     write_answers(file, [{**good, "item": other.item}])
     with pytest.raises(SekeError, match=f"task {whole.key} is about item {whole.item}"):
-        seke.review_import([file], exported)
+        review_import([file], exported)
     file.write_text(json.dumps(good)[:40])
     with pytest.raises(SekeError, match=r"a.jsonl:1"):
-        seke.review_import([file], exported)
+        review_import([file], exported)
     assert files_of(exported) == before
 
 
@@ -373,17 +379,18 @@ def test_items_that_the_run_lacks_are_named_and_the_rest_counts(made, exported, 
 def test_a_changed_base_between_export_and_import_is_refused(made, exported, tmp_path):
     path = exported / "review" / "tasks.jsonl"
     answers = list(scripted_answers(tasks_of(exported)[:1], made[1], "anna"))
-    path.write_text(path.read_text().replace(seke.knowledge().digest, "0123456789abcdef"))
+    path.write_text(path.read_text().replace(small_base().digest, "0123456789abcdef"))
     with pytest.raises(
-        SekeError, match=r"exported with knowledge faces 0123456789abcdef, this is faces .*export again"
+        SekeError,
+        match=r"exported with knowledge small-faces 0123456789abcdef, this is small-faces .*export again",
     ):
-        seke.review_import([write_answers(tmp_path / "a.jsonl", answers)], exported)
+        review_import([write_answers(tmp_path / "a.jsonl", answers)], exported)
     assert not (exported / "review" / "answers.jsonl").exists()
     (tmp_path / "other.yaml").write_text("extends: shipped\nname: other\n")
     output = review(
         "export", exported, "--to", "csv", "-o", tmp_path / "t.csv", "-k", tmp_path / "other.yaml", status=2
     )
-    assert "the run was made with knowledge faces" in output.output
+    assert "the run was made with knowledge small-faces" in output.output
 
 
 def test_a_run_about_which_nothing_is_to_be_asked_says_so(run, tmp_path, monkeypatch):
@@ -441,7 +448,7 @@ def test_what_cannot_be_exported_is_refused(run, tmp_path):
     ],
 )
 def test_a_person_is_the_declared_observer_of_people_or_a_new_one(annotator, name):
-    assert observer_name(seke.knowledge(), annotator) == name
+    assert observer_name(small_base(), annotator) == name
 
 
 def test_a_base_without_people_says_so():
@@ -449,7 +456,7 @@ def test_a_base_without_people_says_so():
     alone = replace(plants, observers={n: o for n, o in plants.observers.items() if not o.people})
     with pytest.raises(SekeError, match="has no observer of people: give one a `kind` with `people: true`"):
         reviewer_like(alone, None)
-    assert reviewer_like(seke.knowledge(), None) == "human"
+    assert reviewer_like(small_base(), None) == "human"
 
 
 def test_two_answers_to_one_question_are_two_draws():
@@ -465,14 +472,14 @@ def test_two_answers_to_one_question_are_two_draws():
 
 
 def test_a_value_is_checked_against_its_variable():
-    base = seke.knowledge()
+    base = small_base()
     fixed = {"about": None, "prediction": {}, "scores": {}, "shown": False, "minutes": 1.0, "gain": 1.0}
     task = ReviewTask(
         key="k", item="a", question="joint", asks=("expression", "valence", "AU1"), knowledge="", **fixed
     )
     assert value_of(base, task, "valence", 1) == (1.0, "")
     assert value_of(base, task, "AU1", None) == (None, "")
-    assert value_of(base, task, "expression", "fear") == ("fear", "")
+    assert value_of(base, task, "expression", "anger") == ("anger", "")
     for name, value in (("valence", True), ("valence", "1"), ("AU1", 1), ("expression", None), ("AU2", True)):
         assert value_of(base, task, name, value)[1]
 
@@ -486,11 +493,9 @@ def test_status_says_what_an_hour_would_bring(made, exported, tmp_path):
     assert ahead["risk_after"] < ahead["risk"]
     # The minutes of a whole face are measured once ten answers are timed: 20 s each here.
     answers = list(scripted_answers(tasks_of(exported)[:11], made[1], "anna"))
-    seke.review_import([write_answers(tmp_path / "a.jsonl", answers)], exported)
-    measured = seke.review_outlook(exported, 0.1)
+    review_import([write_answers(tmp_path / "a.jsonl", answers)], exported)
+    measured = seke.review_outlook(exported, 0.1, knowledge=SMALL_FACES)
     assert measured.measured
-    costs = sorted(
-        20 / 60 / seke.knowledge().questions[task.question].cost for task in tasks_of(exported)[:11]
-    )
+    costs = sorted(20 / 60 / small_base().questions[task.question].cost for task in tasks_of(exported)[:11])
     assert measured.minutes_each == pytest.approx(costs[5], abs=0.01)
     assert "annotator-anna 11" in review("status", exported, "--ahead", 0.1).output

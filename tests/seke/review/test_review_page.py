@@ -52,25 +52,38 @@ def watched(page):
     return page
 
 
-@pytest.fixture
-def windows(browser):
-    """Open windows, without a network unless that is asked for; at the end none complained of anything."""
-    opened = []
+@pytest.fixture(scope="module")
+def one_window(browser):
+    """A window with one tab, for all: each new one costs a process."""
+    with browser.new_context(accept_downloads=True) as context:
+        watched(context.new_page())
+        yield context
 
-    def window(**options):
-        given = {"offline": True, "accept_downloads": True, "viewport": {"width": 1280, "height": 900}}
-        context = browser.new_context(**{**given, **options})
-        opened.append(context)
-        return context
+
+@pytest.fixture
+def windows(one_window):
+    """Set the window up, without a network unless that is asked for; at the end no tab complained."""
+    tab = one_window.pages[0]
+
+    def window(*, offline=True, width=1280, height=900, scheme="light"):
+        one_window.set_offline(offline)
+        tab.set_viewport_size({"width": width, "height": height})
+        tab.emulate_media(color_scheme=scheme)
+        return one_window
 
     yield window
-    for context in opened:
-        assert [page.problems for page in context.pages if page.problems] == []
-        context.close()
+    assert [page.problems for page in one_window.pages if page.problems] == []
+    for page in one_window.pages[1:]:
+        page.close()
+    if tab.url.startswith("file:"):
+        tab.evaluate("localStorage.clear()")
+    tab.goto("about:blank")
+    tab.asked.clear()
 
 
 def begin(context, address, name="anna"):
-    page = watched(context.new_page())
+    tab = context.pages[0]
+    page = tab if tab.url == "about:blank" else watched(context.new_page())
     page.goto(address)
     page.wait_for_selector("html[data-ready=yes]")
     page.fill("#who", name)
@@ -204,7 +217,7 @@ def test_answers_survive_a_reload_and_two_tabs_know_of_each_other(made, windows,
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_fits_a_phone_and_takes_the_scheme_of_the_system(made, windows, scheme):
-    context = windows(viewport={"width": 390, "height": 844}, color_scheme=scheme)
+    context = windows(width=390, height=844, scheme=scheme)
     page = begin(context, (made / "t.html").as_uri())
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     paper = page.evaluate("getComputedStyle(document.body).backgroundColor")

@@ -42,7 +42,8 @@ from seke.vision.messages import Call, Choice, Failure, Picture, Prompt, Reply, 
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "annotate"
 SERVER = Path(__file__).parent / "server.py"
-RECORDED = ["--model", "gpt-4o", "--recorded", str(EXAMPLE / "answers.jsonl")]
+# With another base after it, that is the one.
+RECORDED = ["-k", str(SMALL_FACES), "--model", "gpt-4o", "--recorded", str(EXAMPLE / "answers.jsonl")]
 
 
 def run(*args, status=0):
@@ -225,7 +226,7 @@ def test_the_example_from_end_to_end(example):
     assert best["brows-down"] == "anger"
     assert all(r["decision"]["next"] is None for r in records)
     # What the ledger holds, inferred again, decides the same.
-    again = list(seke.infer(folder / "samples.jsonl"))
+    again = list(seke.infer(folder / "samples.jsonl", SMALL_FACES))
     assert [r["expression"] for r in again] == [r["expression"] for r in records]
     summary = json.loads((folder / "summary.json").read_text())
     assert summary["finished"]
@@ -240,12 +241,12 @@ def test_a_run_goes_on_without_asking_again_and_replays_alike(tmp_path, example_
     assert status_of(example_run)[2] == first
     assert (example_run / "posteriors.jsonl").read_bytes() == before
     answers = example_run / "answers.jsonl"
-    run(EXAMPLE, "--run", tmp_path / "s", "--model", "gpt-4o", "--recorded", answers)
+    run(EXAMPLE, "--run", tmp_path / "s", *RECORDED, "--recorded", answers)
     assert (tmp_path / "s" / "posteriors.jsonl").read_bytes() == before
 
 
 def test_labels_of_the_set_are_evidence_and_the_rest_is_completed(tmp_path):
-    run(EXAMPLE / "faces.csv", "--run", tmp_path / "r", "-k", SMALL_FACES, *RECORDED)
+    run(EXAMPLE / "faces.csv", "--run", tmp_path / "r", *RECORDED)
     samples = rows(tmp_path / "r" / "samples.jsonl")
     known = [sample for sample in samples if sample["observer"] == "dataset-label"]
     assert {sample["item"] for sample in known} == {"at-rest", "smile", "downcast"}
@@ -290,9 +291,11 @@ def test_a_folder_of_other_things_is_no_place_for_a_run(tmp_path):
 
 
 def test_a_run_that_was_begun_otherwise_is_refused_with_what_differs(tmp_path, example_run):
-    (tmp_path / "o.yaml").write_text("extends: shipped\npolicy: {budget: 3, source: judgement, note: Few.}\n")
+    (tmp_path / "o.yaml").write_text(
+        f"extends: {SMALL_FACES}\npolicy: {{budget: 3, source: judgement, note: Few.}}\n"
+    )
     result = run(EXAMPLE, "--run", example_run, *RECORDED, "-k", tmp_path / "o.yaml", status=2)
-    assert "was started with other settings (budget: 20 then, 3 now; policy: " in result.output
+    assert "was started with other settings (budget: 8 then, 3 now; policy: " in result.output
     result = run(EXAMPLE, "--run", example_run, *RECORDED, "--temperature", "0", status=2)
     assert "temperature: 1.0 then, 0.0 now" in result.output
     assert "answers under other settings do not count; start another run with --run NEWDIR" in result.output
@@ -313,7 +316,7 @@ def test_another_base_decides_anew_from_the_ledger_by_the_command_that_the_refus
     requests, _ = spent(folder)
     # Laxer limits, no level but one needed, and a duller observer: nothing further is worth asking.
     (tmp_path / "o.yaml").write_text(
-        "extends: shipped\n"
+        f"extends: {SMALL_FACES}\n"
         "policy: {limits: {expression: 0.9, affect: 0.9, action_units: 0.9}, source: judgement, note: Lax,\n"
         "         required: [expression], worth: {expression: 20, affect: 0, action_units: 0}}\n"
         "observers: {gpt-4o: {exponent: 0.9, source: judgement, note: Duller.}}\n"
@@ -375,9 +378,10 @@ def test_an_interrupted_branch_goes_on_with_the_earlier_answers(tmp_path):
 
 def test_a_branch_uses_the_answers_that_still_count(tmp_path, example_run):
     (tmp_path / "o.yaml").write_text(
-        "extends: shipped\npolicy: {limits: {expression: 0.02}, source: judgement, note: Strict.}\n"
+        f"extends: {SMALL_FACES}\n"
+        "policy: {limits: {expression: 0.02}, source: judgement, note: Strict.}\n"
     )
-    given = ["--branch", tmp_path / "b", "-k", tmp_path / "o.yaml", *RECORDED]
+    given = ["--branch", tmp_path / "b", *RECORDED, "-k", tmp_path / "o.yaml"]
     run(EXAMPLE, "--run", example_run, *given)
     models = on_disk(tmp_path / "b", "SELECT model, count(*) FROM requests GROUP BY model")
     assert dict(models)["scripted: earlier run"] >= 6
@@ -836,10 +840,7 @@ def kill_often(tmp_path, server, answered, items, rng, *more):
         process.send_signal(signal.SIGKILL)
         process.communicate()
     (tmp_path / "hold").unlink()
-    process = started(folder, tmp_path / "r", url, *more)
-    out, err = process.communicate()
-    assert process.returncode == 0, err
-    assert json.loads(out)["finished"]
+    assert json.loads(run(folder, *asked(tmp_path / "r", url), *more).stdout)["finished"]
     # Each model has eight requests on their way at a time.
     checked(tmp_path / "r", seen, len(answered), 8 * (1 + more.count("--also")))
     assert on_disk(tmp_path / "r", "SELECT count(*) FROM requests WHERE state = 'unknown'") > [(0,)]

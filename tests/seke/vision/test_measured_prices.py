@@ -223,7 +223,7 @@ def test_short_questions_are_cheap_only_where_the_server_reports_cached_tokens(w
     assert orders[0] != orders[1]
 
 
-@pytest.mark.parametrize("stop", [3, 41, pytest.param(130, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("stop", [41, *(pytest.param(stop, marks=pytest.mark.slow) for stop in (3, 130))])
 def test_stopped_at_any_moment_a_run_ends_as_one_that_was_not(folder, whole, tmp_path, stop):
     """Before, at and after the end of the pilot."""
     came = 0
