@@ -1,6 +1,6 @@
 """Do labels made here teach? Students trained on five kinds of labels of the same paid answers.
 
-    python examples/downstream/run.py --answers DATA [--seeds 5] [--budgets 150,300,600,1200] [-o table.json]
+    python examples/downstream/run.py --answers DATA [--seeds 5] [--budgets 150,400,1200] [-o table.json]
 
 Each seed draws a truth (another base than the one that labels are inferred with), persons, faces, answers of
 two models (three a face, resampled from real ones in DATA) and pictures. GOLD faces calibrate, and every
@@ -194,7 +194,7 @@ def main() -> None:
     )
     parser.add_argument("--answers", type=Path, required=True, help="folder with the tables of real answers")
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--budgets", default="150,300,600,1200", help="faces that are labelled")
+    parser.add_argument("--budgets", default="150,400,1200", help="faces that are labelled")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("-o", "--output", type=Path)
     given = parser.parse_args()
@@ -204,10 +204,10 @@ def main() -> None:
     with ProcessPoolExecutor(given.processes) if given.processes > 1 else nullcontext() as pool:
         for of_seed in (pool.map if pool else map)(one_seed, *every):
             results += of_seed
+            if given.output is not None:
+                given.output.write_text(json.dumps(results, indent=1), "utf-8")
             print(f"seed {of_seed[0]['seed']}: {time.perf_counter() - started:.0f} s", flush=True)
     print(table(results))
-    if given.output is not None:
-        given.output.write_text(json.dumps(results, indent=1), "utf-8")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from torch import nn
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-STEPS, BATCH, RATE, MOST_WEIGHTS = 400, 64, 5e-3, 200_000
+STEPS, BATCH, RATE, MOST_WEIGHTS = 300, 64, 5e-3, 200_000
 # Pictures of a batch are moved by so many pixels at most.
 MOST_MOVED = 3
 
@@ -78,10 +78,15 @@ def taught(pictures: np.ndarray, targets: Targets, seed: int) -> Net:
     expression, numbers, units = (torch.as_tensor(values, dtype=torch.float32) for values in (
         targets.expression, targets.numbers, targets.units))  # fmt: skip
     known = {name: torch.as_tensor(weights, dtype=torch.float32) for name, weights in targets.known.items()}
+    # A picture of which nothing is known is not in a data set.
+    has_labels = np.flatnonzero(
+        sum(weights.reshape(len(shown), -1).any(1) for weights in targets.known.values())
+    )
+    labelled = torch.as_tensor(has_labels)
     generator = torch.Generator().manual_seed(seed)
     net.train()
     for _ in range(STEPS):
-        at = torch.randint(len(shown), (BATCH,), generator=generator)
+        at = labelled[torch.randint(len(labelled), (BATCH,), generator=generator)]
         moved = torch.randint(-MOST_MOVED, MOST_MOVED + 1, (2,), generator=generator).tolist()
         of_label, of_numbers, of_units = net(torch.roll(shown[at], moved, (1, 2)))
         entropy = -(expression[at] * torch.log_softmax(of_label, 1)).sum(1)
