@@ -40,15 +40,12 @@ def posterior_records(path: str | Path) -> Iterator[Record]:
             flat = record_columns(row) if file.format == CSV or any("." in name for name in row) else {}
         record = _nested(row, flat) if flat else row
         if "item" not in record or "decision" not in record:
-            sample = "item" in record and bool({"observer", "question"} & record.keys())
-            hint = (
-                f"; a sample is inferred first: seke infer {shown(path)} -o posteriors.jsonl"
-                if sample
-                else ""
-            )
+            is_sample = "item" in record and bool({"observer", "question"} & record.keys())
+            cure = f"; a sample is inferred first: seke infer {shown(path)} -o posteriors.jsonl"
+            hint = cure if is_sample else ""
             file.note(number, f"is no posterior record (item, decision, ...); {describe_met(record)}{hint}")
-            if sample:
-                # What is one sample is a file of them.
+            if is_sample:
+                # All other rows would be told the same.
                 break
         elif not faults:
             yield _unpack(record) if file.format == PARQUET else record
