@@ -845,7 +845,7 @@ def kill_often(tmp_path, server, answered, items, rng, *more):
     checked(tmp_path / "r", seen, len(answered), 8 * (1 + more.count("--also")))
     assert on_disk(tmp_path / "r", "SELECT count(*) FROM requests WHERE state = 'unknown'") > [(0,)]
     run(folder, *asked(tmp_path / "s", url), *more)
-    replayed = ["--model", "made-up", "--recorded", tmp_path / "r" / "answers.jsonl"]
+    replayed = ["--model", "made-up", "-k", ONE_QUESTION, "--recorded", tmp_path / "r" / "answers.jsonl"]
     alike = {"s": ("posteriors.jsonl", "samples.jsonl", "answers.jsonl")}
     # A recording has no prices, and they have a say in what is asked.
     if "--price-in" not in more:

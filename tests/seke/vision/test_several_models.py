@@ -25,6 +25,7 @@ from seke.annotation.job import Job, session_of
 from seke.annotation.several import FurtherModel, SeveralModels, further_models
 from seke.calibration.fit_record import models_of_runs
 from seke.cli.main import main
+from seke.files.shipped import shipped_folder
 from seke.vision.fake import ScriptedModel
 from seke.vision.messages import Settings
 from seke.vision.prices import Prices
@@ -349,9 +350,17 @@ def test_batches_are_refused_in_python_too(tmp_path, folder):
 
 def test_killed_at_any_moment_a_run_of_two_goes_on_and_buys_nothing_twice(tmp_path):
     with served(tmp_path) as server:
-        more = ["-k", str(ONE_QUESTION), "--observer", "gpt-4o", "--also", f"{OTHER}=made-up"]
+        more = ["--observer", "gpt-4o", "--also", f"{OTHER}=made-up"]
         kill_often(tmp_path, server, (2,), 4, random.Random(1), *more)
     assert observers_of(tmp_path / "r")[OTHER] > 0
+
+
+@pytest.mark.slow
+def test_killed_again_and_again_a_run_of_two_about_faces_goes_on_and_buys_nothing_twice(tmp_path):
+    with served(tmp_path) as server:
+        more = ["-k", str(shipped_folder()), "--observer", "gpt-4o", "--also", f"{OTHER}=made-up"]
+        kill_often(tmp_path, server, (2, 1, 2), 4, random.Random(1), *more)
+    assert set(observers_of(tmp_path / "r")) <= {"gpt-4o", OTHER}
 
 
 def scripted(folder, run_folder, *more, status=0, base=ONE_QUESTION):
