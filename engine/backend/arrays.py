@@ -78,6 +78,19 @@ def take_rows(array: Array, index: Ints) -> Array:
     return array.index_select(0, torch.as_tensor(index))
 
 
+def add_rows(array: Array, index: Ints, rows: Array, axis: int = 0) -> None:
+    """Add rows, or columns on axis 1, to those of an array (n, ...) in place, by their index; each once.
+
+    In torch by the way whose second derivatives are quick: the others copy the array each time.
+    """
+    if not is_tensor(array):
+        array[(slice(None),) * axis + (index,)] += rows
+        return
+    import torch
+
+    array.index_add_(axis, torch.as_tensor(index), torch.as_tensor(rows))
+
+
 def run_sums(array: Array, starts: Ints) -> Array:
     """Return the sums (runs, ...) of the runs of rows that begin at `starts`, the first of which is 0."""
     if not is_tensor(array):

@@ -19,7 +19,7 @@ import torch
 from engine.backend.arrays import plain_numbers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from torch import Tensor
 
@@ -55,6 +55,20 @@ class _Moves:
     def beside_last(self) -> _Moves:
         """The slopes less those of the last state, (n, states - 1, rows): all that beliefs depend on."""
         return _Moves(self.coordinates, self.slopes[:, :-1] - self.slopes[:, -1:])
+
+    def directions(self) -> Iterator[tuple[Ints, Floats, Floats]]:
+        """Yield coordinates (m,), a direction (states, rows) and its weights in their moves, (m, rows).
+
+        Σ weight · direction is how the numbers move with a coordinate: state by state, or coordinate by
+        coordinate where these are fewer.
+        """
+        states = self.slopes.shape[1]
+        if states <= len(self.coordinates):
+            for state, unit in enumerate(np.eye(states)[:, :, None]):
+                yield self.coordinates, unit, self.slopes[:, state]
+        else:
+            for coordinate, slope in zip(self.coordinates[:, None], self.slopes, strict=True):
+                yield coordinate, slope, np.ones((1, slope.shape[1]))
 
 
 def second_derivatives(
@@ -149,14 +163,13 @@ def _add_covariances(
     """Add Σ_rows share · Jᵀ (covariance of the states) J to `total`, (P, P)."""
     relative = {name: move.beside_last for name, move in moves.items()}
     for name, move in relative.items():
-        for state in range(move.slopes.shape[1]):
+        for coordinates, direction, weight in move.directions():
             log = np.array(rows.log_likelihood[name])
-            log[state] += STEP
+            step = STEP / max(np.abs(direction).max(), 1e-12)
+            log[:-1] += step * direction
             shifted = replace(rows, log_likelihood={**rows.log_likelihood, name: log})
             _, there = likelihood.inference.beliefs(shifted)
-            weighted = share * move.slopes[:, state]
+            weighted = share * weight
             for other, other_move in relative.items():
-                change = (there[other] - beliefs[other])[:-1] / STEP
-                total[np.ix_(move.coordinates, other_move.coordinates)] += (
-                    weighted @ other_move.along(change).T
-                )
+                change = (there[other] - beliefs[other])[:-1] / step
+                total[np.ix_(coordinates, other_move.coordinates)] += weighted @ other_move.along(change).T

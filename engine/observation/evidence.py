@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.backend.arrays import asarray_like, namespace, take_rows
+from engine.backend.arrays import add_rows, asarray_like, namespace, take_rows
 from engine.errors import AnswerError
 from engine.observation import repeated_views
 from engine.observation.carried_likelihood import carried_log_likelihood, log_mixture
@@ -290,7 +290,7 @@ class ObservationModel(ObserverKernels):
             positions = positions_of(reported.reading, len(answers.reading_item))
             bundles, answered = reported_by_bundle(pairs, observer, positions, reported)
             if len(bundles):
-                together[bundles] += log_mixture(answered, imagined)
+                add_rows(together, bundles, log_mixture(answered, imagined))
             local = positions[pairs.reading]
             used = (local >= 0) & ~pairs.on
             pattern, row = reported.pattern[local[used]], pairs.row[used]
@@ -351,7 +351,7 @@ class ObservationModel(ObserverKernels):
         chosen = switched[reported.reading]
         if chosen.any():
             log_follow = self.mixture(reported.table, imagined)
-            followed[reported.reading[chosen]] += take_rows(log_follow, reported.pattern[chosen])
+            add_rows(followed, reported.reading[chosen], take_rows(log_follow, reported.pattern[chosen]))
 
     def answered_together(self, answers: Answers) -> tuple[str, ...]:
         """Return the variables about which several dependent observers answered for one item."""
@@ -428,11 +428,11 @@ class ObservationModel(ObserverKernels):
         several = np.bincount(row, minlength=logs.shape[1])[row] > 1
         if not several.all():
             fresh = exponent * self.mixture(table, kernel.mix)
-            logs[:, row[~several]] += take_rows(fresh, pattern[~several]).T
+            add_rows(logs, row[~several], take_rows(fresh, pattern[~several]).T, axis=1)
         if several.any():
             carried_rows, where = np.unique(row[several], return_inverse=True)
             carry = self.carry[part.observer]
             log_likelihood = carried_log_likelihood(
                 kernel.mix, table, pattern[several], where, len(carried_rows), carry
             )
-            logs[:, carried_rows] += exponent * log_likelihood.T
+            add_rows(logs, carried_rows, exponent * log_likelihood.T, axis=1)

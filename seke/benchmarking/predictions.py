@@ -134,6 +134,9 @@ def read_predictions(source: str | Path | Iterable[Record], knowledge: Knowledge
     faults = Faults()
     with closing(row_tables(source, faults)) as tables:
         first = next(tables)
+        if first.names.keys() >= {"observer", "question"}:
+            cure = "they are inferred first, by seke.infer or by seke infer SAMPLES -o FILE"
+            raise AnswerError(f"{first.source.name}: these are samples, not predictions; {cure}")
         if first.nested:
             return _PredictionReader(first, knowledge).predictions(chain([first], tables), faults)
         if not isinstance(source, str | Path) or str(source) == "-":

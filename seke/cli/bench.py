@@ -35,8 +35,7 @@ bench.add_command(prompts)
 
 
 @bench.command()
-@click.argument("predictions", nargs=-1, required=True, metavar="PREDICTIONS...")
-@click.argument("gold", metavar="GOLD")
+@options.predictions_and_gold()
 @options.knowledge_inferred_with()
 @options.groups()
 @click.option(

@@ -117,8 +117,7 @@ _item_command(
 
 
 @plot.command("risk-coverage", short_help="Draw how many values are wrong, of those accepted.")
-@click.argument("predictions", nargs=-1, required=True, metavar="PREDICTIONS...")
-@click.argument("gold", metavar="GOLD")
+@options.predictions_and_gold()
 @options.knowledge_inferred_with()
 @options.keep_gold_evidence()
 @_picture_output()

@@ -132,6 +132,20 @@ def keep_gold_evidence() -> Option:
     return click.option("--keep-gold-evidence", is_flag=True, help=text)
 
 
+def predictions_and_gold() -> Option:
+    """Return the arguments of predictions, one or more, and of gold behind them."""
+
+    def two_at_least(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
+        if not given:
+            raise click.UsageError("PREDICTIONS and GOLD are wanted: one file or more, and the gold last.")
+        return given
+
+    predictions = click.argument(
+        "predictions", nargs=-1, required=False, metavar="PREDICTIONS...", callback=two_at_least
+    )
+    return group(predictions, click.argument("gold", metavar="GOLD"))
+
+
 def groups(
     text: str = "Column of the gold with each item's group, such as its subject; groups are resampled whole.",
 ) -> Option:

@@ -60,7 +60,7 @@ def simulate(
     misfit: Misfit = AS_DECLARED,
     seed: int = 0,
 ) -> Iterator[SimulatedBatch]:
-    """Yield made-up items, BATCH at a time, with their truth and what observers answer about them.
+    """Return an iterator of made-up items, BATCH at a time, with their truth and what observers answer.
 
     Truth is drawn from the compiled network under the population, answers as the observation model has
     them. Infer with another population to see what a wrong prior does, and give a misfit to see what wrong
@@ -80,8 +80,12 @@ def simulate(
         seed: of all chance.
 
     Raises:
-        engine.SekeError: a name that the base does not have; an observer that answers none of the questions.
+        engine.SekeError: a name that the base does not have; an observer that answers none of the questions;
+            fewer items or draws than one.
     """
+    for what, number in (("items", items), ("draws", draws)):
+        if number < 1:
+            raise SekeError(f"{what}: met {number}; allowed are numbers from 1")
     base = read_knowledge(knowledge)
     _check_known("population", [population] if population else [], base.populations)
     _check_known("observer", observers, base.observers)
@@ -96,10 +100,14 @@ def simulate(
     simulator = _Simulator(base, observer_names, list(dict.fromkeys(question_names)), view_names, draws)
     inference = Inference(network_of(base), base, population)
     rng = np.random.default_rng(seed)
-    for start in range(0, items, BATCH):
-        names = [f"item-{number:06d}" for number in range(start, min(start + BATCH, items))]
-        when = np.arange(start, start + len(names)) / max(items - 1, 1)
-        yield simulator.simulate(inference, names, misfit, when, rng)
+
+    def batches() -> Iterator[SimulatedBatch]:
+        for start in range(0, items, BATCH):
+            names = [f"item-{number:06d}" for number in range(start, min(start + BATCH, items))]
+            when = np.arange(start, start + len(names)) / max(items - 1, 1)
+            yield simulator.simulate(inference, names, misfit, when, rng)
+
+    return batches()
 
 
 def _check_known(what: str, names: Sequence[str], known: Any) -> None:

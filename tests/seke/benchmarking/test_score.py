@@ -422,6 +422,11 @@ FAULTY = {
         None,
         "predicts no variable of the base faces",
     ),
+    "samples": (
+        {"item": "a", "observer": "gpt-4o", "question": "expression", "expression": "fear"},
+        None,
+        "p.jsonl: these are samples, not predictions; they are inferred first, by seke.infer or",
+    ),
     "no item": ({"expression": RECORD["expression"]}, None, "p.jsonl:1: item: missing"),
     "a state": (
         {"item": "a", "expression": {"joy": 1}},
@@ -464,6 +469,12 @@ FAULTY = {
         "gold.jsonl:1: expression: no such state: 'joyce'",
     ),
 }
+
+
+def test_predictions_without_gold_are_told_what_is_wanted():
+    result = run("p.jsonl")
+    assert result.exit_code == 2
+    assert "PREDICTIONS and GOLD are wanted: one file or more, and the gold last." in result.stderr
 
 
 @pytest.mark.parametrize("name", FAULTY)

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 import seke
-from engine import Misfit
+from engine import Misfit, SekeError
 from seke.cli.main import main
 from seke.sampling.simulate import simulate
 
@@ -113,6 +113,12 @@ def test_what_cannot_be_asked_is_refused(args, words):
     result = run("--items", 2, *args)
     assert (result.exit_code, result.stdout) == (2, "")
     assert words in result.stderr
+
+
+@pytest.mark.parametrize("fewer", ["items", "draws"])
+def test_fewer_than_one_is_refused_at_the_call(fewer):
+    with pytest.raises(SekeError, match=f"^{fewer}: met -3; allowed are numbers from 1"):
+        seke.simulate(**{fewer: -3})
 
 
 def test_what_is_named_twice_is_asked_once():
