@@ -13,7 +13,7 @@ class InstructionRow:
     answers with, empty otherwise. soft: where the posterior of the expression is split and the answer says
     so, its probabilities as JSON, empty otherwise. number: which of several rows of this task and item.
     pictures: of a comparison the two pictures, from the export's folder, else none; partner: the item of the
-    first of these.
+    first of these. reworded_by: the model that put at least one of the answers into other words, if any.
     """
 
     task: str
@@ -23,3 +23,4 @@ class InstructionRow:
     number: int = 1
     pictures: tuple[str, ...] = ()
     partner: str = ""
+    reworded_by: str = ""

@@ -166,6 +166,7 @@ TOP = (
     "directions",
     "regions",
     "steps",
+    "rewording",
     "turns",
     "tasks",
 )
