@@ -80,6 +80,7 @@ DIFFERENCES = {
     "asks": "a question",
 }
 LENGTH, MARKUP, SENTENCES, UNCLEAR = "too long", "other marks", "other sentences", "unclear"
+INSTEAD = "instead"
 
 
 @dataclass(frozen=True)
@@ -214,7 +215,9 @@ class ClaimReader:
         units, denials = set[tuple[str, bool]](), list[str]()
         for clause in self._clauses(sentence, tokens):
             codes = [token.kinds["code"] for token in clause if "code" in token.kinds]
-            denied = [self._denial(clause, i) for i, token in enumerate(clause) if _denies(token)]
+            every = [self._denial(clause, i) for i, token in enumerate(clause) if _denies(token)]
+            denials += [denial for denial in every if denial == INSTEAD]
+            denied = [denial for denial in every if denial != INSTEAD]
             if len(denied) > 1:
                 denials.append(UNCLEAR)
             is_absent = bool(denied) and (denied[0] == "there" or (denied[0] == "" and bool(codes)))
@@ -266,7 +269,12 @@ class ClaimReader:
         yield clause
 
     def _denial(self, clause: Sequence[Token], place: int) -> str:
-        """Return what a word denies: that something is `there`, what is `claimed`, a verdict, or nothing."""
+        """Return what a word denies: that something is `there`, what is `claimed`, a verdict, or nothing.
+
+        Before a number ("0.3, not 0.2") it says what that stands instead of.
+        """
+        if "number" in (clause[place + 1].kinds if place + 1 < len(clause) else ()):
+            return INSTEAD
         if "absence" in clause[place].kinds:
             return "there"
         for token in clause[place + 1 :]:

@@ -15,6 +15,7 @@ from seke.exporting.instruction_templates import read_instructions
 from seke.exporting.instruction_texts import TASKS
 from seke.exporting.instruction_writer import InstructionWriter
 from seke.exporting.text_claims import ClaimReader
+from seke.exporting.unit_evidence import EvidenceFinder
 from seke.exporting.wording import Wording
 
 ORIGINAL = (
@@ -76,6 +77,11 @@ def base():
 
 
 @pytest.fixture(scope="module")
+def finder(base):
+    return EvidenceFinder(base, "uniform")
+
+
+@pytest.fixture(scope="module")
 def reader(base):
     return ClaimReader(Wording(base, read_instructions(base)))
 
@@ -103,12 +109,13 @@ def test_what_is_no_rewording_is_dropped(reader, text, reason):
 
 
 @pytest.mark.parametrize("language", ["en", "de"])
-def test_every_answer_is_read_and_every_change_of_its_facts_is_seen(base, language):
+def test_every_answer_is_read_and_every_change_of_its_facts_is_seen(base, finder, language):
     instructions = read_instructions(base, language)
     writer = InstructionWriter(base, instructions, "uniform", soft=False, seed=1)
+    writer.finder = finder
     reader = ClaimReader(writer.wording)
-    labels = [AcceptedLabels.of(record, base, Grounds(uncalibrated=True)) for record in made_records(25, 3)]
-    rows = [row for accepted in labels for row in writer.rows(accepted, TASKS)]
+    labels = [AcceptedLabels.of(record, base, Grounds(uncalibrated=True)) for record in made_records(3, 3)]
+    rows = [row for accepted in writer.prepared(labels, TASKS) for row in writer.rows(accepted, TASKS)]
     answers = {answer for row in rows for _, answer in row.turns if answer.endswith(".")}
     states, denial = [*writer.wording.states.values()], {"en": "not", "de": "nicht"}[language]
     steps = [step for kind in instructions.steps.values() for _, step in kind]
@@ -125,9 +132,9 @@ def test_every_answer_is_read_and_every_change_of_its_facts_is_seen(base, langua
         for text in changes:
             if text != answer:
                 changed += 1
-                assert not reader.is_clear(text) or reader.difference(answer, text), text
-    assert len(answers) > 100
-    assert changed > 300
+                assert reader.difference(answer, text), text
+    assert len(answers) > 15
+    assert changed > 60
 
 
 def test_words_that_do_not_say_how_are_refused(base):
