@@ -110,6 +110,12 @@ FORMATS = ("messages", "trl", "llava", "imagefolder", "parquet")
     is_flag=True,
     help="Also export a run with made-up answers (--scripted), whose labels say nothing about its pictures.",
 )
+@click.option(
+    "--undecided",
+    is_flag=True,
+    help="Also export, with --task expression, faces whose expression was looked at and not accepted: answers "
+    "name what it may be, and the column soft has all probabilities.",
+)
 @click.option("--inferred", is_flag=True, help="Also export values that no observer looked at.")
 @options.rewriting()
 @click.option("--verify", is_flag=True, help="Read the export back with datasets and TRL (extra `export`).")

@@ -97,7 +97,7 @@ def export(
         verify: read everything back with the loaders of those who will.
         rewrite: a language model that puts answers into other words; see `seke.exporting.rewriting`.
         given: formats, tasks, soft, language, templates, group, split, balance, seed, copy_images, licence,
-            uncalibrated, inferred, allow_scripted and near_duplicates, as `ExportSettings` has them.
+            uncalibrated, inferred, undecided, allow_scripted and near_duplicates, as `ExportSettings` has them.
 
     Raises:
         engine.SekeError: bad input; nothing is written.
@@ -427,6 +427,7 @@ class _RunExport:
             "left_out": {name: count for name, count in self.left_out.items() if count},
             "uncalibrated": settings.uncalibrated,
             "inferred": settings.inferred,
+            "undecided": settings.undecided,
             "scripted": self.run.scripted,
             "bases": dict(self.tally.bases.most_common()),
             "withheld": dict(self.withheld.most_common()),

@@ -113,7 +113,7 @@ class _TurnRows(_TaskRows):
 
     soft: P(expression) as JSON where the posterior is split and the answer says so, else no text. partner: of
     a comparison the item of the first picture, else no text. reworded_by: the model that put the answers into
-    other words, else no text.
+    other words, else no text. decision: `not accepted` where `soft` stands for an expression that was not.
     """
 
     def row(self, export_item: ExportItem, row: InstructionRow) -> Record:
@@ -121,6 +121,7 @@ class _TurnRows(_TaskRows):
         pictures = list(row.pictures or (export_item.picture,))
         about = {"images": pictures, "item": export_item.accepted.item, "partner": row.partner}
         about |= {"task": row.task, "soft": row.soft, "reworded_by": row.reworded_by}
+        about |= {"decision": row.decision}
         return self.turns(row, len(pictures)) | about
 
     @abstractmethod
@@ -169,7 +170,7 @@ class Llava(_TaskRows):
         name = f"{export_item.accepted.item}/{row.task}"
         if row.number > 1:
             name = f"{name}-{row.number}"
-        about = {"soft": row.soft, "reworded_by": row.reworded_by}
+        about = {"soft": row.soft, "reworded_by": row.reworded_by, "decision": row.decision}
         return {"id": name, "image": export_item.picture, "conversations": turns, **about}
 
 

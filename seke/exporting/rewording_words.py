@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 # Lists of words, each needed where a language can be reworded at all.
-LISTS = ("negation", "absence", "presence", "claim", "yes", "no", "breaks", "words")
+LISTS = ("negation", "absence", "presence", "claim", "yes", "no", "breaks")
 # Mappings from a name to words. Those of `labels` and `signs` are names of the base.
-MAPPINGS = ("labels", "signs", "ordered", "kept")
+MAPPINGS = ("labels", "signs", "ordered", "kept", "words")
 KEYS = ("system", "alike", *LISTS, *MAPPINGS)
 
 
@@ -24,10 +24,11 @@ class RewordingWords:
 
     system: what it is told. negation: words that deny what follows; absence: those that say by themselves
     that something is not there; presence: what is said of a sign that is; claim: what is said of evidence.
-    yes, no: verdicts. breaks: words that begin a clause of its own. words: all others that may stand in a
-    rewording besides those of the instructions. labels, signs: further words for expressions and for what
-    units look like. ordered: name -> words that must come in the same order; kept: name -> words of which one
-    must stand where one stood. alike: groups of words for signs that mean the same.
+    yes, no: verdicts. breaks: words that begin a clause of its own. labels, signs: further words for
+    expressions and for what units look like. ordered: name -> words that must come in the same order; kept:
+    name -> words of which one must stand where one stood; words: all others that may stand in a rewording
+    besides those of the instructions, in groups of any name. alike: groups of words for signs that mean the
+    same.
     """
 
     system: str
@@ -38,9 +39,9 @@ class RewordingWords:
     yes: tuple[str, ...] = ()
     no: tuple[str, ...] = ()
     breaks: tuple[str, ...] = ()
-    words: tuple[str, ...] = ()
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     signs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     ordered: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     kept: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     alike: tuple[tuple[str, ...], ...] = ()

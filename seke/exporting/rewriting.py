@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import unicodedata
 from collections import Counter
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
@@ -96,7 +97,7 @@ class Rewordings:
         self.reworded = 0
         self.kept: Counter[str] = Counter()
         self.examples: dict[str, Counter[str]] = {}
-        self._check = lru_cache(maxsize=4096)(self.reader.difference)
+        self._is_clear = lru_cache(maxsize=4096)(self.reader.is_clear)
         make_run_folder(self.folder)
         self.ledger = Ledger(self.folder, _record_of, rewriter.max_cost)
         self.ledger.note({"model": rewriter.settings.model, "settings": rewriter.settings.as_facts()})
@@ -114,7 +115,7 @@ class Rewordings:
             engine.SekeError: something ended it early; what was answered is kept.
         """
         with plain_errors(self.folder), task("rewording", unit="answers", soon=True) as progress:
-            calls = (call for item, row in rows for call, _ in self._calls(item, row) if self._is_clear(call))
+            calls = (call for item, row in rows for call, _ in self._calls(item, row) if self._is_clear(call.prompt.text))
             stopping, problems = self.rewriter.stopping, self.rewriter.problems
             stopped = run_coroutine(self._ask_all(calls, progress.advance), stopping, problems)
         if stopped:
@@ -162,9 +163,6 @@ class Rewordings:
             return reasons[0] if reasons else "interrupted"
         return nothing_answered(self.folder, self.ledger.totals().answers)
 
-    def _is_clear(self, call: Call) -> bool:
-        return self._check(call.prompt.text, call.prompt.text) is None
-
     def _calls(self, item: str, row: InstructionRow) -> Iterator[tuple[Call, int]]:
         """Yield a request for each answer of a row that can be reworded, and the answer's place."""
         for place, (_, answer) in enumerate(row.turns):
@@ -196,13 +194,13 @@ class Rewordings:
         """Return the rewording of an answer; None, and the reason counted, where there is none."""
         choices = self.ledger.choices(call, (0,))
         difference: Difference | None
-        if not self._is_clear(call):
+        if not self._is_clear(answer):
             difference = Difference(UNREAD)
         elif not choices:
             difference = Difference(NO_ANSWER)
         else:
             text = text_of(choices[0])
-            difference = _no_text(choices[0], text, answer) or self._check(answer, text)
+            difference = _no_text(choices[0], text, answer) or self.reader.difference(answer, text)
             if difference is None:
                 self.reworded += 1
                 return text
@@ -243,10 +241,11 @@ class Rewordings:
 
 def text_of(choice: Choice) -> str:
     """Return the rewording in an answer: the text of its object, or all of it where it has none."""
-    found = parse_object(choice.text)
+    whole = unicodedata.normalize("NFC", choice.text)
+    found = parse_object(whole)
     if found is not None and isinstance(found.get("text"), str):
         return str(found["text"]).strip()
-    part = answer_part(choice.text)
+    part = answer_part(whole)
     return part[1:-1].strip() if len(part) > 1 and part[0] == part[-1] == '"' else part
 
 

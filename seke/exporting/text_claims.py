@@ -37,7 +37,7 @@ LONGER_TIMES, LONGER_LETTERS = 2, 60
 # How sentences end.
 SENTENCE_END = re.compile(r"(?<=[.!?])[\"”“']?\s+|\n+")
 WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
-NUMBER = r"(?<![\w.])[+-]?\d+(?:[.,]\d+)?(?:\s?(?:%|percent\b|per cent\b|prozent\b))?"
+NUMBER = r"(?<![\w.])[+-]?[0-9]+(?:[.,][0-9]+)?(?:\s?(?:%|percent\b|per cent\b|prozent\b))?"
 # Signs that a text may have besides letters, digits and those of its original.
 MARKS = frozenset(" \n.,;:!?()'\"+-%“”„‘’–—/")
 SAME_SIGNS = str.maketrans({"−": "-", "‐": "-", "‑": "-", "’": "'", "‘": "'"})
@@ -116,6 +116,7 @@ class ClaimReader:
                 "--templates, or leave out --rewrite"
             )
         self.wording, self.words = wording, words
+        self._further = frozenset(word for group in words.words.values() for word in group)
         self._groups = {word: group[0] for group in words.alike for word in group}
         self._meanings = self._all_meanings()
         self._longest = max(pattern.count(" ") + 1 for pattern in self._meanings)
@@ -152,7 +153,7 @@ class ClaimReader:
 
     def is_clear(self, text: str) -> bool:
         """Return whether a text can be read itself, so that a rewording can be held against it."""
-        return self.difference(text, text) is None
+        return all(UNCLEAR not in sentence.denials for sentence in self.read(text))
 
     def read(self, text: str, known: Iterable[str] = ()) -> tuple[SentenceClaims, ...]:
         """Return what each sentence of a text says; known: further words that may stand in it."""
@@ -323,7 +324,7 @@ class ClaimReader:
     def _common(self) -> _Vocabulary:
         """Return the words that are no signs, though a sign's text may have them."""
         words, ordered = self.words, self.words.ordered
-        lists = (words.negation, words.absence, words.presence, words.claim, words.breaks, words.words)
+        lists = (words.negation, words.absence, words.presence, words.claim, words.breaks, self._further)
         named = [*lists, *words.kept.values(), *ordered.values()]
         return _Vocabulary(word for group in named for word in group if " " not in word)
 
@@ -349,7 +350,7 @@ class ClaimReader:
         sources += [*self.wording.labels.values(), *instructions.regions]
         sources += [anchor.text for anchors in instructions.anchors.values() for anchor in anchors]
         words = {word for source in sources for word in _words_of(source)}
-        return _Vocabulary({*words, *self.words.words})
+        return _Vocabulary({*words, *self._further})
 
     def _all_meanings(self) -> dict[str, dict[str, str]]:
         """Return pattern -> what it means; where two mean different things of a kind, the first holds."""
@@ -379,7 +380,7 @@ class ClaimReader:
             mean(group, kind, kind)
         mean(words.breaks, "break", "break")
         # A phrase that means nothing here, though its words may.
-        mean((word for word in words.words if " " in word), "phrase", "")
+        mean((word for word in self._further if " " in word), "phrase", "")
         signs = {word for unit in self._signs for word in self._signs[unit]}
         mean((word for word, first in self._groups.items() if first in signs), "sign", "")
         mean(signs, "sign", "")

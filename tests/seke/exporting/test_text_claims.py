@@ -9,7 +9,7 @@ import pytest
 from made_run import made_records
 
 import seke
-from engine import SekeError
+from engine import KnowledgeError, SekeError
 from seke.exporting.accepted_labels import AcceptedLabels, Grounds
 from seke.exporting.instruction_templates import read_instructions
 from seke.exporting.instruction_texts import TASKS
@@ -135,6 +135,21 @@ def test_every_answer_is_read_and_every_change_of_its_facts_is_seen(base, finder
                 assert reader.difference(answer, text), text
     assert len(answers) > 15
     assert changed > 60
+
+
+def test_a_users_words_are_known_and_checked(base, tmp_path):
+    changed = SAME.replace("The lip", "Notably, the lip").replace("AU12), and", "AU12); a grin;")
+    file = tmp_path / "words.yaml"
+    file.write_text("rewording: {words: {mine: [notably, a]}, signs: {AU12: [grin*]}}\n")
+    reader = ClaimReader(Wording(base, read_instructions(base, "en", [file])))
+    assert reader.difference(ORIGINAL, changed) is None
+    assert "signs of no unit" in str(reader.difference(ORIGINAL, SAME.replace("Taken together", "With a grin")))
+    file.write_text("rewording:\n  negation: none\n  labels: {joy: [glad]}\n  sings: {}\n")
+    with pytest.raises(KnowledgeError) as caught:
+        read_instructions(base, "en", [file])
+    message = str(caught.value)
+    for part in ("words.yaml:2:", "a list of words belongs here", "words.yaml:3:", "no such key; did you mean"):
+        assert part in message, message
 
 
 def test_words_that_do_not_say_how_are_refused(base):
