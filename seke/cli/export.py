@@ -113,8 +113,8 @@ FORMATS = ("messages", "trl", "llava", "imagefolder", "parquet")
 @click.option(
     "--undecided",
     is_flag=True,
-    help="Also export, with --task expression, faces whose expression was looked at and not accepted: answers "
-    "name what it may be, and the column soft has all probabilities.",
+    help="Also export, with --task expression, faces whose expression was looked at and not accepted: "
+    "answers name what it may be, and the column soft has all probabilities.",
 )
 @click.option("--inferred", is_flag=True, help="Also export values that no observer looked at.")
 @options.rewriting()
@@ -204,7 +204,8 @@ def _show_rewording(rewording: Mapping[str, Any] | None) -> None:
     if not rewording:
         return
     usd = "" if rewording["usd"] is None else f"; {rewording['usd']:.4f} USD so far for this run"
-    print(f"  reworded by {rewording['model']}: {rewording['reworded']:,} of {rewording['answers']:,} answers{usd}")
+    shares = f"{rewording['reworded']:,} of {rewording['answers']:,} answers"
+    print(f"  reworded by {rewording['model']}: {shares}{usd}")
     for reason, count in rewording["kept"].items():
         examples = rewording["examples"].get(reason, ())[:3]
         shown = f": {'; '.join(examples)}" if examples else ""

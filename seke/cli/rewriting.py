@@ -36,12 +36,17 @@ def rewriter(model: str, given: dict[str, Any]) -> Rewriter | None:
         for option in context.command.params:
             named = context.get_parameter_source(option.name or "") is ParameterSource.COMMANDLINE
             if option.name in ABOUT and named:
-                raise SekeError(f"{option.opts[-1]}: is about the model of --rewrite; name it with --rewrite MODEL")
+                raise SekeError(
+                    f"{option.opts[-1]}: is about the model of --rewrite; name it with --rewrite MODEL"
+                )
         return None
+    from seke.annotation.several import endpoints_of
     from seke.exporting.rewriting import Rewriter
 
     asked = {**about, **ELSEWHERE, "model": model, "seed": given["seed"]}
     settings, prices = asking.settings(asked), asking.prices(asked)
+    # No answer depends on how freely it is reworded.
     client = asking.model(settings, prices, asked, free=("temperature",))
-    print_message(f"answers go to {model} at {client.where}: texts alone, no picture and no name")
+    (place,) = (endpoint.where for endpoint in endpoints_of(client))
+    print_message(f"answers go to {model} at {place}: texts alone, no picture and no name")
     return Rewriter(client, settings, about["max_cost"], asking.concurrency(asked), print_message)

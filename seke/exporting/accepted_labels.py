@@ -49,7 +49,8 @@ class Grounds:
         level = levels.get(root, {})
         if not self.undecided or level.get("decision") != "reject" or level.get("origin") != "seen":
             return None
-        if not self.uncalibrated and all(other.get("basis") not in ESTABLISHED_BASES for other in levels.values()):
+        bases = {other.get("basis") for other in levels.values()}
+        if not self.uncalibrated and bases.isdisjoint(ESTABLISHED_BASES):
             return None
         p: dict[str, float] = record["expression"]
         return max(p, key=lambda state: p[state])

@@ -97,7 +97,8 @@ def export(
         verify: read everything back with the loaders of those who will.
         rewrite: a language model that puts answers into other words; see `seke.exporting.rewriting`.
         given: formats, tasks, soft, language, templates, group, split, balance, seed, copy_images, licence,
-            uncalibrated, inferred, undecided, allow_scripted and near_duplicates, as `ExportSettings` has them.
+            uncalibrated, inferred, undecided, allow_scripted and near_duplicates, as `ExportSettings` has
+            them.
 
     Raises:
         engine.SekeError: bad input; nothing is written.
@@ -107,9 +108,10 @@ def export(
             given[name] = (given[name],) if isinstance(given[name], str) else tuple(map(str, given[name]))
     settings, folder = ExportSettings(**given), Path(output)
     if rewrite is not None and TABLES.issuperset(settings.formats):
+        names = " and ".join(settings.formats)
         raise SekeError(
-            f"--rewrite: {' and '.join(settings.formats)} has no texts to reword; give --format messages, trl "
-            "or llava, too, or leave out --rewrite"
+            f"--rewrite: {names} has no texts to reword; give --format messages, trl or llava, too, or leave "
+            "out --rewrite"
         )
     _check_output(folder)
     if verify:

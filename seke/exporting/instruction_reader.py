@@ -332,10 +332,9 @@ class InstructionReader:
         lists = {key: self._words(tree.get(key), f"rewording.{key}") for key in LISTS}
         alike = tree.get("alike")
         groups = alike.value if alike is not None and isinstance(alike.value, list) else []
-        same = tuple(self._words(node, node.path) for node in groups)
-        return RewordingWords(
-            self._text(tree.get("system"), "rewording.system", ()), **lists, **mappings, alike=same
-        )
+        words: dict[str, Any] = {**lists, **mappings}
+        words["alike"] = tuple(self._words(node, node.path) for node in groups)
+        return RewordingWords(self._text(tree.get("system"), "rewording.system", ()), **words)
 
     def _words(self, node: WordNode | None, path: str) -> tuple[str, ...]:
         """Return a list of words."""

@@ -103,10 +103,10 @@ class InstructionWriter:
         return RowDraft(accepted, evidence, seeded(self.seed, task, accepted.item))
 
     def _undecided(self, accepted: AcceptedLabels) -> Iterator[InstructionRow]:
-        """Yield a row whose soft target is a posterior that was not accepted, where a phrasing says its doubt."""
+        """Yield a row whose soft target is a posterior that was not accepted, where a phrasing says so."""
         phrasings = self.phrasings("expression")
         if not self.soft:
-            phrasings = tuple(one for one in phrasings if "shown" in one.answer.fields()[1])
+            phrasings = tuple(phrasing for phrasing in phrasings if "shown" in phrasing.answer.fields()[1])
         if phrasings:
             likeliest = replace(accepted, expression=accepted.leaning)
             row = self._row("expression", self.draft(likeliest, "expression"), phrasings)

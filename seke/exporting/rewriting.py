@@ -18,8 +18,6 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from engine import SekeError
 from seke.exporting.text_claims import DIFFERENCES, ClaimReader, Difference
 from seke.progress import task
@@ -34,7 +32,7 @@ from seke.vision.messages import NO_PICTURE, Call, Prompt
 from seke.vision.signals import interrupts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Coroutine, Iterable, Iterator
     from pathlib import Path
 
     from seke.exporting.instruction_row import InstructionRow
@@ -91,7 +89,7 @@ class Rewordings:
         """
         self.rewriter, self.folder = rewriter, run / REWORDINGS
         self.reader = ClaimReader(wording)
-        self.system = self.reader.words.system
+        self.system = self.reader.words.words.system
         how = json.dumps(rewriter.settings.as_facts(), sort_keys=True)
         self._how = hashlib.sha256(how.encode()).hexdigest()
         self.reworded = 0
@@ -115,7 +113,7 @@ class Rewordings:
             engine.SekeError: something ended it early; what was answered is kept.
         """
         with plain_errors(self.folder), task("rewording", unit="answers", soon=True) as progress:
-            calls = (call for item, row in rows for call, _ in self._calls(item, row) if self._is_clear(call.prompt.text))
+            calls = (call for item, row in rows for call, _ in self._calls(item, row))
             stopping, problems = self.rewriter.stopping, self.rewriter.problems
             stopped = run_coroutine(self._ask_all(calls, progress.advance), stopping, problems)
         if stopped:
@@ -134,14 +132,12 @@ class Rewordings:
             for call in calls:
                 if stopping.is_set():
                     return
-                if not self.ledger.choices(call, (0,)):
-                    try:
-                        await model.ask(call, self.ledger)
-                    except UnansweredError as error:
-                        self.rewriter.problems(f"{call.request.item}, {call.request.question}: {error.reason}")
-                    except FatalError as error:
-                        reasons.append(str(error))
-                        stopping.set()
+                try:
+                    await self._ask(call)
+                except FatalError as error:
+                    # Nothing more is sent; answers under way are still received.
+                    reasons.append(str(error))
+                    stopping.set()
                 advance()
 
         async with model if hasattr(model, "__aenter__") else nullcontext():
@@ -149,19 +145,23 @@ class Rewordings:
                 await model.check()
                 model.failures.answered |= bool(self.ledger.answers_by())
             with interrupts(stopping, self.rewriter.problems):
-                tasks = [asyncio.create_task(work()) for _ in range(self.rewriter.concurrency)]
                 try:
-                    await asyncio.gather(*tasks)
+                    await _all(work() for _ in range(self.rewriter.concurrency))
                 except asyncio.CancelledError:
                     if not stopping.is_set():
                         raise
-                finally:
-                    for one in tasks:
-                        one.cancel()
-                    await asyncio.gather(*tasks, return_exceptions=True)
         if reasons or stopping.is_set():
             return reasons[0] if reasons else "interrupted"
         return nothing_answered(self.folder, self.ledger.totals().answers)
+
+    async def _ask(self, call: Call) -> None:
+        """Ask for a rewording that is not in the ledger; without an answer the problem is told."""
+        if self.ledger.choices(call, (0,)) or not self._is_clear(call.prompt.text):
+            return
+        try:
+            await self.rewriter.model.ask(call, self.ledger)
+        except UnansweredError as error:
+            self.rewriter.problems(f"{call.request.item}, {call.request.question}: {error.reason}")
 
     def _calls(self, item: str, row: InstructionRow) -> Iterator[tuple[Call, int]]:
         """Yield a request for each answer of a row that can be reworded, and the answer's place."""
@@ -207,8 +207,8 @@ class Rewordings:
         self.kept[difference.kind] += 1
         # Each unknown word counts by itself: who wants more rewordings declares the most frequent ones.
         words = difference.kind == DIFFERENCES["unknown"]
-        found = difference.what.split(", ") if words else [difference.what] if difference.what else []
-        self.examples.setdefault(difference.kind, Counter()).update(found)
+        whats = difference.what.split(", ") if words else [difference.what]
+        self.examples.setdefault(difference.kind, Counter()).update(filter(None, whats))
         return None
 
     def facts(self) -> Record:
@@ -232,7 +232,6 @@ class Rewordings:
             "usd": None if totals.unpriced else round(totals.spent, 6),
         }
 
-
     def _answering_models(self) -> list[str]:
         with read_only(self.folder) as db:
             rows = db.execute(ANSWERED_BY, (self.rewriter.settings.model,))
@@ -242,9 +241,9 @@ class Rewordings:
 def text_of(choice: Choice) -> str:
     """Return the rewording in an answer: the text of its object, or all of it where it has none."""
     whole = unicodedata.normalize("NFC", choice.text)
-    found = parse_object(whole)
-    if found is not None and isinstance(found.get("text"), str):
-        return str(found["text"]).strip()
+    parsed = parse_object(whole)
+    if parsed is not None and isinstance(parsed.get("text"), str):
+        return str(parsed["text"]).strip()
     part = answer_part(whole)
     return part[1:-1].strip() if len(part) > 1 and part[0] == part[-1] == '"' else part
 
@@ -265,3 +264,13 @@ def _record_of(call: Call, choice: Choice) -> Record:
     request = call.request
     status = "refused" if choice.refused else "ok" if text_of(choice) else "unreadable"
     return {"item": request.item, "question": request.question, "draw": choice.draw, "status": status}
+
+
+async def _all(jobs: Iterable[Coroutine[Any, Any, None]]) -> None:
+    tasks = [asyncio.create_task(job) for job in jobs]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for unfinished in tasks:
+            unfinished.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

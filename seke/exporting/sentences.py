@@ -207,9 +207,8 @@ def regions_text(wording: Wording, seen: dict[str, bool], rng: Random) -> str:
         units = [name for name in seen if variables[name].about.get("region") in members]
         if not units:
             continue
-        clauses = [
-            wording.filled("region.clause", rng, wording.unit_facts(name, rng)) for name in units if seen[name]
-        ]
+        visible = [name for name in units if seen[name]]
+        clauses = [wording.filled("region.clause", rng, wording.unit_facts(name, rng)) for name in visible]
         hidden = [name for name in units if not seen[name]]
         path = "region.hidden" if not clauses else "region.besides" if hidden else "region.visible"
         facts = {"region": region, "clauses": wording.join(clauses), "units": wording.any_unit_text(hidden)}

@@ -274,7 +274,9 @@ def test_an_expression_that_was_not_accepted_is_a_soft_target_on_request(base):
     measured = {**levels, "AU4": {**levels["AU4"], "basis": "calibrated"}}
     assert labels(measured, undecided=True).leaning == "surprise"
     writer, split = writer_of(base), labels(undecided=True, uncalibrated=True)
-    sure = labels(p=dict.fromkeys(record["expression"], 0.0) | {"fear": 1.0}, undecided=True, uncalibrated=True)
+    sure = labels(
+        p=dict.fromkeys(record["expression"], 0.0) | {"fear": 1.0}, undecided=True, uncalibrated=True
+    )
     answers = {"split": set(), "sure": set()}
     for seed in range(20):
         writer.seed = seed

@@ -91,7 +91,9 @@ def test_what_claims_the_same_is_taken(reader):
     assert reader.difference(ORIGINAL, SAME) is None
     assert reader.difference(ORIGINAL, re.sub("^The lip.* points to", smiling, SAME)) is None
     assert reader.difference("No. The face shows fear.", "That is wrong. This face expresses fear.") is None
-    hidden = "Not visible, which speaks strongly for anger: AU1 (inner brow raiser) and AU12 (lip corner puller)."
+    hidden = (
+        "Not visible, which speaks strongly for anger: AU1 (inner brow raiser) and AU12 (lip corner puller)."
+    )
     assert reader.difference(hidden, "The absence of AU1 and AU12 strongly supports anger.") is None
     assert reader.difference("Nose: no sign of AU9 (nose wrinkler).", "Nose: AU9 is not visible.") is None
 
@@ -123,8 +125,14 @@ def test_every_answer_is_read_and_every_change_of_its_facts_is_seen(base, finder
     for answer in answers:
         assert reader.is_clear(answer)
         changes = [
-            *(answer.replace(unit, "AU2" if unit != "AU2" else "AU1", 1) for unit in re.findall(r"AU\d+", answer)),
-            *(answer.replace(p, f"{float(p) + 0.01:.2f}", 1) for p in re.findall(r"(?<=[( ])\d\.\d\d", answer)),
+            *(
+                answer.replace(unit, "AU2" if unit != "AU2" else "AU1", 1)
+                for unit in re.findall(r"AU\d+", answer)
+            ),
+            *(
+                answer.replace(p, f"{float(p) + 0.01:.2f}", 1)
+                for p in re.findall(r"(?<=[( ])\d\.\d\d", answer)
+            ),
             *(re.sub(rf"\b{s}\b", states[i - 1], answer, count=1) for i, s in enumerate(states)),
             *(re.sub(rf"\b{step}\b", "", answer, count=1) for step in steps),
             *(answer.replace("(AU", f"{denial} (AU", 1) for _ in range(1)),
@@ -143,12 +151,19 @@ def test_a_users_words_are_known_and_checked(base, tmp_path):
     file.write_text("rewording: {words: {mine: [notably, a]}, signs: {AU12: [grin*]}}\n")
     reader = ClaimReader(Wording(base, read_instructions(base, "en", [file])))
     assert reader.difference(ORIGINAL, changed) is None
-    assert "signs of no unit" in str(reader.difference(ORIGINAL, SAME.replace("Taken together", "With a grin")))
+    assert "signs of no unit" in str(
+        reader.difference(ORIGINAL, SAME.replace("Taken together", "With a grin"))
+    )
     file.write_text("rewording:\n  negation: none\n  labels: {joy: [glad]}\n  sings: {}\n")
     with pytest.raises(KnowledgeError) as caught:
         read_instructions(base, "en", [file])
     message = str(caught.value)
-    for part in ("words.yaml:2:", "a list of words belongs here", "words.yaml:3:", "no such key; did you mean"):
+    for part in (
+        "words.yaml:2:",
+        "a list of words belongs here",
+        "words.yaml:3:",
+        "no such key; did you mean",
+    ):
         assert part in message, message
 
 

@@ -1,4 +1,4 @@
-"""An export with answers in other words: marked, counted, kept through every end, and never paid for twice."""
+"""An export with answers in other words: marked, counted, kept through every end, and paid for once."""
 
 from __future__ import annotations
 
@@ -92,7 +92,9 @@ def test_an_export_is_reworded_marked_and_paid_once(run):
     assert {"refused", "word for word the same"} <= facts["kept"].keys()
     assert f"reworded by made-up: {len(marked)} of {facts['answers']} answers" in first.output
     assert "USD" in again.output
-    assert "a language model only put them into other words" in (run.parent / "first" / "README.md").read_text()
+    assert (
+        "a language model only put them into other words" in (run.parent / "first" / "README.md").read_text()
+    )
     # Forgotten are these texts, too.
     item = marked[0]["item"]
     assert item in items_in_ledger(run / "rewordings")
@@ -120,7 +122,10 @@ def test_stopped_halfway_it_goes_on_without_paying_twice(run):
         assert "the same command goes on" in result.output
         assert not (run.parent / "data").exists()
         export(run, "data", *asking)
-        assert len(server.seen) == json.loads((run.parent / "data/export.json").read_text())["rewording"]["answers"]
+        assert (
+            len(server.seen)
+            == json.loads((run.parent / "data/export.json").read_text())["rewording"]["answers"]
+        )
 
 
 def test_what_cannot_be_reworded_is_said(run, monkeypatch):
