@@ -177,10 +177,8 @@ class ClaimWords:
     def _vocabulary(self) -> _Vocabulary:
         wording, instructions = self.wording, self.wording.instructions
         sources = [*instructions.texts.values(), *instructions.names.values(), *instructions.phrases.values()]
-        sources += [*wording.statements.values(), *wording.descriptions.values(), *wording.labels.values()]
-        sources += [*instructions.regions]
-        sources += [anchor.text for anchors in instructions.anchors.values() for anchor in anchors]
-        forms = [*instructions.forms.values(), *instructions.signs.values()]
+        sources += [*wording.labels.values(), *instructions.regions]
+        forms = [*instructions.forms.values()]
         for phrasings in (instructions.phrasings, instructions.turns, instructions.compared):
             forms += [phrasing.answer for group in phrasings.values() for phrasing in group]
         sources += [source for form in forms for source in form.sources]

@@ -42,7 +42,9 @@ CLAIMED = frozenset(("claim", "label", "name", "kept", "order"))
 
 @dataclass(frozen=True)
 class SentenceClaims:
-    """What a sentence says; see above. unknown: words that nobody declared."""
+    """What a sentence says; see above. unknown: words that nobody declared; those of the base's own texts
+    are among them, which an original may have.
+    """
 
     unknown: tuple[str, ...] = ()
     units: frozenset[str] = frozenset()
@@ -101,9 +103,8 @@ class ClaimReader:
         """Return why a rewording does not claim what its original claims; None where it does."""
         if difference := _odd_form(original, rewording):
             return difference
-        known = {word.casefold() for word in WORD.findall(usual(original))}
-        before, after = self.read(original, known), self.read(rewording, known)
-        if unknown := [word for sentence in after for word in sentence.unknown]:
+        before, after = self.read(original), self.read(rewording)
+        if unknown := _unknown_in(before, after):
             return Difference(DIFFERENCES["unknown"], ", ".join(dict.fromkeys(unknown)))
         if UNCLEAR in {denial for sentence in (*before, *after) for denial in sentence.denials}:
             return Difference(UNCLEAR)
@@ -115,11 +116,10 @@ class ClaimReader:
         """Return whether a text can be read itself, so that a rewording can be held against it."""
         return all(UNCLEAR not in sentence.denials for sentence in self.read(text))
 
-    def read(self, text: str, known: Iterable[str] = ()) -> tuple[SentenceClaims, ...]:
-        """Return what each sentence of a text says; known: further words that may stand in it."""
-        further = {*known}
+    def read(self, text: str) -> tuple[SentenceClaims, ...]:
+        """Return what each sentence of a text says."""
         sentences = (part for part in SENTENCE_END.split(usual(text)) if WORD.search(part))
-        return tuple(self._sentence(sentence, further) for sentence in sentences)
+        return tuple(map(self._sentence, sentences))
 
     def without_claims(self, text: str) -> str:
         """Return a text without its units, numbers, expressions, steps and signs: its wording alone."""
@@ -132,7 +132,7 @@ class ClaimReader:
 
     # One sentence -------------------------------------------------------------------------------------
 
-    def _sentence(self, sentence: str, known: set[str]) -> SentenceClaims:
+    def _sentence(self, sentence: str) -> SentenceClaims:
         tokens = list(self.words.tokens(sentence))
         of = defaultdict(list)
         for token in tokens:
@@ -160,7 +160,7 @@ class ClaimReader:
             if kind in token.kinds
         ]
         return SentenceClaims(
-            tuple(self._unknown(of, known)),
+            (*of["unknown"], *(word for word in of["word"] if not self.words.knows(word))),
             frozenset(code for code, _ in units),
             frozenset(units),
             _once(denials),
@@ -173,12 +173,6 @@ class ClaimReader:
             frozenset(self._strange_signs(tokens)),
             "?" in sentence,
         )
-
-    def _unknown(self, of: dict[str, list[str]], known: set[str]) -> Iterator[str]:
-        yield from of["unknown"]
-        for word in of["word"]:
-            if word not in known and not self.words.knows(word):
-                yield word
 
     def _clauses(self, sentence: str, tokens: Sequence[Token]) -> Iterator[list[Token]]:
         """Yield the clauses: after a semicolon, a word that breaks, or a verdict that begins the sentence."""
@@ -227,6 +221,15 @@ class ClaimReader:
             allowed = self.words.signs[parts[near[0]].kinds["code"]] if near else frozenset()
             if token.kinds["sign"] not in allowed:
                 yield token.kinds["sign"]
+
+
+def _unknown_in(before: Sequence[SentenceClaims], after: Sequence[SentenceClaims]) -> list[str]:
+    """Return unknown words of a rewording that its original has not in the same sentence."""
+    if len(before) != len(after):
+        known = {word for sentence in before for word in sentence.unknown}
+        return [word for sentence in after for word in sentence.unknown if word not in known]
+    pairs = zip(before, after, strict=True)
+    return [word for first, second in pairs for word in second.unknown if word not in first.unknown]
 
 
 def _odd_form(original: str, rewording: str) -> Difference | None:

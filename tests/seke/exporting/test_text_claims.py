@@ -40,7 +40,6 @@ CHANGES = [
     ("The lip corners are raised and drawn back", "There is no smile", "there or not"),
     ("The parted lips (AU25) add", "That the lips are not parted (AU25) adds", "there or not"),
     ("that clearly points", "that does not clearly point", "denied"),
-    ("No", "No", ""),
     ("The parted lips", "No lips that are not parted", "unclear"),
     ("0.55", "0.45", "other numbers"),
     ("0.55", "55%", "other numbers"),
@@ -59,6 +58,10 @@ CHANGES = [
     ("surprise.", "surprise?", "a question"),
     ("The lip corners", "The woman's lip corners", "not known (woman)"),
     ("the expression is", "she feels", "not known (she, feels)"),
+    ("The lip corners are", "The left lip corner is", "doubt"),
+    ("(AU12)", "(AU12) in a broad smile", "not known (broad)"),
+    ("to happiness", "to some happiness", "doubt"),
+    ("points to", "considerably points to", "not known"),
     ("surprise.", "surprise. <image>", "other marks"),
     ("surprise.", "surprise **.", "other marks"),
 ]
@@ -102,7 +105,7 @@ def test_what_claims_the_same_is_taken(reader):
 def test_what_claims_anything_else_is_dropped(reader, before, after, reason):
     difference = reader.difference(ORIGINAL, SAME.replace(before, after, 1))
     assert reason in str(difference)
-    assert (difference is None) == (not reason)
+    assert difference is not None
 
 
 @pytest.mark.parametrize(("text", "reason"), OTHERS)
