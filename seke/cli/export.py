@@ -130,7 +130,7 @@ def export(run: Path, output: Path, as_json: bool, rewrite: str, **given: Any) -
     --copy-images copies them. The folder gets a data card (README.md) and Croissant metadata
     (croissant.json). It is written completely or not at all. One person in several splits is refused.
 
-    With --rewrite a language model puts answers into other words. Each rewording is read back; where units,
+    With --rewrite a language model puts texts into other words. Each rewording is read back; where units,
     numbers, expressions, strength, doubt or denials are not the same, it is dropped. You may stop the command
     at any time: what was paid is kept, and neither this export nor another one pays for it again.
 
@@ -200,11 +200,11 @@ def _show_texts(measures: Mapping[str, Any]) -> None:
 
 
 def _show_rewording(rewording: Mapping[str, Any] | None) -> None:
-    """Print how many answers were reworded, and why the others were not."""
+    """Print how many texts were reworded, and why the others were not."""
     if not rewording:
         return
     usd = "" if rewording["usd"] is None else f"; {rewording['usd']:.4f} USD so far for this run"
-    shares = f"{rewording['reworded']:,} of {rewording['answers']:,} answers"
+    shares = f"{rewording['reworded']:,} of {rewording['texts']:,} texts"
     print(f"  reworded by {rewording['model']}: {shares}{usd}")
     for reason, count in rewording["kept"].items():
         examples = rewording["examples"].get(reason, ())[:3]

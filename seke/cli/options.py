@@ -351,8 +351,8 @@ def _extra() -> Option:
 def rewriting() -> Option:
     """Return the options of a language model that rewords texts."""
     text = (
-        "Let a language model, as its server calls it, put answers into other words. A rewording that "
-        "claims anything else is dropped, and the answer stays. It is sent texts, no pictures and no names; "
+        "Let a language model, as its server calls it, put questions and answers into other words. A "
+        "rewording that says anything else is dropped. It is sent texts, no pictures and no names; "
         "what is paid is kept in RUN/rewordings. The options below are about it."
     )
     return group(

@@ -45,8 +45,8 @@ def rewriter(model: str, given: dict[str, Any]) -> Rewriter | None:
 
     asked = {**about, **ELSEWHERE, "model": model, "seed": given["seed"]}
     settings, prices = asking.settings(asked), asking.prices(asked)
-    # No answer depends on how freely it is reworded.
+    # What a text says does not depend on how freely it is reworded.
     client = asking.model(settings, prices, asked, free=("temperature",))
     (place,) = (endpoint.where for endpoint in endpoints_of(client))
-    print_message(f"answers go to {model} at {place}: texts alone, no picture and no name")
+    print_message(f"questions and answers go to {model} at {place}: no picture and no name")
     return Rewriter(client, settings, about["max_cost"], asking.concurrency(asked), print_message)

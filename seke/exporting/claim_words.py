@@ -37,10 +37,11 @@ SHORTENED = (
 class Token:
     """A piece of a sentence, and where it starts. kinds: what it means, kind -> value.
 
-    `code` and `number`: what these are. `label`: an expression. `name`: a scale or a direction of it. `order`
-    and `kept`: see `RewordingWords`; steps of strength are among the first. `sign`: the first word of those
-    that mean the same. `negation`, `absence`, `presence`, `claim`, `yes`, `no` and `break` have no value of
-    their own. A word that means none of these is a `word`; what is no word either is `unknown`.
+    `code` and `number`: what these are. `label`: an expression. `name`: a scale or a direction of it.
+    `order`, `kept` and `topic`: see `RewordingWords`; steps of strength are among the first. `sign`: the
+    first word of those that mean the same. `negation`, `absence`, `presence`, `claim`, `yes`, `no` and
+    `break` have no value of their own. A word that means none of these is a `word`; what is no word either is
+    `unknown`.
     """
 
     text: str
@@ -97,9 +98,10 @@ class ClaimWords:
             yield Token(text[start:end], start, kinds)
             place += count
 
-    def knows(self, word: str) -> bool:
-        """Return whether a word without a meaning may stand in a text."""
-        return all(part in self._vocabulary for part in word.split("-"))
+    def knows(self, word: str, *, asked: bool = False) -> bool:
+        """Return whether a word without a meaning may stand in an answer, or in a question (`asked`)."""
+        parts = word.split("-")
+        return all(part in self._vocabulary or (asked and part in self._asking) for part in parts)
 
     def _meaning(self, text: str, pieces: Sequence[re.Match[str]]) -> tuple[Kinds, int]:
         """Return what the longest phrase means with which some pieces begin, and how many these are."""
@@ -133,7 +135,7 @@ class ClaimWords:
                 self._mean("name", f"{number} {key}", (getattr(directions, key),))
         for step in (step for steps in instructions.steps.values() for _, step in steps):
             self._mean("order", step, (step,))
-        for kind, groups in (("order", words.ordered), ("kept", words.kept)):
+        for kind, groups in (("order", words.ordered), ("kept", words.kept), ("topic", words.topics)):
             for name, group in groups.items():
                 self._mean(kind, name, group)
         for kind in ("negation", "absence", "presence", "claim", "yes", "no"):
@@ -183,6 +185,20 @@ class ClaimWords:
             forms += [phrasing.answer for group in phrasings.values() for phrasing in group]
         sources += [source for form in forms for source in form.sources]
         return _Vocabulary([*self._further, *(word for source in sources for word in _words_of(source))])
+
+    @cached_property
+    def _asking(self) -> _Vocabulary:
+        """The words of questions."""
+        instructions = self.wording.instructions
+        asks = [
+            form
+            for phrasings in (instructions.phrasings, instructions.turns, instructions.compared)
+            for group in phrasings.values()
+            for phrasing in group
+            for form in (phrasing.ask, phrasing.first)
+            if form is not None
+        ]
+        return _Vocabulary(word for form in asks for source in form.sources for word in _words_of(source))
 
 
 class _Vocabulary:

@@ -95,7 +95,7 @@ def export(
         sources: a table of licences by source; see `seke.exporting.licences`.
         votes: a table of people's readings of the pictures; see `seke.exporting.doubt.read_votes`.
         verify: read everything back with the loaders of those who will.
-        rewrite: a language model that puts answers into other words; see `seke.exporting.rewriting`.
+        rewrite: a language model that puts texts into other words; see `seke.exporting.rewriting`.
         given: formats, tasks, soft, language, templates, group, split, balance, seed, copy_images, licence,
             uncalibrated, inferred, undecided, allow_scripted and near_duplicates, as `ExportSettings` has
             them.
@@ -349,7 +349,8 @@ class _RunExport:
         comparer = Comparer(self.writer, self._tasks)
         for accepted in self._accepted(assignment):
             split = assignment.split[accepted.item]
-            for row in self._rows(comparer, split, ComparedPicture(accepted, "", None)):
+            picture = ComparedPicture(accepted, "", self.run.items[accepted.item].box)
+            for row in self._rows(comparer, split, picture):
                 yield accepted.item, row
 
     def _export_items(self, folder: Path, assignment: SplitAssignment) -> Iterator[ExportItem]:

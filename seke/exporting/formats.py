@@ -112,8 +112,9 @@ class _TurnRows(_TaskRows):
     """Columns of questions and answers, with a list of images, the item and the task.
 
     soft: P(expression) as JSON where the posterior is split and the answer says so, else no text. partner: of
-    a comparison the item of the first picture, else no text. reworded_by: the model that put the answers into
-    other words, else no text. decision: `not accepted` where `soft` stands for an expression that was not.
+    a comparison the item of the first picture, else no text. reworded_by: the model that put some of the
+    texts into other words, else no text. decision: `not accepted` where `soft` stands for an expression that
+    was not, else `accepted`.
     """
 
     def row(self, export_item: ExportItem, row: InstructionRow) -> Record:

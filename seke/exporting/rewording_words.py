@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 # Lists of words, each needed where a language can be reworded at all.
 LISTS = ("negation", "absence", "presence", "claim", "yes", "no", "breaks")
 # Mappings from a name to words. Those of `labels` and `signs` are names of the base.
-MAPPINGS = ("labels", "signs", "ordered", "kept", "words")
+MAPPINGS = ("labels", "signs", "ordered", "kept", "topics", "words")
 KEYS = ("system", "alike", *LISTS, *MAPPINGS)
 
 
@@ -26,9 +26,9 @@ class RewordingWords:
     that something is not there; presence: what is said of a sign that is; claim: what is said of evidence.
     yes, no: verdicts. breaks: words that begin a clause of its own. labels, signs: further words for
     expressions and for what units look like. ordered: name -> words that must come in the same order; kept:
-    name -> words of which one must stand where one stood; words: all others that may stand in a rewording
-    besides those of the instructions, in groups of any name. alike: groups of words for signs that mean the
-    same.
+    name -> words of which one must stand where one stood; topics: the same, of questions. words: all others
+    that may stand in a rewording besides those of the instructions, in groups of any name. alike: groups of
+    words for signs that mean the same.
     """
 
     system: str
@@ -43,5 +43,6 @@ class RewordingWords:
     signs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     ordered: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     kept: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    topics: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     alike: tuple[tuple[str, ...], ...] = ()

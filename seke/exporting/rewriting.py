@@ -1,8 +1,8 @@
-"""Answers of an export in other words, by a language model: `seke export --rewrite`.
+"""Questions and answers of an export in other words, by a language model: `seke export --rewrite`.
 
-Each answer that is prose is sent once, alone, without picture or name. What comes back is read
-(`text_claims`) and takes its place only where it claims the same, sentence by sentence; else the answer stays
-as it was, and the reason is counted. Every request is in a ledger of its own in the folder of the run, so
+Each that is prose is sent once, alone, without picture or name. What comes back is read (`text_claims`) and
+takes its place only where it says the same, sentence by sentence; else the text stays as it was, and the
+reason is counted. Every request is in a ledger of its own in the folder of the run, so
 that nothing is paid for twice: neither by a further export, nor after an end halfway.
 """
 
@@ -48,12 +48,12 @@ SCHEMA = {
     "required": ["text"],
     "additionalProperties": False,
 }
-# What prose ends with; answers of one word, lists and JSON are what was asked for, and stay.
+# What prose ends with; answers of one word, lists of numbers and JSON are what was asked for, and stay.
 PROSE_ENDS = (".", "!", "?")
 # Answers that are no rewording, besides those that claim something else.
 NO_ANSWER, REFUSED, CUT, EMPTY, SAME = "no answer", "refused", "cut off", "empty", "word for word the same"
-# An answer that says nothing clear itself, in a user's words, is not sent.
-UNREAD = "the answer itself cannot be read"
+# A text that says nothing clear itself, in a user's words, is not sent.
+UNREAD = "the text itself cannot be read"
 ANSWERED_BY = "SELECT DISTINCT model FROM requests WHERE state = 'answered' AND observer = ? ORDER BY model"
 # Of each reason the most frequent differences are named.
 MOST_EXAMPLES = 10
@@ -78,7 +78,7 @@ class Rewriter:
 class Rewordings:
     """The rewordings of an export under way; to be closed.
 
-    kept: reason -> answers that stay as they were; examples: reason -> what differed in some of them.
+    kept: reason -> texts that stay as they were; examples: reason -> what differed in some of them.
     """
 
     def __init__(self, rewriter: Rewriter, run: Path, wording: Wording) -> None:
@@ -107,12 +107,12 @@ class Rewordings:
     # Asking -------------------------------------------------------------------------------------------
 
     def ask(self, rows: Iterable[tuple[str, InstructionRow]]) -> None:
-        """Ask for a rewording of each answer that has none yet; rows: (item, row).
+        """Ask for a rewording of each text that has none yet; rows: (item, row).
 
         Raises:
             engine.SekeError: something ended it early; what was answered is kept.
         """
-        with plain_errors(self.folder), task("rewording", unit="answers", soon=True) as progress:
+        with plain_errors(self.folder), task("rewording", unit="texts", soon=True) as progress:
             calls = (call for item, row in rows for call, _ in self._calls(item, row))
             stopping, problems = self.rewriter.stopping, self.rewriter.problems
             stopped = run_coroutine(self._ask_all(calls, progress.advance), stopping, problems)
@@ -164,43 +164,49 @@ class Rewordings:
             self.rewriter.problems(f"{call.request.item}, {call.request.question}: {error.reason}")
 
     def _calls(self, item: str, row: InstructionRow) -> Iterator[tuple[Call, int]]:
-        """Yield a request for each answer of a row that can be reworded, and the answer's place."""
-        for place, (_, answer) in enumerate(row.turns):
-            if not answer.endswith(PROSE_ENDS):
+        """Yield a request for each text of a row that can be reworded, and the text's place in it."""
+        for place, text in enumerate(text for turn in row.turns for text in turn):
+            if not text.endswith(PROSE_ENDS):
                 continue
-            prompt = Prompt.of(answer, SCHEMA, self.system)
-            # The answer, not its place alone: other words, or another way of asking, are another request.
+            prompt = Prompt.of(text, SCHEMA, self.system)
+            # The text, not its place alone: other words, or another way of asking, are another request.
             digest = hashlib.sha256(f"{prompt.digest}{self._how}".encode()).hexdigest()[:16]
-            about = f"{row.number}.{place + 1} {digest}"
+            about = f"{row.number}.{place} {digest}"
             request = Request(item, self.rewriter.settings.model, row.task, about, "text", 0, 1)
             yield Call(request, prompt, NO_PICTURE), place
 
     # Reading ------------------------------------------------------------------------------------------
 
     def reword(self, item: str, row: InstructionRow) -> InstructionRow:
-        """Return a row with the rewordings that claim the same as its answers."""
-        turns, changed = list(row.turns), False
+        """Return a row with the rewordings that say the same as its texts."""
+        texts = [text for turn in row.turns for text in turn]
+        changed = False
         for call, place in self._calls(item, row):
-            ask, answer = turns[place]
-            text = self._rewording_of(call, answer)
+            text = self._rewording_of(call, asked=place % 2 == 0)
             if text is not None:
-                turns[place], changed = (ask, text), True
+                texts[place], changed = text, True
         if not changed:
             return row
-        frame = f"{row.turns[0][0]} {self.reader.without_claims(turns[0][1])}" if row.frame else ""
-        return replace(row, turns=tuple(turns), frame=frame, reworded_by=self.rewriter.settings.model)
+        turns = tuple(zip(texts[::2], texts[1::2], strict=True))
+        frame = f"{texts[0]} {self.reader.without_claims(texts[1])}" if row.frame else ""
+        return replace(row, turns=turns, frame=frame, reworded_by=self.rewriter.settings.model)
 
-    def _rewording_of(self, call: Call, answer: str) -> str | None:
-        """Return the rewording of an answer; None, and the reason counted, where there is none."""
-        choices = self.ledger.choices(call, (0,))
+    def _rewording_of(self, call: Call, *, asked: bool) -> str | None:
+        """Return the rewording of a text; None, and the reason counted, where there is none.
+
+        asked: whether it is a question.
+        """
+        choices, original = self.ledger.choices(call, (0,)), call.prompt.text
         difference: Difference | None
-        if not self._is_clear(answer):
+        if not self._is_clear(original):
             difference = Difference(UNREAD)
         elif not choices:
             difference = Difference(NO_ANSWER)
         else:
             text = text_of(choices[0])
-            difference = _no_text(choices[0], text, answer) or self.reader.difference(answer, text)
+            difference = _no_text(choices[0], text, original) or self.reader.difference(
+                original, text, asked=asked
+            )
             if difference is None:
                 self.reworded += 1
                 return text
@@ -212,7 +218,7 @@ class Rewordings:
         return None
 
     def facts(self) -> Record:
-        """Return what export.json says: how many answers were reworded, and why the others were not.
+        """Return what export.json says: how many texts were reworded, and why the others were not.
 
         usd: what all rewordings of the run cost so far, where prices are known.
         """
@@ -221,7 +227,7 @@ class Rewordings:
             "model": self.rewriter.settings.model,
             "answered_by": self._answering_models(),
             "temperature": self.rewriter.settings.temperature,
-            "answers": self.reworded + self.kept.total(),
+            "texts": self.reworded + self.kept.total(),
             "reworded": self.reworded,
             "kept": dict(self.kept.most_common()),
             "examples": {
@@ -248,7 +254,7 @@ def text_of(choice: Choice) -> str:
     return part[1:-1].strip() if len(part) > 1 and part[0] == part[-1] == '"' else part
 
 
-def _no_text(choice: Choice, text: str, answer: str) -> Difference | None:
+def _no_text(choice: Choice, text: str, original: str) -> Difference | None:
     """Return why an answer is no rewording at all; None where it is one."""
     if choice.refused:
         return Difference(REFUSED)
@@ -256,7 +262,7 @@ def _no_text(choice: Choice, text: str, answer: str) -> Difference | None:
         return Difference(CUT)
     if not text:
         return Difference(EMPTY)
-    return Difference(SAME) if text.split() == answer.split() else None
+    return Difference(SAME) if text.split() == original.split() else None
 
 
 def _record_of(call: Call, choice: Choice) -> Record:

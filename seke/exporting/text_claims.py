@@ -8,6 +8,7 @@ unclear, such as a denial of a denial, differs from everything.
     labels     names of expressions, in their order; so are numbers, names of scales, directions and what the
                words call `ordered`; steps of strength are among these
     kept       which kinds of words stand there (`against`, `doubt`, ...)
+    topics     what a question asks for
     signs      words for signs that belong to none of the units beside them
     asks       whether it is a question
 """
@@ -56,6 +57,7 @@ class SentenceClaims:
     order: tuple[str, ...] = ()
     bound: tuple[str, ...] = ()
     kept: frozenset[str] = frozenset()
+    topics: frozenset[str] = frozenset()
     signs: frozenset[str] = frozenset()
     asks: bool = False
 
@@ -72,6 +74,7 @@ DIFFERENCES = {
     "order": "other words of strength or place",
     "bound": "numbers of something else",
     "kept": "other words of doubt, comparison or for and against",
+    "topics": "something else asked for",
     "signs": "signs of no unit that is named",
     "asks": "a question",
 }
@@ -99,11 +102,14 @@ class ClaimReader:
 
     # Two texts ----------------------------------------------------------------------------------------
 
-    def difference(self, original: str, rewording: str) -> Difference | None:
-        """Return why a rewording does not claim what its original claims; None where it does."""
+    def difference(self, original: str, rewording: str, *, asked: bool = False) -> Difference | None:
+        """Return why a rewording does not claim what its original claims; None where it does.
+
+        asked: whether they are questions, which must be about the same, too.
+        """
         if difference := _odd_form(original, rewording):
             return difference
-        before, after = self.read(original), self.read(rewording)
+        before, after = (self.read(text, asked=asked) for text in (original, rewording))
         if unknown := _unknown_in(before, after):
             return Difference(DIFFERENCES["unknown"], ", ".join(dict.fromkeys(unknown)))
         if UNCLEAR in {denial for sentence in (*before, *after) for denial in sentence.denials}:
@@ -116,10 +122,10 @@ class ClaimReader:
         """Return whether a text can be read itself, so that a rewording can be held against it."""
         return all(UNCLEAR not in sentence.denials for sentence in self.read(text))
 
-    def read(self, text: str) -> tuple[SentenceClaims, ...]:
-        """Return what each sentence of a text says."""
+    def read(self, text: str, *, asked: bool = False) -> tuple[SentenceClaims, ...]:
+        """Return what each sentence of a text says; asked: whether it is a question."""
         sentences = (part for part in SENTENCE_END.split(usual(text)) if WORD.search(part))
-        return tuple(map(self._sentence, sentences))
+        return tuple(self._sentence(sentence, asked=asked) for sentence in sentences)
 
     def without_claims(self, text: str) -> str:
         """Return a text without its units, numbers, expressions, steps and signs: its wording alone."""
@@ -132,7 +138,7 @@ class ClaimReader:
 
     # One sentence -------------------------------------------------------------------------------------
 
-    def _sentence(self, sentence: str) -> SentenceClaims:
+    def _sentence(self, sentence: str, *, asked: bool) -> SentenceClaims:
         tokens = list(self.words.tokens(sentence))
         of = defaultdict(list)
         for token in tokens:
@@ -160,7 +166,7 @@ class ClaimReader:
             if kind in token.kinds
         ]
         return SentenceClaims(
-            (*of["unknown"], *(word for word in of["word"] if not self.words.knows(word))),
+            (*of["unknown"], *(word for word in of["word"] if not self.words.knows(word, asked=asked))),
             frozenset(code for code, _ in units),
             frozenset(units),
             _once(denials),
@@ -170,6 +176,7 @@ class ClaimReader:
             _once(of["order"]),
             _once(bound) if len(of["number"]) > 1 else (),
             frozenset(of["kept"]),
+            frozenset(of["topic"] if asked else ()),
             frozenset(self._strange_signs(tokens)),
             "?" in sentence,
         )

@@ -113,6 +113,23 @@ def test_what_is_no_rewording_is_dropped(reader, text, reason):
     assert reason in str(reader.difference(ORIGINAL, text))
 
 
+def test_a_question_must_ask_for_the_same(reader):
+    ask = "Which facial expression does this face show, and which visible signs support that?"
+    same = "What facial expression can be seen on this face, and which visible signs support it?"
+    assert reader.difference(ask, same, asked=True) is None
+    for before, after, reason in (
+        ("facial expression", "action units", "something else asked for"),
+        (", and which visible signs support it", "", "something else asked for"),
+        ("can be", "can not be", "denied"),
+        ("?", ".", "a question"),
+    ):
+        assert reason in str(reader.difference(ask, same.replace(before, after), asked=True))
+    ask, same = "AU12 is visible. Is that right?", "AU12 can be seen. Is this correct?"
+    assert reader.difference(ask, same, asked=True) is None
+    assert "denied" in str(reader.difference(ask, same.replace("correct", "wrong"), asked=True))
+    assert reader.is_clear(ask)
+
+
 @pytest.mark.parametrize("language", ["en", "de"])
 def test_every_answer_is_read_and_every_change_of_its_facts_is_seen(base, finder, language):
     instructions = read_instructions(base, language)

@@ -1,4 +1,4 @@
-"""An export with answers in other words: marked, counted, kept through every end, and paid for once."""
+"""An export with texts in other words: marked, counted, kept through every end, and paid for once."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def reworded(_, asked):
         return Reply([json.dumps({"text": text.replace("does not show", "shows")})])
     if "No. The face" in text:
         return Reply([json.dumps({"text": "No."})], refusal="I do not do that.")
-    text = text.replace("The face shows", "What this face shows is").replace("Yes, that is", "Yes, this is")
+    text = text.replace("The face shows", "What this face shows is").replace("Is that so?", "Is this so?")
     return Reply([json.dumps({"text": text})])
 
 
@@ -86,11 +86,11 @@ def test_an_export_is_reworded_marked_and_paid_once(run):
     kept = [row for row in rows_of(run.parent / "first") if not row["reworded_by"]]
     assert [row for row in plain if row in kept] == kept
     facts = json.loads((run.parent / "first" / "export.json").read_text())["rewording"]
-    assert facts["reworded"] == len(marked)
-    assert facts["answers"] == facts["reworded"] + sum(facts["kept"].values())
+    assert facts["reworded"] >= len(marked)
+    assert facts["texts"] == facts["reworded"] + sum(facts["kept"].values()) == paid
     assert facts["answered_by"] == ["made-up-1"]
     assert {"refused", "word for word the same"} <= facts["kept"].keys()
-    assert f"reworded by made-up: {len(marked)} of {facts['answers']} answers" in first.output
+    assert f"reworded by made-up: {facts['reworded']} of {facts['texts']} texts" in first.output
     assert "USD" in again.output
     assert (
         "a language model only put them into other words" in (run.parent / "first" / "README.md").read_text()
@@ -124,7 +124,7 @@ def test_stopped_halfway_it_goes_on_without_paying_twice(run):
         export(run, "data", *asking)
         assert (
             len(server.seen)
-            == json.loads((run.parent / "data/export.json").read_text())["rewording"]["answers"]
+            == json.loads((run.parent / "data/export.json").read_text())["rewording"]["texts"]
         )
 
 
