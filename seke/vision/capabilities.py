@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from seke.vision.messages import NO_PICTURE
+
 if TYPE_CHECKING:
     from collections.abc import Collection
 
@@ -103,7 +105,7 @@ class Dialect:
         """Return what is told and shown; what all requests share comes first, so that a server keeps it."""
         picture, system = call.picture, call.prompt.system
         apart = bool(system) and settings.system and self.system
-        if not picture.data:
+        if picture == NO_PICTURE:
             text = call.prompt.text if apart or not system else f"{system}\n\n{call.prompt.text}"
             plain = [{"role": "user", "content": text}]
             return [{"role": "system", "content": system}, *plain] if apart else plain

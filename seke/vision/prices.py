@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine import SekeError, did_you_mean
 from seke.files.yaml_nodes import compose_yaml
+from seke.vision.messages import NO_PICTURE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -166,7 +167,7 @@ class Estimate:
 
     def tokens(self, call: Call, answers: int) -> tuple[int, int]:
         """Return the most tokens of prompt and answers."""
-        if not call.picture.data:
+        if call.picture == NO_PICTURE:
             # Texts of one question have any length.
             return math.ceil(call.prompt.bytes * MARGIN), answers * self.answer
         if not self.longest:
