@@ -62,6 +62,7 @@ CHANGES = [
     ("(AU12)", "(AU12) in a broad smile", "not known (broad)"),
     ("to happiness", "to some happiness", "doubt"),
     ("points to", "considerably points to", "not known"),
+    ("The parted lips (AU25) add", "Apart from AU25 other signs add", "there or not"),
     ("surprise.", "surprise. <image>", "other marks"),
     ("surprise.", "surprise **.", "other marks"),
 ]
