@@ -27,7 +27,6 @@ from seke.annotation.observers import AskedObservers, asking
 from seke.annotation.people import note_given, read_given
 from seke.annotation.results import RunResults
 from seke.annotation.reuse import ReusedAnswers
-from seke.annotation.run_coroutine import run_coroutine
 from seke.annotation.several import address_notes, addresses_of, check_several, note_answered
 from seke.annotation.stopping_rules import rule_of
 from seke.console.plain_text import near
@@ -40,6 +39,7 @@ from seke.prompts import Questions
 from seke.runs.batch_client import Batches, fit_together
 from seke.runs.failures import nothing_answered
 from seke.runs.ledger import Ledger, plain_errors
+from seke.runs.run_coroutine import run_coroutine
 from seke.runs.run_folder import SAMPLES, SUMMARY, base_to_name, make_run_folder
 from seke.vision.signals import interrupts
 
@@ -210,7 +210,7 @@ class Job:
                 )
             given_up = {"retry_refused": retry_refused, "forget_unanswered": forget_unanswered}
             work = self._run(stack, branch_of, **given_up)
-            ledger, stopped = run_coroutine(work, self.annotator)
+            ledger, stopped = run_coroutine(work, self.annotator.stopping, self.annotator.problems)
             try:
                 results = RunResults(self.folder, self.items, self.annotator, ledger, self.facts)
                 return results.write(time.monotonic() - started, stopped)

@@ -110,10 +110,17 @@ FORMATS = ("messages", "trl", "llava", "imagefolder", "parquet")
     is_flag=True,
     help="Also export a run with made-up answers (--scripted), whose labels say nothing about its pictures.",
 )
+@click.option(
+    "--undecided",
+    is_flag=True,
+    help="Also export, with --task expression, faces whose expression was looked at and not accepted: "
+    "answers name what it may be, and the column soft has all probabilities.",
+)
 @click.option("--inferred", is_flag=True, help="Also export values that no observer looked at.")
+@options.rewriting()
 @click.option("--verify", is_flag=True, help="Read the export back with datasets and TRL (extra `export`).")
 @options.json()
-def export(run: Path, output: Path, as_json: bool, **given: Any) -> None:
+def export(run: Path, output: Path, as_json: bool, rewrite: str, **given: Any) -> None:
     """Export what the run in RUN accepted, as data to train vision-language models on.
 
     Only accepted values are exported, and only those that rest on a calibration, a certificate or people.
@@ -123,6 +130,10 @@ def export(run: Path, output: Path, as_json: bool, **given: Any) -> None:
     --copy-images copies them. The folder gets a data card (README.md) and Croissant metadata
     (croissant.json). It is written completely or not at all. One person in several splits is refused.
 
+    With --rewrite a language model puts texts into other words. Each rewording is read back; where units,
+    numbers, expressions, strength, doubt or denials are not the same, it is dropped. You may stop the command
+    at any time: what was paid is kept, and neither this export nor another one pays for it again.
+
     \b
     Examples:
       seke export run -o data --format messages --format parquet
@@ -131,15 +142,18 @@ def export(run: Path, output: Path, as_json: bool, **given: Any) -> None:
       seke export run -o data --format trl --task reasoned --soft --split train:.8,val:.1,test:.1
       seke export run -o data --format parquet --copy-images --sources sources.csv
       seke export run -o data --task reasoned --task check --task compare --task conversation
+      seke export run -o data --task reasoned --rewrite gpt-4o-mini --max-cost 2 --price-in .15 --price-out .6
       seke export run -o data --format imagefolder --copy-images --licence "CC BY 4.0" --verify
 
     Exit status: 0 done, 1 --verify found a difference, 2 bad input.
     """
     with exit_on_errors(as_json=as_json):
+        from seke.cli.rewriting import rewriter
         from seke.exporting.export import export as export_run
 
+        model = rewriter(rewrite, given)
         given = {name: value for name, value in given.items() if value not in ((), None)}
-        exported = export_run(run, output, **given)
+        exported = export_run(run, output, rewrite=model, **given)
         _show(exported, as_json=as_json)
         if exported.verified is not None and exported.verified.faults:
             sys.exit(1)
@@ -163,6 +177,7 @@ def _show(exported: Exported, *, as_json: bool) -> None:
                 "  left out: " + ", ".join(f"{name} {count:,}" for name, count in exported.left_out.items())
             )
         _show_texts(exported.facts.get("texts", {}))
+        _show_rewording(exported.facts.get("rewording"))
         if exported.verified is not None and not exported.verified.faults:
             rows = ", ".join(f"{name} {count:,}" for name, count in exported.verified.rows.items())
             print(f"  read back by {', '.join(exported.verified.readers)}: {rows}")
@@ -182,6 +197,19 @@ def _show_texts(measures: Mapping[str, Any]) -> None:
         if leak is not None:
             line += f"; class told from wording {leak['recall']:.2f}, chance {leak['chance']:.2f}"
         print(line)
+
+
+def _show_rewording(rewording: Mapping[str, Any] | None) -> None:
+    """Print how many texts were reworded, and why the others were not."""
+    if not rewording:
+        return
+    usd = "" if rewording["usd"] is None else f"; {rewording['usd']:.4f} USD so far for this run"
+    shares = f"{rewording['reworded']:,} of {rewording['texts']:,} texts"
+    print(f"  reworded by {rewording['model']}: {shares}{usd}")
+    for reason, count in rewording["kept"].items():
+        examples = rewording["examples"].get(reason, ())[:3]
+        shown = f": {'; '.join(examples)}" if examples else ""
+        print(f"    {count:,} kept as they were, {reason}{shown}")
 
 
 def _share(value: float | None) -> str:

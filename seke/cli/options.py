@@ -208,6 +208,14 @@ def run(*, required: bool = True) -> Option:
             help="Folder of the run. With the folder of an earlier run, that run continues.",
         ),
         click.option("--model", metavar="NAME", default="", help="The model, as its server calls it."),
+        server(),
+        knowledge(),
+    )
+
+
+def server() -> Option:
+    """Return the options of a model's server."""
+    return group(
         click.option(
             "--base-url",
             metavar="URL",
@@ -222,7 +230,6 @@ def run(*, required: bool = True) -> Option:
             show_default=True,
             help="Environment variable with the key. A server on this machine needs none.",
         ),
-        knowledge(),
     )
 
 
@@ -268,8 +275,12 @@ def names_in(texts: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in names if name))
 
 
-def requests() -> Option:
-    """Return the options of cost and rate."""
+def requests(*, batch: bool = True) -> Option:
+    """Return the options of cost and rate; batch: whether requests can be sent in batches."""
+    in_batches = click.option(
+        "--batch", is_flag=True, help="Use OpenAI's Batch API: cheaper, but answers take up to a day."
+    )
+    at_once = f"{AT_ONCE}; with --batch {IN_A_BATCH:,}" if batch else str(AT_ONCE)
     return group(
         _usd("--max-cost", "Stop before the cost exceeds this; needs prices."),
         _usd("--price-in", "Price of a million prompt tokens."),
@@ -285,17 +296,16 @@ def requests() -> Option:
         click.option(
             "--concurrency",
             type=COUNT,
-            help=f"Requests that are open at once.  [default: {AT_ONCE}; with --batch {IN_A_BATCH:,}]",
+            help=f"Requests that are open at once.  [default: {at_once}]",
         ),
-        click.option(
-            "--batch", is_flag=True, help="Use OpenAI's Batch API: cheaper, but answers take up to a day."
-        ),
+        *([in_batches] if batch else []),
         click.option(
             "--deadline",
             type=click.FloatRange(min=1),
             default=180.0,
             show_default=True,
-            help="Seconds to wait for one answer; ten times as long for the files of a batch.",
+            help="Seconds to wait for one answer"
+            + ("; ten times as long for the files of a batch." if batch else "."),
         ),
         _a_minute("--rpm", "Requests"),
         _a_minute("--tpm", "Tokens"),
@@ -305,16 +315,8 @@ def requests() -> Option:
 def sampling(*, temperature: float) -> Option:
     """Return the options of the model's sampling."""
     return group(
-        click.option(
-            "--temperature",
-            type=click.FloatRange(0, 2),
-            default=temperature,
-            show_default=True,
-            help="Temperature of the model's sampling.",
-        ),
-        click.option(
-            "--max-tokens", type=COUNT, default=600, show_default=True, help="Most tokens of one answer."
-        ),
+        _temperature(temperature),
+        _max_tokens(),
         click.option(
             "--detail",
             type=OneOf(["auto", "low", "high"]),
@@ -330,13 +332,50 @@ def sampling(*, temperature: float) -> Option:
             help="Picture before the question, so that a server keeps it for further questions, or after.",
         ),
         seed("the model's sampling"),
-        click.option(
-            "--extra",
-            multiple=True,
-            metavar="KEY=JSON",
-            help="A further field of each request, as the server takes it, such as enable_thinking=false or "
-            "reasoning_effort='\"low\"'; may be given again.",
-        ),
+        _extra(),
+    )
+
+
+def _temperature(usual: float) -> Option:
+    return click.option(
+        "--temperature",
+        type=click.FloatRange(0, 2),
+        default=usual,
+        show_default=True,
+        help="Temperature of the model's sampling.",
+    )
+
+
+def _max_tokens() -> Option:
+    return click.option(
+        "--max-tokens", type=COUNT, default=600, show_default=True, help="Most tokens of one answer."
+    )
+
+
+def _extra() -> Option:
+    return click.option(
+        "--extra",
+        multiple=True,
+        metavar="KEY=JSON",
+        help="A further field of each request, as the server takes it, such as enable_thinking=false or "
+        "reasoning_effort='\"low\"'; may be given again.",
+    )
+
+
+def rewriting() -> Option:
+    """Return the options of a language model that rewords texts."""
+    text = (
+        "Let a language model, as its server calls it, put questions and answers into other words. A "
+        "rewording that says anything else is dropped. It is sent texts, no pictures and no names; "
+        "what is paid is kept in RUN/rewordings. The options below are about it."
+    )
+    return group(
+        click.option("--rewrite", metavar="MODEL", default="", help=text),
+        server(),
+        requests(batch=False),
+        _temperature(1.0),
+        _max_tokens(),
+        _extra(),
     )
 
 

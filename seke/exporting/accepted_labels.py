@@ -23,10 +23,14 @@ ESTABLISHED_BASES = ("certified", "calibrated", "declared (people)")
 
 @dataclass(frozen=True)
 class Grounds:
-    """Which further values may be exported: uncalibrated ones, and ones that were only inferred."""
+    """Which further values may be exported: uncalibrated ones, and ones that were only inferred.
+
+    undecided: whether the probabilities of an expression that was not accepted may be, as a soft target.
+    """
 
     uncalibrated: bool = False
     inferred: bool = False
+    undecided: bool = False
 
     def withheld(self, level: Record) -> str:
         """Return why a decided level is withheld; no text where it is exported or not decided."""
@@ -35,6 +39,21 @@ class Grounds:
         basis = level.get("basis") or "declared"
         established = basis in ESTABLISHED_BASES or self.uncalibrated
         return "" if level["decision"] != "accept" or established else basis
+
+    def leaning(self, record: Record, root: str) -> str | None:
+        """Return the likeliest state of a variable that was looked at and not accepted, where it may go out.
+
+        Such a level says nothing of what it rests on: that is what the record's accepted values rest on.
+        """
+        levels = record["decision"]["levels"]
+        level = levels.get(root, {})
+        if not self.undecided or level.get("decision") != "reject" or level.get("origin") != "seen":
+            return None
+        bases = {other.get("basis") for other in levels.values()}
+        if not self.uncalibrated and bases.isdisjoint(ESTABLISHED_BASES):
+            return None
+        p: dict[str, float] = record["expression"]
+        return max(p, key=lambda state: p[state])
 
     def allows(self, level: Record) -> bool:
         """Return whether a level's value may be exported."""
@@ -46,6 +65,7 @@ class AcceptedLabels:
     """The accepted labels of an item. expression: None where it is not accepted.
 
     numbers, units: the accepted values of interval and binary variables. record: the whole posterior record.
+    leaning: the likeliest expression where none was accepted and its probabilities go out as a soft target.
     """
 
     item: str
@@ -53,6 +73,7 @@ class AcceptedLabels:
     numbers: Mapping[str, float]
     units: Mapping[str, bool]
     record: Record
+    leaning: str | None = None
 
     @classmethod
     def of(cls, record: Record, base: Knowledge, grounds: Grounds) -> AcceptedLabels:
@@ -65,6 +86,7 @@ class AcceptedLabels:
             {name: accepted[name] for name in base.intervals if name in accepted},
             {name: accepted[name] for name in base.cells if name in accepted},
             record,
+            grounds.leaning(record, base.root),
         )
 
     @cached_property

@@ -20,6 +20,7 @@ class ExportCounts:
     those among them that the set labels otherwise. certified: values that a certificate covers. bases: values
     by what they rest on, `inferred` among them. doubts: whose doubt there is (people, model) -> items;
     epistemic_bits: their sum. partial: items with a level without any accepted value.
+    undecided: items with a soft target of an expression that was not accepted.
     """
 
     items: int = 0
@@ -38,6 +39,7 @@ class ExportCounts:
     doubts: Counter[tuple[str, str]] = field(default_factory=Counter)
     epistemic_bits: dict[tuple[str, str], float] = field(default_factory=lambda: defaultdict(float))
     partial: int = 0
+    undecided: int = 0
 
     def add(self, row: ItemRow) -> None:
         """Count an item."""
@@ -59,6 +61,7 @@ class ExportCounts:
             "affect": row.numbers.keys(),
             "action_units": row.units.keys(),
         }
+        self.undecided += row.undecided
         self.partial += not all(names_by_level.values())
         for level, names in names_by_level.items():
             if names:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,6 +49,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from seke.exporting.formats import Format
+    from seke.exporting.instruction_row import InstructionRow
+    from seke.exporting.rewriting import Rewordings, Rewriter
     from seke.exporting.verify import Verified
     from seke.runs.item_list import KnownItem
 
@@ -81,6 +83,7 @@ def export(
     sources: str | Path | None = None,
     votes: str | Path | None = None,
     verify: bool = False,
+    rewrite: Rewriter | None = None,
     **given: Any,
 ) -> Exported:
     """Write what a run accepted as data to train on, as `seke export` does.
@@ -92,8 +95,10 @@ def export(
         sources: a table of licences by source; see `seke.exporting.licences`.
         votes: a table of people's readings of the pictures; see `seke.exporting.doubt.read_votes`.
         verify: read everything back with the loaders of those who will.
+        rewrite: a language model that puts texts into other words; see `seke.exporting.rewriting`.
         given: formats, tasks, soft, language, templates, group, split, balance, seed, copy_images, licence,
-            uncalibrated, inferred, allow_scripted and near_duplicates, as `ExportSettings` has them.
+            uncalibrated, inferred, undecided, allow_scripted and near_duplicates, as `ExportSettings` has
+            them.
 
     Raises:
         engine.SekeError: bad input; nothing is written.
@@ -102,6 +107,12 @@ def export(
         if name in given:
             given[name] = (given[name],) if isinstance(given[name], str) else tuple(map(str, given[name]))
     settings, folder = ExportSettings(**given), Path(output)
+    if rewrite is not None and TABLES.issuperset(settings.formats):
+        names = " and ".join(settings.formats)
+        raise SekeError(
+            f"--rewrite: {names} has no texts to reword; give --format messages, trl or llava, too, or leave "
+            "out --rewrite"
+        )
     _check_output(folder)
     if verify:
         from seke.exporting.verify import check_installed
@@ -116,7 +127,7 @@ def export(
     recorded_run.check_answers(scripted=settings.allow_scripted, uncalibrated=settings.uncalibrated)
     population = recorded_run.facts["population"]
     writer = InstructionWriter(base, instructions, population, soft=settings.soft, seed=settings.seed)
-    exported = _RunExport(recorded_run, folder, base, settings, licences, writer, people).write()
+    exported = _RunExport(recorded_run, folder, base, settings, licences, writer, people).write(rewrite)
     if not verify:
         return exported
     from seke.exporting.verify import verify_export
@@ -168,10 +179,11 @@ class _RunExport:
         self.answers = RunAnswers(run, base)
         self.votes = {**self.answers.votes, **votes}
         linking = "imagefolder" in settings.formats
+        self.rewordings: Rewordings | None = None
         self.pictures = PlacedPictures(folder, copying=settings.copy_images, linking=linking)
 
-    def write(self) -> Exported:
-        """Write everything into a temporary folder, then move it to its place."""
+    def write(self, rewrite: Rewriter | None = None) -> Exported:
+        """Write everything into a temporary folder, then move it to its place; rewrite: who rewords texts."""
         entries = self._entries()
         if not entries:
             raise SekeError(self._nothing_message())
@@ -183,6 +195,16 @@ class _RunExport:
             check_copying(sources, self.licences, self.settings.licence)
         check_persons(assignment.split, self.run.items, self.settings.group)
         numbers = self._numbers(entries, assignment)
+        with ExitStack() as stack:
+            if rewrite is not None:
+                from seke.exporting.rewriting import Rewordings
+
+                rewordings = Rewordings(rewrite, self.run.folder, self.writer.wording)
+                self.rewordings = stack.enter_context(closing(rewordings))
+                rewordings.ask(self._texts(assignment))
+            return self._write(assignment, numbers)
+
+    def _write(self, assignment: SplitAssignment, numbers: tuple[str, ...]) -> Exported:
         try:
             with replacing(self.folder) as temporary:
                 temporary.mkdir()
@@ -306,14 +328,36 @@ class _RunExport:
         counts = self.tally.items, items_by_split, rows, levels, left_out
         return Exported(str(self.folder), *counts, warnings, facts=facts)
 
+    @property
+    def _tasks(self) -> tuple[str, ...]:
+        """The tasks of the rows; none where no format has such."""
+        return () if TABLES.issuperset(self.settings.formats) else self.settings.tasks
+
+    def _accepted(self, assignment: SplitAssignment) -> Iterator[AcceptedLabels]:
+        """Yield the labels of the exported items, in the order of the run."""
+        records = (record for record in self.run.records() if record["item"] in assignment.split)
+        items = (AcceptedLabels.of(record, self.base, self.settings.grounds) for record in records)
+        return self.writer.prepared(items, self._tasks)
+
+    def _rows(self, comparer: Comparer, split: str, picture: ComparedPicture) -> list[InstructionRow]:
+        writer, accepted = self.writer, picture.accepted
+        rows = [writer.with_box(row, picture.box) for row in writer.rows(accepted, self._tasks)]
+        return [*rows, *comparer.rows(split, picture)]
+
+    def _texts(self, assignment: SplitAssignment) -> Iterator[tuple[str, InstructionRow]]:
+        """Yield each row that will be written, after its item; no picture is placed."""
+        comparer = Comparer(self.writer, self._tasks)
+        for accepted in self._accepted(assignment):
+            split = assignment.split[accepted.item]
+            picture = ComparedPicture(accepted, "", self.run.items[accepted.item].box)
+            for row in self._rows(comparer, split, picture):
+                yield accepted.item, row
+
     def _export_items(self, folder: Path, assignment: SplitAssignment) -> Iterator[ExportItem]:
         """Yield the items of the export, in the order of the run."""
         writer, soft = self.writer, self.settings.soft
-        tasks = () if TABLES.issuperset(self.settings.formats) else self.settings.tasks
-        comparer = Comparer(writer, tasks)
-        records = (record for record in self.run.records() if record["item"] in assignment.split)
-        items = (AcceptedLabels.of(record, self.base, self.settings.grounds) for record in records)
-        for accepted in writer.prepared(items, tasks):
+        comparer = Comparer(writer, self._tasks)
+        for accepted in self._accepted(assignment):
             split = assignment.split[accepted.item]
             listed_item = self.run.items[accepted.item]
             inside = self.pictures.place(folder, listed_item, split)
@@ -322,8 +366,9 @@ class _RunExport:
                 if self.settings.copy_images
                 else self.pictures.relative(listed_item.path)
             )
-            rows = [writer.with_box(row, listed_item.box) for row in writer.rows(accepted, tasks)]
-            rows += comparer.rows(split, ComparedPicture(accepted, picture, listed_item.box))
+            rows = self._rows(comparer, split, ComparedPicture(accepted, picture, listed_item.box))
+            if self.rewordings is not None:
+                rows = [self.rewordings.reword(accepted.item, row) for row in rows]
             yield ExportItem(
                 accepted,
                 listed_item,
@@ -369,6 +414,7 @@ class _RunExport:
             "tasks": list(settings.tasks),
             "rows_by_task": {name: dict(self.tally.tasks[name]) for name in self.shares},
             "texts": self.texts.facts(),
+            "rewording": self.rewordings.facts() if self.rewordings is not None else None,
             "soft": settings.soft,
             "language": words.language,
             "instructions": words.digest,
@@ -384,6 +430,7 @@ class _RunExport:
             "left_out": {name: count for name, count in self.left_out.items() if count},
             "uncalibrated": settings.uncalibrated,
             "inferred": settings.inferred,
+            "undecided": settings.undecided,
             "scripted": self.run.scripted,
             "bases": dict(self.tally.bases.most_common()),
             "withheld": dict(self.withheld.most_common()),

@@ -112,14 +112,17 @@ class _TurnRows(_TaskRows):
     """Columns of questions and answers, with a list of images, the item and the task.
 
     soft: P(expression) as JSON where the posterior is split and the answer says so, else no text. partner: of
-    a comparison the item of the first picture, else no text.
+    a comparison the item of the first picture, else no text. reworded_by: the model that put some of the
+    texts into other words, else no text. decision: `not accepted` where `soft` stands for an expression that
+    was not, else `accepted`.
     """
 
     def row(self, export_item: ExportItem, row: InstructionRow) -> Record:
         """Return the columns of a row, without `schema`."""
         pictures = list(row.pictures or (export_item.picture,))
         about = {"images": pictures, "item": export_item.accepted.item, "partner": row.partner}
-        about |= {"task": row.task, "soft": row.soft}
+        about |= {"task": row.task, "soft": row.soft, "reworded_by": row.reworded_by}
+        about |= {"decision": row.decision}
         return self.turns(row, len(pictures)) | about
 
     @abstractmethod
@@ -168,7 +171,8 @@ class Llava(_TaskRows):
         name = f"{export_item.accepted.item}/{row.task}"
         if row.number > 1:
             name = f"{name}-{row.number}"
-        return {"id": name, "image": export_item.picture, "conversations": turns, "soft": row.soft}
+        about = {"soft": row.soft, "reworded_by": row.reworded_by, "decision": row.decision}
+        return {"id": name, "image": export_item.picture, "conversations": turns, **about}
 
 
 class ImageFolder(_LineFiles):

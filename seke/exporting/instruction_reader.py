@@ -31,6 +31,8 @@ from seke.exporting.instruction_texts import (
     TURNS,
 )
 from seke.exporting.instruction_tree import kind_of
+from seke.exporting.rewording_words import KEYS as REWORDING_KEYS
+from seke.exporting.rewording_words import LISTS, MAPPINGS, RewordingWords
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -119,6 +121,7 @@ class InstructionReader:
             "directions": dict(self._directions()),
             "regions": dict(self._regions()),
             "steps": {kind: self._steps(kind) for kind in STEPS},
+            "rewording": self._rewording(),
             "phrasings": dict(self._tasks()),
             "turns": {kind: self._pairs("turns", kind, *facts) for kind, facts in TURNS.items()},
             "compared": {kind: self._pairs("compare", kind, *facts) for kind, facts in COMPARED.items()},
@@ -310,6 +313,35 @@ class InstructionReader:
             )
             self._fault(words or self._at(path), f"{path}.words", message)
         return tuple(steps)
+
+    def _rewording(self) -> RewordingWords | None:
+        """Return the words by which a rewording is read back; None where the language has none."""
+        if self._at("rewording") is None:
+            return None
+        tree = self._mapping("rewording")
+        self._keys(tree, REWORDING_KEYS)
+        base = self.base
+        base_names = {"labels": {*base.variables[base.root].states}, "signs": {*base.cells}}
+        mappings: dict[str, dict[str, tuple[str, ...]]] = {}
+        for key in MAPPINGS:
+            nodes = self._mapping(f"rewording.{key}")
+            for name, node in nodes.items():
+                if key in base_names:
+                    self._check_named(name, node, base_names[key])
+            mappings[key] = {name: self._words(node, node.path) for name, node in nodes.items()}
+        lists = {key: self._words(tree.get(key), f"rewording.{key}") for key in LISTS}
+        alike = tree.get("alike")
+        groups = alike.value if alike is not None and isinstance(alike.value, list) else []
+        words: dict[str, Any] = {**lists, **mappings}
+        words["alike"] = tuple(self._words(node, node.path) for node in groups)
+        return RewordingWords(self._text(tree.get("system"), "rewording.system", ()), **words)
+
+    def _words(self, node: WordNode | None, path: str) -> tuple[str, ...]:
+        """Return a list of words."""
+        if node is None or not isinstance(node.value, list):
+            self._fault(node or self._at("rewording"), path, "a list of words belongs here")
+            return ()
+        return tuple((self._source(part, part.path) or "").casefold() for part in node.value)
 
     # Phrasings ----------------------------------------------------------------------------------------
 

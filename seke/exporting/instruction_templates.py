@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from seke.exporting.grammar import TextForm
     from seke.exporting.instruction_reader import Anchor, Directions, Phrasing
     from seke.exporting.instruction_tree import Tree
+    from seke.exporting.rewording_words import RewordingWords
 
 HERE = Path(__file__).parent
 SHIPPED = "instructions"
@@ -53,7 +54,8 @@ class Instructions:
     statements, descriptions: by the name that the base has for it; signs: unit -> a clause that says it is
     visible. anchors: number -> points of its scale, from the lowest. directions: by number. regions: name
     -> regions of the base that it takes in. steps: kind -> (least value, word), from the lowest. phrasings:
-    of each task and kind (`plain`, `soft`) at least one. turns, compared: kind -> phrasings. digest: of all.
+    of each task and kind (`plain`, `soft`) at least one. turns, compared: kind -> phrasings. rewording: how
+    a rewording is read, None where the language says nothing of that. digest: of all.
     """
 
     texts: Mapping[str, str]
@@ -70,6 +72,7 @@ class Instructions:
     phrasings: Mapping[tuple[str, str], tuple[Phrasing, ...]]
     turns: Mapping[str, tuple[Phrasing, ...]]
     compared: Mapping[str, tuple[Phrasing, ...]]
+    rewording: RewordingWords | None = None
     digest: str = field(default="", compare=False)
 
     @property
@@ -110,6 +113,7 @@ def read_instructions(
     parts = InstructionReader(base, tree, str(layers[-1]), faults).parts()
     if faults:
         raise KnowledgeError(faults)
+    rewording = parts.pop("rewording")
     content = repr([(name, sorted(part.items())) for name, part in sorted(parts.items())])
     digest = hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-    return Instructions(**parts, digest=digest)
+    return Instructions(**parts, rewording=rewording, digest=digest)

@@ -63,6 +63,7 @@ FIXED: dict[str, tuple[str, ...]] = {
 # Texts with alternatives, of which one is drawn.
 DRAWN: dict[str, tuple[str, ...]] = {
     "uncertain": ("phrase", "word", "next"),
+    "unsure": ("phrase",),
     "parts.expression": (*STATE, "shown"),
     "parts.affect": ("numbers",),
     "parts.action_units": ("verdicts",),
@@ -95,6 +96,7 @@ DRAWN: dict[str, tuple[str, ...]] = {
     "affect_reasons.between": ("number", "low_anchor", "low", "high_anchor", "high"),
     "affect_reasons.nothing": ("number",),
     "region.visible": ("region", "clauses"),
+    "region.besides": ("region", "clauses", "units"),
     "region.clause": (*UNIT, "clause", "description"),
     "region.hidden": ("region", "units"),
     "check.expression": STATE,
@@ -166,6 +168,7 @@ TOP = (
     "directions",
     "regions",
     "steps",
+    "rewording",
     "turns",
     "tasks",
 )

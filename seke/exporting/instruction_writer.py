@@ -80,6 +80,9 @@ class InstructionWriter:
         for task in tasks:
             if task == "compare" or not self.can_answer(task, accepted):
                 continue
+            if task == "expression" and accepted.expression is None:
+                yield from self._undecided(accepted)
+                continue
             draft = self.draft(accepted, task)
             if task == "reasoned" and not sentences.has_support(self.wording, draft.evidence):
                 continue
@@ -99,8 +102,18 @@ class InstructionWriter:
             evidence = known if known is not None else self.finder.of([accepted])[0]
         return RowDraft(accepted, evidence, seeded(self.seed, task, accepted.item))
 
-    def _row(self, task: str, draft: RowDraft) -> InstructionRow:
-        phrasing = pick(self.phrasings(task), draft.rng)
+    def _undecided(self, accepted: AcceptedLabels) -> Iterator[InstructionRow]:
+        """Yield a row whose soft target is a posterior that was not accepted, where a phrasing says so."""
+        phrasings = self.phrasings("expression")
+        if not self.soft:
+            phrasings = tuple(phrasing for phrasing in phrasings if "shown" in phrasing.answer.fields()[1])
+        if phrasings:
+            likeliest = replace(accepted, expression=accepted.leaning)
+            row = self._row("expression", self.draft(likeliest, "expression"), phrasings)
+            yield replace(row, accepted=False)
+
+    def _row(self, task: str, draft: RowDraft, phrasings: Sequence[Phrasing] = ()) -> InstructionRow:
+        phrasing = pick(phrasings or self.phrasings(task), draft.rng)
         facts = self.facts_of(task, draft)
         ask = phrasing.ask.draw(draft.rng).format_map(facts)
         form = phrasing.answer.draw(draft.rng)
@@ -139,7 +152,7 @@ class InstructionWriter:
     def can_answer(self, task: str, accepted: AcceptedLabels) -> bool:
         """Whether enough is accepted for a task; for reasons, enough that an observer saw."""
         if task in REASON_FREE[:3]:
-            return task in accepted.levels
+            return task in accepted.levels or (task == "expression" and accepted.leaning is not None)
         return bool(self._suffices[task](accepted, seen_units(accepted)))
 
     @cached_property
@@ -165,7 +178,7 @@ class InstructionWriter:
     def _soft_target(self, task: str, accepted: AcceptedLabels) -> str:
         if task not in EXPRESSION_TASKS or accepted.expression is None:
             return ""
-        if not sentences.rival_facts(accepted, self.wording)["word"]:
+        if accepted.leaning is None and not sentences.rival_facts(accepted, self.wording)["word"]:
             return ""
         return _json(self._json_of("expression", accepted, soft=True)["expression"])
 
@@ -243,6 +256,8 @@ class InstructionWriter:
         """Return the accepted expression, with the second likeliest where the posterior is split."""
         facts = rival = sentences.rival_facts(draft.accepted, self.wording)
         phrase = self.wording.phrase(draft.accepted.expression or "")
+        if not rival["word"] and draft.accepted.leaning is not None:
+            return self.wording.filled("unsure", draft.rng, {"phrase": phrase})
         if not rival["word"]:
             return phrase
         return self.wording.filled("uncertain", draft.rng, {**facts, "phrase": phrase})

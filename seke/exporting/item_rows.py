@@ -23,7 +23,8 @@ class ItemRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     picture: from the export's folder; file: its copy or link in the export, if any. expression, numbers,
     units: the exported values; bases: value -> what it rests on; certified: values that a certificate covers.
     known: values that the data set labels, too; differs: those that it labels otherwise. tasks: one for each
-    row; partner: the item that it is compared with. votes: state -> people who read the picture so; people,
+    row; partner: the item that it is compared with. undecided: whether a row has a soft target of its
+    expression that was not accepted. votes: state -> people who read the picture so; people,
     model: see `doubt`. epistemic: bits. copies, similar: numbers of its clusters of near-duplicates.
     """
 
@@ -42,6 +43,7 @@ class ItemRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     differs: list[str] = []
     tasks: list[str] = []
     partner: str = ""
+    undecided: bool = False
     decision: str = "accept"
     votes: dict[str, int] = {}
     people: str = "unknown"
@@ -83,6 +85,7 @@ class ItemRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             known=known,
             differs=[name for name in known if not _same(values[name], labels[name], tolerance.get(name))],
             tasks=[row.task for row in export_item.rows],
+            undecided=any(not row.accepted for row in export_item.rows),
             partner=next((row.partner for row in export_item.rows if row.partner), ""),
             decision=accepted.record["decision"]["item"],
             votes=dict(doubt.votes),

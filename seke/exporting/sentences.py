@@ -198,21 +198,21 @@ def _anchored(wording: Wording, name: str, value: float, rng: Random) -> str:
 
 
 def regions_text(wording: Wording, seen: dict[str, bool], rng: Random) -> str:
-    """Return a line for each region that was looked at: its visible units, else those that are not there."""
+    """Return a line for each region that was looked at: its visible units, and those that are not there.
+
+    seen: units that an observer looked for; of no other is it said that it is not there.
+    """
     variables, lines = wording.base.variables, []
     for region, members in wording.instructions.regions.items():
         units = [name for name in seen if variables[name].about.get("region") in members]
-        visible = [name for name in units if seen[name]]
         if not units:
             continue
-        if visible:
-            clauses = [
-                wording.filled("region.clause", rng, wording.unit_facts(name, rng)) for name in visible
-            ]
-            line = wording.draw("region.visible", rng, {"region": region, "clauses": wording.join(clauses)})
-        else:
-            facts = {"region": region, "units": wording.any_unit_text(units)}
-            line = wording.draw("region.hidden", rng, facts)
+        visible = [name for name in units if seen[name]]
+        clauses = [wording.filled("region.clause", rng, wording.unit_facts(name, rng)) for name in visible]
+        hidden = [name for name in units if not seen[name]]
+        path = "region.hidden" if not clauses else "region.besides" if hidden else "region.visible"
+        facts = {"region": region, "clauses": wording.join(clauses), "units": wording.any_unit_text(hidden)}
+        line = wording.draw(path, rng, facts)
         lines.append(f"{line.removesuffix('.')}.")
     return "\n".join(lines)
 

@@ -34,11 +34,12 @@ class ExportSettings:
     inferred: bool = False
     allow_scripted: bool = False
     near_duplicates: str | None = None
+    undecided: bool = False
 
     @cached_property
     def grounds(self) -> Grounds:
         """Which values may be exported besides calibrated and certified ones."""
-        return Grounds(self.uncalibrated, self.inferred)
+        return Grounds(self.uncalibrated, self.inferred, self.undecided)
 
     def __post_init__(self) -> None:
         """Refuse formats, tasks and groups that do not exist."""
@@ -52,6 +53,8 @@ class ExportSettings:
                     raise SekeError(f"{option}: {name!r} is not known{did_you_mean(name, allowed)}")
             if len(set(given)) < len(given) or not given:
                 raise SekeError(f"{option}: {', '.join(given) or 'nothing'}; name each once")
+        if self.undecided and TASKS[0] not in self.tasks:
+            raise SekeError(f"--undecided: is about --task {TASKS[0]}, which is not among the tasks")
         if self.balance is not None and not self.balance >= 1:
             raise SekeError(f"--balance: {self.balance:g}; allowed is a ratio of at least 1")
         check_formats(self.formats, self.tasks)

@@ -1,9 +1,9 @@
 """Taking items, or all of a person, out of a run and its exports: `seke forget` as a function.
 
 All new files are written aside before the first takes its place: exports first, then what a review made of
-the run, then the run, whose list of items is last. A process that is killed halfway leaves files that are
-each whole, and the same call ends what it began. Of what is forgotten the run keeps salted digests, so that
-nothing is asked about it again, and what it cost.
+the run and how its exports were reworded, then the run, whose list of items is last. A process that is killed
+halfway leaves files that are each whole, and the same call ends what it began. Of what is forgotten the run
+keeps salted digests, so that nothing is asked about it again, and what it cost.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from seke.release.forgotten_export import ExportRows, items_of_export, stage_exp
 from seke.release.forgotten_run import RunRows, items_of_run, stage_run
 from seke.runs.forgotten import ForgottenItems
 from seke.runs.ledger import locked
-from seke.runs.run_folder import ANNOTATORS
+from seke.runs.run_folder import ANNOTATORS, REWORDINGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -95,7 +95,7 @@ def forget(
     if not items and not groups:
         raise SekeError("name items, or persons with --group")
     bases = [(str(path), read_knowledge(path)) for path in knowledge]
-    folders = [path for path in (folder / REVIEW, folder) if is_run(path)]
+    folders = [path for path in (folder / REVIEW, folder / REWORDINGS, folder) if is_run(path)]
     try:
         with ExitStack() as stack:
             for path in folders:

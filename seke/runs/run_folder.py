@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 POSTERIORS, SAMPLES, SUMMARY, RAW = "posteriors.jsonl", "samples.jsonl", "summary.json", "answers.jsonl"
 # The base of what `seke review` decided anew, beside it.
 ANNOTATORS = "annotators.yaml"
+# The folder within a run's in which the rewordings of its exports have a ledger of their own.
+REWORDINGS = "rewordings"
 MODELS = """
 SELECT coalesce(model, ''), coalesce(fingerprint, ''), count(*), min(sent), max(ended)
 FROM requests WHERE state = 'answered' GROUP BY 1, 2 ORDER BY 1, 2

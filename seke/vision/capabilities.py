@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from seke.vision.messages import NO_PICTURE
+
 if TYPE_CHECKING:
     from collections.abc import Collection
 
@@ -102,13 +104,17 @@ class Dialect:
     def messages(self, call: Call, settings: Settings) -> list[dict[str, Any]]:
         """Return what is told and shown; what all requests share comes first, so that a server keeps it."""
         picture, system = call.picture, call.prompt.system
+        apart = bool(system) and settings.system and self.system
+        if picture == NO_PICTURE:
+            text = call.prompt.text if apart or not system else f"{system}\n\n{call.prompt.text}"
+            plain = [{"role": "user", "content": text}]
+            return [{"role": "system", "content": system}, *plain] if apart else plain
         data = base64.b64encode(picture.data).decode("ascii")
         url = {"url": f"data:{picture.media_type};base64,{data}"}
         url |= {} if "detail" in self.omitted else {"detail": picture.detail or settings.detail}
         content = [{"type": "image_url", "image_url": url}, _text(call.prompt.text)]
         if settings.picture == "last":
             content.reverse()
-        apart = bool(system) and settings.system and self.system
         if system and not apart:
             content.insert(0, _text(system))
         user = {"role": "user", "content": content}

@@ -46,6 +46,10 @@ class Picture:
     detail: str = ""
 
 
+# In the place of a picture where a question is about none.
+NO_PICTURE = Picture(b"", "", 0, 0, "")
+
+
 @dataclass(frozen=True)
 class Prompt:
     """What is said to the model beside the picture.
@@ -112,7 +116,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Call:
-    """A request of the loop, ready to be sent: so many answers about one picture."""
+    """A request of the loop, ready to be sent: so many answers about one picture, or about `NO_PICTURE`."""
 
     request: Request
     prompt: Prompt

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine import SekeError, did_you_mean
 from seke.files.yaml_nodes import compose_yaml
+from seke.vision.messages import NO_PICTURE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -122,7 +123,8 @@ class Estimate:
     which is more than most models count. From then on a prompt has at most a fifth more than the longest so
     far to its question; of a larger picture than was met, so much more as it has more pixels or tiles; of a
     question without a reply, the longest of all and a token for each byte of its text. An answer has at most
-    as many tokens as are asked for; whether a server keeps to that, `note` tells.
+    as many tokens as are asked for; whether a server keeps to that, `note` tells. Where there is no picture,
+    a prompt has at most a fifth more tokens than bytes.
     """
 
     def __init__(self, prices: Prices | None, settings: Settings) -> None:
@@ -165,6 +167,9 @@ class Estimate:
 
     def tokens(self, call: Call, answers: int) -> tuple[int, int]:
         """Return the most tokens of prompt and answers."""
+        if call.picture == NO_PICTURE:
+            # Texts of one question have any length.
+            return math.ceil(call.prompt.bytes * MARGIN), answers * self.answer
         if not self.longest:
             prompt = call.prompt.letters // LETTERS_A_TOKEN + PICTURE_TOKENS
             return prompt, answers * self.answer

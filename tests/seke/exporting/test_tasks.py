@@ -253,3 +253,56 @@ def test_comparisons_are_right(base, faces):
             says_first = "first" in answer.split(":")[0]
             assert says_first == ((first.numbers[name] > second.numbers[name]) == wants_more), (ask, answer)
     assert len(kinds) == 3
+
+
+def test_an_expression_that_was_not_accepted_is_a_soft_target_on_request(base):
+    (record,) = made_records(1)
+    levels = {name: {**level, "basis": None} for name, level in record["decision"]["levels"].items()}
+    levels["expression"] = {"decision": "reject", "value": "surprise", "origin": "seen", "basis": None}
+    record = {**record, "decision": {**record["decision"], "levels": levels}}
+    record["expression"] = dict.fromkeys(record["expression"], 0.0) | {"surprise": 0.6, "fear": 0.4}
+
+    def labels(more=levels, p=record["expression"], **grounds):
+        changed = {**record, "expression": p, "decision": {**record["decision"], "levels": more}}
+        return AcceptedLabels.of(changed, base, Grounds(**grounds))
+
+    assert labels(uncalibrated=True).leaning is None
+    # Numbers that nobody has measured are no soft target either, nor is what nobody looked at.
+    assert labels(undecided=True).leaning is None
+    unseen = {**levels, "expression": {**levels["expression"], "origin": "inferred"}}
+    assert labels(unseen, undecided=True, uncalibrated=True).leaning is None
+    measured = {**levels, "AU4": {**levels["AU4"], "basis": "calibrated"}}
+    assert labels(measured, undecided=True).leaning == "surprise"
+    writer, split = writer_of(base), labels(undecided=True, uncalibrated=True)
+    sure = labels(
+        p=dict.fromkeys(record["expression"], 0.0) | {"fear": 1.0}, undecided=True, uncalibrated=True
+    )
+    answers = {"split": set(), "sure": set()}
+    for seed in range(20):
+        writer.seed = seed
+        for name, accepted in (("split", split), ("sure", sure)):
+            (row,) = writer.rows(accepted, ["expression"])
+            answers[name].add(row.turns[0][1])
+            assert row.decision == "not accepted"
+            assert json.loads(row.soft)["fear"] == (0.4 if name == "split" else 1.0)
+    # Each answer says its doubt: a question for one word is not among them.
+    assert all(answer.endswith("surprise, or almost as probably fear.") for answer in answers["split"])
+    assert all(re.search(r"fear, though .*certain\.$", answer) for answer in answers["sure"])
+    # No other task takes it for a label.
+    rows = list(writer.rows(split, ["check", "reasoned", "units_to_expression", "conversation"]))
+    assert not [row for row in rows if "surprise" in str(row.turns)]
+
+
+def test_regions_say_what_was_looked_for_and_no_more(base):
+    (record,) = made_records(1)
+    seen = {"AU12": True, "AU25": False, "AU4": False}
+    levels = {name: {**level, "decision": "reject"} for name, level in record["decision"]["levels"].items()}
+    for name, visible in {**seen, "AU9": False, "AU1": True}.items():
+        origin = "seen" if name in seen else "inferred"
+        levels[name] = {"decision": "accept", "value": visible, "origin": origin, "basis": "calibrated"}
+    record = {**record, "decision": {**record["decision"], "levels": levels}}
+    (row,) = writer_of(base).rows(AcceptedLabels.of(record, base, Grounds()), ["describe"])
+    brows, mouth = row.turns[0][1].split("\n")
+    assert re.fullmatch(r"Brows: .*AU4 \(brow lowerer\)\.", brows)
+    assert re.fullmatch(r"Mouth and chin: .* \(AU12\); .* AU25 \(lips part\)\.", mouth)
+    assert "AU9" not in row.turns[0][1]

@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from seke.vision.signals import Interruptible
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
-
-    from seke.annotation.annotator import Annotator
+    from collections.abc import Callable, Coroutine
 
     Result = TypeVar("Result")
 
 
-def run_coroutine(work: Coroutine[Any, Any, Result], annotator: Annotator) -> Result:
+def run_coroutine(
+    work: Coroutine[Any, Any, Result], stopping: asyncio.Event, tell: Callable[[str], None]
+) -> Result:
     """Run to the end, also where an event loop runs already, as in a notebook.
 
-    There an interrupt reaches this thread, and not the one aside in which the work is done.
+    There an interrupt reaches this thread, and not the one aside in which the work is done: the first sets
+    `stopping`, and is told, the second cancels the work.
     """
     try:
         asyncio.get_running_loop()
@@ -32,4 +33,4 @@ def run_coroutine(work: Coroutine[Any, Any, Result], annotator: Annotator) -> Re
             try:
                 return running.result()
             except KeyboardInterrupt:
-                interruptible.interrupt(annotator.stopping, annotator.problems)
+                interruptible.interrupt(stopping, tell)
