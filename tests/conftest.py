@@ -12,14 +12,16 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
+import thorough  # noqa: F401 - examples are counted by its profiles
+from hypothesis import settings
 from whole_programs import WHOLE_FILES
 
-# How long an example takes depends on what else the machine does.
-settings.register_profile(
-    "seke", max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
-settings.load_profile("seke")
+
+def pytest_configure(config):
+    """Be thorough where long runs are asked for."""
+    asked_for = {word.strip("() ") for word in config.option.markexpr.replace("not slow", "").split()}
+    if "slow" in asked_for and not config.getoption("--hypothesis-profile"):
+        settings.load_profile("thorough")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -12,6 +12,7 @@ from brute_force import DEPENDENCE, Reading, answers_of, network_of, number_chan
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import erfc
+from thorough import examples
 
 from engine import (
     FitDraws,
@@ -152,7 +153,7 @@ def test_blanks_and_strays_are_simulated_as_they_are_weighed(base_of, names, cha
 # What observers share
 
 
-@settings(max_examples=5, deadline=None, derandomize=True, database=None)
+@settings(max_examples=examples(5), deadline=None, derandomize=True, database=None)
 @given(seeds)
 def test_an_observer_alone_settles_as_declared_whatever_it_shares(seed):
     rng = np.random.default_rng(seed)
