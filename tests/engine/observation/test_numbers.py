@@ -195,23 +195,10 @@ def test_a_family_table_is_the_average_over_both_shared_errors(sd, follows, fami
     share, of_family = min(follows, MOST_FOLLOWS), min(family_follows, MOST_FOLLOWS)
     unshared = sd * math.sqrt(1 - share**2)
     own = unshared * math.sqrt(1 - of_family**2)
-    direct = np.einsum(
-        "jp,fq,pqxm->xjfm",
-        WITHIN,
-        WITHIN,
-        np.array(
-            [
-                [
-                    normal_readings(
-                        np.array(edges), np.array(cuts) - sd * share * p - unshared * of_family * q, own
-                    )
-                    for q in POINTS
-                ]
-                for p in POINTS
-            ]
-        ),
-        optimize=True,
-    )
+    errors = sd * share * POINTS[:, None] + unshared * of_family * POINTS
+    moved_cuts = np.array(cuts) - errors[..., None]
+    readings = normal_readings(np.array(edges), moved_cuts, own)
+    direct = np.einsum("jp,fq,pqxm->xjfm", WITHIN, WITHIN, readings, optimize=True)
     direct = with_strays(direct, np.array(edges), np.array(cuts), 0.1)
     np.testing.assert_allclose(look.families[0].of_member(1), direct, atol=1e-4)
 
