@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import shutil
+import sys
 
 # Two workers on two cores: more threads each only wait for one another. Before numpy is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -12,14 +13,27 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
+import thorough  # noqa: F401 - examples are counted by its profiles
+from hypothesis import settings
 from whole_programs import WHOLE_FILES
 
-# How long an example takes depends on what else the machine does.
-settings.register_profile(
-    "seke", max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
-settings.load_profile("seke")
+# Without, each run would compile all tests anew, with what they assert: a third of the time before the first.
+sys.dont_write_bytecode = False
+
+
+def pytest_configure(config):
+    """Be thorough where long runs are asked for."""
+    asked_for = {word.strip("() ") for word in config.option.markexpr.replace("not slow", "").split()}
+    if "slow" in asked_for and not config.getoption("--hypothesis-profile"):
+        settings.load_profile("thorough")
+
+
+BENCHMARKS = Path(__file__).parent / "benchmarks"
+
+
+def pytest_ignore_collect(collection_path, config):
+    """Pass over measurements, which import much, where nothing slow is asked for; else let others decide."""
+    return True if collection_path == BENCHMARKS and "not slow" in config.option.markexpr else None
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -68,3 +82,5 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.path.is_relative_to(tests) and item.path.relative_to(tests).as_posix() in WHOLE_FILES:
             item.add_marker(pytest.mark.whole)
+        if item.path.is_relative_to(BENCHMARKS):
+            item.add_marker(pytest.mark.slow)

@@ -13,6 +13,7 @@ import click
 from seke.cli.output import print_json, print_message
 from seke.cli.progress import reported
 from seke.console.terminal import drop_output, printable_output
+from seke.files.imports import quick_imports
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,8 +28,9 @@ def exit_on_errors(*, as_json: bool = False) -> Iterator[None]:
 
     as_json: also print them as JSON on the standard output.
     """
-    from engine import KnowledgeError, SekeError
-    from seke.console.plain_text import count, fault_with_line, forget_lines, near
+    with quick_imports():
+        from engine import KnowledgeError, SekeError
+        from seke.console.plain_text import count, fault_with_line, forget_lines, near
 
     forget_lines()
     try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
 # Products here are small: a second thread of numpy's library takes a third more of the CPU and saves no time.
 # It is read when numpy is imported, by no command before now.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# What is there at the end goes with the process: to look through it for garbage would take a fifth of the CPU
+# of a short run of `seke annotate`.
+atexit.register(gc.freeze)
 
 
 # Where each command is, and its line in --help: so nothing is imported but the command that is called.

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from engine import did_you_mean
+from seke.files.imports import quick_imports
 from seke.vision.address import ServerAddress
 from seke.vision.capabilities import FORMATS, Dialect
 from seke.vision.completions import is_json, refused_reply, reply_of
@@ -88,8 +89,8 @@ class Endpoint:
         Raises:
             FatalError: no key.
         """
-        import openai
-
+        with quick_imports():
+            import openai
         # A key that was read from a file often ends with a line break.
         self._key = os.environ.get(key_from, "").strip()
         address = ServerAddress.of(base_url)

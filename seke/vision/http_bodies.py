@@ -94,6 +94,8 @@ class SeparatorCount:
 
     def add(self, piece: bytes) -> int:
         """Add a piece; return the count so far."""
+        if self._open == b'"' and b'"' not in piece and b"\\" not in piece:
+            return self.count
         text = self._open + piece
         # To look for strings at every byte takes far longer than to see that there is none.
         without = b"".join(filter(None, STRINGS.split(text))) if b'"' in text else text

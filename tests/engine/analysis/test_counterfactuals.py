@@ -29,7 +29,9 @@ def contrasts_of(log_p):
     return np.stack([against_all, ratio])
 
 
-@pytest.mark.parametrize(("seed", "among"), [(1, 6), pytest.param(4, 2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("seed", "among"), [(1, 6), *(pytest.param(seed, 2, marks=pytest.mark.slow) for seed in (1, 4))]
+)
 def test_slopes_are_those_of_bases_compiled_anew(base_of, names, seed, among):
     """Of one number among so many as written, of others renamed; slow, of half and half."""
     base = base_of("machine")
@@ -73,7 +75,10 @@ REFERENCE = (
 )
 
 
-@pytest.mark.parametrize(("population", "seed"), [("fleet", 1), ("in-service", 2)])
+@pytest.mark.parametrize(
+    ("population", "seed"),
+    [("fleet", 1), ("in-service", 2), pytest.param("in-service", 7, marks=pytest.mark.slow)],
+)
 def test_the_reference_has_a_say_through_the_rules(overlay_of, names, population, seed):
     """Also under another population; what the one state has less another has more."""
     base = overlay_of(REFERENCE)
@@ -117,7 +122,7 @@ def decided(inference, answers):
     return inference.network.root_states[int(np.round(p, 9).argmax())], bool(levels[base.root].accepted[0])
 
 
-@pytest.mark.parametrize("seed", [1, 3])
+@pytest.mark.parametrize("seed", [1, 3, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (0, 2))])
 def test_a_pull_is_the_difference_that_removal_makes(base_of, overlay_of, seed):
     base = base_of("machine")
     inference, answers = asked(base, seed)

@@ -53,14 +53,15 @@ def accepted(inference, answers, variable):
     return decide_levels(inference.knowledge, answers, posterior, conflict)[variable].accepted
 
 
-def test_slopes_are_differences_of_bases_compiled_anew(overlay_of, names):
+@pytest.mark.parametrize("among", [24, pytest.param(12, marks=pytest.mark.slow)])
+def test_slopes_are_differences_of_bases_compiled_anew(overlay_of, names, among):
     """A one-sided difference may be off by its step times the curvature."""
     base = overlay_of(WORDS)
     inference, answers = inferred(base), asked(base)
     looked_at = ("wear", "hot") if names["wear"] == "wear" else ("load",)
     about = {name: Influences(inference, answers, names[name]) for name in looked_at}
     now = {name: influences.p for name, influences in about.items()}
-    for number in about[looked_at[0]].perturbation.numbers[turn(names, 24)]:
+    for number in about[looked_at[0]].perturbation.numbers[turn(names, among)]:
         step = min(1e-3 * max(abs(number.value), 0.1), number.high - number.value, number.value - number.low)
         assert step > 0
         sides = [inferred(written(base, number, number.value + sign * step)) for sign in (1, -1)]
@@ -89,8 +90,9 @@ def test_what_is_right_now_is_what_is_decided_now(base_of, names):
         assert (influences.open == decided[name].eligible).all()
 
 
+@pytest.mark.parametrize(("among", "tried"), [(6, 4), pytest.param(3, 6, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("variable", "beside"), [("wear", 0.0002), ("hot", -0.0002), ("load", 0.0002)])
-def test_flips_lie_where_the_acceptance_changes(overlay_of, names, variable, beside):
+def test_flips_lie_where_the_acceptance_changes(overlay_of, names, variable, beside, among, tried):
     """The limit is put just beside what an item has, so that a little of many numbers turns it."""
     plain, name = overlay_of(WORDS), names[variable]
     answers = asked(plain).part(1, 2)
@@ -104,11 +106,11 @@ def test_flips_lie_where_the_acceptance_changes(overlay_of, names, variable, bes
     # Nearly linear: what turns it is a small part of the number.
     small = [
         (influence.number, influence.flip[0] - influence.number.value)
-        for influence in map(influences.influence, influences.perturbation.numbers[turn(names, 6)])
+        for influence in map(influences.influence, influences.perturbation.numbers[turn(names, among)])
         if abs(influence.flip[0] / influence.number.value - 1) < 0.005
     ]
     assert len(small) > 1
-    for number, far in small[::4]:
+    for number, far in small[::tried]:
         for share in (0.8, 1.2):
             then = inferred(written(near, number, number.value + share * far))
             assert (accepted(then, answers, name)[0] == before) == (share < 1), number.path
@@ -255,11 +257,12 @@ def test_words_and_lists_that_add_up_to_1_are_no_distributions(base_of):
     assert not any(influences.influence(word).shared for word in words)
 
 
-def test_an_item_that_nobody_read_has_no_flips(overlay_of, names):
+@pytest.mark.parametrize("among", [4, pytest.param(1, marks=pytest.mark.slow)])
+def test_an_item_that_nobody_read_has_no_flips(overlay_of, names, among):
     base = overlay_of(f"policy: {{limits: {{fault: {0.999}}}, source: judgement, note: nearly all}}")
     nothing = answers_of(base, [[]])
     influences = Influences(inferred(base), nothing)
-    relevant = [influences.influence(number) for number in influences.perturbation.numbers[::4]]
+    relevant = [influences.influence(number) for number in influences.perturbation.numbers[::among]]
     assert any(np.abs(influence.slope).max() > 0 for influence in relevant)
     assert all(np.isnan(influence.flip).all() for influence in relevant)
 

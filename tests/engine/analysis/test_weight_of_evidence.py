@@ -9,6 +9,7 @@ import pytest
 from brute_force import Shape, World, answers_of, random_base, random_items
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from thorough import examples
 
 from engine import Inference, compile_network, weigh_parts
 
@@ -32,7 +33,7 @@ def hidden(reading, name, *, only):
     return replace(reading, draws=draws)
 
 
-@settings(max_examples=6, deadline=None, derandomize=True, database=None)
+@settings(max_examples=examples(6), deadline=None, derandomize=True, database=None)
 @given(st.integers(0, 2**32 - 1), st.booleans())
 def test_what_is_named_strongest_changes_the_posterior_most(seed, halo):
     base = random_base(replace(SHAPE, seed=seed, halo=halo))

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_levels import COLOUR, DESIGN, MACHINE, SIZE, base_of, level
 from scipy.stats import beta, binomtest
+from thorough import examples
 
 from engine import (
     Gold,
@@ -239,7 +240,7 @@ def counted(levels, gold, certificate, chosen, threshold):
     return tuple(counts)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=examples(25))
 @given(worlds(), st.sampled_from([0.05, 0.2, 0.4]), st.sampled_from([0.05, 0.3, 0.6]))
 def test_laws_of_certificates(world, alpha, delta):
     levels, gold, fits, rng = world
@@ -271,7 +272,7 @@ def test_laws_of_certificates(world, alpha, delta):
     assert certified(base, moved, mixed, fits[order], alpha=alpha, delta=delta) == guarantee
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=examples(20))
 @given(worlds())
 def test_what_certifies_has_no_say_in_what_is_tried(world):
     levels, gold, fits, rng = world

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_levels import COLOUR, DESIGN, MACHINE, SIZE, base_of, level
 from scipy.stats import beta, binomtest
+from thorough import examples
 
 from engine import (
     Gold,
@@ -192,7 +193,7 @@ def worlds(draw):
     return base, levels, wrong, fits, groups
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=examples(25))
 @given(worlds(), st.sampled_from(["levels", "pooled"]), st.sampled_from([0.2, 0.5]), st.integers(0, 99))
 def test_laws_of_certificates_of_levels(world, breadth, alpha, seed):
     base, levels, wrong, fits, groups = world
@@ -240,7 +241,7 @@ def test_laws_of_certificates_of_levels(world, breadth, alpha, seed):
     assert [c.share for c in made.certificates] == [c.share for c in other.certificates]
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=examples(25))
 @given(worlds(), st.sampled_from(["levels", "values", "pooled"]), st.integers(0, 99))
 def test_what_a_test_will_end_with_is_predicted_by_the_fit_split_alone(world, breadth, seed):
     base, levels, wrong, fits, groups = world

@@ -12,6 +12,7 @@ import pytest
 from brute_force import Shape, answers_of, random_base, random_items
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from thorough import examples
 
 from engine import Inference, compile_network, compiled
 from engine.compilation.cache import MOST_FILES, engine_digest
@@ -44,7 +45,7 @@ def no_compiling(_):
     raise AssertionError("compiles")
 
 
-@settings(max_examples=15, deadline=None, derandomize=True, database=None)
+@settings(max_examples=examples(15), deadline=None, derandomize=True, database=None)
 @given(st.integers(0, 10**6))
 def test_what_is_read_is_what_was_compiled(tmp_path_factory, seed):
     folder = tmp_path_factory.mktemp("cache")
@@ -111,7 +112,7 @@ def signed(path, data):
     path.write_bytes(hashlib.sha256(data).digest() + data)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(st.floats(0, 1, exclude_max=True), st.integers(0, 7))
 def test_a_flipped_bit_is_compiled_anew(kept, place, bit):
     path, whole, fresh = kept

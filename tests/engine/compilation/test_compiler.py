@@ -12,13 +12,14 @@ from brute_force import Shape, World, random_base
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
+from thorough import examples
 
 from engine import Answers, Inference, KnowledgeError, compile_network, feasible_interval
 from engine.language.formula_parser import parse
 from engine.model.knowledge import Coupling, Rule
 from engine.observation.evidence import Evidence
 
-quick = settings(max_examples=6, deadline=None, derandomize=True, database=None)
+quick = settings(max_examples=examples(6), deadline=None, derandomize=True, database=None)
 
 shapes = st.builds(
     Shape,
@@ -180,7 +181,7 @@ def test_a_pairs_feasible_interval_is_the_closed_form(base_of):
     assert high - rule.reached < 0.02
 
 
-@settings(max_examples=6, deadline=None, derandomize=True, database=None)
+@settings(max_examples=examples(6), deadline=None, derandomize=True, database=None)
 @given(
     st.builds(
         Shape,
@@ -339,8 +340,9 @@ def test_a_count_of_many_things_costs_small_tables():
     check_rules(network, check_declared(network, base))
 
 
-def test_many_rules_that_hold_together_are_met_and_the_tables_stay_as_declared():
-    base = random_base(Shape(states=2, binaries=6, couplings=3, rules=2, seed=11))
+@pytest.mark.parametrize(("binaries", "count"), [(6, 360), pytest.param(7, 630, marks=pytest.mark.slow)])
+def test_many_rules_that_hold_together_are_met_and_the_tables_stay_as_declared(binaries, count):
+    base = random_base(Shape(states=2, binaries=binaries, couplings=3, rules=2, seed=11))
     truth = World(compile_network(base), base)
     rules = []
     for a, b, c in itertools.permutations(base.cells, 3):
@@ -350,14 +352,15 @@ def test_many_rules_that_hold_together_are_met_and_the_tables_stay_as_declared()
             rules.append(replace(rule, confidence=p_both / p_if))
     base = replace(base, couplings=(), rules=tuple(rules))
     world = check_declared(compile_network(base), base)
-    assert len(rules) == 360
+    assert len(rules) == count
     for rule in rules:
         p_if, p_both = probabilities(world, rule)
         assert p_both / p_if == pytest.approx(rule.confidence, abs=0.003)
 
 
-def test_of_hundreds_of_rules_that_cannot_all_hold_each_is_told_apart():
-    base = random_base(Shape(states=2, binaries=6, couplings=0, rules=0, seed=12))
+@pytest.mark.parametrize("binaries", [6, pytest.param(7, marks=pytest.mark.slow)])
+def test_of_hundreds_of_rules_that_cannot_all_hold_each_is_told_apart(binaries):
+    base = random_base(Shape(states=2, binaries=binaries, couplings=0, rules=0, seed=12))
     chance = np.random.default_rng(5)
     rules = [
         pair_rule(f"{a} & {b}", c, float(p), name=f"r-{a}-{b}-{c}-{p:.3f}", variables=base.variables)

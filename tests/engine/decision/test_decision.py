@@ -10,6 +10,7 @@ import pytest
 from brute_force import Reading, Shape, World, answers_of, random_base, random_items, seen_level
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from thorough import examples
 
 from engine import (
     Answers,
@@ -417,7 +418,7 @@ def test_nothing_is_asked_where_it_is_not_worth_its_price(base_of):
     assert options == (None,) * 20
 
 
-@settings(max_examples=3, deadline=None, derandomize=True, database=None)
+@settings(max_examples=examples(3), deadline=None, derandomize=True, database=None)
 @given(st.integers(0, 2**32 - 1))
 def test_what_was_imagined_before_changes_nothing(seed):
     """Answers imagined again, in great numbers and for few items, are those imagined at first."""
@@ -462,7 +463,7 @@ def test_single_precision_changes_no_gain_of_many_variables(monkeypatch):
         assert single == pytest.approx(double, rel=1e-5)
 
 
-@settings(max_examples=3, deadline=None, derandomize=True, database=None)
+@settings(max_examples=examples(3), deadline=None, derandomize=True, database=None)
 @given(st.integers(0, 2**32 - 1))
 def test_what_is_asked_about_an_item_does_not_depend_on_its_company(seed):
     base = random_base(Shape(states=3, binaries=5, bins=(4, 3), observers=2, seed=seed))

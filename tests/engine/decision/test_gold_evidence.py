@@ -8,6 +8,7 @@ import numpy as np
 from brute_force import Reading, Shape, answers_of, random_base
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from thorough import examples
 
 from engine import Gold, GoldEvidence, Inference, compile_network, labelled_by_sets
 
@@ -72,7 +73,7 @@ ITEMS = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 @given(ITEMS)
 def test_what_is_left_is_what_would_have_been_without_these_labels(items):
     """A label's values that gold tells leave no trace: posterior, readings and counts are as without them."""

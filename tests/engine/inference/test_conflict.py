@@ -10,6 +10,7 @@ import pytest
 from brute_force import Reading, Shape, World, answers_of, random_base, random_items
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from thorough import examples
 
 from engine import Inference, KnowledgeError, compile_network, diagnose, prior_truth
 from engine.inference.conflict import LEAST_BITS, conflict_of
@@ -28,7 +29,7 @@ shapes = st.builds(
     families=st.booleans(),
     seed=st.integers(0, 2**32 - 1),
 )
-exact = settings(max_examples=5, deadline=None, derandomize=True, database=None)
+exact = settings(max_examples=examples(5), deadline=None, derandomize=True, database=None)
 
 
 def with_alarm(base, conflict):

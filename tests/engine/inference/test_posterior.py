@@ -9,6 +9,7 @@ import pytest
 from brute_force import Reading, Shape, World, answers_of, random_base, random_items
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from thorough import examples
 
 from engine import (
     AnswerError,
@@ -36,7 +37,7 @@ shapes = st.builds(
     types=st.integers(1, 2),
     seed=st.integers(0, 2**32 - 1),
 )
-exact = settings(max_examples=6, deadline=None, derandomize=True, database=None)
+exact = settings(max_examples=examples(6), deadline=None, derandomize=True, database=None)
 
 
 def compiled(shape):
@@ -87,7 +88,7 @@ def test_posteriors_equal_brute_force(library, shape, population):
     check(network, base, population, items, answers, device="cpu" if library == "numpy" else "cpu:0")
 
 
-@settings(max_examples=5, deadline=None, derandomize=True, database=None)
+@settings(max_examples=examples(5), deadline=None, derandomize=True, database=None)
 @given(shapes)
 def test_diagnostics_equal_brute_force(shape):
     network, base = compiled(shape)

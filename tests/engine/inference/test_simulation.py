@@ -7,6 +7,7 @@ import pytest
 from brute_force import Shape, World, random_base
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from thorough import examples
 
 from engine import Inference, Misfit, SimulatedObserver, compile_network, prior_truth
 from engine.inference.choice import choose
@@ -76,7 +77,7 @@ def test_what_is_known_is_not_inferred_and_changes_no_draw(inference):
         np.testing.assert_array_equal(drawn[name][states >= 0], states[states >= 0])
 
 
-@settings(max_examples=6, deadline=None, derandomize=True, database=None)
+@settings(max_examples=examples(6), deadline=None, derandomize=True, database=None)
 @given(st.integers(0, 2**32 - 1))
 def test_draws_are_those_of_each_item_by_itself_with_all_evidence(seed):
     """Items that are alike in what bears on a variable share its marginal: that changes no draw."""

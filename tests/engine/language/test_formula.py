@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from thorough import examples
 
 from engine.language.formula_parser import FormulaError, parse
 from engine.model.formula import Count, Formula, In, Not, conjunction, disjunction
@@ -136,7 +137,7 @@ def everywhere(formula: Formula) -> np.ndarray:
     return np.broadcast_to(formula.holds(VALUES), SHAPE)
 
 
-@settings(max_examples=50, deadline=None, derandomize=True, database=None)
+@settings(max_examples=examples(50), deadline=None, derandomize=True, database=None)
 @given(FORMULAS)
 def test_holds_where_the_text_says_and_speaks_of_what_it_names(written: Written) -> None:
     formula = parse(written.text, VARIABLES)
@@ -150,7 +151,7 @@ def test_holds_where_the_text_says_and_speaks_of_what_it_names(written: Written)
     assert formula.holds(only) is not None
 
 
-@settings(max_examples=30, deadline=None, derandomize=True, database=None)
+@settings(max_examples=examples(30), deadline=None, derandomize=True, database=None)
 @given(FORMULAS, FORMULAS)
 def test_laws_of_logic(first_written: Written, second_written: Written) -> None:
     first, second = parse(first_written.text, VARIABLES), parse(second_written.text, VARIABLES)
@@ -169,7 +170,7 @@ def test_laws_of_logic(first_written: Written, second_written: Written) -> None:
     )
 
 
-@settings(max_examples=20, deadline=None, derandomize=True, database=None)
+@settings(max_examples=examples(20), deadline=None, derandomize=True, database=None)
 @given(st.lists(FORMULAS, min_size=1, max_size=4), st.integers(0, 6))
 def test_count(parts: list[Written], number: int) -> None:
     total = sum(everywhere(parse(part.text, VARIABLES)).astype(int) for part in parts)
@@ -183,7 +184,7 @@ PIECES = [*VARIABLES, "low", "not-on", "true", "0.5", "-1", "7", "count", "in", 
 PIECES += [*"()[],!&|<>=.'\"$", "==", "!=", ">=", " ", "\n", "\u00e9"]
 
 
-@settings(max_examples=150, deadline=None, derandomize=True, database=None)
+@settings(max_examples=examples(150), deadline=None, derandomize=True, database=None)
 @given(st.lists(st.sampled_from(PIECES), max_size=15).map("".join) | st.text(max_size=30))
 def test_any_text_is_read_or_refused(text: str) -> None:
     column = 0

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from renaming import BASES
+from thorough import examples
 
 from engine import First, KnowledgeError, compile_network, declared_of, read
 from engine.model.formula import Count, In, Not
@@ -792,19 +793,19 @@ SLOWLY = settings(deadline=None, derandomize=True, database=None, suppress_healt
 SEVERAL = st.lists(EDITS, min_size=1, max_size=4)
 
 
-@settings(SLOWLY, max_examples=60)
+@settings(SLOWLY, max_examples=examples(60))
 @given(SEVERAL)
 def test_mutated_file(edits: list[tuple[str, float, float, str]]) -> None:
     fuzz_file(edits)
 
 
-@settings(SLOWLY, max_examples=15)
+@settings(SLOWLY, max_examples=examples(15))
 @given(st.integers(0, 99), SEVERAL)
 def test_mutated_folder(which: int, edits: list[tuple[str, float, float, str]]) -> None:
     fuzz_folder(which, edits)
 
 
-@settings(SLOWLY, max_examples=60)
+@settings(SLOWLY, max_examples=examples(60))
 @given(st.text(max_size=200))
 def test_any_text(text: str) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -11,6 +11,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from renaming import BASES
+from thorough import examples
 
 from engine import KnowledgeError, changes, compile_network, declared_of, read, resolve
 
@@ -182,7 +183,7 @@ def test_one_text_says_the_same_and_keeps_every_citation(other, tmp_path):
 NUMBERS = ["activations.cells.sound.hot.p", "rules.dry.confidence", "couplings.rattle.odds_ratio"]
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(values=st.dictionaries(st.sampled_from(NUMBERS), st.integers(50, 950), min_size=1))
 def test_numbers_given_anew_are_the_changes(tmp_path_factory, values):
     folder = tmp_path_factory.mktemp("anew")

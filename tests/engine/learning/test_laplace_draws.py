@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from thorough import examples
 from torch.distributions import biject_to, constraints
 
 from engine.learning.laplace_draws import draw_shares
@@ -35,7 +36,7 @@ def shift_of(size):
 
 
 @given(st.lists(COUNTS, min_size=2, max_size=6), st.integers(0, 2**31))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 def test_draws_have_the_moments_of_the_dirichlet(counts, seed):
     counts = np.array(counts)
     mode, root, transform = laplace_of(counts)

@@ -13,6 +13,7 @@ import torch
 from brute_force import Reading, Shape, answers_of, random_base, random_items
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from thorough import examples
 
 from engine import (
     FitSettings,
@@ -35,7 +36,7 @@ from engine.learning.observer_fit import Target
 from engine.learning.parameters import ObserverParameters
 from engine.model.parameter_key import ParameterKey
 
-few = settings(max_examples=5, deadline=None, derandomize=True, database=None)
+few = settings(max_examples=examples(5), deadline=None, derandomize=True, database=None)
 seeds = st.integers(0, 2**32 - 1)
 NOTHING = Gold({})
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from thorough import examples
 
 from engine import Answers, Gold, Inference, Labels, compile_network, entries_of, fit_observers, read
 from engine.learning.parameters import ObserverParameters
@@ -130,7 +131,7 @@ def log_beta(a, b):
     return math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
 
 
-@settings(max_examples=20, deadline=None, derandomize=True, database=None)
+@settings(max_examples=examples(20), deadline=None, derandomize=True, database=None)
 @given(
     st.integers(0, 6), st.integers(0, 6), st.floats(0.05, 0.9), st.floats(1, 50), st.permutations(range(12))
 )
@@ -167,7 +168,7 @@ def test_without_evidence_of_skill_half_stays_as_declared():
     assert cautious_skill([evidence]) == pytest.approx(expected, abs=0.01)
 
 
-@settings(max_examples=20, deadline=None, derandomize=True, database=None)
+@settings(max_examples=examples(20), deadline=None, derandomize=True, database=None)
 @given(st.lists(st.tuples(st.integers(0, 8), st.integers(0, 8)), min_size=1, max_size=3))
 def test_the_mean_weighs_the_declared_table_against_every_skill_by_bayes(counts):
     """Two hypotheses of equal odds: as declared, or a skill between 0 and 1, integrated by quadrature."""

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom
 from sklearn import metrics
+from thorough import examples
 
 from engine import (
     BinaryScore,
@@ -67,7 +68,7 @@ def sklearn_categorical(gold, predicted, p):
         }
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(seeds)
 def test_categorical_scores_of_every_resample_are_those_of_scikit_learn(seed):
     rng, n = drawn(seed)
@@ -107,7 +108,7 @@ def test_what_was_called_impossible_costs_a_known_sum():
     assert actual["brier"] == pytest.approx((2 + 0.5) / 2)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(seeds)
 def test_binary_scores_of_every_resample_are_those_of_scikit_learn(seed):
     rng, n = drawn(seed)
@@ -147,7 +148,7 @@ def test_signs_and_intervals_by_hand():
     assert set(NumberScore(gold, predicted).undefined()) == {"sign_agreement"}
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(seeds, st.sampled_from([0.0, 1e5]))
 def test_number_scores_of_every_resample_are_those_of_numpy(seed, far):
     rng, n = drawn(seed, 3)
@@ -208,7 +209,7 @@ def test_aurc_of_two_equal_risks_by_hand():
     ] == pytest.approx(0.5)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(seeds)
 def test_aurc_of_every_resample_is_the_mean_over_orders(seed):
     rng, n = drawn(seed)
@@ -248,7 +249,7 @@ def test_ece_by_hand():
     assert math.isnan(Reliability.of(np.zeros(0), np.zeros(0), 2).ece())
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(seeds, st.integers(1, 12))
 def test_bins_have_equal_mass_and_keep_equals_together(seed, bins):
     rng, n = drawn(seed)

@@ -9,6 +9,7 @@ import pytest
 from brute_force import Shape, answers_of, random_base, random_items
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from thorough import examples
 
 from engine import Answers, Inference, compile_network
 
@@ -27,7 +28,7 @@ def halves(readings, rng):
     return parts
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(st.integers(0, 10_000))
 def test_answers_joined_in_any_order_say_what_they_say_together(seed):
     rng = np.random.default_rng(seed)

@@ -24,6 +24,7 @@ from brute_force import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from renaming import BASES, names_in
+from thorough import examples
 
 from engine import (
     Answers,
@@ -41,7 +42,7 @@ from engine.model.knowledge import Clarity, Dependence, ReadingType
 from engine.observation.dependence import MOST_FOLLOWS, shared_look
 from engine.observation.observer_kernels import derive_looks
 
-few = settings(max_examples=5, deadline=None, derandomize=True, database=None)
+few = settings(max_examples=examples(5), deadline=None, derandomize=True, database=None)
 seeds = st.integers(0, 2**32 - 1)
 # Deviations of a mean, in standard errors, that chance brings about once in 16,000 looks.
 FAR = 4.0
@@ -97,7 +98,7 @@ def test_looks_of_many_models_are_those_of_each():
     )
 
 
-@settings(max_examples=40, deadline=None, derandomize=True, database=None)
+@settings(max_examples=examples(40), deadline=None, derandomize=True, database=None)
 @given(seeds)
 def test_an_observer_alone_has_its_own_table_whatever_the_looks(seed):
     """Σ_j S[x, j] V[x, j, y] = T[x, y], for tables of different answers, also ones that never occur."""

@@ -11,13 +11,14 @@ import pytest
 from brute_force import Shape, random_base
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from thorough import examples
 
 from engine import Answers, Inference, compile_network
 from engine.model.policy import Question
 from engine.observation.echo import echoed_labels, echoed_numbers
 from engine.observation.kernels import label_kernel, number_kernel
 
-few = settings(max_examples=6, deadline=None, derandomize=True, database=None)
+few = settings(max_examples=examples(6), deadline=None, derandomize=True, database=None)
 shares = st.floats(0.05, 0.95)
 
 

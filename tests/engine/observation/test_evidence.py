@@ -22,12 +22,13 @@ from brute_force import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from renaming import BASES, names_in
+from thorough import examples
 
 from engine import Answers, Inference, Labels, Numbers, Rankings, compile_network, read
 from engine.model.knowledge import Cell, Halo, LabelInstrument, ReadingType
 from engine.observation.kernels import label_kernel, number_kernel
 
-few = settings(max_examples=5, deadline=None, derandomize=True, database=None)
+few = settings(max_examples=examples(5), deadline=None, derandomize=True, database=None)
 seeds = st.integers(0, 2**32 - 1)
 
 

@@ -23,6 +23,7 @@ from test_dependence import (
     same,
     unranked,
 )
+from thorough import examples
 
 from engine import Inference, Preposterior
 from engine.model.knowledge import ReadingType
@@ -36,7 +37,7 @@ with warnings.catch_warnings():
     from pgmpy.inference import VariableElimination
     from pgmpy.models import DiscreteBayesianNetwork
 
-few = settings(max_examples=5, deadline=None, derandomize=True, database=None)
+few = settings(max_examples=examples(5), deadline=None, derandomize=True, database=None)
 seeds = st.integers(0, 2**32 - 1)
 
 
@@ -63,7 +64,7 @@ def strangers(base):
 # The tables
 
 
-@settings(max_examples=60, deadline=None, derandomize=True, database=None)
+@settings(max_examples=examples(60), deadline=None, derandomize=True, database=None)
 @given(seeds)
 def test_a_member_alone_has_its_own_table_and_follows_as_far_as_it_can(seed):
     """Σ_f V_F W = V; members that always follow are the same as often as their tables allow."""

@@ -10,6 +10,7 @@ import pytest
 from brute_force import Reading, Shape, World, random_base
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from thorough import examples
 
 from engine import (
     ErrorRates,
@@ -48,7 +49,7 @@ def summed(world, name, observers, readings, answers):
 
 
 @given(st.integers(0, 10_000))
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=examples(5), deadline=None)
 def test_joint_answers_are_those_of_brute_force(seed):
     base, world, observations = base_and_world(seed)
     compared = 0
@@ -72,7 +73,7 @@ def test_joint_answers_are_those_of_brute_force(seed):
 
 
 @given(st.integers(0, 10_000))
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=examples(5), deadline=None)
 def test_each_alone_answers_as_its_table_says(seed):
     base, _, observations = base_and_world(seed)
     names = [o.name for o in base.observers.values() if base.root in o.labels]

@@ -12,6 +12,7 @@ from brute_force import DEPENDENCE, Reading, answers_of, network_of, number_chan
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import erfc
+from thorough import examples
 
 from engine import (
     FitDraws,
@@ -152,7 +153,7 @@ def test_blanks_and_strays_are_simulated_as_they_are_weighed(base_of, names, cha
 # What observers share
 
 
-@settings(max_examples=5, deadline=None, derandomize=True, database=None)
+@settings(max_examples=examples(5), deadline=None, derandomize=True, database=None)
 @given(seeds)
 def test_an_observer_alone_settles_as_declared_whatever_it_shares(seed):
     rng = np.random.default_rng(seed)
@@ -194,23 +195,10 @@ def test_a_family_table_is_the_average_over_both_shared_errors(sd, follows, fami
     share, of_family = min(follows, MOST_FOLLOWS), min(family_follows, MOST_FOLLOWS)
     unshared = sd * math.sqrt(1 - share**2)
     own = unshared * math.sqrt(1 - of_family**2)
-    direct = np.einsum(
-        "jp,fq,pqxm->xjfm",
-        WITHIN,
-        WITHIN,
-        np.array(
-            [
-                [
-                    normal_readings(
-                        np.array(edges), np.array(cuts) - sd * share * p - unshared * of_family * q, own
-                    )
-                    for q in POINTS
-                ]
-                for p in POINTS
-            ]
-        ),
-        optimize=True,
-    )
+    errors = sd * share * POINTS[:, None] + unshared * of_family * POINTS
+    moved_cuts = np.array(cuts) - errors[..., None]
+    readings = normal_readings(np.array(edges), moved_cuts, own)
+    direct = np.einsum("jp,fq,pqxm->xjfm", WITHIN, WITHIN, readings, optimize=True)
     direct = with_strays(direct, np.array(edges), np.array(cuts), 0.1)
     np.testing.assert_allclose(look.families[0].of_member(1), direct, atol=1e-4)
 

@@ -10,6 +10,7 @@ import pytest
 from brute_force import Reading, answers_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from thorough import examples
 
 from engine import Inference, KnowledgeError, SimulatedObserver, compile_network, read
 from engine.observation.question_rates import kernel_by_question, question_sets
@@ -19,7 +20,7 @@ from seke.samples import answers_from
 
 MACHINE = Path(__file__).parents[1] / "bases" / "machine.yaml"
 CARRY = 0.6
-few = settings(max_examples=6, deadline=None, derandomize=True, database=None)
+few = settings(max_examples=examples(6), deadline=None, derandomize=True, database=None)
 rates = st.tuples(st.floats(0.55, 0.95), st.floats(0.55, 0.95))
 
 

@@ -10,11 +10,12 @@ import pytest
 from brute_force import Reading, Shape, World, answers_of, random_base, random_items
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from thorough import examples
 
 from engine import AnswerError, Inference, SimulatedObserver, View, compile_network, prior_truth
 from engine.observation.evidence import MOST_SWITCHES
 
-few = settings(max_examples=5, deadline=None, derandomize=True, database=None)
+few = settings(max_examples=examples(5), deadline=None, derandomize=True, database=None)
 # A base whose rules nothing can satisfy is drawn anew: of these seeds none is.
 SHAPES = [
     Shape(states=3, binaries=2, bins=(3,), rules=0, dependent=True, halo=True, seed=2),

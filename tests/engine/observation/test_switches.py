@@ -11,6 +11,7 @@ import pytest
 from brute_force import Reading, Shape, World, answers_of, network_of, random_base
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from thorough import examples
 
 from engine import Inference, LookAhead, SimulatedObserver, prior_truth
 from engine.decision.asked_items import AskedItems
@@ -82,7 +83,7 @@ def with_halo(seed, carry, observers=1, halo=0.45, **shape):
     return replace(base, observers=changed, questions=questions)
 
 
-@settings(deadline=None, max_examples=6)
+@settings(deadline=None, max_examples=examples(6))
 @given(st.integers(0, 10_000), st.sampled_from([0.0, 0.5, 1.0]), st.data())
 def test_items_with_several_views_under_halo_equal_brute_force(seed, carry, data):
     base = with_halo(seed, carry, observers=2, bins=(3,), states=3)
@@ -249,11 +250,12 @@ def follow_probabilities(base, readings, question):
     return exact, float(quick[0])
 
 
+@pytest.mark.parametrize("seeds", [6, pytest.param(8, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("carry", [0.5, 0.9])
-def test_how_far_off_the_look_ahead_takes_what_a_further_answer_follows(carry):
+def test_how_far_off_the_look_ahead_takes_what_a_further_answer_follows(carry, seeds):
     """Exact after one reading, whatever its halo; after several it takes their switches one by one."""
     misses = {"one": [], "alike": [], "mixed": []}
-    for seed in range(6):
+    for seed in range(seeds):
         base = with_halo(seed, carry, states=3)
         rng = np.random.default_rng(seed)
         cases = {

@@ -9,6 +9,7 @@ import pytest
 from brute_force import Reading, Shape, World, answers_of, random_base
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from thorough import examples
 
 from engine import Answers, Inference, compile_network
 from engine.decision.origin import origins_of
@@ -56,7 +57,7 @@ def stated_values(base, data):
     return tuple((name, float(values[name])) for name in names)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=examples(30))
 @given(
     st.integers(0, 10_000),
     st.sampled_from([0.0, 0.5, 1.0]),

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from thorough import examples
 
 import seke
 from engine import SekeError
@@ -82,6 +83,7 @@ def surely(estimates, sign):
         ),
         (Bias(coupling=0.8), [("coupling excess", "expression", +1)]),
         (Bias(refusal=0.4), [("refused", "", +1), ("right", "expression", -1)]),
+        pytest.param(Bias(refusal=0.2), [("refused", "", +1)], marks=pytest.mark.slow),
     ],
 )
 def test_fifty_faces_find_a_known_bias(manifest, tmp_path, bias, found):
@@ -102,8 +104,11 @@ def test_without_a_bias_nothing_differs(manifest, tmp_path):
     assert "no answer was refused" in lines
 
 
-def test_yes_rates_stand_by_question_and_only_the_biased_one_differs(few, tmp_path):
-    measures, report = asked(few, tmp_path, Bias(yes=0.5), ("joint", "verify"))
+@pytest.mark.parametrize(
+    ("faces", "yes"), [("few", 0.5), pytest.param("manifest", 0.2, marks=pytest.mark.slow)]
+)
+def test_yes_rates_stand_by_question_and_only_the_biased_one_differs(request, tmp_path, faces, yes):
+    measures, report = asked(request.getfixturevalue(faces), tmp_path, Bias(yes=yes), ("joint", "verify"))
     assert surely(measures["joint", "yes", "action_units"], +1)
     assert surely(measures["verify", "yes if absent", "action_units"], +1)
     assert not surely(measures["joint", "yes if present", "action_units"], -1)
@@ -260,7 +265,7 @@ def test_the_losses_are_those_of_a_table_counted_on_the_other_folds():
     assert losses[4] == pytest.approx(-math.log(base_rate[1]))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2), st.integers(0, 3)), min_size=4, max_size=40))
 def test_the_foretold_probabilities_are_probabilities(rows):
     gold, answered, folds = (np.array(column) for column in zip(*rows, strict=True))

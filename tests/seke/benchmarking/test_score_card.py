@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
+from thorough import examples
 
 import seke
 from engine import AnswerError, CategoricalScore
@@ -84,7 +85,7 @@ def value(part, name, which):
     return part["variables"][name]["scores"][which]["value"]
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=examples(8), deadline=None)
 @given(seeds)
 def test_each_set_scores_as_scikit_learn_scores_its_rows(seed):
     gold, predictions = gold_and_predictions(seed)
@@ -152,7 +153,7 @@ def test_scores_are_those_of_torchmetrics(seed):
         assert value(card, unit, "f1") == near(float(binary_f1_score(z, u)), abs=1e-6)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(seeds)
 def test_an_answer_that_is_none_is_never_better_than_any_answer(seed):
     """Whatever stands in its place, accuracy, F1 of units and sign agreement are at least as high."""
@@ -206,7 +207,7 @@ def test_gold_has_no_answers_that_are_none():
         seke.score([[{"item": "a", "expression": "fear"}]], [{"item": "a", "expression": "unreadable"}])
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(seeds)
 def test_a_prediction_of_no_class_is_one_of_a_class_that_gold_never_has(seed):
     rng = np.random.default_rng(seed)

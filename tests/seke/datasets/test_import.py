@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from thorough import examples
 
 import seke
 from engine import AnswerError, SekeError
@@ -290,7 +291,7 @@ def test_affwild2_puts_levels_together_frame_by_frame(read):
     }
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(every=st.integers(1, 7), frames=st.integers(1, 20))
 def test_a_stride_keeps_each_nth_frame(tmp_path_factory, every, frames):
     folder = tmp_path_factory.mktemp("stride")

@@ -18,6 +18,7 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from thorough import examples
 
 import engine
 import seke
@@ -119,7 +120,7 @@ def few(tmp_path_factory):
 
 
 @given(st.text(), st.text())
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 def test_any_text_is_well_formed_and_its_own(text, title):
     svg = Drawing(10, 10, (Text(1, 2, text), Shape("M 0 0 L 1 1", stroke="ink", width=1)), title, text).svg()
     drawn = ElementTree.fromstring(svg)

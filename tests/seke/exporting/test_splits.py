@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from thorough import examples
 
 from engine import SekeError
 from seke.exporting.splits import SplitEntry, assign_splits, shares_of
@@ -44,7 +45,7 @@ def split(split_entries, shares=SHARES, **options):
         return None
 
 
-@settings(max_examples=20)
+@settings(max_examples=examples(20))
 @given(entries(), st.integers(0, 3), st.sampled_from([None, 1.0, 2.5]), st.randoms(use_true_random=False))
 def test_what_belongs_together_is_in_one_split_in_whatever_order_it_comes(split_entries, seed, balance, rng):
     where = split(split_entries, seed=seed, balance=balance)
@@ -62,7 +63,7 @@ def test_what_belongs_together_is_in_one_split_in_whatever_order_it_comes(split_
     assert set(where.split.values()) == set(SHARES)
 
 
-@settings(max_examples=20)
+@settings(max_examples=examples(20))
 @given(entries(), st.integers(0, 3), st.sampled_from([None, 1.0, 1.5, 3.0]))
 def test_every_item_is_accounted_for_once_and_no_class_has_more_than_its_ratio(split_entries, seed, balance):
     where = split(split_entries, {"all": 1.0}, seed=seed, balance=balance)

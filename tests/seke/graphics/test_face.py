@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from thorough import examples
 
 import engine
 import seke
@@ -123,7 +124,7 @@ def test_half_the_probability_is_half_the_way():
 
 
 @given(probabilities)
-@settings(max_examples=20)
+@settings(max_examples=examples(20))
 def test_both_sides_are_alike(units):
     def corners(points):
         return np.unique(np.round(points, 2), axis=0)
@@ -144,7 +145,7 @@ def test_both_sides_are_alike(units):
 
 
 @given(probabilities)
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 def test_edges_never_cross_and_all_stays_on_the_sheet(units):
     places = landmarks(units)
     assert places["lower_edge"][1] >= places["upper_edge"][1] - 1e-9

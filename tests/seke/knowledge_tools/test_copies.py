@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from thorough import examples
 
 import seke
 from engine import AnswerError, Inference, compile_network
@@ -17,7 +18,7 @@ from seke.cli.main import main
 from seke.samples import answers_from, single_samples
 
 GARDEN = Path(__file__).parents[3] / "examples" / "sprinkler" / "knowledge"
-FEW = settings(max_examples=25, deadline=None, derandomize=True, database=None)
+FEW = settings(max_examples=examples(25), deadline=None, derandomize=True, database=None)
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,7 @@ import yaml
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from thorough import examples
 
 import seke
 from engine import Inference, KnowledgeError, SekeError, compile_network, read, read_migration
@@ -293,7 +294,7 @@ def expected(base):
     return base
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     base=BASES,
     width=st.sampled_from([20, 80, 1000]),

@@ -18,6 +18,7 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator, SchemaError
+from thorough import examples
 
 from engine import Inference, changes, compile_network, read, resolve
 from engine.language.schema_definitions import with_definitions
@@ -568,7 +569,7 @@ NOTE = st.text(st.characters(categories=["L", "N", "P", "S", "Zs"], include_char
 CITED = st.just({"source": "handbook"}) | NOTE.map(lambda note: {"source": "judgement", "note": note})
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(
     thousandths=st.dictionaries(st.sampled_from(NUMBERS), st.integers(100, 999), min_size=1, max_size=6),
     cited=CITED,

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from thorough import examples
 
 import seke
 from engine import Answers, KnowledgeError
@@ -163,7 +164,7 @@ def test_answers_to_the_older_form_read_as_before(questions):
     assert read(questions, WHOLE) == record | {"extra": {"face": "clear"}}
 
 
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=examples(15))
 @given(
     st.lists(st.sampled_from(["AU1", "AU6", *MASKED]), unique=True, max_size=8),
     st.lists(st.sampled_from(["AU1", "AU4", "AU6", "AU12", "AU26", "AU27", "AU28"]), unique=True, max_size=5),

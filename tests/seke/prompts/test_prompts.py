@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from thorough import examples
 
 import seke
 from engine import KnowledgeError
@@ -490,7 +491,7 @@ def hostile(questions, answer, question):
     assert set(record) <= allowed
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(answer=st.dictionaries(st.sampled_from([*WHOLE, "reports", "extra", "status"]), values) | st.text())
 @pytest.mark.parametrize("question", ["joint", "action_units", "verify"])
 def test_hostile_answers(questions, question, answer):

@@ -20,6 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from scipy.stats import binomtest
+from thorough import examples
 
 import seke
 from engine import AnswerError, SekeError
@@ -262,7 +263,7 @@ def test_pictures_that_moved_are_named_anew(annotated, tmp_path):
 
 
 @given(st.integers(1, 400), st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_intervals_are_those_of_scipy(n, data):
     k = data.draw(st.integers(0, n))
     expected = binomtest(k, n).proportion_ci(0.95, method="wilson")

@@ -163,8 +163,33 @@ def test_anchoring_is_told_from_agreement(faces, few, anchoring):
 
 
 def test_a_careless_person_is_found_with_gold_and_without(faces, few):
-    careful, careless = (person_of(faces, few, gold=True, error=error) for error in (0.0, 0.75))
-    unaided = person_of(faces, few, error=0.75)
+    check_careless(faces, few, 0.75)
+
+
+@pytest.fixture(scope="module")
+def many_faces():
+    """Faces of the shipped base."""
+    return made_faces(150, seed=4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("anchoring", [0.0, 0.6])
+def test_anchoring_is_told_from_agreement_with_all_units(many_faces, base, inference, anchoring):
+    person = person_of(many_faces, (base, inference), anchoring=anchoring)
+    assert person.repeats == pytest.approx(anchoring, abs=0.1)
+
+
+@pytest.mark.slow
+def test_a_person_who_is_right_nearly_half_of_the_time_is_found_careless(many_faces, base, inference):
+    check_careless(many_faces, (base, inference), 0.6)
+
+
+def check_careless(faces, base_and_inference, error):
+    """Check that one who errs as often is told from one who does not, with gold and without."""
+    careful, careless = (
+        person_of(faces, base_and_inference, gold=True, error=often) for often in (0.0, error)
+    )
+    unaided = person_of(faces, base_and_inference, error=error)
     right = [np.diag(person.tables["expression"]).mean() for person in (careful, careless, unaided)]
     assert right[0] > right[1] + 0.2
     assert right[0] > right[2] + 0.2

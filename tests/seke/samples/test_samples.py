@@ -17,6 +17,7 @@ import pyarrow.parquet
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from thorough import examples
 
 import seke
 from engine import AnswerError, Knowledge
@@ -932,7 +933,7 @@ def write(folder: Path, records: list[dict[str, Any]]) -> Path:
     return path
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=examples(25))
 @given(records=record_lists(), data=st.data(), size=st.integers(1, 4))
 def test_the_order_of_lines_changes_nothing(
     records: list[dict[str, Any]], data: st.DataObject, size: int
@@ -952,7 +953,7 @@ def columns(batch: Answers) -> list[Any]:
     return contents
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=examples(25))
 @given(records=record_lists(), size=st.integers(1, 4), limit=st.integers(0, 8))
 def test_memory_and_disk_give_the_same_columns(records: list[dict[str, Any]], size: int, limit: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -962,7 +963,7 @@ def test_memory_and_disk_give_the_same_columns(records: list[dict[str, Any]], si
     assert [columns(batch) for batch in memory] == [columns(batch) for batch in spilled]
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=examples(25))
 @given(records=record_lists(), size=st.integers(1, 4))
 def test_sorted_and_gathered_give_the_same_columns(records: list[dict[str, Any]], size: int) -> None:
     ordered = sorted(records, key=lambda record: str(record["item"]))
@@ -975,7 +976,7 @@ def test_sorted_and_gathered_give_the_same_columns(records: list[dict[str, Any]]
     assert together == [item for batch in gathered for item in batch.items]
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 @given(data=st.binary(max_size=60), cut=st.integers(0, 60), name=st.sampled_from(["jsonl", "csv"]))
 def test_nothing_but_an_answer_error_escapes(data: bytes, cut: int, name: str) -> None:
     text = GOOD if name == "jsonl" else "item,observer,question,draw,valence\na,cnn,joint,0,1\n"

@@ -15,6 +15,7 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from thorough import examples
 
 import seke
 from engine import AnswerError
@@ -315,7 +316,7 @@ def test_files_that_cannot_be_read(tmp_path):
             read_labels(tmp_path / f"none.{ending}", BASE)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     st.lists(
         st.fixed_dictionaries(

@@ -21,6 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_study import ONE_QUESTION, pictures
 from test_annotate import rows, run
+from thorough import examples
 
 from seke.files.shipped import knowledge
 from seke.inference.session import Session
@@ -146,13 +147,12 @@ def test_an_error_is_known_by_its_status_whatever_codec_it_names(ended):
         assert "kept 400: <html>busy</html>" in ended[0][codec]
 
 
-def command(folder, url):
-    usual = ("--run", folder / "run", "-k", ONE_QUESTION, "--model", "made-up", "--base-url", url)
-    return folder / "p", *usual
+def command(folder, url, base=ONE_QUESTION):
+    return folder / "p", "--run", folder / "run", "-k", base, "--model", "made-up", "--base-url", url
 
 
-def made_run(folder, url):
-    return run_apart(SEKE, "annotate", *command(folder, url))
+def made_run(folder, url, base=ONE_QUESTION):
+    return run_apart(SEKE, "annotate", *command(folder, url, base))
 
 
 def kept(folder):
@@ -166,14 +166,7 @@ def test_a_run_goes_on_past_hostile_bodies_keeps_their_beginnings_and_resumes(tm
     pictures(tmp_path / "p", 3)
     # To compile the base takes more memory than to ask; whoever comes after finds it made.
     Session.open(knowledge(ONE_QUESTION))
-    kinds = ["gzip", "endless text", "values", "nested", "no JSON"]
-
-    def script(_, path, count):
-        if path == "/models":
-            return Body("data")
-        return Body(kinds[count // 2 % len(kinds)], 500 if count % 2 else 200) if count < 10 else None
-
-    with Hostile(script) as server:
+    with Hostile(hostile_at_first) as server:
         done, peak = made_run(tmp_path, server.url)
         assert peak < MOST_MEMORY
         assert done.returncode in (0, 1), done.stderr
@@ -181,6 +174,27 @@ def test_a_run_goes_on_past_hostile_bodies_keeps_their_beginnings_and_resumes(tm
         assert any(text.startswith(TOO_LONG) for text in kept(tmp_path))
         run(*command(tmp_path, server.url))
     assert len(rows(tmp_path / "run" / "posteriors.jsonl")) == 3
+
+
+@pytest.mark.slow
+def test_a_run_of_the_shipped_base_that_is_resumed_takes_no_memory_either(tmp_path):
+    pictures(tmp_path / "p", 3)
+    Session.open(knowledge())
+    with Hostile(hostile_at_first) as server:
+        ends = [made_run(tmp_path, server.url, "shipped") for _ in range(2)]
+    for done, peak in ends:
+        assert peak < MOST_MEMORY
+        assert done.returncode in (0, 1), done.stderr
+    assert ends[-1][0].returncode == 0
+    assert len(rows(tmp_path / "run" / "posteriors.jsonl")) == 3
+
+
+def hostile_at_first(_, path, count):
+    """Script a server of five kinds of bodies, each with success and with an error; then it answers."""
+    if path == "/models":
+        return Body("data")
+    kinds = ["gzip", "endless text", "values", "nested", "no JSON"]
+    return Body(kinds[count // 2 % len(kinds)], 500 if count % 2 else 200) if count < 10 else None
 
 
 OUTLIVED = ["gzip", "endless", "endless text", "values", "deep"]
@@ -282,7 +296,7 @@ def packed(data, window):
 CODINGS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=examples(30))
 @given(
     data=st.binary(max_size=2000) | st.binary(min_size=1, max_size=5).map(lambda data: data * 50_000),
     codings=st.lists(st.sampled_from([*CODINGS, "identity"]), max_size=3),
@@ -298,7 +312,7 @@ def test_what_is_within_the_limits_comes_as_it_was(data, codings, size):
     assert read(pieces, ", ".join(codings), path="/v1/files/1/content") == data
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=examples(30))
 @given(data=st.binary(min_size=1, max_size=3000), size=st.integers(1, 100))
 def test_deflate_without_a_head_is_read_as_some_servers_send_it(data, size):
     body = packed(data, -15)

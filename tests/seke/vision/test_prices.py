@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_study import ONE_QUESTION, SMALL_FACES
+from thorough import examples
 
 from engine import SekeError
 from seke.annotation.cost_forecast import _resample_totals, forecast
@@ -201,7 +202,7 @@ async def spend(ledger, requests, at_once):
     st.integers(1, 16),
     st.floats(0.008, 0.12),
 )
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 def test_no_lengths_of_answers_within_their_bound_pass_what_may_be_spent(requests, at_once, limit):
     with tempfile.TemporaryDirectory() as folder, closing(Ledger(Path(folder), made_record, limit)) as ledger:
         ledger.patient = True
