@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 # Below this a probability is none: nothing is divided by it.
 LEAST = 1e-300
+# By how much a sum of probabilities differs from one where a summand is lost by rounding.
+ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ def _given_family(settled: Floats, given: Floats, share: float) -> Floats:
     apart = excess[..., :, None] * further[..., None, :] / np.maximum(further.sum(2), LEAST)[..., None, None]
     coupled = both[..., :, None] * np.eye(both.shape[2]) + apart
     coupled = coupled / np.maximum(settled, LEAST)[..., :, None]
-    # What a family never settles on has no say: its members answer as they would by themselves.
-    never = (settled <= LEAST)[..., :, None]
+    # What a family never settles on, or only by rounding, has no say: its members answer as by themselves.
+    never = (coupled.sum(3) < 1 - ROUNDING)[..., :, None]
     alone = np.broadcast_to(given[..., None, :], coupled.shape)
     return np.asarray(np.where(never, alone, share * coupled + (1 - share) * alone))

@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from brute_force import Reading, World, answers_of, network_of, random_items
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from test_dependence import (
     FAR,
@@ -66,6 +66,7 @@ def strangers(base):
 
 @settings(max_examples=examples(60), deadline=None, derandomize=True, database=None)
 @given(seeds)
+@example(92134)  # a settled probability of 2e-17, of which rounding leaves nothing
 def test_a_member_alone_has_its_own_table_and_follows_as_far_as_it_can(seed):
     """Σ_f V_F W = V; members that always follow are the same as often as their tables allow."""
     rng = np.random.default_rng(seed)
