@@ -65,7 +65,7 @@ def learned_text(decode: Callable[..., str], labels: Any) -> str:
 class Trl:
     """TRL, with train.py."""
 
-    package, rows = "trl", "trl"
+    rows = "trl"
 
     def __init__(self, export: Path, changes: dict[str, str], _: Path) -> None:
         sys.path.insert(0, str(HERE))
@@ -99,7 +99,7 @@ class Trl:
 class LlamaFactory:
     """LLaMA-Factory; the splits are those that dataset_info.json registers."""
 
-    package, rows = "llamafactory", "messages"
+    rows = "messages"
 
     def __init__(self, export: Path, changes: dict[str, str], scratch: Path) -> None:
         from llamafactory.data import get_template_and_fix_tokenizer
@@ -136,7 +136,7 @@ class LlamaFactory:
 class MsSwift:
     """ms-swift; the splits are the files of messages."""
 
-    package, rows = "ms-swift", "messages"
+    rows = "messages"
 
     def __init__(self, export: Path, changes: dict[str, str], scratch: Path) -> None:
         os.environ["ROOT_IMAGE_DIR"] = str(export)
@@ -196,30 +196,32 @@ def faults_of(rows: list[Row], learned: list[tuple[str, int]]) -> Iterator[str]:
             yield f"row {number} ({row['task']}): {pictures} pictures of {len(row['images'])}"
 
 
+def read_split(trainer: Any, split: str, rows: list[Row]) -> tuple[dict[str, Any], list[str]]:
+    """Return what was read of a split, and the faults."""
+    try:
+        learned, batch_pictures = trainer.converted(split)
+        faults = list(faults_of(rows, learned))
+        facts: dict[str, Any] = {"rows": len(learned), "tasks": dict(Counter(row["task"] for row in rows))}
+        if not faults:
+            numbers = list({row["task"]: number for number, row in enumerate(rows)}.values())
+            expected = sum(len(rows[number]["images"]) for number in numbers)
+            if (collated := batch_pictures(numbers)) != expected:
+                faults.append(f"a batch has {collated} pictures of {expected}")
+            facts["batch"] = {"rows": len(numbers), "pictures": collated}
+    except Exception as error:  # Packages raise of every kind; each is an answer to what is asked.
+        return {"rows": 0}, [f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"]
+    return facts, faults
+
+
 def checked(package: str, export: Path, changes: dict[str, str]) -> tuple[dict[str, Any], list[str]]:
     """Return what was read of each split, and the faults."""
-    facts: dict[str, Any] = {"splits": {}}
+    facts: dict[str, Any] = {"package": f"{package} {version(package)}", "splits": {}}
     faults: list[str] = []
     with tempfile.TemporaryDirectory() as scratch:
         trainer = PACKAGES[package](export, changes, Path(scratch))
-        facts["package"] = f"{trainer.package} {version(trainer.package)}"
         for path in sorted((export / trainer.rows).glob("*.jsonl")):
-            rows = rows_of(path)
-            learned, batch_pictures = trainer.converted(path.stem)
-            wrong = list(faults_of(rows, learned))
+            facts["splits"][path.stem], wrong = read_split(trainer, path.stem, rows_of(path))
             faults += [f"{path.stem}: {fault}" for fault in wrong]
-            by_task = {row["task"]: number for number, row in enumerate(rows)}
-            facts["splits"][path.stem] = {
-                "rows": len(learned),
-                "tasks": dict(Counter(row["task"] for row in rows)),
-                "pictures": sum(pictures for _, pictures in learned),
-            }
-            if not wrong:
-                numbers = list(by_task.values())
-                expected = sum(len(rows[number]["images"]) for number in numbers)
-                if (collated := batch_pictures(numbers)) != expected:
-                    faults.append(f"{path.stem}: a batch has {collated} pictures of {expected}")
-                facts["splits"][path.stem]["batch"] = {"rows": len(numbers), "pictures": expected}
     return facts, faults
 
 
