@@ -5,8 +5,8 @@
     $SEKE_MSSWIFT examples/finetune/check.py ms-swift data --set model=tiny --set model_type=llava1_5_hf
 
 It is run by the Python that has the package (environments.py makes two). The package's own classes read the
-recipe, its own loader converts every row of every split, and its own tokenization is read back: what is
-learned of a row has to be its answers, and nothing of its questions. Of rows of each task a batch is collated.
+recipe, its own loader converts every row of every split, and its tokens are read back: what is learned of a
+row has to be its answers, and nothing of its questions. A batch is collated of a row of each task.
 Prints JSON; exit status 1 where a row is not read as it was written.
 """
 
@@ -39,7 +39,8 @@ MOST_FAULTS = 10
 
 def rows_of(path: Path) -> list[Row]:
     """Return the rows of a file of JSON Lines."""
-    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    with path.open(encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines if line.strip()]
 
 
 def answers_of(row: Row) -> list[str]:

@@ -5,7 +5,7 @@
 
 What these two ask for excludes each other's and what seke is tested with, so each gets an environment of its
 own, with the exact versions of environments/*.txt. torch is not fetched again: the environment looks at the
-one that runs this script. A minute or two, 300 MB from the package index.
+one that runs this script. Minutes, 300 MB from the package index.
 """
 
 from __future__ import annotations
@@ -57,7 +57,17 @@ def make(package: str, folder: Path) -> Path:
         site_packages = subprocess.run([python, "-c", query], check=True, capture_output=True, text=True)
         lend_torch(Path(site_packages.stdout.strip()))
         versions = HERE / "environments" / f"{package}.txt"
-        install = [python, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile", "--requirement", versions]
+        install = [
+            python,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--no-deps",
+            "--no-compile",
+            "--requirement",
+            versions,
+        ]
         if subprocess.run(install, check=False).returncode:
             sys.exit(f"{package} could not be installed; pip says why above")
         if package == "llamafactory":

@@ -1,10 +1,10 @@
 """Score a model before and after training by the protocol of FEAB: serve, ask, compare.
 
-    python examples/finetune/evaluate.py --images CK+/test.csv --before Qwen/Qwen2-VL-2B-Instruct --after tuned -o feab
+    python examples/finetune/evaluate.py --images CK+/test.csv --before untuned --after tuned -o scores
 
 Each model is a folder (or a name on the hub) that serve.py answers from, one request at a time, or NAME@URL:
 a model that a server has already. Every picture is asked by `seke bench run`, whose folders (before, after)
-stay in the folder given by -o, so that the same command goes on where it stopped; `seke bench feab` then writes
+stay in the folder given by -o, so that the same command goes on where it stopped; `seke bench feab` writes
 its page, table and results into feab/. Exit status: 0 done, 1 questions without an answer, 2 bad input.
 """
 
@@ -61,7 +61,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--images", action="append", required=True, help="manifest with `source`; may be given again")
+    parser.add_argument(
+        "--images", action="append", required=True, help="manifest with `source`; may be given again"
+    )
     parser.add_argument("--before", required=True, metavar="MODEL")
     parser.add_argument("--after", required=True, metavar="MODEL")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")

@@ -10,11 +10,15 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from datasets import DatasetDict, Image, List, load_dataset
 from transformers import AutoModelForImageTextToText, AutoProcessor
 from trl import ModelConfig, SFTConfig, SFTTrainer, TrlParser, get_peft_config
+
+if TYPE_CHECKING:
+    from peft import PeftConfig
 
 
 @dataclass
@@ -41,14 +45,30 @@ def arguments_of(words: list[str] | None = None) -> tuple[ExportArguments, SFTCo
 
 
 def rows_of(folder: Path) -> DatasetDict:
-    """Return the splits of an export; paths of pictures, which start at its folder, become pictures."""
-    splits = load_dataset(str(folder.resolve()), "trl")
+    """Return the splits of an export; paths of pictures, which start at its folder, become pictures.
+
+    Raises:
+        SystemExit: the export has no rows for TRL.
+    """
+    # Not by the card of the export, which names the parquet files alone where there are some.
+    files = {path.stem: str(path.resolve()) for path in sorted(folder.glob("trl/*.jsonl"))}
+    if not files:
+        sys.exit(f"{folder}: has no trl/*.jsonl; seke export --format trl")
+    splits = load_dataset("json", data_files=files)
 
     def placed(row: dict) -> dict:
         return {"images": [str(folder.resolve() / path) for path in row["images"]]}
 
     rows = splits.map(placed).select_columns(["prompt", "completion", "images"])
     return rows.cast_column("images", List(Image(mode="RGB")))
+
+
+def adapter_of(given: ExportArguments, model_settings: ModelConfig) -> PeftConfig | None:
+    """Return where the model gets an adapter, None where it is trained whole."""
+    adapter = get_peft_config(model_settings)
+    if adapter is not None:
+        adapter.exclude_modules = given.frozen_modules
+    return adapter
 
 
 def train(given: ExportArguments, settings: SFTConfig, model_settings: ModelConfig) -> None:
@@ -59,9 +79,7 @@ def train(given: ExportArguments, settings: SFTConfig, model_settings: ModelConf
     name = model_settings.model_name_or_path
     processor = AutoProcessor.from_pretrained(name)
     dtype = torch.bfloat16 if settings.bf16 else torch.float32
-    adapter = get_peft_config(model_settings)
-    if adapter is not None:
-        adapter.exclude_modules = given.frozen_modules
+    adapter = adapter_of(given, model_settings)
     held_out = rows.get(given.eval_split)
     output = Path(settings.output_dir)
     trainer = SFTTrainer(

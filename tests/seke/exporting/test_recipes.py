@@ -81,7 +81,11 @@ def test_recipes_teach_the_same_way():
     assert swift["freeze_aligner"]
     # Names of modules as LLaVA and Qwen2-VL have them.
     frozen = re.compile(trl["frozen_modules"])
-    sees = ("model.vision_tower.layers.0.mlp.fc1", "model.visual.merger.mlp.0", "model.multi_modal_projector.linear_1")
+    sees = (
+        "model.vision_tower.layers.0.mlp.fc1",
+        "model.visual.merger.mlp.0",
+        "model.multi_modal_projector.linear_1",
+    )
     assert all(map(frozen.fullmatch, sees))
     assert not frozen.fullmatch("model.language_model.layers.0.mlp.up_proj")
 
@@ -95,7 +99,9 @@ def test_versions_are_exact_and_the_same_everywhere():
         assert "torch" not in versions
         for name in (distribution, "transformers", "peft", "trl"):
             assert f"{name.replace('_', '-')} {versions[name]}" in readme, name
-        assert f" {versions[distribution]}." in (RECIPES / f"{package}.yaml").read_text("utf-8").splitlines()[0]
+        assert (
+            f" {versions[distribution]}." in (RECIPES / f"{package}.yaml").read_text("utf-8").splitlines()[0]
+        )
 
 
 ROW = {
@@ -132,7 +138,11 @@ def test_a_row_that_is_read_otherwise_is_a_fault(learned, fault):
     [
         ("environments", ["ms-swift", "."], "exists; name a folder that is to be made"),
         ("check", ["trl", "."], "has no trl/; seke export --format"),
-        ("evaluate", ["--images", "a.csv", "--before", "a", "--after", "b", "-o", "."], "exists; results are not"),
+        (
+            "evaluate",
+            ["--images", "a.csv", "--before", "a", "--after", "b", "-o", "."],
+            "exists; results are not",
+        ),
     ],
 )
 def test_scripts_refuse_what_cannot_be(script, arguments, message, tmp_path, monkeypatch, capsys):
@@ -174,7 +184,7 @@ def work(tmp_path_factory):
     folder = tmp_path_factory.mktemp("recipes")
     records = list(made_records(36))
     items = []
-    for number, record in enumerate(records):
+    for number in range(len(records)):
         path = picture(folder / "faces" / f"{number} é.png", number)
         box = [1.0, 2.0, 9.0, 9.0] if number % 7 == 0 else None
         known = {"path": str(path), "group": f"p{number % 9}", "source": "", "box": box}
@@ -193,8 +203,9 @@ def test_every_row_is_converted_by_the_package_itself(package, work):
     options = [part for name, value in changes.items() for part in ("--set", f"{name}={value}")]
     facts = json.loads(ran(python, RECIPES / "check.py", package, "data", *options, cwd=work))
     assert facts["splits"].keys() == {"train", "val"}
+    rows_of = module("check").rows_of
     for split, read in facts["splits"].items():
-        rows = [json.loads(line) for line in (work / "data" / "messages" / f"{split}.jsonl").open()]
+        rows = rows_of(work / "data" / "messages" / f"{split}.jsonl")
         assert read["rows"] == len(rows)
         assert read["tasks"] == Counter(row["task"] for row in rows)
         assert {"check", "compare", "conversation", "reasoned"} <= read["tasks"].keys()
