@@ -162,7 +162,12 @@ class MsSwift:
 
         path = self.export / "messages" / f"{split}.jsonl"
         rows = load_dataset([str(path)], **self.arguments.get_dataset_kwargs())[0]
-        encoded = [self.template.encode(row) for row in rows]
+        encoded = []
+        for number, row in enumerate(rows, 1):
+            try:
+                encoded.append(self.template.encode(row))
+            except Exception as error:
+                raise ValueError(f"row {number}: {error}") from error
         decode = self.template.tokenizer.decode
         learned = [
             (learned_text(decode, tokens["labels"]), len(row["images"]))
