@@ -1,8 +1,8 @@
 """Reads an export back, row by row, with the loaders that its users have.
 
 `datasets` reads every format, TRL checks that its rows are conversations whose pictures have their places,
-and the pictures are opened. LLaMA-Factory pins other versions of both, so that its converter cannot stand
-beside them; tests/seke/exporting/test_consumers.py runs it in an environment of its own.
+and the pictures are opened. LLaMA-Factory and ms-swift pin other versions of both, so that they cannot stand
+beside them; examples/finetune/check.py holds an export against each in an environment of its own.
 """
 
 from __future__ import annotations

@@ -1,19 +1,13 @@
-"""Exports read by those who will: datasets and TRL, and LLaMA-Factory in an environment of its own.
+"""Exports read by those who will: datasets and TRL; test_recipes.py has LLaMA-Factory and ms-swift.
 
 pip install -c constraints.txt -e '.[export]' && pytest tests/seke/exporting/test_consumers.py
-pytest -m slow tests/seke/exporting/test_consumers.py      # LLaMA-Factory too; it is fetched, a minute
 """
 
 from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import shutil
-import subprocess
-import sys
-import venv
-from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
@@ -26,7 +20,6 @@ from seke.cli.main import main
 from seke.exporting.formats import FORMATS
 from seke.exporting.instruction_texts import TASKS
 
-ROOT = Path(__file__).parents[3]
 INSTALLED = all(importlib.util.find_spec(name) for name in ("datasets", "trl"))
 needs_readers = pytest.mark.skipif(not INSTALLED, reason="the extra `export` is not installed")
 # What these libraries warn of when they are imported is not ours to mend.
@@ -208,70 +201,3 @@ def test_what_is_no_export_is_refused(tmp_path):
 
     with pytest.raises(SekeError, match="is no export"):
         verify_export(tmp_path)
-
-
-# LLaMA-Factory ---------------------------------------------------------------------------------------------
-
-FACTORY = ("llamafactory==0.9.5",)
-# What its converter and its plugin of pictures import; all it asks for is gigabytes more.
-BESIDE = (
-    *("transformers<=5.6.0", "datasets<=4.0.0", "peft<=0.18.1", "accelerate<=1.11.0", "trl<=0.24.0"),
-    *("omegaconf", "pillow", "av<=16.0.0", "einops", "tiktoken", "sentencepiece", "protobuf", "tyro<0.9.0"),
-)
-CONVERT = """
-import json, sys
-folder, cache = sys.argv[1:]
-from llamafactory.data.loader import _load_single_dataset
-from llamafactory.data.mm_plugin import BasePlugin
-from llamafactory.data.parser import get_dataset_list
-from llamafactory.hparams import DataArguments, ModelArguments
-from transformers import Seq2SeqTrainingArguments
-data = DataArguments(dataset_dir=folder, media_dir=folder)
-model = ModelArguments(model_name_or_path="none", cache_dir=cache)
-training = Seq2SeqTrainingArguments(output_dir=cache, report_to=[])
-plugin = BasePlugin("<image>", None, None)
-counts = {}
-for attr in get_dataset_list(list(json.load(open(f"{folder}/dataset_info.json"))), folder):
-    rows = _load_single_dataset(attr, model, data, training)
-    for row in rows:
-        assert len(row["_prompt"]) % 2 == 1 and len(row["_response"]) == 1, row
-        plugin._validate_messages(row["_prompt"] + row["_response"], row["_images"], [], [])
-        plugin._regularize_images(row["_images"], image_max_pixels=10**6, image_min_pixels=1)
-    counts[attr.dataset_name] = len(rows)
-print("COUNTS" + json.dumps(counts))
-"""
-
-
-@pytest.fixture(scope="module")
-def factory(tmp_path_factory):
-    """A Python that has LLaMA-Factory: the one that SEKE_LLAMAFACTORY names, or one that is made."""
-    if named := os.environ.get("SEKE_LLAMAFACTORY"):
-        return named
-    folder = tmp_path_factory.mktemp("factory")
-    venv.create(folder, with_pip=True)
-    python = folder / "bin" / "python"
-    torch = [
-        line for line in (ROOT / "constraints.txt").read_text().splitlines() if line.startswith("torch==")
-    ]
-    capture = {"capture_output": True, "text": True}
-    for names in (("--no-deps", *FACTORY), (*torch, *BESIDE)):
-        done = subprocess.run([python, "-m", "pip", "install", "-q", *names], check=False, **capture)
-        if done.returncode:
-            pytest.skip(f"LLaMA-Factory cannot be installed: {done.stderr.strip()[-300:]}")
-    return str(python)
-
-
-@pytest.mark.slow
-def test_llama_factory_converts_every_row(made, factory, tmp_path):
-    export = everything(made, tmp_path / "data")
-    # It imports torchaudio for sounds, of which there are none here.
-    (tmp_path / "beside").mkdir()
-    (tmp_path / "beside" / "torchaudio.py").write_text("")
-    env = {**os.environ, "PYTHONPATH": str(tmp_path / "beside"), "DISABLE_VERSION_CHECK": "1"}
-    command = [factory, "-c", CONVERT, str(tmp_path / "data"), str(tmp_path / "cache")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=env, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr[-3000:]
-    counts = json.loads(done.stdout.split("COUNTS")[1])
-    assert counts.keys() == {f"messages/{split}.jsonl" for split in export.splits}
-    assert sum(counts.values()) == export.rows["messages"]
-    assert sys.executable != factory
