@@ -13,6 +13,7 @@ import click
 from seke.cli import options
 from seke.cli.comparison import check_comparable, print_comparison
 from seke.cli.errors import exit_on_errors, missing_packages_named
+from seke.cli.infer_on_ray import RAY, ClusterOptions, cluster_options, file_digest, infer_on_ray
 from seke.cli.output import check_not_input, on_terminal, print_message, print_result, table_console
 from seke.files import TABLE_FORMATS
 from seke.progress import task
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
     help="Draw the base's numbers within their strengths (by --seed); limits apply to risk + its deviation.",
 )
 @options.exact_csv()
+@cluster_options()
 @click.option(
     "--explain",
     "explained",
@@ -101,6 +103,7 @@ def infer(
       seke infer examples/faces/samples.jsonl --explain fear-or-surprise
       seke infer examples/faces/samples.jsonl --knowledge-uncertainty
       seke infer samples.jsonl -o records.jsonl --compare-bases
+      seke infer part-*.jsonl.gz s3://bucket/last.parquet -o records --engine ray --shards 64
 
     Records that are to be scored must not rest on their own gold: `--blind-to gold.csv` leaves out the labels
     of a data set among SAMPLES about values that gold.csv tells, and items about which nothing else was
@@ -122,12 +125,24 @@ def infer(
     strength `n`. A value is accepted only if its risk plus the standard deviation of the risk over the draws
     is within the limit. Posteriors stay; the last lines say how much of the doubt comes from the base.
 
+    `--engine ray` shares the work among the processors of this machine, or with `--address` of a cluster, and
+    writes a folder with a file for each shard of the items. The records are the same. A shard is written
+    whole; the same command goes on with those that are missing.
+
     Exit status: 0 done, 1 a guarantee is refused, 2 bad input.
     """
     from engine import SekeError
 
     with exit_on_errors():
+        cluster = ClusterOptions(
+            *(given.pop(name) for name in ("engine", "address", "shards", "shard_format"))
+        )
         request = _Request(**given)
+        unmeant = {"--explain": explained, "--compare-bases": compared, **request.beside_a_cluster}
+        cluster.check([name for name, value in unmeant.items() if value], output, samples)
+        if cluster.engine == RAY and output is not None:
+            outside = _infer_on_ray(samples, request, output, cluster, verbose)
+            sys.exit(int(outside))
         if explained is None:
             if compared:
                 check_comparable(samples)
@@ -157,6 +172,17 @@ class _Request:
     blind_to: str | None
     knowledge_uncertainty: bool
     exact_csv: bool
+
+    @property
+    def beside_a_cluster(self) -> dict[str, bool]:
+        """Whether options are given that have no meaning on a cluster."""
+        return {
+            "--json": self.as_json,
+            "--sorted": self.in_order,
+            "--device": self.device != "cpu",
+            "--processes": self.processes > 1,
+            "--exact-csv": self.exact_csv,
+        }
 
     def session(self) -> Session:
         """Return the session of the compiled base."""
@@ -201,13 +227,11 @@ def _explain(samples: tuple[str, ...], request: _Request, item: str) -> None:
 
 def _infer(samples: tuple[str, ...], request: _Request, output: Path | None, verbose: bool) -> bool:
     """Write the records; return whether a guarantee is refused or does not hold for all of them."""
-    from engine import SekeError, cost_of
+    from engine import SekeError
     from seke.console.infer_summary import InferSummary
     from seke.inference.processes import worked_on
     from seke.samples import read_batches
-    from seke.sampling.infer import blind_answers
     from seke.sampling.replay import mark_off_policy
-    from seke.tables.label_table import read_labels
     from seke.tables.record_writer import Writer
 
     check_not_input(output, samples, "write the records to another file")
@@ -215,15 +239,12 @@ def _infer(samples: tuple[str, ...], request: _Request, output: Path | None, ver
         raise SekeError("<stdout>: is closed; write the records to a file with -o")
     table = output is None and not request.as_json and on_terminal()
     with nullcontext() if table else Writer(output, exact=request.exact_csv) as writer:
-        session = request.session()
-        blind = None
-        if request.blind_to is not None:
-            blind = blind_answers(session, read_labels(request.blind_to, session.knowledge))
+        session, blind = _opened(request)
         session = _with_thresholds(mark_off_policy(session, samples), samples, request, blind)
         base = session.knowledge
         _warn(session)
         if verbose:
-            print_message(f"compiled {base.name}: {cost_of(session.network)}")
+            _say_width(session)
         summary = InferSummary(base)
         with _reading("inferring", samples) as reading:
             batches = read_batches(samples, base, in_order=request.in_order, progress=reading.advance)
@@ -234,10 +255,44 @@ def _infer(samples: tuple[str, ...], request: _Request, output: Path | None, ver
                 if writer is not None:
                     writer.write(records)
                 reading.note = f"{summary.items.total():,} items"
-    _conclude(session, summary, table)
-    if blind is not None and blind.counts:
-        print_message(_left_out_text(blind))
+    _conclude(session, summary, blind, table=table)
     return bool(session.refused or summary.outside)
+
+
+def _infer_on_ray(
+    samples: tuple[str, ...], request: _Request, folder: Path, cluster: ClusterOptions, verbose: bool
+) -> bool:
+    """Make the records in shards; return whether a guarantee is refused or does not hold for all of them."""
+    session, blind = _opened(request)
+    _warn(session)
+    if verbose:
+        _say_width(session)
+    settings = {
+        "seed": request.seed,
+        "labels_final": request.labels_final,
+        "knowledge_uncertainty": request.knowledge_uncertainty,
+        "blind_to": None if request.blind_to is None else file_digest(request.blind_to),
+    }
+    session, summary = infer_on_ray(session, samples, folder, cluster, settings, blind)
+    _conclude(session, summary, blind, table=False)
+    return bool(session.refused or summary.outside)
+
+
+def _opened(request: _Request) -> tuple[Session, BlindAnswers | None]:
+    """Return the session, and what leaves labels out, if anything."""
+    from seke.sampling.infer import blind_answers
+    from seke.tables.label_table import read_labels
+
+    session = request.session()
+    if request.blind_to is None:
+        return session, None
+    return session, blind_answers(session, read_labels(request.blind_to, session.knowledge))
+
+
+def _say_width(session: Session) -> None:
+    from engine import cost_of
+
+    print_message(f"compiled {session.knowledge.name}: {cost_of(session.network)}")
 
 
 def _left_out_text(blind: BlindAnswers) -> str:
@@ -273,7 +328,7 @@ def _reading(text: str, samples: tuple[str, ...]) -> AbstractContextManager[Task
     return task(text, total=sum(sizes))
 
 
-def _conclude(session: Session, summary: InferSummary, table: bool) -> None:
+def _conclude(session: Session, summary: InferSummary, blind: BlindAnswers | None, *, table: bool) -> None:
     from seke.console.infer_summary import limits_in_words
 
     if table:
@@ -295,6 +350,8 @@ def _conclude(session: Session, summary: InferSummary, table: bool) -> None:
                 "it was not tested for these alone"
             )
     _say_refused(session)
+    if blind is not None and blind.counts:
+        print_message(_left_out_text(blind))
 
 
 def _say_refused(session: Session) -> None:
