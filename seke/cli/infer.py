@@ -103,15 +103,12 @@ def infer(
       seke infer examples/faces/samples.jsonl --explain fear-or-surprise
       seke infer examples/faces/samples.jsonl --knowledge-uncertainty
       seke infer samples.jsonl -o records.jsonl --compare-bases
+      seke infer samples.jsonl --blind-to gold.csv -o blind.jsonl
       seke infer part-*.jsonl.gz s3://bucket/last.parquet -o records --engine ray --shards 64
 
     Records that are to be scored must not rest on their own gold: `--blind-to gold.csv` leaves out the labels
     of a data set among SAMPLES about values that gold.csv tells, and items about which nothing else was
     answered.
-
-    \b
-    Example:
-      seke infer samples.jsonl --blind-to gold.csv -o blind.jsonl
 
     If the base has certificates (from `seke calibrate`), they decide what is accepted, and the last lines
     state the guarantee. If something that they depend on has changed, the guarantee is refused with the
@@ -131,30 +128,18 @@ def infer(
 
     Exit status: 0 done, 1 a guarantee is refused, 2 bad input.
     """
-    from engine import SekeError
-
     with exit_on_errors():
-        cluster = ClusterOptions(
-            *(given.pop(name) for name in ("engine", "address", "shards", "shard_format"))
-        )
-        request = _Request(**given)
+        cluster, request = ClusterOptions.taken_from(given), _Request(**given)
         unmeant = {"--explain": explained, "--compare-bases": compared, **request.beside_a_cluster}
         cluster.check([name for name, value in unmeant.items() if value], output, samples)
         if cluster.engine == RAY and output is not None:
-            outside = _infer_on_ray(samples, request, output, cluster, verbose)
-            sys.exit(int(outside))
-        if explained is None:
-            if compared:
-                check_comparable(samples)
-            outside = _infer(samples, request, output, verbose)
-            if compared:
-                print_comparison(list(samples), request.knowledge, request.population)
-            if outside:
-                sys.exit(1)
-        elif output is None:
-            _explain(samples, request, explained)
+            incomplete = _infer_on_ray(samples, request, output, cluster, verbose=verbose)
+        elif explained is None:
+            incomplete = _infer(samples, request, output, verbose=verbose, compared=compared)
         else:
-            raise SekeError("--explain prints on the standard output; leave out -o")
+            incomplete = _explain(samples, request, explained, output)
+        if incomplete:
+            sys.exit(1)
 
 
 @dataclass(frozen=True)
@@ -204,10 +189,13 @@ class _Request:
         )
 
 
-def _explain(samples: tuple[str, ...], request: _Request, item: str) -> None:
+def _explain(samples: tuple[str, ...], request: _Request, item: str, output: Path | None) -> bool:
+    """Explain an item; return whether a guarantee is refused or does not hold for it."""
     from engine import SekeError
     from seke.explanations.facts import explain_in_session
 
+    if output is not None:
+        raise SekeError("--explain prints on the standard output; leave out -o")
     if request.blind_to is not None:
         raise SekeError("--explain explains a record with all its evidence; leave out --blind-to")
     if request.knowledge_uncertainty:
@@ -221,11 +209,12 @@ def _explain(samples: tuple[str, ...], request: _Request, item: str) -> None:
     promised = explanation.facts["decision"]["guarantee"]
     if promised and not promised["holds"]:
         print_message(f"the guarantee is refused: {promised['why']}")
-    if session.refused or (promised and not promised["holds"]):
-        sys.exit(1)
+    return bool(session.refused or (promised and not promised["holds"]))
 
 
-def _infer(samples: tuple[str, ...], request: _Request, output: Path | None, verbose: bool) -> bool:
+def _infer(
+    samples: tuple[str, ...], request: _Request, output: Path | None, *, verbose: bool, compared: bool
+) -> bool:
     """Write the records; return whether a guarantee is refused or does not hold for all of them."""
     from engine import SekeError
     from seke.console.infer_summary import InferSummary
@@ -234,6 +223,8 @@ def _infer(samples: tuple[str, ...], request: _Request, output: Path | None, ver
     from seke.sampling.replay import mark_off_policy
     from seke.tables.record_writer import Writer
 
+    if compared:
+        check_comparable(samples)
     check_not_input(output, samples, "write the records to another file")
     if output is None and sys.stdout is None:
         raise SekeError("<stdout>: is closed; write the records to a file with -o")
@@ -256,11 +247,13 @@ def _infer(samples: tuple[str, ...], request: _Request, output: Path | None, ver
                     writer.write(records)
                 reading.note = f"{summary.items.total():,} items"
     _conclude(session, summary, blind, table=table)
+    if compared:
+        print_comparison(list(samples), request.knowledge, request.population)
     return bool(session.refused or summary.outside)
 
 
 def _infer_on_ray(
-    samples: tuple[str, ...], request: _Request, folder: Path, cluster: ClusterOptions, verbose: bool
+    samples: tuple[str, ...], request: _Request, folder: Path, cluster: ClusterOptions, *, verbose: bool
 ) -> bool:
     """Make the records in shards; return whether a guarantee is refused or does not hold for all of them."""
     session, blind = _opened(request)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -33,6 +33,11 @@ class ClusterOptions:
     address: str | None
     shards: int | None
     shard_format: str | None
+
+    @classmethod
+    def taken_from(cls, given: dict[str, Any]) -> ClusterOptions:
+        """Return the options of `cluster_options` among those given, which lose them."""
+        return cls(**{option.name: given.pop(option.name) for option in fields(cls)})
 
     def check(self, refused: Sequence[str], output: Path | None, samples: Sequence[str]) -> None:
         """Refuse options that do not go together, and samples that cannot be read by several processes.

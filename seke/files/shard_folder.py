@@ -44,9 +44,9 @@ class Shard(msgspec.Struct):
 class ShardManifest(msgspec.Struct):
     """What the records of a folder are made with, and how far they are made.
 
-    made_with: name -> value of all that the records depend on but for the samples. inputs: the files of the samples,
-    paths of the machine that began or addresses. thresholds: of risks, by variable, found on all samples; None where none are
-    looked for or not yet found. format: ending of the files.
+    made_with: name -> value of all that the records depend on but for the samples. inputs: the files of the
+    samples, paths of the machine that began or addresses. format: ending of the files. thresholds: of risks,
+    by variable, found on all samples; None where none are looked for or not yet found.
     """
 
     made_with: dict[str, str | int | bool | None]
