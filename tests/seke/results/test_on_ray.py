@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import sys
 import threading
 import time
 from pathlib import Path
@@ -81,7 +82,7 @@ def test_records_are_those_of_the_plain_command(ray, files, tmp_path):
     assert posterior_record(folder, item) == next(r for r in posterior_records(plain) if r["item"] == item)
 
 
-def test_what_cannot_be_done_is_said_at_once(files, tmp_path):
+def test_what_cannot_be_done_is_said_at_once(files, tmp_path, monkeypatch):
     folder = tmp_path / "records"
     given = ("infer", files[0], "-k", FEW_FACES, "-o", folder)
     for arguments, text in (
@@ -98,6 +99,9 @@ def test_what_cannot_be_done_is_said_at_once(files, tmp_path):
     said = run(*given, "--engine", "ray", "--address", "127.0.0.1:9", status=2)
     assert said.splitlines()[-1] == "no Ray at 127.0.0.1:9: nothing answers there (Connection refused)"
     assert time.monotonic() - began < 10
+    monkeypatch.setitem(sys.modules, "ray", None)
+    said = run(*given, "--engine", "ray", status=2)
+    assert "work on a cluster needs ray, which is not installed; pip install 'seke[ray]'" in said
     assert not folder.exists()
 
 
