@@ -13,12 +13,14 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-from engine import SekeError
+from engine import Guarantee, SekeError, design_of
 from seke import infer, knowledge, simulate
 from seke.files.shard_folder import MANIFEST, ShardFolder, record_files
 from seke.files.shards import shard_of
 from seke.inference.session import Session
 from seke.results.shard_work import ShardWork, infer_shard, look_at_shard, read_file
+from seke.samples import read_batches
+from seke.sampling.replay import mark_off_policy
 from seke.tables.label_table import read_labels
 from seke.tables.record_reader import posterior_records
 
@@ -101,6 +103,21 @@ def test_labels_are_left_out_and_counted(session, files, tmp_path):
     lines, counts = records_in_shards(work)
     assert sorted(lines) == sorted(map(msgspec.json.encode, plain))
     assert sum(part["left_out"]["counts"].get("expression", 0) for part in counts) == 2
+
+
+def test_items_that_were_sampled_off_policy_are_known_in_their_shard(session, files):
+    base = session.knowledge
+    design = design_of(base, list(read_batches(files[:1], base)), adaptive=True)
+    population = session.inference.population
+    promise = Guarantee((), 0.1, 0.1, "item", population, base.digests, design, 90, "2026-11-30", ())
+    promised = replace(session, guarantee=promise)
+    marked = mark_off_policy(promised, files[:1])
+    assert len(marked.off_policy) > 0
+    marked = marked.with_thresholds(read_batches(files[:1], base))
+    plain = [record for answers in read_batches(files[:1], base) for record in marked.records(answers)]
+    work = ShardWork(promised, (str(files[0]),), SHARDS, "jsonl.gz")
+    lines, _ = records_in_shards(work)
+    assert sorted(lines) == sorted(map(msgspec.json.encode, plain))
 
 
 def test_faults_name_their_place(session, files, tmp_path):
