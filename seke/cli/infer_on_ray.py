@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from seke.cli import options
+from seke.cli.output import print_message
 from seke.files.shard_folder import PARQUET, SHARD_FORMATS, USUAL_SHARDS, ShardFolder
 
 if TYPE_CHECKING:
@@ -135,8 +136,15 @@ def infer_on_ray(
     manifest = folder.manifest
     gold = None if blind is None else blind.table
     work = ShardWork(session, names, len(manifest.shards), manifest.format, gold)
-    with connected(cluster.address) as ray:
-        session = infer_shards(ray, work, folder)
+    try:
+        with connected(cluster.address) as ray:
+            session = infer_shards(ray, work, folder)
+    except KeyboardInterrupt:
+        made = len(manifest.shards) - len(folder.missing())
+        print_message(
+            f"interrupted: {made} of {len(manifest.shards)} shards are in {folder_path}; the same command goes on"
+        )
+        raise
     summary = InferSummary(session.knowledge)
     for shard in manifest.shards:
         add_counts(summary, shard.counts)
