@@ -140,10 +140,9 @@ def infer_on_ray(
         with connected(cluster.address) as ray:
             session = infer_shards(ray, work, folder)
     except KeyboardInterrupt:
-        made = len(manifest.shards) - len(folder.missing())
-        print_message(
-            f"interrupted: {made} of {len(manifest.shards)} shards are in {folder_path}; the same command goes on"
-        )
+        shards = len(manifest.shards)
+        made = shards - len(folder.missing())
+        print_message(f"interrupted: {made} of {shards} shards are in {folder_path}; the same command goes on")
         raise
     summary = InferSummary(session.knowledge)
     for shard in manifest.shards:
