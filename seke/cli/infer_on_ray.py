@@ -142,7 +142,7 @@ def infer_on_ray(
     except KeyboardInterrupt:
         shards = len(manifest.shards)
         made = shards - len(folder.missing())
-        print_message(f"interrupted: {made} of {shards} shards are in {folder_path}; the same command goes on")
+        print_message(f"interrupted: {made} of {shards} shards are in {folder_path}; repeat it to go on")
         raise
     summary = InferSummary(session.knowledge)
     for shard in manifest.shards:
