@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from engine import AnswerError
 from seke.files.frames import frame_rows, is_frame
 from seke.files.rows import JSON_LINES, PARQUET, RowFile, RowSource, record_source
+from seke.files.shard_folder import is_shard_folder, record_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,7 +26,7 @@ def row_tables(
 ) -> Generator[RecordRows | ColumnRows]:
     """Return the rows of a source, a few at a time; at least one table, all with the first record's names.
 
-    Rows that cannot be read are left out and noted.
+    Rows that cannot be read are left out and noted. A folder of shards is read as one file.
 
     Raises:
         engine.AnswerError: a file without a row.
@@ -34,10 +35,17 @@ def row_tables(
         return _of_records(record_source(faults), enumerate(frame_rows(source), 1))
     if not isinstance(source, str | Path):
         return _of_records(record_source(faults), enumerate(source, 1))
+    if is_shard_folder(source):
+        return _of_files(record_files(Path(source)), faults)
     file = RowFile(source, faults)
     if file.format == JSON_LINES:
         return _not_empty(file, _of_records(file, file.rows()))
     return _not_empty(file, _of_parquet(file) if file.format == PARQUET else _of_csv(file))
+
+
+def _of_files(files: Iterable[Path], faults: Faults) -> Generator[RecordRows | ColumnRows]:
+    for file in files:
+        yield from row_tables(file, faults)
 
 
 def _not_empty(

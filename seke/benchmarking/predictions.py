@@ -23,6 +23,7 @@ from seke.benchmarking.prediction_rows import RecordRows, row_tables
 from seke.console.decision_words import DECISIONS, LEVEL_DECISIONS
 from seke.files.faults import Faults
 from seke.files.rows import describe_met
+from seke.files.shard_folder import is_shard_folder
 from seke.samples.columns_builder import look_up
 from seke.samples.schema import native
 from seke.tables.label_table import LabelTableBuilder, read_labels
@@ -126,7 +127,7 @@ class Predictions:
 
 
 def read_predictions(source: str | Path | Iterable[Record], knowledge: Knowledge) -> Predictions:
-    """Read predictions from a file or from records that are mappings.
+    """Read predictions from a file, a folder of shards, or from records that are mappings.
 
     Raises:
         engine.AnswerError: what cannot be read, with its place.
@@ -138,7 +139,9 @@ def read_predictions(source: str | Path | Iterable[Record], knowledge: Knowledge
             cure = "they are inferred first, by seke.infer or by seke infer SAMPLES -o FILE"
             raise AnswerError(f"{first.source.name}: these are samples, not predictions; {cure}")
         if first.nested:
-            return _PredictionReader(first, knowledge).predictions(chain([first], tables), faults)
+            read = _PredictionReader(first, knowledge).predictions(chain([first], tables), faults)
+            in_shards = isinstance(source, str | Path) and is_shard_folder(source)
+            return replace(read, path=str(source)) if in_shards else read
         if not isinstance(source, str | Path) or str(source) == "-":
             builder = LabelTableBuilder(knowledge, first.source, outcomes=_OUTCOMES)
             for table in chain([first], tables):

@@ -12,6 +12,7 @@ from seke.cli import options
 from seke.cli.errors import exit_on_errors
 from seke.cli.output import print_message, print_result, print_warnings
 from seke.files.atomic import write_file
+from seke.files.shard_folder import sample_files
 from seke.progress import task
 
 
@@ -129,6 +130,8 @@ def calibrate(samples: tuple[str, ...], output: Path | None, **given: Any) -> No
     item, and counted: a fit or a certificate on them would compare the gold with itself. Their other values
     stay.
 
+    In the place of SAMPLES a folder of `seke infer --engine ray` stands for the files that it was made of.
+
     \b
     Examples:
       seke simulate --items 200 --question joint -o samples.jsonl --truth gold.csv
@@ -148,6 +151,7 @@ def calibrate(samples: tuple[str, ...], output: Path | None, **given: Any) -> No
     if output is None and not only_plan:
         raise click.UsageError("name the overlay to write with -o OVERLAY.yaml, or plan with --plan")
     with exit_on_errors(as_json=given["as_json"]):
+        samples = tuple(sample_files(samples))
         if output is None or only_plan:
             _plan(samples, given)
         else:

@@ -243,7 +243,8 @@ def explain(
 
     For a run (the folder of `seke annotate`) the answers are in the order in which they came. The base must
     be the one of the run. The page shows the item's picture if the file is still there. For sample files the
-    answers are in the order of the files.
+    answers are in the order of the files; a folder of `seke infer --engine ray` stands for those that it was
+    made of.
 
     \b
     Examples:
@@ -257,10 +258,12 @@ def explain(
         from seke.explanations.figures import facts_of_story, sheet
         from seke.explanations.story import story_of
         from seke.explanations.text import render
+        from seke.files.shard_folder import sample_files
         from seke.tables.record_reader import holds_posteriors
 
         check_target(html, PAGE)
         check_target(png, PICTURE)
+        source = tuple(sample_files(source))
         if any(not Path(path).is_dir() and holds_posteriors(path) for path in source):
             raise SekeError(f"{source[0]}: holds posteriors; a story is told from a run or from samples")
         if png is not None:

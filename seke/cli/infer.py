@@ -13,6 +13,7 @@ import click
 from seke.cli import options
 from seke.cli.comparison import check_comparable, print_comparison
 from seke.cli.errors import exit_on_errors, missing_packages_named
+from seke.cli.infer_on_ray import RAY, ClusterOptions, cluster_options, file_digest, infer_on_ray
 from seke.cli.output import check_not_input, on_terminal, print_message, print_result, table_console
 from seke.files import TABLE_FORMATS
 from seke.progress import task
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
     help="Draw the base's numbers within their strengths (by --seed); limits apply to risk + its deviation.",
 )
 @options.exact_csv()
+@cluster_options()
 @click.option(
     "--explain",
     "explained",
@@ -101,14 +103,12 @@ def infer(
       seke infer examples/faces/samples.jsonl --explain fear-or-surprise
       seke infer examples/faces/samples.jsonl --knowledge-uncertainty
       seke infer samples.jsonl -o records.jsonl --compare-bases
+      seke infer samples.jsonl --blind-to gold.csv -o blind.jsonl
+      seke infer part-*.jsonl.gz s3://bucket/last.parquet -o records --engine ray --shards 64
 
     Records that are to be scored must not rest on their own gold: `--blind-to gold.csv` leaves out the labels
     of a data set among SAMPLES about values that gold.csv tells, and items about which nothing else was
     answered.
-
-    \b
-    Example:
-      seke infer samples.jsonl --blind-to gold.csv -o blind.jsonl
 
     If the base has certificates (from `seke calibrate`), they decide what is accepted, and the last lines
     state the guarantee. If something that they depend on has changed, the guarantee is refused with the
@@ -122,24 +122,24 @@ def infer(
     strength `n`. A value is accepted only if its risk plus the standard deviation of the risk over the draws
     is within the limit. Posteriors stay; the last lines say how much of the doubt comes from the base.
 
+    `--engine ray` shares the work among the processors of this machine, or with `--address` of a cluster, and
+    writes a folder with a file for each shard of the items. The records are the same. A shard is written
+    whole; the same command goes on with those that are missing.
+
     Exit status: 0 done, 1 a guarantee is refused, 2 bad input.
     """
-    from engine import SekeError
-
     with exit_on_errors():
-        request = _Request(**given)
-        if explained is None:
-            if compared:
-                check_comparable(samples)
-            outside = _infer(samples, request, output, verbose)
-            if compared:
-                print_comparison(list(samples), request.knowledge, request.population)
-            if outside:
-                sys.exit(1)
-        elif output is None:
-            _explain(samples, request, explained)
+        cluster, request = ClusterOptions.taken_from(given), _Request(**given)
+        unmeant = {"--explain": explained, "--compare-bases": compared, **request.beside_a_cluster}
+        cluster.check([name for name, value in unmeant.items() if value], output, samples)
+        if cluster.engine == RAY and output is not None:
+            incomplete = _infer_on_ray(samples, request, output, cluster, verbose=verbose)
+        elif explained is None:
+            incomplete = _infer(samples, request, output, verbose=verbose, compared=compared)
         else:
-            raise SekeError("--explain prints on the standard output; leave out -o")
+            incomplete = _explain(samples, request, explained, output)
+        if incomplete:
+            sys.exit(1)
 
 
 @dataclass(frozen=True)
@@ -157,6 +157,17 @@ class _Request:
     blind_to: str | None
     knowledge_uncertainty: bool
     exact_csv: bool
+
+    @property
+    def beside_a_cluster(self) -> dict[str, bool]:
+        """Whether options are given that have no meaning on a cluster."""
+        return {
+            "--json": self.as_json,
+            "--sorted": self.in_order,
+            "--device": self.device != "cpu",
+            "--processes": self.processes > 1,
+            "--exact-csv": self.exact_csv,
+        }
 
     def session(self) -> Session:
         """Return the session of the compiled base."""
@@ -178,10 +189,13 @@ class _Request:
         )
 
 
-def _explain(samples: tuple[str, ...], request: _Request, item: str) -> None:
+def _explain(samples: tuple[str, ...], request: _Request, item: str, output: Path | None) -> bool:
+    """Explain an item; return whether a guarantee is refused or does not hold for it."""
     from engine import SekeError
     from seke.explanations.facts import explain_in_session
 
+    if output is not None:
+        raise SekeError("--explain prints on the standard output; leave out -o")
     if request.blind_to is not None:
         raise SekeError("--explain explains a record with all its evidence; leave out --blind-to")
     if request.knowledge_uncertainty:
@@ -195,35 +209,33 @@ def _explain(samples: tuple[str, ...], request: _Request, item: str) -> None:
     promised = explanation.facts["decision"]["guarantee"]
     if promised and not promised["holds"]:
         print_message(f"the guarantee is refused: {promised['why']}")
-    if session.refused or (promised and not promised["holds"]):
-        sys.exit(1)
+    return bool(session.refused or (promised and not promised["holds"]))
 
 
-def _infer(samples: tuple[str, ...], request: _Request, output: Path | None, verbose: bool) -> bool:
+def _infer(
+    samples: tuple[str, ...], request: _Request, output: Path | None, *, verbose: bool, compared: bool
+) -> bool:
     """Write the records; return whether a guarantee is refused or does not hold for all of them."""
-    from engine import SekeError, cost_of
+    from engine import SekeError
     from seke.console.infer_summary import InferSummary
     from seke.inference.processes import worked_on
     from seke.samples import read_batches
-    from seke.sampling.infer import blind_answers
     from seke.sampling.replay import mark_off_policy
-    from seke.tables.label_table import read_labels
     from seke.tables.record_writer import Writer
 
+    if compared:
+        check_comparable(samples)
     check_not_input(output, samples, "write the records to another file")
     if output is None and sys.stdout is None:
         raise SekeError("<stdout>: is closed; write the records to a file with -o")
     table = output is None and not request.as_json and on_terminal()
     with nullcontext() if table else Writer(output, exact=request.exact_csv) as writer:
-        session = request.session()
-        blind = None
-        if request.blind_to is not None:
-            blind = blind_answers(session, read_labels(request.blind_to, session.knowledge))
+        session, blind = _opened(request)
         session = _with_thresholds(mark_off_policy(session, samples), samples, request, blind)
         base = session.knowledge
         _warn(session)
         if verbose:
-            print_message(f"compiled {base.name}: {cost_of(session.network)}")
+            _say_width(session)
         summary = InferSummary(base)
         with _reading("inferring", samples) as reading:
             batches = read_batches(samples, base, in_order=request.in_order, progress=reading.advance)
@@ -234,10 +246,46 @@ def _infer(samples: tuple[str, ...], request: _Request, output: Path | None, ver
                 if writer is not None:
                     writer.write(records)
                 reading.note = f"{summary.items.total():,} items"
-    _conclude(session, summary, table)
-    if blind is not None and blind.counts:
-        print_message(_left_out_text(blind))
+    _conclude(session, summary, blind, table=table)
+    if compared:
+        print_comparison(list(samples), request.knowledge, request.population)
     return bool(session.refused or summary.outside)
+
+
+def _infer_on_ray(
+    samples: tuple[str, ...], request: _Request, folder: Path, cluster: ClusterOptions, *, verbose: bool
+) -> bool:
+    """Make the records in shards; return whether a guarantee is refused or does not hold for all of them."""
+    session, blind = _opened(request)
+    _warn(session)
+    if verbose:
+        _say_width(session)
+    settings = {
+        "seed": request.seed,
+        "labels_final": request.labels_final,
+        "knowledge_uncertainty": request.knowledge_uncertainty,
+        "blind_to": None if request.blind_to is None else file_digest(request.blind_to),
+    }
+    session, summary = infer_on_ray(session, samples, folder, cluster, settings, blind)
+    _conclude(session, summary, blind, table=False)
+    return bool(session.refused or summary.outside)
+
+
+def _opened(request: _Request) -> tuple[Session, BlindAnswers | None]:
+    """Return the session, and what leaves labels out, if anything."""
+    from seke.sampling.infer import blind_answers
+    from seke.tables.label_table import read_labels
+
+    session = request.session()
+    if request.blind_to is None:
+        return session, None
+    return session, blind_answers(session, read_labels(request.blind_to, session.knowledge))
+
+
+def _say_width(session: Session) -> None:
+    from engine import cost_of
+
+    print_message(f"compiled {session.knowledge.name}: {cost_of(session.network)}")
 
 
 def _left_out_text(blind: BlindAnswers) -> str:
@@ -273,7 +321,7 @@ def _reading(text: str, samples: tuple[str, ...]) -> AbstractContextManager[Task
     return task(text, total=sum(sizes))
 
 
-def _conclude(session: Session, summary: InferSummary, table: bool) -> None:
+def _conclude(session: Session, summary: InferSummary, blind: BlindAnswers | None, *, table: bool) -> None:
     from seke.console.infer_summary import limits_in_words
 
     if table:
@@ -295,6 +343,8 @@ def _conclude(session: Session, summary: InferSummary, table: bool) -> None:
                 "it was not tested for these alone"
             )
     _say_refused(session)
+    if blind is not None and blind.counts:
+        print_message(_left_out_text(blind))
 
 
 def _say_refused(session: Session) -> None:

@@ -26,6 +26,7 @@ EXTRAS = {
     "polars": "notebook",
     "pydot": "plots",
     "pyro": "calibrate",
+    "ray": "ray",
     "tenacity": "vision",
     "torch": "calibrate",
     "tqdm": "notebook",
@@ -39,6 +40,7 @@ WHAT = {
     "images": "near-duplicates",
     "notebook": "frames and progress bars",
     "plots": "pictures and plots",
+    "ray": "work on a cluster",
     "vision": "asking models",
 }
 
@@ -52,7 +54,7 @@ def missing_package_text(module: str, extra: str | None = None) -> str | None:
     if package not in EXTRAS:
         return None
     extra = extra or EXTRAS[package]
-    verb = "needs" if extra in ("gpu", "vision") else "need"
+    verb = "needs" if extra in ("gpu", "ray", "vision") else "need"
     return f"{WHAT[extra]} {verb} {package}, which is not installed; pip install 'seke[{extra}]'"
 
 

@@ -32,7 +32,7 @@ class FirstPass:
 
     def keep(self, answers: Answers, posterior: Posterior, diagnostics: Diagnostics) -> None:
         """Keep what was inferred of a batch; the posteriors only of the first MOST_POSTERIORS items."""
-        batch = _digest(answers)
+        batch = digest_of(answers)
         self._diagnostics[batch] = diagnostics
         if self._items + len(answers.items) <= MOST_POSTERIORS:
             self._posteriors[batch] = posterior
@@ -42,11 +42,11 @@ class FirstPass:
         """Return the posterior and the diagnostics of a batch, None for what was not kept."""
         if not self._diagnostics:
             return None, None
-        batch = _digest(answers)
+        batch = digest_of(answers)
         return self._posteriors.get(batch), self._diagnostics.get(batch)
 
 
-def _digest(answers: Answers) -> bytes:
+def digest_of(answers: Answers) -> bytes:
     """Return the digest of all that was answered about some items."""
     digest = blake2b(digest_size=16)
 

@@ -36,7 +36,7 @@ from seke.inference.processes import worked_on
 from seke.inference.record import RecordLayout
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from engine import Bools, Decisions, Diagnostics, Floats, KnowledgeDraws, Option, Policy, Posterior
 
@@ -154,28 +154,46 @@ class Session:
         base's fits have found stays the highest; where there are too few items with a value, it stays as it
         is. The session need not infer the same batches again (see `FirstPass`).
         """
+        inferred = FirstPass()
+        session = self.within_limits(self.mean_risks(parts, processes, inferred))
+        # A threshold changes what is decided, not what is inferred.
+        return replace(session, inferred=inferred)
+
+    def mean_risks(
+        self, parts: Iterable[Answers], processes: int = 1, inferred: FirstPass | None = None
+    ) -> dict[str, list[EligibleRisks]]:
+        """Return what thresholds of the mean are found on, for each variable that has such a limit.
+
+        The arguments are those of `with_thresholds`. inferred: what keeps all that is inferred meanwhile.
+        """
         base, policy = self.knowledge, self.knowledge.policy
         gathered: dict[str, list[EligibleRisks]] = {
             name: [] for name in policy.limits if name in policy.mean_limits
         }
-        inferred = FirstPass()
         looks = worked_on(self._look, parts, processes) if gathered else ()
         for answers, (levels, posterior, diagnostics) in looks:
-            inferred.keep(answers, posterior, diagnostics)
+            if inferred is not None:
+                inferred.keep(answers, posterior, diagnostics)
             for name, kept in gathered.items():
                 kept.append(EligibleRisks.of(base.variables[name], levels[name]))
+        return gathered
+
+    def within_limits(self, risks: Mapping[str, Sequence[EligibleRisks]]) -> Session:
+        """Return the session with thresholds that keep limits of the mean over all items.
+
+        risks: what `mean_risks` gathered of all of them, of parts in any order.
+        """
+        base, policy = self.knowledge, self.knowledge.policy
         thresholds = dict(policy.thresholds)
-        for name, kept in gathered.items():
+        for name, kept in risks.items():
             variable = base.variables[name]
             risk_thresholds = set_thresholds(variable, policy, EligibleRisks.stacked(kept)) if kept else {}
             if risk_thresholds:
                 before = policy.thresholds.get(name, (policy.worst,) * len(variable.values))
-                risks = {value: threshold.risk for value, threshold in risk_thresholds.items()}
-                by_value = thresholds_by_value(variable, policy.limits[name], risks)
+                found_risks = {value: threshold.risk for value, threshold in risk_thresholds.items()}
+                by_value = thresholds_by_value(variable, policy.limits[name], found_risks)
                 thresholds[name] = tuple(map(min, before, by_value))
-        session = self.with_policy(replace(policy, thresholds=thresholds)) if thresholds else self
-        # A threshold changes what is decided, not what is inferred.
-        return replace(session, inferred=inferred)
+        return self.with_policy(replace(policy, thresholds=thresholds)) if thresholds else self
 
     @property
     def has_mean_limits(self) -> bool:

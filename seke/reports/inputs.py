@@ -14,6 +14,7 @@ from engine import SekeError
 from seke.annotation.job import session_of
 from seke.datasets.manifest import items_of
 from seke.files.inputs import path_of
+from seke.files.shard_folder import is_shard_folder
 from seke.graphics.thumbnails import face_of
 from seke.inference.session import Session
 from seke.reports.records_table import RecordTable, read_records_table
@@ -68,6 +69,11 @@ class ReportInputs:
     missing: tuple[str, ...] = ()
 
 
+def is_run(path: Path) -> bool:
+    """Tell whether the source of a report is the folder of a run."""
+    return path.is_dir() and not is_shard_folder(path)
+
+
 def read_inputs(
     path: str | Path,
     base: Knowledge,
@@ -84,9 +90,10 @@ def read_inputs(
     Raises:
         engine.SekeError: what cannot be read; samples of which some are about no item of the records.
     """
-    allowed = "the folder of a run, or a file of records (seke infer SAMPLES -o FILE)"
+    allowed = "the folder of a run, or a file or folder of records (seke infer SAMPLES -o FILE)"
     source_path, missing = path_of(path, "source", allowed), []
-    if source_path.is_dir():
+    of_run = is_run(source_path)
+    if of_run:
         session = session_of(source_path, base, population)
         base = session.knowledge
         summary = msgspec.json.decode((source_path / SUMMARY).read_bytes())
@@ -114,9 +121,9 @@ def read_inputs(
     faces: dict[str, Face] = {}
     if pictures and images:
         faces = _faces_of_files(images, base, table)
-    elif pictures and source_path.is_dir():
+    elif pictures and of_run:
         faces = _faces_of_run(source_path, table)
-    prior_known = source_path.is_dir() or population is not None or item_samples is not None
+    prior_known = of_run or population is not None or item_samples is not None
     used_population = session.inference.population if prior_known else ""
     return ReportInputs(
         str(path), base, table, session, used_population, item_samples, faces, summary, tuple(missing)

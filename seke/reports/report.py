@@ -21,7 +21,7 @@ from seke.reports.comparison import Comparison, compare_records
 from seke.reports.encoding import column, json_block, json_blocks, pictures, quantize
 from seke.reports.gold_comparison import GoldComparison, gold_comparison
 from seke.reports.html import report_page
-from seke.reports.inputs import ReportInputs, read_inputs
+from seke.reports.inputs import ReportInputs, is_run, read_inputs
 from seke.reports.item_details import gold_details, item_details
 from seke.reports.knowledge_section import knowledge_facts, sensitivities
 from seke.reports.observer_section import observer_facts
@@ -29,6 +29,7 @@ from seke.reports.overview_section import cost_of_items, cost_unit, overview_fac
 from seke.reports.records_table import NO_BASIS, ORIGINS
 from seke.reports.sample_contributions import SampleContributions, contributions_of
 from seke.runs.failures import failure_lines
+from seke.runs.run_folder import SAMPLES
 from seke.tables.label_table import LabelTable, read_labels
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ def report(
         warnings.warn(content.remark, stacklevel=2)
     facts = content.facts()
     if sensitivity and inputs.item_samples is not None:
-        sample_paths = [Path(source) / "samples.jsonl"] if Path(source).is_dir() else paths
+        sample_paths = [Path(source) / SAMPLES] if is_run(Path(source)) else paths
         facts["knowledge"]["sensitivities"] = sensitivities(sample_paths, inputs.base, inputs.population)
     images_shown = content.thumbnails(most_thumbnails)
     facts["pictures"] = sum(image is not None for image in images_shown)

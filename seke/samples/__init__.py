@@ -49,12 +49,15 @@ if TYPE_CHECKING:
 __all__ = [
     "SingleSamples",
     "answers_from",
+    "answers_of_sheets",
     "check_frame",
     "item_names",
     "only_about",
     "read_batches",
     "read_records",
+    "read_sheets",
     "single_samples",
+    "singles_of_sheets",
     "vocabulary_of",
     "with_draws",
 ]
@@ -112,6 +115,31 @@ def answers_from(
     sheets = _sheets(chunks, vocabulary, [source.prefix], source.faults)
     gathered = gather_items(sheets, size, in_memory)
     return _batches((chunks, sheets, gathered), vocabulary, [source.prefix], size)
+
+
+def read_sheets(path: str | Path, knowledge: Knowledge) -> Iterator[Sheet]:
+    """Yield the samples of a file in columns, in their order; its faults come in one report at the end."""
+    vocabulary, faults = vocabulary_of(knowledge), Faults()
+    chunks = _chunks([path], vocabulary, faults)
+    return _sheets(chunks, vocabulary, [_source_prefix(path, 0)], faults)
+
+
+def answers_of_sheets(
+    sheets: Iterable[Sheet], paths: Sequence[str | Path], knowledge: Knowledge
+) -> Iterator[Answers]:
+    """Yield the items of sheets, as `read_batches` does of files. paths: of the files that they name."""
+    prefixes, size = [_source_prefix(path, index) for index, path in enumerate(paths)], 2048
+    gathered = gather_items(sheets, size, IN_MEMORY)
+    return _batches((gathered,), vocabulary_of(knowledge), prefixes, size)
+
+
+def singles_of_sheets(
+    sheets: Iterable[Sheet], paths: Sequence[str | Path], knowledge: Knowledge
+) -> SingleSamples:
+    """Return the samples of sheets one by one, as `single_samples` returns those of files."""
+    prefixes = [_source_prefix(path, index) for index, path in enumerate(paths)]
+    gathered = list(gather_items(sheets, 1, sys.maxsize))
+    return split_samples(gathered[0] if gathered else None, vocabulary_of(knowledge), prefixes)
 
 
 def single_samples(
@@ -292,7 +320,7 @@ def _sheets(
 
 
 def _batches(
-    walk: tuple[Steps[Chunk], Steps[Sheet], Steps[Sheet]],
+    walk: tuple[Steps[Any], ...],
     vocabulary: Vocabulary,
     prefixes: Sequence[str],
     size: int,

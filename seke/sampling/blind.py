@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from engine import GoldEvidence
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from engine import Answers, Gold, Knowledge
 
@@ -35,6 +35,13 @@ class BlindAnswers:
     equal: Counter[str] = field(default_factory=Counter)
     observers: dict[str, None] = field(default_factory=dict)
     hollow: int = 0
+
+    def add(self, further: Mapping[str, Any]) -> None:
+        """Add what was counted elsewhere: `counts`, `equal`, `observers` and `hollow` by their names."""
+        self.counts.update(further["counts"])
+        self.equal.update(further["equal"])
+        self.observers |= dict.fromkeys(further["observers"])
+        self.hollow += further["hollow"]
 
     def of(self, batches: Iterable[Answers]) -> Iterator[Answers]:
         """Yield batches of answers without these labels; counts begin anew."""

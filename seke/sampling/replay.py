@@ -121,8 +121,11 @@ def mark_off_policy(
             "<stdin>: the base's guarantee is about items that its policy asks; to check that, samples are "
             "read twice, so give a file"
         )
-    recorded = single_samples(sources, session.knowledge, item)
+    return mark_recorded(session, single_samples(sources, session.knowledge, item))
+
+
+def mark_recorded(session: Session, recorded: SingleSamples) -> Session:
+    """Return the session, whose guarantee is adaptive, with the items that were sampled off policy."""
     if not recorded.items:
         return session
-    replayed = replay(session, recorded)
-    return replace(session, off_policy=replayed.off_policy())
+    return replace(session, off_policy=replay(session, recorded).off_policy())

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine import SekeError, did_you_mean
 from seke.files.faults import Faults
 from seke.files.lines import shown
 from seke.files.rows import CSV, PARQUET, RowFile, describe_met
+from seke.files.shard_folder import is_shard_folder, record_files
 from seke.tables.record_writer import JSON_COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from pathlib import Path
 
     Record = dict[str, Any]
 
@@ -27,11 +29,18 @@ TRUTH_OF_PANDAS = {"True": "true", "False": "false"}
 
 
 def posterior_records(path: str | Path) -> Iterator[Record]:
-    """Yield the records of a file, in a format of `seke.files.rows`, up to the first fault.
+    """Yield the records of a file, in a format of `seke.files.rows`, or of a folder of shards.
 
     Raises:
         engine.AnswerError: what cannot be read, with its place; records without an item or a decision.
+        engine.SekeError: a folder that lacks shards.
     """
+    for file in record_files(Path(path)) if is_shard_folder(path) else [path]:
+        yield from _records_of_file(file)
+
+
+def _records_of_file(path: str | Path) -> Iterator[Record]:
+    """Yield the records of a file up to the first fault."""
     faults = Faults()
     file = RowFile(path, faults)
     flat: dict[str, None] | None = None
@@ -59,7 +68,8 @@ def posterior_record(path: str | Path, item: str) -> Record:
         engine.SekeError: an item that the file does not have.
     """
     names: list[str] = []
-    for record in posterior_records(path):
+    files = record_files(Path(path), item) if is_shard_folder(path) else [path]
+    for record in chain.from_iterable(map(_records_of_file, files)):
         if record["item"] == item:
             return record
         if len(names) < MOST_NAMES:
