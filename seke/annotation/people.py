@@ -84,17 +84,25 @@ def how_to_go_on(waiting: Mapping[str, int], records: Path) -> Iterator[str]:
 
 
 def note_given(ledger: Ledger, given: Mapping[str, Sequence[Record]]) -> None:
-    """Keep in a run's ledger how many samples of which observer it is given.
-
-    Raises:
-        engine.SekeError: it was given more before: items were decided with these.
-    """
-    counts = dict(Counter(record["observer"] for records in given.values() for record in records))
-    for observer, before in ledger.facts(GIVEN).get(GIVEN, {}).items():
-        if counts.get(observer, 0) < before:
-            raise SekeError(
-                f"{ledger.folder}: the run had {before:,} answers of {observer} before, and now has "
-                f"{counts.get(observer, 0):,}; give all of them again (--answers, in Python `answers`)"
-            )
+    """Keep in a run's ledger how many samples of which observer it is given; see `check_given`."""
+    counts = check_given(ledger.folder, ledger.facts(GIVEN).get(GIVEN, {}), given)
     if counts:
         ledger.note({GIVEN: counts})
+
+
+def check_given(
+    folder: Path, before: Mapping[str, int], given: Mapping[str, Sequence[Record]]
+) -> dict[str, int]:
+    """Return how many samples of which observer a run is given; before: how many it was given earlier.
+
+    Raises:
+        engine.SekeError: these were more: items were decided with them.
+    """
+    counts = dict(Counter(record["observer"] for records in given.values() for record in records))
+    for observer, count in before.items():
+        if counts.get(observer, 0) < count:
+            raise SekeError(
+                f"{folder}: the run had {count:,} answers of {observer} before, and now has "
+                f"{counts.get(observer, 0):,}; give all of them again (--answers, in Python `answers`)"
+            )
+    return counts
