@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from engine import Knowledge, SekeError, people_asked
+from engine import Knowledge, SekeError
 from seke.annotation.annotator import Annotator
 from seke.annotation.begun_facts import SAME, complete_facts, differences
 from seke.annotation.branches import OtherSettingsError, is_run, note_origin, origins
@@ -30,10 +30,15 @@ from seke.annotation.people import note_given, read_given
 from seke.annotation.results import RunResults
 from seke.annotation.reuse import ReusedAnswers
 from seke.annotation.run_coroutine import run_coroutine
+from seke.annotation.run_session import run_session
 from seke.annotation.run_shard import RunShard, ShardedItems, check_folder, share_of
-from seke.annotation.several import address_notes, addresses_of, check_several, note_answered
-from seke.annotation.stopping_rules import rule_of
-from seke.console.plain_text import near
+from seke.annotation.several import (
+    address_notes,
+    addresses_of,
+    check_several,
+    note_answered,
+    tell_of_servers,
+)
 from seke.datasets.images import PictureError, view_of
 from seke.datasets.manifest import items_of
 from seke.files.shipped import DATASET_OBSERVER
@@ -50,8 +55,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from seke.annotation.observing import FreeObservers
     from seke.annotation.run_summary import RunSummary
-    from seke.annotation.stopping_rules import Rule
     from seke.datasets.manifest import Item
     from seke.vision.messages import Model, Settings
     from seke.vision.prices import Prices
@@ -123,24 +128,21 @@ class Job:
         base = read_knowledge(knowledge)
         asked = AskedObservers.of(base, settings.model, observer, also or {}, strategy)
         check_several(model, asked.also, max_cost)
-        base = replace(base, policy=replace(base.policy, labels_final=True)) if labels_final else base
-        session, rule = run_session(base, asked, population, max_samples)
+        session, rule = run_session(base, asked, population, max_samples, labels_final=labels_final)
         base = session.knowledge
         named = items_of(images, base, labels)
         part = share_of(named, RunShard.parse(shard)) if shard is not None else None
         items = remembered_items(part.items if part else named, folder, options.get("problems"))
+        # What is said and estimated of all items is the same in all shards.
+        listed = named if part else items
         known_by, labels_of = known_labels(base, items)
         paid = prices if rule is None and session.guarantee is None and not declared_prices else None
-        estimated = _estimated_prices(session, named if part else items, settings, paid)
+        estimated = _estimated_prices(session, listed, settings, paid)
         session = with_prices(session, estimated)
-        free = options.get("free")
-        observed_by = list(free.names) if free else []
-        names = dict.fromkeys(item.name for item in (named if part else items)).keys()
-        given = read_given(answers, base, names, {asked.first, *asked.also, *observed_by})
-        given = {item.name: given[item.name] for item in items if item.name in given}
+        facts = _facts_of(session, settings, asked, model, options.get("free"))
+        answering = {asked.first, *asked.also, *facts["observed_by"]}
+        given = read_given(answers, base, items, answering, listed)
         annotator = Annotator(session, model, rule, known_by, labels_of, given, concurrency, **options)
-        facts = _facts_of(session, settings, asked, model)
-        facts |= {"observed_by": observed_by, "networks": free.networks if free else {}}
         by_tokens = None if part or isinstance(model, Batches) else paid
         share = part.money(max_cost) if part else max_cost
         return cls(folder, items, annotator, facts, share, by_tokens, estimated, part)
@@ -261,6 +263,7 @@ class Job:
                 inner = inner.model
             if hasattr(inner, "__aenter__"):
                 await stack.enter_async_context(inner)
+                tell_of_servers(inner, self.annotator.problems)
                 await inner.check()
                 for note in address_notes(inner):
                     self.annotator.problems(note)
@@ -320,24 +323,10 @@ class Job:
         yield [item for item in items if item.name not in self.annotator.pilot]
 
 
-def run_session(
-    base: Knowledge, asked: AskedObservers, population: str | None, max_samples: int | None
-) -> tuple[Session, Rule | None]:
-    """Return the session that decides in a run, and the rule by which a baseline asks; None of a policy.
-
-    Raises:
-        engine.SekeError: the policy would ask nothing, or what cannot be put into words or shown.
-    """
-    session = asked.session(Session.open(base, population), max_samples)
-    _check_askable(session)
-    rule = rule_of(asked.strategy, session.knowledge.policy.budget)
-    if rule is not None and not session.guarantee:
-        session = _without_look_ahead(session)
-    return session, rule
-
-
-def _facts_of(session: Session, settings: Settings, asked: AskedObservers, model: Model) -> Facts:
-    """Return the facts about a run: its model, and its knowledge and policy."""
+def _facts_of(
+    session: Session, settings: Settings, asked: AskedObservers, model: Model, free: FreeObservers | None
+) -> Facts:
+    """Return the facts about a run: its model, its knowledge and policy, and who looks at no cost."""
     base = session.knowledge
     return {
         "model": settings.model,
@@ -351,6 +340,8 @@ def _facts_of(session: Session, settings: Settings, asked: AskedObservers, model
         "labels_final": base.policy.labels_final,
         "digests": dict(base.digests),
         "knowledge": f"{base.name} {base.digest}",
+        "observed_by": list(free.names) if free else [],
+        "networks": free.networks if free else {},
     }
 
 
@@ -396,13 +387,6 @@ def session_of(folder: Path, base: Knowledge, population: str | None = None, see
     return session.with_policy(replace(session.knowledge.policy, thresholds=thresholds))
 
 
-def _without_look_ahead(session: Session) -> Session:
-    """Return the session under a policy for which nothing is worth asking."""
-    policy = session.knowledge.policy
-    worthless = replace(policy, worth=dict.fromkeys(policy.worth, 0.0))
-    return replace(session.under(worthless), refused=session.refused)
-
-
 def _estimated_prices(
     session: Session, items: Sequence[Item], settings: Settings, prices: Prices | None
 ) -> dict[str, Any]:
@@ -421,22 +405,3 @@ def _estimated_prices(
         return {}
     by_question = {question: length for (_, question, _), length in lengths.items()}
     return estimate_prices(base, first.question, by_question, prices)
-
-
-def _check_askable(session: Session) -> None:
-    """Refuse a base whose policy would ask nothing, or what cannot be put into words or shown."""
-    base = session.knowledge
-    policy, people = base.policy, people_asked(base)
-    for observer in (policy.ask, *policy.others):
-        if observer in people:
-            continue
-        instruments = base.observers[observer].instruments
-        for question in base.questions.values():
-            if not question.prompt and any(name in instruments for name in question.variables):
-                missing = f"question {question.name} has no `prompt`"
-                raise SekeError(f"{near(question.place)}: {missing}, so {observer} cannot be asked")
-    Questions(base).check()
-    for view in (base.usual_view, *policy.views):
-        view_of(base, view)
-    if session.first is None:
-        raise SekeError(f"the policy of {base.name} would not ask anything of {policy.ask}")

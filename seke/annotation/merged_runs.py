@@ -12,7 +12,7 @@ import os
 import time
 from collections import Counter
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from shutil import rmtree
 from typing import TYPE_CHECKING, Any, Self
@@ -20,13 +20,14 @@ from typing import TYPE_CHECKING, Any, Self
 from engine import SekeError
 from seke.annotation.annotator import ITEM_BATCH, Annotator
 from seke.annotation.begun_facts import complete_facts, differences
-from seke.annotation.job import known_labels, run_session
+from seke.annotation.job import known_labels
 from seke.annotation.measured_prices import ESTIMATED, MEASURED, PILOT, with_prices
 from seke.annotation.number_scales import OTHER_SCALE
 from seke.annotation.observers import AskedObservers
 from seke.annotation.people import GIVEN, check_given, read_given
 from seke.annotation.results import RunResults
 from seke.annotation.run_coroutine import run_coroutine
+from seke.annotation.run_session import run_session
 from seke.annotation.run_shard import SHARD, RunShard, shard_in
 from seke.console.plain_text import count, first_names
 from seke.datasets.manifest import Item
@@ -305,13 +306,11 @@ def _decide(
     facts = complete_facts(first, {}) | {name: first[name] for name in KEPT if name in first}
     settings = Settings(**facts["settings"])
     asked = AskedObservers.of(base, settings.model, facts["observer"], facts["also"], facts["strategy"])
-    if facts["labels_final"]:
-        base = replace(base, policy=replace(base.policy, labels_final=True))
-    session, rule = run_session(base, asked, facts["population"], facts["budget"])
+    final = facts["labels_final"]
+    session, rule = run_session(base, asked, facts["population"], facts["budget"], labels_final=final)
     session = with_prices(session, facts.get(ESTIMATED, {}))
-    names = dict.fromkeys(item.name for item in items)
     answering = {asked.first, *asked.also, *facts["observed_by"]}
-    given = read_given(answers, session.knowledge, names, answering)
+    given = read_given(answers, session.knowledge, items, answering)
     before = sum((Counter(run.facts.get(GIVEN, {})) for run in runs), Counter[str]())
     counts = check_given(folder, before, given)
     model = RecordedModel([])

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from engine import Knowledge, Option
+    from seke.datasets.manifest import Item
     from seke.runs.ledger import Ledger
 
     Record = dict[str, Any]
@@ -25,11 +26,16 @@ GIVEN = "given"
 
 
 def read_given(
-    answers: Given | None, base: Knowledge, items: Collection[str], asked: Collection[str]
+    answers: Given | None,
+    base: Knowledge,
+    items: Sequence[Item],
+    asked: Collection[str],
+    listed: Sequence[Item] = (),
 ) -> dict[str, list[Record]]:
     """Return item -> the given samples of it, for these items.
 
-    answers: sample files or records. asked: the observers that a model of the run answers as.
+    answers: sample files or records. asked: the observers that a model of the run answers as. listed: items
+    of which the samples must have some; these by default.
 
     Raises:
         engine.SekeError: a sample that cannot be read; one of an observer whom the run asks; none of an item
@@ -47,6 +53,8 @@ def read_given(
             pass
         records = with_draws(records, base.usual_view)
     by_item: dict[str, list[Record]] = defaultdict(list)
+    wanted = {item.name for item in items}
+    known = {item.name for item in listed} or wanted
     for record in records:
         if record["observer"] in asked:
             allowed = ", ".join(name for name in base.observers if name not in asked)
@@ -54,12 +62,12 @@ def read_given(
                 f"{place}: item {record['item']}: a model of this run answers as {record['observer']}; "
                 f"allowed are samples of {allowed}"
             )
-        if record["item"] in items:
+        if record["item"] in wanted:
             by_item[record["item"]].append(record)
-    if records and not by_item:
+    if records and not any(record["item"] in known for record in records):
         raise SekeError(
             f"{place}: none of its {len(records):,} samples is about an item of this run; the items have "
-            f"names such as {next(iter(items))}"
+            f"names such as {items[0].name}"
         )
     return dict(by_item)
 

@@ -196,10 +196,13 @@ def run(*, required: bool = True) -> Option:
         click.option("--model", metavar="NAME", default="", help="The model, as its server calls it."),
         click.option(
             "--base-url",
+            "base_urls",
             metavar="URL",
+            multiple=True,
             envvar="OPENAI_BASE_URL",
             show_envvar=True,
-            help="Address of an OpenAI-compatible server.  [default: that of the client]",
+            help="Address of an OpenAI-compatible server; give it again for further servers of the same "
+            "model, which share the requests as fast as each answers.  [default: that of the client]",
         ),
         click.option(
             "--key-from",
@@ -218,7 +221,7 @@ def _usd(name: str, text: str) -> Option:
 
 def _a_minute(name: str, what: str) -> Option:
     rates = click.FloatRange(min=0, min_open=True)
-    return click.option(name, type=rates, metavar="N", help=f"{what} per minute at most.")
+    return click.option(name, type=rates, metavar="N", help=f"{what} per minute at most, at each server.")
 
 
 def observed_by(default: str, *, network: str = "--network") -> Option:
@@ -271,7 +274,8 @@ def requests() -> Option:
         click.option(
             "--concurrency",
             type=COUNT,
-            help=f"Requests that are open at once.  [default: {AT_ONCE}; with --batch {IN_A_BATCH:,}]",
+            help="Requests that are open at once, at each server.  "
+            f"[default: {AT_ONCE}; with --batch {IN_A_BATCH:,}]",
         ),
         click.option(
             "--batch", is_flag=True, help="Use OpenAI's Batch API: cheaper, but answers take up to a day."

@@ -47,7 +47,8 @@ PARTS_OF = {
 OTHERS = """
 INSERT INTO others SELECT item, run FROM (
 SELECT item, run,
-row_number() OVER (PARTITION BY item ORDER BY answers DESC, ifnull(first, 9e99), run) AS place FROM parts) WHERE place > 1
+row_number() OVER (PARTITION BY item ORDER BY answers DESC, ifnull(first, 9e99), run) AS place
+FROM parts) WHERE place > 1
 """
 DOUBLES = """
 SELECT o.item, o.run, p.answers, (SELECT run FROM parts k WHERE k.item = o.item
