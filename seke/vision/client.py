@@ -217,19 +217,18 @@ class Endpoint:
                             raise UnansweredError(str(error)) from None
                         raise
         except (RetryableError, UnansweredError) as error:
-            again = isinstance(error, RetryableError)
-            raise self._unanswered(call, str(error), again=again) from None
+            raise self._unanswered(call, error) from None
         return reply.choices
 
-    def _unanswered(self, call: Call, reason: str, *, again: bool) -> Exception:
-        """Note a request that failed in the end; return the error to raise, of its call or of the run.
-
-        again: whether it was tried again and again.
-        """
+    def _unanswered(self, call: Call, error: RetryableError | UnansweredError) -> Exception:
+        """Note a request that failed in the end; return the error to raise, of its call or of the run."""
+        reason, again = str(error), isinstance(error, RetryableError)
         if self._end is not None:
             return self._end
         if not self.failures.note_failure(call.request.item, reason):
-            return SilentServerError(reason) if again else UnansweredError(reason)
+            # What may have been paid for is not bought from another server.
+            free = isinstance(error, RetryableError) and not error.in_vain
+            return SilentServerError(reason) if free else UnansweredError(reason)
         problem = (
             "the server no longer answers" if again or self.failures.answered else "refuses every request"
         )
