@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_study import ONE_QUESTION, SMALL_FACES, pictures
 from test_annotate import on_disk, rows, run
+from test_people_asked import OVERLAY, look, waiting_of
 
 import seke
 from engine import SekeError
@@ -23,8 +24,8 @@ from seke.files.shards import shard_of
 from seke.runs.forgotten import ForgottenItems
 from seke.runs.ledger import Ledger, locked
 from seke.vision.errors import FatalError
-from seke.vision.fake import ScriptedModel
-from seke.vision.messages import Settings
+from seke.vision.fake import RecordedModel, ScriptedModel
+from seke.vision.messages import Reply, Settings
 
 RECORDS = ("posteriors.jsonl", "samples.jsonl", "items.jsonl", "answers.jsonl")
 
@@ -326,3 +327,86 @@ def test_what_shards_forgot_stays_forgotten_in_the_whole(study, tmp_path):
     seke.forget([rows(study / "3" / "items.jsonl")[0]["item"]], tmp_path / "m")
     assert ForgottenItems.of(tmp_path / "m").items == 3
     assert ForgottenItems.of(tmp_path / "m").has(names["1"])
+
+
+class Priced(ScriptedModel):
+    """A model whose requests cost .06 USD a draw, and .1 at most."""
+
+    async def ask(self, call, journal):
+        draws = tuple(range(call.request.first, call.request.first + call.request.samples))
+        number = await journal.sent(call, draws, 0.1 * len(draws))
+        choices = tuple(self.answer(call, draw) for draw in draws)
+        await journal.answered(number, Reply(choices, "made-up", price=0.06 * len(draws)))
+        return choices
+
+
+def test_what_may_be_spent_is_the_wholes(study, tmp_path):
+    spent = 0.0
+    for number, items in ((1, 3), (2, 2), (3, 7)):
+        place = tmp_path / f"{number}"
+        assert len(rows(study / f"{number}" / "items.jsonl")) == items
+        summary = annotated(
+            [study / "faces.csv"], place, f"{number}/3", Priced(), max_cost=1.0, concurrency=1
+        )
+        share = f"could exceed the share of --max-cost that shard {number}/3 has, {items / 12:g} USD"
+        assert share in summary.stopped
+        assert 0 < summary.totals.spent + summary.totals.perhaps <= items / 12
+        spent += summary.totals.spent
+    folders = [tmp_path / f"{number}" for number in (1, 2, 3)]
+    total = json.loads(runs("status", *folders, "--json").stdout)["total"]
+    assert total["spent"] == pytest.approx(spent)
+    # What shards have left over is there for the whole.
+    merge_runs(folders, tmp_path / "m", knowledge=ONE_QUESTION)
+    summary = annotated(listed, tmp_path / "m", **options)
+    assert "could exceed --max-cost 1:" in summary.stopped
+    assert spent < summary.totals.spent <= 1.0
+
+
+@pytest.mark.slow
+def test_items_of_shards_that_wait_for_people(tmp_path):
+    (tmp_path / "coder.yaml").write_text(OVERLAY)
+    folder = pictures(tmp_path / "faces", 3)
+    options = {"observer": "gpt-4o", "base": tmp_path / "coder.yaml"}
+    parts = ["1/2", "2/2"]
+
+    def joined(name, given_answers):
+        place = tmp_path / name
+        whole = annotated(folder, place / "whole", answers=given_answers, **options)
+        for part in parts:
+            annotated(folder, place / part[0], part, answers=given_answers, **options)
+        folders = [place / part[0] for part in parts]
+        again = {"knowledge": tmp_path / "coder.yaml", "answers": given_answers}
+        summary = merge_runs(folders, place / "m", **again)
+        same_records(place / "whole", place / "m")
+        assert (summary.waiting, summary.finished) == (whole.waiting, whole.finished)
+        return folders, summary
+
+    _, summary = joined("first", None)
+    assert summary.waiting
+    answers = [look(record, 0) for record in waiting_of(tmp_path / "first" / "m")]
+    folders, _ = joined("then", answers)
+    with pytest.raises(SekeError, match=rf"had {len(answers)} answers of human before, and now has 0"):
+        merge_runs(folders, tmp_path / "n", knowledge=tmp_path / "coder.yaml")
+
+
+@pytest.mark.slow
+def test_limits_of_means_and_scales_are_those_of_the_whole(tmp_path):
+    """Numbers on another scale are all in one shard: only together are they enough for all answers."""
+    folder = pictures(tmp_path / "faces", 80)
+    names = [f"f{i}" for i in range(80)]
+    outside = [name for name in names if shard_of(name, 2) == 0][:15]
+    recorded = []
+    for name in names:
+        answer = {"expression": ["happiness", "surprise", "neutral"], "action_units": ["AU6", "AU12"]}
+        answer |= {"valence": 5.0 if name in outside else 0.5, "arousal": 0.0}
+        recorded.append({"item": name, "question": "joint", "draw": 0, "text": json.dumps(answer)})
+    options = {"base": SMALL_FACES, "strategy": "fixed:1", "model": RecordedModel(recorded)}
+    annotated(folder, tmp_path / "whole", **options)
+    for number in (1, 2):
+        annotated(folder, tmp_path / f"{number}", f"{number}/2", **options)
+    parts = [tmp_path / "1", tmp_path / "2"]
+    summary = merge_runs(parts, tmp_path / "m", knowledge=SMALL_FACES)
+    same_records(tmp_path / "whole", tmp_path / "m")
+    assert summary.facts["thresholds"]
+    assert all("valence" not in row for row in rows(tmp_path / "m" / "samples.jsonl"))
+    assert any("valence" in row for row in rows(tmp_path / "2" / "samples.jsonl"))
