@@ -330,24 +330,22 @@ def test_what_shards_forgot_stays_forgotten_in_the_whole(study, tmp_path):
 
 
 class Priced(ScriptedModel):
-    """A model whose requests cost .06 USD a draw, and .1 at most."""
+    """A model whose requests cost .1 USD a draw, and .11 at most."""
 
     async def ask(self, call, journal):
         draws = tuple(range(call.request.first, call.request.first + call.request.samples))
-        number = await journal.sent(call, draws, 0.1 * len(draws))
+        number = await journal.sent(call, draws, 0.11 * len(draws))
         choices = tuple(self.answer(call, draw) for draw in draws)
-        await journal.answered(number, Reply(choices, "made-up", price=0.06 * len(draws)))
+        await journal.answered(number, Reply(choices, "made-up", price=0.1 * len(draws)))
         return choices
 
 
 def test_what_may_be_spent_is_the_wholes(study, tmp_path):
     spent = 0.0
-    for number, items in ((1, 3), (2, 2), (3, 7)):
-        place = tmp_path / f"{number}"
-        assert len(rows(study / f"{number}" / "items.jsonl")) == items
-        summary = annotated(
-            [study / "faces.csv"], place, f"{number}/3", Priced(), max_cost=1.0, concurrency=1
-        )
+    listed, options = [study / "faces.csv"], {"model": Priced(), "max_cost": 1.0, "concurrency": 1}
+    for number in (1, 2, 3):
+        items = len(rows(study / f"{number}" / "items.jsonl"))
+        summary = annotated(listed, tmp_path / f"{number}", f"{number}/3", **options)
         share = f"could exceed the share of --max-cost that shard {number}/3 has, {items / 12:g} USD"
         assert share in summary.stopped
         assert 0 < summary.totals.spent + summary.totals.perhaps <= items / 12
