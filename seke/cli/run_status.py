@@ -87,6 +87,8 @@ def print_statuses(folders: Sequence[Path], *, as_json: bool) -> None:
         row = {"run": str(folder), "shard": shard and str(shard), **counts}
         row |= {name: getattr(totals, name) for name in COUNTED}
         rows.append(row | {"last": last_request(folder)})
+    if all(row["shard"] for row in rows):
+        rows.sort(key=lambda row: [int(part) for part in row["shard"].split("/")])
     total = {name: sum(row[name] for row in rows) for name in ("items", "settled", "waiting", *COUNTED)}
     total["last"] = max((row["last"] for row in rows if row["last"]), default=None)
     if as_json:
