@@ -13,6 +13,7 @@ from seke.annotation.annotator import ITEM_BATCH
 from seke.annotation.live_item import renumber_draws
 from seke.annotation.measured_prices import ESTIMATED
 from seke.annotation.people import WAITING, awaited_observers, how_to_go_on
+from seke.annotation.run_shard import SHARD
 from seke.annotation.run_summary import RunSummary, spread_of
 from seke.console.infer_summary import InferSummary, limits_in_words
 from seke.files.atomic import write_file
@@ -255,7 +256,7 @@ class RunResults:
             failures=tuple(failures_of(self.folder)),
             facts={
                 **self.facts,
-                **self.ledger.facts("prices", ESTIMATED),
+                **self.ledger.facts("prices", ESTIMATED, SHARD),
                 "thresholds": dict(base.policy.thresholds),
             },
         )

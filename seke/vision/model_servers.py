@@ -35,8 +35,8 @@ WEIGHT = 0.1
 FIRST_WAIT, LONGEST_WAIT = 5.0, 60.0
 # Seconds between two looks at servers that are all set aside.
 LOOK_SECONDS = 0.1
-# Times in a row that every server was set aside, after which the run ends: some 35 seconds.
-MOST_STRIKES = 4
+# Times in a row that every server was set aside, after which the run ends: some 75 seconds.
+MOST_STRIKES = 5
 
 
 @dataclass

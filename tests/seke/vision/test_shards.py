@@ -107,6 +107,8 @@ def shards(study):
 def test_shards_that_are_joined_are_one_run(study, tmp_path):
     listed = [len(rows(folder / "items.jsonl")) for folder in shards(study)]
     assert sum(listed) == 12
+    stored = json.loads((study / "2" / "summary.json").read_text())["facts"]["shard"]
+    assert (stored["number"], stored["of"], stored["items"]) == (2, 3, 12)
     assert min(listed) > 0
     # In whichever order they are named.
     result = runs("merge", *reversed(shards(study)), "-o", tmp_path / "m", "-k", ONE_QUESTION, "--json")
