@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from seke import plot as plot
     from seke._version import __version__ as __version__
     from seke.annotation.from_python import annotate as annotate
+    from seke.annotation.merged_runs import merge_runs as merge_runs
     from seke.annotation.observing import observe as observe
     from seke.benchmarking.feab import feab as feab
     from seke.benchmarking.prompt_comparison import compare_prompts as compare_prompts
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from seke.calibration.gold_plan import plan_gold as plan_gold
     from seke.calibration.independence import independence as independence
     from seke.datasets.import_set import import_set as import_set
+    from seke.datasets.packed_pictures import unpack as unpack
     from seke.explanations.facts import explain as explain
     from seke.exporting.export import export as export
     from seke.files.shipped import knowledge as knowledge

@@ -40,12 +40,12 @@ def api_pages() -> dict[str, str]:
 
 def seke_page() -> str:
     """Return the page of `seke`: functions by package, each with the class that it returns."""
-    lines = [SEKE]
+    lines, described = [SEKE], set[str]()
     for package, names in _by_package(seke).items():
         title = package.replace("_", " ").capitalize()
         lines += [f"## {title}", "", f"{markdown(_about(f'seke.{package}'))}.", ""]
         for name in names:
-            lines += _directives(seke, name, getattr(seke, name))
+            lines += _directives(seke, name, getattr(seke, name), described)
     plot = "```{eval-rst}\n.. automodule:: seke.plot\n   :members:\n```\n"
     return "\n".join([*lines, "## Figures", "", plot])
 
@@ -57,7 +57,7 @@ def engine_page() -> str:
     for package in (ERRORS, *(name for name in packages if name != ERRORS)):
         lines += [f"## `{package}`", "", f"{markdown(_about(f'engine.{package}'))}.", ""]
         for name in packages[package]:
-            lines += _directives(engine, name, getattr(engine, name))
+            lines += _directives(engine, name, getattr(engine, name), set())
     return "\n".join(lines)
 
 
@@ -87,7 +87,8 @@ def _about(package: str) -> str:
     return text.rstrip(".")
 
 
-def _directives(face: ModuleType, name: str, value: Any) -> Iterator[str]:
+def _directives(face: ModuleType, name: str, value: Any, described: set[str]) -> Iterator[str]:
+    """Yield the directives of a name; described: the returned classes that the page has by now."""
     kind = "data"
     if get_origin(value) is not None:
         # autodoc takes an alias for the class that it is of, with all its members.
@@ -102,6 +103,10 @@ def _directives(face: ModuleType, name: str, value: Any) -> Iterator[str]:
     returned = returned_class(value) if kind == "function" and face is seke else None
     if returned is not None and returned.__name__ not in (*engine.__all__, *seke.__all__):
         path = f"{returned.__module__}.{returned.__qualname__}"
+        if path in described:
+            yield f"What it returns is a {{py:class}}`{path}`, above.\n"
+            return
+        described.add(path)
         yield f"```{{eval-rst}}\n.. autoclass:: {path}\n   :members:\n   :no-index-entry:\n```\n"
 
 

@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from engine import Knowledge, SekeError, people_asked
+from engine import Knowledge, SekeError
 from seke.annotation.annotator import Annotator
+from seke.annotation.begun_facts import SAME, complete_facts, differences
 from seke.annotation.branches import OtherSettingsError, is_run, note_origin, origins
 from seke.annotation.expected_tokens import expected_tokens
 from seke.annotation.forgotten_items import remembered_items
 from seke.annotation.measured_prices import (
     ESTIMATED,
     MEASURED,
+    PILOT,
     estimate_prices,
     pilot_of,
     stored_or_measured_prices,
@@ -27,9 +29,15 @@ from seke.annotation.observers import AskedObservers, asking
 from seke.annotation.people import note_given, read_given
 from seke.annotation.results import RunResults
 from seke.annotation.reuse import ReusedAnswers
-from seke.annotation.several import address_notes, addresses_of, check_several, note_answered
-from seke.annotation.stopping_rules import rule_of
-from seke.console.plain_text import near
+from seke.annotation.run_session import run_session
+from seke.annotation.run_shard import RunShard, ShardedItems, check_folder, share_of
+from seke.annotation.several import (
+    address_notes,
+    addresses_of,
+    check_several,
+    note_answered,
+    tell_of_servers,
+)
 from seke.datasets.images import PictureError, view_of
 from seke.datasets.manifest import items_of
 from seke.files.shipped import DATASET_OBSERVER
@@ -47,6 +55,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from seke.annotation.observing import FreeObservers
     from seke.annotation.run_summary import RunSummary
     from seke.datasets.manifest import Item
     from seke.vision.messages import Model, Settings
@@ -54,15 +63,6 @@ if TYPE_CHECKING:
 
     Facts = dict[str, Any]
     Result = TypeVar("Result")
-
-SAME = (
-    *("settings", "observer", "also", "observed_by", "networks", "population", "strategy", "budget"),
-    *("labels_final", "digests"),
-)
-# Facts of runs that were begun before these facts were noted.
-BEFORE: Facts = {"labels_final": False, "also": {}, "observed_by": []}
-# Settings of runs that were begun before there was a choice.
-SETTINGS_BEFORE: Facts = {"picture": "last", "system": False}
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,14 @@ class Job:
     max_cost: float | None = None
     prices: Prices | None = None
     estimated: Mapping[str, Any] = field(default_factory=dict)
+    part: ShardedItems | None = None
+
+    @property
+    def limit(self) -> str:
+        """What may be spent, in words; no text of a whole run, whose limit is that of --max-cost."""
+        if self.part is None or self.max_cost is None:
+            return ""
+        return f"the share of --max-cost that shard {self.part.shard} has, {self.max_cost:g} USD"
 
     @classmethod
     def of(
@@ -97,6 +105,7 @@ class Job:
         labels_final: bool = False,
         prices: Prices | None = None,
         declared_prices: bool = False,
+        shard: str | None = None,
         concurrency: int = 16,
         **options: Any,
     ) -> Job:
@@ -109,8 +118,9 @@ class Job:
         run that was given some needs them again. prices: of the first model's tokens; by them the prices of
         questions are estimated, and then measured on the first items of a policy's run, unless
         declared_prices keeps them; a guarantee holds only where the declared ones choose the questions, and a
-        batch takes too long to wait for. options: `free`, `problems`, `progress` and `reading` of the
-        annotator.
+        batch takes too long to wait for. shard: i/n, the part of the items that is asked about, with its
+        share of max_cost; prices are not measured then. options: `free`, `problems`, `progress` and `reading`
+        of the annotator.
 
         Raises:
             engine.KnowledgeError, engine.SekeError: all that could go wrong later for reasons known now.
@@ -118,26 +128,24 @@ class Job:
         base = read_knowledge(knowledge)
         asked = AskedObservers.of(base, settings.model, observer, also or {}, strategy)
         check_several(model, asked.also, max_cost)
-        base = replace(base, policy=replace(base.policy, labels_final=True)) if labels_final else base
-        session = asked.session(Session.open(base, population), max_samples)
-        _check_askable(session)
+        session, rule = run_session(base, asked, population, max_samples, labels_final=labels_final)
         base = session.knowledge
-        items = remembered_items(items_of(images, base, labels), folder, options.get("problems"))
-        known_by, labels_of = _known_labels(base, items)
-        rule = rule_of(strategy, base.policy.budget)
-        session = session if rule is None or session.guarantee else _without_look_ahead(session)
+        named = items_of(images, base, labels)
+        part = share_of(named, RunShard.parse(shard)) if shard is not None else None
+        items = remembered_items(part.items if part else named, folder, options.get("problems"))
+        # What is said and estimated of all items is the same in all shards.
+        listed = named if part else items
+        known_by, labels_of = known_labels(base, items)
         paid = prices if rule is None and session.guarantee is None and not declared_prices else None
-        estimated = _estimated_prices(session, items, settings, paid)
+        estimated = _estimated_prices(session, listed, settings, paid)
         session = with_prices(session, estimated)
-        free = options.get("free")
-        observed_by = list(free.names) if free else []
-        names = dict.fromkeys(item.name for item in items).keys()
-        given = read_given(answers, base, names, {asked.first, *asked.also, *observed_by})
+        facts = _facts_of(session, settings, asked, model, options.get("free"))
+        answering = {asked.first, *asked.also, *facts["observed_by"]}
+        given = read_given(answers, base, items, answering, listed)
         annotator = Annotator(session, model, rule, known_by, labels_of, given, concurrency, **options)
-        facts = _facts_of(session, settings, asked, model)
-        facts |= {"observed_by": observed_by, "networks": free.networks if free else {}}
-        by_tokens = None if isinstance(model, Batches) else paid
-        return cls(folder, items, annotator, facts, max_cost, by_tokens, estimated)
+        by_tokens = None if part or isinstance(model, Batches) else paid
+        share = part.money(max_cost) if part else max_cost
+        return cls(folder, items, annotator, facts, share, by_tokens, estimated, part)
 
     def open(self) -> Ledger:
         """Open the ledger, a new one where there is none.
@@ -146,29 +154,24 @@ class Job:
             engine.SekeError: the run was begun otherwise: with what differs. The folder holds other things.
         """
         make_run_folder(self.folder)
-        ledger = Ledger(self.folder, self.annotator.read, self.max_cost)
+        ledger = Ledger(self.folder, self.annotator.read, self.max_cost, self.limit)
         begun = ledger.facts(*SAME)
-        if "settings" in begun:
-            begun["settings"] = SETTINGS_BEFORE | begun["settings"]
-        # Which networks looked was not noted before; it is taken to be these.
-        before = BEFORE | {"networks": self.facts["networks"]}
-        differences = [
-            _difference(name, begun.get(name, before.get(name)), self.facts[name]) for name in SAME if begun
-        ]
         names = [item.name for item in self.items]
-        if any(differences) and (ledger.totals().requests or ledger.observed(names)):
-            ledger.close()
-            counts = begun["settings"] == self.facts["settings"]
-            raise OtherSettingsError(
-                self.folder, "; ".join(difference for difference in differences if difference), counts=counts
-            )
-        from seke._version import __version__
-
         try:
+            check_folder(self.folder, begun and ledger.facts(), self.part.shard if self.part else None)
+            if begun:
+                # Which networks looked was not noted before; it is taken to be these.
+                begun = complete_facts(begun, self.facts["networks"])
+                differing = differences(begun, self.facts)
+                if differing and (ledger.totals().requests or ledger.observed(names)):
+                    counts = begun["settings"] == self.facts["settings"]
+                    raise OtherSettingsError(self.folder, differing, counts=counts)
             note_given(ledger, self.annotator.given)
         except SekeError:
             ledger.close()
             raise
+        from seke._version import __version__
+
         fewer = ledger.facts("items").get("items", 0) - len(self.items)
         if (missing := max(fewer, len(ledger.asked_items() - set(names)))) > 0:
             things = "item that this run had is" if missing == 1 else "items that this run had are"
@@ -177,6 +180,9 @@ class Job:
                 "the ledger: name all pictures together, or begin another run with --run NEWDIR"
             )
         ledger.note({**self.facts, "items": len(self.items), "program": __version__})
+        if self.part is not None:
+            # No pilot: all shards ask by the prices that are estimated of the whole list, as one run would.
+            ledger.note({**self.part.as_fact(), PILOT: []})
         # A run goes on with the prices by which it began, also where prices of tokens are not given again.
         estimated = ledger.facts(ESTIMATED).get(ESTIMATED) or dict(self.estimated)
         if estimated:
@@ -212,7 +218,8 @@ class Job:
             work = self._run(stack, branch_of, **given_up)
             ledger, stopped = run_coroutine(work, self.annotator.stopping, self.annotator.problems)
             try:
-                results = RunResults(self.folder, self.items, self.annotator, ledger, self.facts)
+                places = self.part.places if self.part else {}
+                results = RunResults(self.folder, self.items, self.annotator, ledger, self.facts, places)
                 return results.write(time.monotonic() - started, stopped)
             except (OSError, SekeError) as error:
                 what = error.strerror if isinstance(error, OSError) else error
@@ -256,6 +263,7 @@ class Job:
                 inner = inner.model
             if hasattr(inner, "__aenter__"):
                 await stack.enter_async_context(inner)
+                tell_of_servers(inner, self.annotator.problems)
                 await inner.check()
                 for note in address_notes(inner):
                     self.annotator.problems(note)
@@ -315,8 +323,10 @@ class Job:
         yield [item for item in items if item.name not in self.annotator.pilot]
 
 
-def _facts_of(session: Session, settings: Settings, asked: AskedObservers, model: Model) -> Facts:
-    """Return the facts about a run: its model, and its knowledge and policy."""
+def _facts_of(
+    session: Session, settings: Settings, asked: AskedObservers, model: Model, free: FreeObservers | None
+) -> Facts:
+    """Return the facts about a run: its model, its knowledge and policy, and who looks at no cost."""
     base = session.knowledge
     return {
         "model": settings.model,
@@ -330,10 +340,12 @@ def _facts_of(session: Session, settings: Settings, asked: AskedObservers, model
         "labels_final": base.policy.labels_final,
         "digests": dict(base.digests),
         "knowledge": f"{base.name} {base.digest}",
+        "observed_by": list(free.names) if free else [],
+        "networks": free.networks if free else {},
     }
 
 
-def _known_labels(base: Knowledge, items: Sequence[Item]) -> tuple[str | None, dict[str, Mapping[str, Any]]]:
+def known_labels(base: Knowledge, items: Sequence[Item]) -> tuple[str | None, dict[str, Mapping[str, Any]]]:
     """Return the observer as which the set's own labels count, None without, and item -> these labels."""
     labels = {item.name: item.labels for item in items if item.labels}
     if DATASET_OBSERVER not in base.observers and labels:
@@ -375,13 +387,6 @@ def session_of(folder: Path, base: Knowledge, population: str | None = None, see
     return session.with_policy(replace(session.knowledge.policy, thresholds=thresholds))
 
 
-def _without_look_ahead(session: Session) -> Session:
-    """Return the session under a policy for which nothing is worth asking."""
-    policy = session.knowledge.policy
-    worthless = replace(policy, worth=dict.fromkeys(policy.worth, 0.0))
-    return replace(session.under(worthless), refused=session.refused)
-
-
 def _estimated_prices(
     session: Session, items: Sequence[Item], settings: Settings, prices: Prices | None
 ) -> dict[str, Any]:
@@ -400,34 +405,3 @@ def _estimated_prices(
         return {}
     by_question = {question: length for (_, question, _), length in lengths.items()}
     return estimate_prices(base, first.question, by_question, prices)
-
-
-def _check_askable(session: Session) -> None:
-    """Refuse a base whose policy would ask nothing, or what cannot be put into words or shown."""
-    base = session.knowledge
-    policy, people = base.policy, people_asked(base)
-    for observer in (policy.ask, *policy.others):
-        if observer in people:
-            continue
-        instruments = base.observers[observer].instruments
-        for question in base.questions.values():
-            if not question.prompt and any(name in instruments for name in question.variables):
-                missing = f"question {question.name} has no `prompt`"
-                raise SekeError(f"{near(question.place)}: {missing}, so {observer} cannot be asked")
-    Questions(base).check()
-    for view in (base.usual_view, *policy.views):
-        view_of(base, view)
-    if session.first is None:
-        raise SekeError(f"the policy of {base.name} would not ask anything of {policy.ask}")
-
-
-def _difference(name: str, begun: Any, now: Any) -> str:
-    if begun == now:
-        return ""
-    if isinstance(begun, dict) and isinstance(now, dict):
-        # The names of settings speak for themselves, those of observers do not.
-        observers = name in ("also", "networks")
-        keys = {key: f"{name} {key}" if observers else key for key in {**begun, **now}}
-        inner = (_difference(text, begun.get(key), now.get(key)) for key, text in keys.items())
-        return ", ".join(part for part in inner if part)
-    return f"{name}: {begun} then, {now} now"

@@ -6,8 +6,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from seke.annotation.reuse import consecutive_runs
 from seke.sampling.loop import Request
+from seke.vision.messages import consecutive_runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

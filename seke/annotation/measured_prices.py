@@ -43,16 +43,18 @@ FEWEST_ANSWERS = 20
 DIGITS = 6
 # The fact of a run that holds the prices by which it began.
 ESTIMATED, MEASURED = "estimated_prices", "prices"
+# The fact that names the items of the pilot; empty where nothing is measured.
+PILOT = "pilot"
 
 
 def pilot_of(ledger: Ledger, names: Sequence[str]) -> list[str]:
     """Return the items of a run's pilot, as its ledger has it, and keep them there; none of a small run."""
-    kept: list[str] | None = ledger.facts("pilot").get("pilot")
+    kept: list[str] | None = ledger.facts(PILOT).get(PILOT)
     if kept is not None:
         return kept
     if len(names) <= PILOT_ITEMS:
         return []
-    ledger.note({"pilot": list(names[:PILOT_ITEMS])})
+    ledger.note({PILOT: list(names[:PILOT_ITEMS])})
     return list(names[:PILOT_ITEMS])
 
 

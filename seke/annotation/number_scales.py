@@ -29,6 +29,8 @@ FIRST = 40
 # has 4 of 40 with a probability of .008 (binomial); of another scale, on which half of the answers lie inside
 # by chance, fewer than 4 of 40 lie outside with one of 1e-8.
 FEWEST, SHARE = 3, 0.1
+# The fact of a run that names observers and questions whose numbers are no evidence.
+OTHER_SCALE = "other_scale"
 
 
 @dataclass
@@ -61,7 +63,7 @@ class NumberScales:
 
     def resume(self, ledger: Ledger) -> None:
         """Take up what an earlier process noted, and the counts of the answers that there are."""
-        self.other = {(pair[0], pair[1]) for pair in ledger.facts("other_scale").get("other_scale", [])}
+        self.other = {(pair[0], pair[1]) for pair in ledger.facts(OTHER_SCALE).get(OTHER_SCALE, [])}
         for observer, question, answers, outside in ledger.count_numbers(self.base.intervals):
             self.answers[observer, question] = answers
             self.outside[observer, question] = outside
@@ -114,7 +116,7 @@ class NumberScales:
     async def change(self, asking: Asking, ledger: Ledger, reread: Reread) -> str:
         """Decide otherwise about an observer and a question, make their records anew, and say so."""
         self.other ^= {asking}
-        ledger.note({"other_scale": sorted(self.other)})
+        ledger.note({OTHER_SCALE: sorted(self.other)})
         await ledger.reread(*asking, reread)
         return self.words(asking)
 

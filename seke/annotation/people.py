@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from engine import Knowledge, Option
+    from seke.datasets.manifest import Item
     from seke.runs.ledger import Ledger
 
     Record = dict[str, Any]
@@ -25,11 +26,16 @@ GIVEN = "given"
 
 
 def read_given(
-    answers: Given | None, base: Knowledge, items: Collection[str], asked: Collection[str]
+    answers: Given | None,
+    base: Knowledge,
+    items: Sequence[Item],
+    asked: Collection[str],
+    listed: Sequence[Item] = (),
 ) -> dict[str, list[Record]]:
     """Return item -> the given samples of it, for these items.
 
-    answers: sample files or records. asked: the observers that a model of the run answers as.
+    answers: sample files or records. asked: the observers that a model of the run answers as. listed: items
+    of which the samples must have some; these by default.
 
     Raises:
         engine.SekeError: a sample that cannot be read; one of an observer whom the run asks; none of an item
@@ -47,6 +53,8 @@ def read_given(
             pass
         records = with_draws(records, base.usual_view)
     by_item: dict[str, list[Record]] = defaultdict(list)
+    wanted = {item.name for item in items}
+    known = {item.name for item in listed} or wanted
     for record in records:
         if record["observer"] in asked:
             allowed = ", ".join(name for name in base.observers if name not in asked)
@@ -54,12 +62,12 @@ def read_given(
                 f"{place}: item {record['item']}: a model of this run answers as {record['observer']}; "
                 f"allowed are samples of {allowed}"
             )
-        if record["item"] in items:
+        if record["item"] in wanted:
             by_item[record["item"]].append(record)
-    if records and not by_item:
+    if records and not any(record["item"] in known for record in records):
         raise SekeError(
             f"{place}: none of its {len(records):,} samples is about an item of this run; the items have "
-            f"names such as {next(iter(items))}"
+            f"names such as {items[0].name}"
         )
     return dict(by_item)
 
@@ -84,17 +92,25 @@ def how_to_go_on(waiting: Mapping[str, int], records: Path) -> Iterator[str]:
 
 
 def note_given(ledger: Ledger, given: Mapping[str, Sequence[Record]]) -> None:
-    """Keep in a run's ledger how many samples of which observer it is given.
-
-    Raises:
-        engine.SekeError: it was given more before: items were decided with these.
-    """
-    counts = dict(Counter(record["observer"] for records in given.values() for record in records))
-    for observer, before in ledger.facts(GIVEN).get(GIVEN, {}).items():
-        if counts.get(observer, 0) < before:
-            raise SekeError(
-                f"{ledger.folder}: the run had {before:,} answers of {observer} before, and now has "
-                f"{counts.get(observer, 0):,}; give all of them again (--answers, in Python `answers`)"
-            )
+    """Keep in a run's ledger how many samples of which observer it is given; see `check_given`."""
+    counts = check_given(ledger.folder, ledger.facts(GIVEN).get(GIVEN, {}), given)
     if counts:
         ledger.note({GIVEN: counts})
+
+
+def check_given(
+    folder: Path, before: Mapping[str, int], given: Mapping[str, Sequence[Record]]
+) -> dict[str, int]:
+    """Return how many samples of which observer a run is given; before: how many it was given earlier.
+
+    Raises:
+        engine.SekeError: these were more: items were decided with them.
+    """
+    counts = dict(Counter(record["observer"] for records in given.values() for record in records))
+    for observer, count in before.items():
+        if counts.get(observer, 0) < count:
+            raise SekeError(
+                f"{folder}: the run had {count:,} answers of {observer} before, and now has "
+                f"{counts.get(observer, 0):,}; give all of them again (--answers, in Python `answers`)"
+            )
+    return counts

@@ -13,6 +13,7 @@ from seke.annotation.annotator import ITEM_BATCH
 from seke.annotation.live_item import renumber_draws
 from seke.annotation.measured_prices import ESTIMATED
 from seke.annotation.people import WAITING, awaited_observers, how_to_go_on
+from seke.annotation.run_shard import SHARD
 from seke.annotation.run_summary import RunSummary, spread_of
 from seke.console.infer_summary import InferSummary, limits_in_words
 from seke.files.atomic import write_file
@@ -56,13 +57,19 @@ class _RunCounts:
 
 @dataclass(frozen=True)
 class RunResults:
-    """The results of a run, files of its folder. facts: what the run was begun with."""
+    """The results of a run, files of its folder. facts: what the run was begun with.
+
+    places: item of a shard -> where it stands in the list of all shards. lies: where the folder will lie, if
+    it is another one by now.
+    """
 
     folder: Path
     items: Sequence[Item]
     annotator: Annotator
     ledger: Ledger
     facts: Mapping[str, Any]
+    places: Mapping[str, int] = field(default_factory=dict)
+    lies: Path | None = None
 
     def write(self, seconds: float, stopped: str) -> RunSummary:
         """Write each file, whole or not at all, and return the summary.
@@ -191,6 +198,7 @@ class RunResults:
                     "box": item.box and list(vars(item.box).values()),
                     "labels": dict(item.labels),
                     "picture": pictures.get(item.name),
+                    **({"place": self.places[item.name]} if self.places else {}),
                 }
                 for item in batch
             ]
@@ -240,7 +248,7 @@ class RunResults:
                 *limits_in_words(session, decisions.outside),
                 *self._observer_notes(),
                 *self.annotator.scales.notes(),
-                *how_to_go_on(waiting, self.folder / POSTERIORS),
+                *how_to_go_on(waiting, (self.lies or self.folder) / POSTERIORS),
             ),
             observers=dict(counts.observers.most_common()),
             waiting=dict(waiting),
@@ -248,7 +256,7 @@ class RunResults:
             failures=tuple(failures_of(self.folder)),
             facts={
                 **self.facts,
-                **self.ledger.facts("prices", ESTIMATED),
+                **self.ledger.facts("prices", ESTIMATED, SHARD),
                 "thresholds": dict(base.policy.thresholds),
             },
         )

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from seke.vision.errors import UnansweredError
-from seke.vision.messages import Reply, answering_model
+from seke.vision.messages import Reply, answering_model, consecutive_runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -53,14 +53,3 @@ class ReusedAnswers:
         if observer is None:
             return {}
         return {choice.draw: choice for choice in self.earlier.choices(call, draws, observer)}
-
-
-def consecutive_runs(draws: Iterable[int]) -> list[tuple[int, int]]:
-    """Return increasing numbers as (first, length) of consecutive runs."""
-    runs: list[tuple[int, int]] = []
-    for draw in draws:
-        if runs and sum(runs[-1]) == draw:
-            runs[-1] = runs[-1][0], runs[-1][1] + 1
-        else:
-            runs.append((draw, 1))
-    return runs

@@ -11,6 +11,7 @@ import os
 import re
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -18,12 +19,13 @@ from engine import SekeError
 from seke.vision.errors import AccountError, FatalError, ObserverLostError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from types import TracebackType
 
     from seke.runs.ledger import Ledger
     from seke.vision.client import Endpoint
     from seke.vision.messages import Call, Choice, Journal, Model, Settings
+    from seke.vision.model_servers import ModelServers
 
 FORM = "OBSERVER=MODEL, or OBSERVER=MODEL@BASE_URL (such as llava=llava-1.6-34b@http://localhost:8000/v1)"
 # What may stand for a model and the address of its server. Names of models have colons, slashes and @, too.
@@ -82,23 +84,27 @@ class FurtherModel:
         """The environment variable that holds the key of its server."""
         return KEY_PREFIX + re.sub(r"[^A-Z0-9]", "_", self.observer.upper())
 
-    def endpoint(
-        self, settings: Settings, *, base_url: str | None, key_from: str, **options: Any
-    ) -> Endpoint:
-        """Return the client of its server.
+    def client(
+        self, settings: Settings, *, base_urls: Sequence[str], key_from: str, **options: Any
+    ) -> Endpoint | ModelServers:
+        """Return the client of its server, or of all of the first model's.
 
-        settings, base_url, key_from: of the first model, whose key goes to no other server. options: those of
-        `Endpoint`.
+        settings, base_urls, key_from: of the first model, whose key goes to no other server. options: those
+        of `Endpoint`.
 
         Raises:
             FatalError: no key.
         """
         from seke.vision.client import Endpoint
+        from seke.vision.model_servers import servers_of
 
-        address = self.base_url or base_url
         has_key = bool(os.environ.get(self.key_variable, "").strip())
-        variable = self.key_variable if has_key or not _same_server(address, base_url) else key_from
-        return Endpoint(replace(settings, model=self.model), base_url=address, key_from=variable, **options)
+        firsts = base_urls or (None,)
+        is_first = self.base_url is None or any(_same_server(self.base_url, address) for address in firsts)
+        variable = self.key_variable if has_key or not is_first else key_from
+        addresses = base_urls if self.base_url is None else (self.base_url,)
+        endpoint = partial(Endpoint, replace(settings, model=self.model))
+        return servers_of(endpoint, addresses, key_from=variable, **options)
 
 
 def further_models(texts: Iterable[str]) -> tuple[FurtherModel, ...]:
@@ -190,12 +196,28 @@ def addresses_of(first: str, model: Model) -> dict[str, str]:
     }
 
 
+def models_of(model: Model) -> list[Model]:
+    """Return the models that are asked, of one model itself alone."""
+    return [model.first, *model.further.values()] if isinstance(model, SeveralModels) else [model]
+
+
 def endpoints_of(model: Model) -> list[Endpoint]:
     """Return the clients of servers among the models that are asked."""
     from seke.vision.client import Endpoint
 
-    models = [model.first, *model.further.values()] if isinstance(model, SeveralModels) else [model]
-    return [client for client in models if isinstance(client, Endpoint)]
+    clients = (
+        client for one_model in models_of(model) for client in getattr(one_model, "endpoints", (one_model,))
+    )
+    return [client for client in clients if isinstance(client, Endpoint)]
+
+
+def tell_of_servers(model: Model, problems: Callable[[str], None]) -> None:
+    """Have it said what becomes of the servers of models that have several."""
+    from seke.vision.model_servers import ModelServers
+
+    for answering in models_of(model):
+        if isinstance(answering, ModelServers):
+            answering.tell = problems
 
 
 def address_notes(model: Model) -> list[str]:
@@ -208,9 +230,8 @@ def note_answered(model: Model, ledger: Ledger) -> None:
     further = model.further if isinstance(model, SeveralModels) else {}
     first = model.first if isinstance(model, SeveralModels) else model
     for observer, count in ledger.answers_by().items():
-        failures = getattr(further.get(observer, first), "failures", None)
-        if failures is not None:
-            failures.answered |= count > 0
+        for client in endpoints_of(further.get(observer, first)):
+            client.failures.answered |= count > 0
 
 
 def check_several(model: Model, also: Iterable[str], max_cost: float | None) -> None:
@@ -222,8 +243,7 @@ def check_several(model: Model, also: Iterable[str], max_cost: float | None) -> 
     from seke.runs.batch_client import Batches
 
     further = model.further if isinstance(model, SeveralModels) else {}
-    models = [model.first, *further.values()] if isinstance(model, SeveralModels) else [model]
-    if any(also) and any(isinstance(client, Batches) for client in models):
+    if any(also) and any(isinstance(client, Batches) for client in models_of(model)):
         raise SekeError(IN_BATCHES)
     unpriced = [name for name, client in further.items() if getattr(client, "prices", model) is None]
     if max_cost is not None and unpriced:

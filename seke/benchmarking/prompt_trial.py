@@ -18,7 +18,6 @@ import msgspec
 
 from engine import Knowledge, SekeError, did_you_mean
 from seke.annotation.live_item import renumber_draws
-from seke.annotation.reuse import consecutive_runs
 from seke.benchmarking.open_requests import OpenRequest, RequestLoop, entered
 from seke.benchmarking.prompt_comparison import PromptReport, compare_prompts
 from seke.benchmarking.variant_answers import ORDER, options_of
@@ -32,7 +31,7 @@ from seke.sampling.forms import in_forms
 from seke.sampling.loop import Request
 from seke.tables.label_table import labels_from
 from seke.tables.record_writer import Writer
-from seke.vision.messages import Call
+from seke.vision.messages import Call, consecutive_runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import shlex
 import sys
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,9 @@ from seke.cli.comparison import print_comparison
 from seke.cli.errors import exit_on_errors, missing_packages_named
 from seke.cli.output import print_json, print_message
 from seke.cli.progress import RunProgress
+from seke.cli.run_conclusion import print_conclusion
 from seke.cli.run_status import print_status
+from seke.cli.shown_prompts import print_prompts
 from seke.cli.study_options import place_of_option
 
 if TYPE_CHECKING:
@@ -26,13 +27,11 @@ if TYPE_CHECKING:
     from seke.annotation.cost_forecast import Forecast
     from seke.annotation.job import Job
     from seke.annotation.run_summary import RunSummary
-    from seke.vision.messages import Prompt, Settings
+    from seke.vision.messages import Settings
     from seke.vision.prices import Prices
 
 # Exit status of a run that is not finished, in which items had no answer, or whose guarantee is refused.
 UNSETTLED = 1
-# Why such items are rejected.
-UNANSWERED = "unanswered"
 # Where the command's own words are kept, to name another command like it.
 GIVEN = "seke.annotation.given"
 
@@ -90,6 +89,12 @@ class _RecordingCommand(click.Command):
     help="Most answers about one item.  [default: the policy's budget]",
 )
 @options.requests()
+@click.option(
+    "--shard",
+    metavar="I/N",
+    help="Ask about part I of N of the items only, by a hash of their names, within its share of --max-cost; "
+    "each part has a folder of its own. Join them with seke runs merge.",
+)
 @options.sampling(temperature=1.0)
 @click.option(
     "--system/--no-system",
@@ -142,6 +147,7 @@ def annotate(images: tuple[str, ...], folder: Path, **given: Any) -> None:
       seke annotate faces/ --run run --model gpt-4o --dry-run
       seke annotate faces/ --run run --model gpt-4o -k with_coder.yaml --answers coder.jsonl
       seke annotate faces/ --run plain --model gpt-4o --strategy agree:4/5
+      seke annotate faces/ --run shards/3 --shard 3/16 --model gpt-4o
       seke annotate --run run --status
 
     Exit status: 0 done, 1 stopped early, items wait or had no answer, or a
@@ -154,10 +160,17 @@ def annotate(images: tuple[str, ...], folder: Path, **given: Any) -> None:
             raise click.UsageError("name pictures, folders or a manifest")
         else:
             from seke.annotation.observing import free_observers
+            from seke.annotation.run_shard import EmptyShardError
 
             observed = given["knowledge"], given["observed_by"], given["networks"]
-            with free_observers(*observed) as free:
-                _annotate(images, folder, given, free)
+            try:
+                with free_observers(*observed) as free:
+                    _annotate(images, folder, given, free)
+            except EmptyShardError as empty:
+                # One of many commands that has nothing to do has not failed.
+                print_message(empty)
+                if given["as_json"]:
+                    print_json({"items": {}, "shard": given["shard"]})
 
 
 def _annotate(images: tuple[str, ...], folder: Path, given: dict[str, Any], free: Mapping[str, Any]) -> None:
@@ -180,7 +193,7 @@ def _annotate(images: tuple[str, ...], folder: Path, given: dict[str, Any], free
     if begun and not _is_branch(branch, folder):
         raise SekeError(f"{branch}: is there already; --branch begins a new run")
     names = ("population", "observer", "strategy", "max_samples", "max_cost")
-    more = ("labels_final", "declared_prices")
+    more = ("labels_final", "declared_prices", "shard")
     progress = RunProgress()
     job = Job.of(
         images,
@@ -202,7 +215,7 @@ def _annotate(images: tuple[str, ...], folder: Path, given: dict[str, Any], free
     if given["observer"] is None and observer not in settings.model:
         print_message(f"{settings.model} counts as observer {observer}; --observer names another")
     if given["show_prompts"]:
-        _show_prompts(job, settings)
+        print_prompts(job, settings)
     elif given["dry_run"]:
         paid = {observer: asking.applicable_prices(prices, given), **prices_of}
         places = _places_of_prices(job, given)
@@ -211,7 +224,7 @@ def _annotate(images: tuple[str, ...], folder: Path, given: dict[str, Any], free
         asking.confirm(len(job.items), model, yes=given["yes"])
         with progress.over(len(job.items)):
             summary = _run(job, folder, given)
-        unsettled = _conclude(summary, job, as_json=given["as_json"])
+        unsettled = print_conclusion(summary, job.folder, as_json=given["as_json"])
         if given["compared"]:
             print_comparison([(branch or folder) / SAMPLES], given["knowledge"], given["population"])
         if unsettled:
@@ -257,47 +270,6 @@ def _labels(given: dict[str, Any]) -> Any:
     from seke.tables.label_table import read_labels
 
     return read_labels(given["labels"], knowledge(given["knowledge"]))
-
-
-def _show_prompts(job: Job, settings: Settings) -> None:
-    from seke.prompts import Questions
-
-    questions, views = Questions(job.annotator.base), job.annotator.base.views
-    for view in views.values():
-        options = view.options
-        kinds = "".join(f", {kind}" for kind in ("grey", "mirror") if options[kind])
-        detail = options["detail"] or settings.detail
-        sides = f"{options['least']} to" if options["least"] else "at most"
-        sides += f" {options['size']} pixels a side"
-        print(f"--- picture in view {view.name}: {sides}, detail {detail}{kinds}")
-    plain: list[tuple[str, Prompt]] = []
-    system = ""
-    for request in questions.all_requests(job.items[0].name):
-        about = f", here about {request.about}" if request.about else ""
-        variants = questions.variants(request)
-        plain.append((f"{request.question} to {request.observer}", variants[0][1]))
-        for case, prompt in variants:
-            if prompt.system != system:
-                system = prompt.system
-                print(f"--- told first, in all questions that follow\n{system}\n")
-            print(f"--- {request.question} to {request.observer}{about}{case} ({prompt.digest[:16]})")
-            print(f"{prompt.text}\n--- its form: {json.dumps(prompt.schema)}\n")
-    print("\n".join(_shared_beginnings(plain, settings)))
-
-
-def _shared_beginnings(prompts: list[tuple[str, Prompt]], settings: Settings) -> Iterator[str]:
-    """Yield lines on what a server can keep that stores how requests begin."""
-    from seke.vision.shared_beginnings import common_letters, letters_before_picture
-
-    place = "before" if settings.picture == "first" else "after"
-    yield f"--- letters with which requests begin alike, the picture {place} the question"
-    for name, prompt in prompts:
-        whole = len(prompt.system) + len(prompt.text)
-        others = [common_letters(prompt, other, settings) for _, other in prompts if other is not prompt]
-        yield (
-            f"{name}: {letters_before_picture(prompt, settings):,} of {whole:,} about another picture, "
-            f"{max(others, default=0):,} in another question about the same picture"
-        )
 
 
 def _places_of_prices(job: Job, given: Mapping[str, Any]) -> dict[str, str | None]:
@@ -406,43 +378,3 @@ def _gold_lines(gold: Mapping[str, Any] | None) -> Iterator[str]:
         f"  ({gold['items']} made-up items, asked as the policy asks, with 95 % intervals, for observers as "
         "declared; seke plan --gold 30,100 shows more, for all levels)"
     )
-
-
-def _conclude(summary: RunSummary, job: Job, *, as_json: bool) -> bool:
-    """Print what the run did; return whether something of it is open or its guarantee is refused."""
-    from seke.runs.failures import failure_lines
-    from seke.runs.read_counts import read_lines
-
-    if as_json:
-        print_json(summary.as_facts())
-    else:
-        total = sum(summary.items.values())
-        print(
-            f"{total:,} items: "
-            + ", ".join(f"{count:,} {name}" for name, count in sorted(summary.items.items()))
-        )
-        for reason, count in summary.reasons.items():
-            print(f"  rejected {count:,}: {reason}")
-        per_item = summary.per_item
-        print(
-            f"  {per_item['mean']:.2f} samples an item ({per_item['q05']} to {per_item['q95']}), "
-            f"{summary.seconds:,.1f} s"
-        )
-        if job.facts["also"] or len(summary.observers) > 1:
-            print(f"  answers of {', '.join(f'{name} {n:,}' for name, n in summary.observers.items())}")
-        shares = (f"{name.replace('_', ' ')} {share:.0%}" for name, share in summary.levels.items())
-        print(f"  values accepted: {', '.join(shares)}")
-        print(f"  {asking.account_line(summary.totals)}")
-        for line in (*failure_lines(summary.failures), *read_lines(summary.reading)):
-            print(f"  {line}")
-        print(f"{job.folder / 'posteriors.jsonl'}")
-    # Promises name the items that they are refused for.
-    refused = [f"the guarantee is refused: {reason}" for reason in summary.refused if not summary.promises]
-    for line in (*summary.notes, *summary.promises, *refused):
-        print_message(line)
-    unanswered = summary.reasons.get(UNANSWERED, 0)
-    if unanswered and not summary.stopped:
-        print_message(f"no answer came about {unanswered:,} items; the same command asks about them again")
-    if summary.stopped:
-        print_message(f"stopped before the end: {summary.stopped}; the same command continues")
-    return bool(summary.stopped or summary.refused or unanswered or not summary.finished)

@@ -68,8 +68,14 @@ def demo(ctx: click.Context, folder: Path) -> None:
 @options.knowledge("The base that the study's overlay is laid upon")
 @options.population()
 @click.option("--model", metavar="NAME", help="The model that the study asks, as its server calls it.")
-@click.option("--base-url", metavar="URL", help="Address of an OpenAI-compatible server.")
-def init(folder: Path, knowledge: str | None, **chosen: str | None) -> None:
+@click.option(
+    "--base-url",
+    "base_urls",
+    metavar="URL",
+    multiple=True,
+    help="Address of an OpenAI-compatible server; give it again for further servers of the same model.",
+)
+def init(folder: Path, knowledge: str | None, base_urls: tuple[str, ...], **chosen: str | None) -> None:
     """Make the folder STUDY with seke.toml, the file of its options, and an overlay for its knowledge.
 
     In this folder and below it commands take the options that seke.toml names, and say so. What is typed
@@ -84,7 +90,8 @@ def init(folder: Path, knowledge: str | None, **chosen: str | None) -> None:
         from seke.start.new_study import write_study
         from seke.start.study_file import NAME
 
-        names = write_study(folder, knowledge or "shipped", **chosen)
+        addresses = base_urls[0] if len(base_urls) == 1 else list(base_urls)
+        names = write_study(folder, knowledge or "shipped", base_url=addresses, **chosen)
         print_message(f"{folder} has {', '.join(names)}")
         _say_next(
             (f"go there: commands then take options from {NAME}", f"cd {shlex.quote(str(folder))}"),

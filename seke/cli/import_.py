@@ -166,5 +166,49 @@ def _tell(imported: Imported) -> None:
     print_message("\n".join(lines))
 
 
+@import_.command(short_help="Pictures in archives: WebDataset's tars, Hugging Face's parquet.")
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...", type=options.PATH)
+@options.output("The new folder of the pictures and their manifest.", metavar="DIR", required=True)
+@click.option(
+    "--classes",
+    default="",
+    metavar="NAMES",
+    help="Names of the classes that stand as numbers, from 0, with commas between them. Parquet files of "
+    "Hugging Face have their own.",
+)
+@options.knowledge()
+@options.json()
+def packed(
+    sources: tuple[Path, ...], output: Path, classes: str, knowledge: str | None, as_json: bool
+) -> None:
+    """Unpack the pictures of archives into a new folder, with a manifest for seke annotate and seke bench.
+
+    SOURCE: tars of WebDataset (key.jpg beside key.json or key.cls), parquet files with a column of pictures
+    as Hugging Face writes them ({bytes, path}), or folders of these. They are read as streams. Labels are
+    taken of what stands beside a picture: `cls`, `label` or `class`, and fields that are variables of the
+    base, `group`, `source` or the face's box. Items are called ARCHIVE/KEY.
+
+    \b
+    Examples:
+      seke import packed faces-{000..031}.tar -o faces
+      seke import packed downloads/fer -o faces --classes angry,disgust,fear,happy,sad,surprise,neutral
+      seke annotate faces/manifest.jsonl --run run --model gpt-4o --dry-run
+
+    Exit status: 0 done, 2 bad input.
+    """
+    from seke.datasets.packed_pictures import unpack
+
+    with exit_on_errors(as_json=as_json):
+        names = [name.strip() for name in classes.split(",")] if classes else []
+        unpacked = unpack(sources, output, knowledge=knowledge, classes=names)
+        lines = [f"{unpacked.manifest}: {unpacked.items:,} pictures, {unpacked.labelled:,} with a class"]
+        lines += [f"  left out: {count:,} {reason}" for reason, count in unpacked.left_out.items()]
+        unknown = sorted(unpacked.unknown.items(), key=lambda entry: -entry[1])
+        lines += [f"  no class of the base: {text!r} ({count:,} pictures)" for text, count in unknown[:5]]
+        print_message("\n".join(lines))
+        if as_json:
+            print_json(asdict(unpacked))
+
+
 for _name in SETS:
     import_.add_command(_command(_name))

@@ -46,6 +46,7 @@ COMMANDS = {
     "plot": ("seke.cli.explain:plot", "Draw an item, scores, a base or a fit into a file."),
     "explain": ("seke.cli.explain:explain", "Tell one item's story: why this label, and how it came."),
     "report": ("seke.cli.report:report", "Write one page about a run, to view offline."),
+    "runs": ("seke.cli.runs:runs", "Join the runs of shards; show how far runs are."),
     "review": ("seke.cli.review:review", "Ask people about what a run could not settle."),
     "infer": ("seke.cli.infer:infer", "Infer posteriors and decisions from SAMPLES."),
     "observe": ("seke.cli.observe:observe", "Let networks on this machine look at pictures."),

@@ -31,7 +31,12 @@ if TYPE_CHECKING:
 
 
 def concurrency(given: dict[str, Any]) -> int:
-    """Return the number of requests that may be open at once."""
+    """Return the number of requests that may be open at once, at all servers."""
+    return _concurrency_of_one(given) * max(len(given["base_urls"]), 1)
+
+
+def _concurrency_of_one(given: dict[str, Any]) -> int:
+    """Return the number of requests that may be open at once at one server."""
     requests: int = given["concurrency"] or (IN_A_BATCH if given["batch"] else AT_ONCE)
     return requests
 
@@ -119,15 +124,22 @@ def model(
         return RecordedModel.read(given["recorded"], by_observer=bool(given.get("also")))
     if given["show_prompts"] or given["dry_run"]:
         return _Nobody()
+    from functools import partial
+
+    from engine import SekeError
     from seke.runs.batch_client import Batches
     from seke.vision.client import Endpoint
+    from seke.vision.model_servers import servers_of
 
-    names = ("base_url", "key_from", "rpm", "tpm", "deadline")
-    options: dict[str, Any] = {"prices": prices, "concurrency": concurrency(given), "free": free}
+    names = ("key_from", "rpm", "tpm", "deadline")
+    options: dict[str, Any] = {"prices": prices, "concurrency": _concurrency_of_one(given), "free": free}
     options |= {name: given[name] for name in names}
-    if given["batch"]:
-        return Batches(settings, tell=print_message, **options)
-    return Endpoint(settings, **options)
+    addresses = given["base_urls"]
+    if not given["batch"]:
+        return servers_of(partial(Endpoint, settings), addresses, **options)
+    if len(addresses) > 1:
+        raise SekeError("a batch has only one server; name one --base-url, or ask without --batch")
+    return Batches(settings, tell=print_message, base_url=next(iter(addresses), None), **options)
 
 
 def combined_model(
@@ -147,11 +159,11 @@ def combined_model(
         return first
     if given["scripted"] or given["recorded"] or given["show_prompts"] or given["dry_run"]:
         return SeveralModels(first, {model.observer: first for model in further})
-    options = {name: given[name] for name in ("base_url", "key_from", "rpm", "tpm", "deadline")}
-    options["concurrency"] = concurrency(given)
+    options = {name: given[name] for name in ("base_urls", "key_from", "rpm", "tpm", "deadline")}
+    options["concurrency"] = _concurrency_of_one(given)
     models: dict[str, Model] = {}
     for model in further:
-        models[model.observer] = model.endpoint(settings, prices=prices_of[model.observer], **options)
+        models[model.observer] = model.client(settings, prices=prices_of[model.observer], **options)
     return SeveralModels(first, models)
 
 

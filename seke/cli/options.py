@@ -218,10 +218,13 @@ def server() -> Option:
     return group(
         click.option(
             "--base-url",
+            "base_urls",
             metavar="URL",
+            multiple=True,
             envvar="OPENAI_BASE_URL",
             show_envvar=True,
-            help="Address of an OpenAI-compatible server.  [default: that of the client]",
+            help="Address of an OpenAI-compatible server; give it again for further servers of the same "
+            "model, which share the requests as fast as each answers.  [default: that of the client]",
         ),
         click.option(
             "--key-from",
@@ -239,7 +242,7 @@ def _usd(name: str, text: str) -> Option:
 
 def _a_minute(name: str, what: str) -> Option:
     rates = click.FloatRange(min=0, min_open=True)
-    return click.option(name, type=rates, metavar="N", help=f"{what} per minute at most.")
+    return click.option(name, type=rates, metavar="N", help=f"{what} per minute at most, at each server.")
 
 
 def observed_by(default: str, *, network: str = "--network") -> Option:
@@ -296,7 +299,7 @@ def requests(*, batch: bool = True) -> Option:
         click.option(
             "--concurrency",
             type=COUNT,
-            help=f"Requests that are open at once.  [default: {at_once}]",
+            help=f"Requests that are open at once, at each server.  [default: {at_once}]",
         ),
         *([in_batches] if batch else []),
         click.option(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 # Options that are about the model alone.
 ABOUT = (
-    *("base_url", "key_from", "max_cost", "price_in", "price_out", "price_cached", "price_list"),
+    *("base_urls", "key_from", "max_cost", "price_in", "price_out", "price_cached", "price_list"),
     *("concurrency", "deadline", "rpm", "tpm", "temperature", "max_tokens", "extra"),
 )
 # What the other commands that ask a model can do besides.
@@ -47,6 +47,6 @@ def rewriter(model: str, given: dict[str, Any]) -> Rewriter | None:
     settings, prices = asking.settings(asked), asking.prices(asked)
     # What a text says does not depend on how freely it is reworded.
     client = asking.model(settings, prices, asked, free=("temperature",))
-    (place,) = (endpoint.where for endpoint in endpoints_of(client))
-    print_message(f"questions and answers go to {model} at {place}: no picture and no name")
+    places = " and ".join(endpoint.where for endpoint in endpoints_of(client))
+    print_message(f"questions and answers go to {model} at {places}: no picture and no name")
     return Rewriter(client, settings, about["max_cost"], asking.concurrency(asked), print_message)

@@ -1,21 +1,41 @@
-"""What `seke annotate --status` prints of a run."""
+"""What `seke annotate --status` and `seke runs status` print of a run, and of several."""
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 from seke.cli import model_options as asking
-from seke.cli.output import print_json
+from seke.cli.output import print_json, table_console
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
+
+# What the table of several runs sums up of each account.
+COUNTED = ("requests", "answers", "failed", "unknown", "spent", "perhaps")
+# Its columns, and those that it has only where something is there.
+HEAD = (
+    "run",
+    "shard",
+    "settled",
+    "of",
+    "waiting",
+    "answers",
+    "failed",
+    "unknown",
+    "USD",
+    "perhaps more",
+    "last",
+)
+OPTIONAL = ("shard", "waiting", "failed", "unknown", "USD", "perhaps more", "last")
 
 
 def print_status(folder: Path, *, as_json: bool) -> None:
     """Print what a run has done so far, also while a process is at it."""
     from dataclasses import asdict
 
+    from seke.annotation.run_shard import shard_in
     from seke.runs.failures import failure_lines, failures_of
     from seke.runs.ledger import status_of, totals_by_observer
     from seke.runs.read_counts import read_counts, read_lines
@@ -30,8 +50,9 @@ def print_status(folder: Path, *, as_json: bool) -> None:
         about_requests = {"totals": asdict(totals), "failures": failures, "reading": read_counts(folder)}
         print_json({**facts, "settled": settled, **about_requests, **by_observer})
         return
+    shard = shard_in(facts)
     settings = (str(facts.get(name)) for name in ("observer", "knowledge", "strategy"))
-    print(f"{folder}: {facts.get('model')} as {', '.join(settings)}")
+    print(f"{folder}: {f'shard {shard}, ' if shard else ''}{facts.get('model')} as {', '.join(settings)}")
     for observer, model in facts.get("also", {}).items():
         print(f"  besides {model} as {observer}")
     print(f"  {settled:,} of {facts.get('items', 0):,} items are settled")
@@ -52,6 +73,77 @@ def print_status(folder: Path, *, as_json: bool) -> None:
         print(f"  {line}")
 
 
+def print_statuses(folders: Sequence[Path], *, as_json: bool) -> None:
+    """Print what several runs have done so far, and their sum."""
+    from seke.annotation.run_shard import shard_in
+    from seke.runs.ledger import last_request, status_of
+
+    rows: list[dict[str, Any]] = []
+    for folder in folders:
+        facts, settled, totals = status_of(folder)
+        shard = shard_in(facts)
+        counts = {"items": facts.get("items", 0), "settled": settled}
+        counts["waiting"] = sum(facts.get("waiting", {}).values())
+        row = {"run": str(folder), "shard": shard and str(shard), **counts}
+        row |= {name: getattr(totals, name) for name in COUNTED}
+        rows.append(row | {"last": last_request(folder)})
+    if all(row["shard"] for row in rows):
+        rows.sort(key=lambda row: [int(part) for part in row["shard"].split("/")])
+    total = {name: sum(row[name] for row in rows) for name in ("items", "settled", "waiting", *COUNTED)}
+    total["last"] = max((row["last"] for row in rows if row["last"]), default=None)
+    if as_json:
+        print_json({"runs": rows, "total": total})
+        return
+    from seke.console.stacked_table import print_rows
+
+    head = [
+        "run",
+        "shard",
+        "settled",
+        "of",
+        "waiting",
+        "answers",
+        "failed",
+        "unknown",
+        "USD",
+        "perhaps more",
+        "last",
+    ]
+    lines = [_status_cells(row) for row in (*rows, {"run": "all", **total})]
+    empty = {
+        place
+        for place, title in enumerate(head)
+        if title in OPTIONAL and not any(cells[place] for cells in lines)
+    }
+    kept = [place for place in range(len(head)) if place not in empty]
+    shown = [[cells[place] for place in kept] for cells in lines]
+    print_rows(table_console(), [head[place] for place in kept], shown, ("run", "settled", "of"), ("run",))
+
+
+def _status_cells(row: Mapping[str, Any]) -> list[str]:
+    """Return the cells of a run in the table of several; empty where there is nothing to say."""
+    counts = [f"{row[name]:,}" if row[name] else "" for name in ("waiting", "answers", "failed", "unknown")]
+    money = [f"{row[name]:.4f}" if row[name] else "" for name in ("spent", "perhaps")]
+    last = "" if row["last"] is None else f"{_age(time.time() - row['last'])} ago"
+    return [
+        row["run"],
+        row.get("shard") or "",
+        f"{row['settled']:,}",
+        f"{row['items']:,}",
+        *counts,
+        *money,
+        last,
+    ]
+
+
+def _age(seconds: float) -> str:
+    """Return a time in its largest whole unit."""
+    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds // length:.0f} {unit}"
+    return f"{max(seconds, 0):.0f} s"
+
+
 def _price_status(facts: Mapping[str, Any]) -> list[str]:
     """Return in words by which prices of questions a run asks."""
     from seke.annotation.measured_prices import ESTIMATED, price_lines
@@ -60,7 +152,7 @@ def _price_status(facts: Mapping[str, Any]) -> list[str]:
     estimated = [f"  {line}" for line in price_lines(facts.get(ESTIMATED, {}))]
     if estimated:
         begun = "estimated from the lengths of texts, picture and answers"
-    if "pilot" not in facts:
+    if not facts.get("pilot"):
         return [f"prices of questions: {begun}", *estimated]
     count = len(facts["pilot"])
     if "prices" not in facts:

@@ -55,8 +55,8 @@ REPORT_SOURCE = ("report", "source", "run")
 BEGINNING = {("demo",), ("init",)}
 # What a user decides anew each time: consent, and what replaces or gives up something.
 ONCE = frozenset(
-    {"allow-scripted", "branch", "explain", "force", "forget-unanswered", "in-place", "retry-refused"}
-    | {"status", "yes", "help", "version"}
+    {"allow-scripted", "branch", "explain", "force", "forget-unanswered", "in-place", "partial"}
+    | {"retry-refused", "shard", "status", "yes", "help", "version"}
 )
 # Two ways to state prices: what is typed in one way replaces what the file has in the other.
 PRICE_LIST, TOKEN_PRICES = ("price_list",), ("price_in", "price_out", "price_cached")

@@ -39,6 +39,8 @@ TABLES = tuple(
     for ending in (".csv", ".tsv", ".tab", ".jsonl", ".parquet", *WORKBOOKS)
     for packed in ("", ".gz")
 )
+# Archives of pictures; a parquet file may be a manifest, too.
+ARCHIVES = (".tar", ".tar.gz", ".tgz")
 BOX = ("left", "top", "width", "height")
 ITEM_COLUMNS = (ITEM, *BESIDE)
 LONGEST_PATH = 4_095  # characters, the most that Linux allows
@@ -99,6 +101,11 @@ def is_manifest(path: Path) -> bool:
     return not file.faults and "path" in first_row
 
 
+def is_archive(path: Path) -> bool:
+    """Whether a file may be an archive of pictures, by its name."""
+    return path.name.lower().endswith((*ARCHIVES, ".parquet"))
+
+
 def label_sample(item: Item, base: Knowledge, observer: str) -> Record:
     """Return an item's labels as a sample of an observer, under the broadest question."""
     question = max(
@@ -117,6 +124,11 @@ def _items_at(image: str, base: Knowledge) -> Iterator[Item]:
         if not path.is_file():
             raise SekeError(f"{image}: {_not_a_file(path)}")
         yield from _manifest(path, base)
+    elif image.lower().endswith(ARCHIVES) and path.is_file():
+        raise SekeError(
+            f"{image}: is an archive; unpack it first: seke import packed {image} -o pictures, and name "
+            "pictures/manifest.jsonl then"
+        )
     elif path.is_file():
         yield Item(path.stem, path)
     elif any(sign in image for sign in "*?["):

@@ -49,12 +49,13 @@ IN_LEDGER = " UNION ".join(f"SELECT item FROM {table}" for table in (*OF_ITEMS, 
 class ForgottenItems:
     """Which items, and which persons (groups), a run has forgotten: digests with a salt.
 
-    items: how many of them are items.
+    items: how many of them are items. former: what runs had forgotten that were joined into this one.
     """
 
     salt: str = ""
     digests: frozenset[str] = frozenset()
     items: int = 0
+    former: tuple[ForgottenItems, ...] = ()
 
     @classmethod
     def of(cls, folder: Path) -> ForgottenItems:
@@ -69,11 +70,29 @@ class ForgottenItems:
         """Return those of an open ledger."""
         tables = db.execute("SELECT count(*) FROM sqlite_master WHERE name = 'facts'").fetchone()[0]
         row = tables and db.execute("SELECT value FROM facts WHERE name = ?", (FORGOTTEN,)).fetchone()
-        stored = json.loads(row[0]) if row else {}
-        return cls(stored.get("salt", ""), frozenset(stored.get("digests", ())), stored.get("items", 0))
+        return cls._from_fact(json.loads(row[0]) if row else {})
+
+    @classmethod
+    def _from_fact(cls, stored: Mapping[str, Any]) -> ForgottenItems:
+        former = tuple(map(cls._from_fact, stored.get("former", ())))
+        return cls(
+            stored.get("salt", ""), frozenset(stored.get("digests", ())), stored.get("items", 0), former
+        )
+
+    @classmethod
+    def joined(cls, of_runs: Iterable[ForgottenItems]) -> ForgottenItems:
+        """Return what any of several runs has forgotten."""
+        former = tuple(forgotten for forgotten in of_runs if forgotten)
+        return cls(items=sum(forgotten.items for forgotten in former), former=former)
+
+    def __bool__(self) -> bool:
+        """Whether anything was forgotten."""
+        return bool(self.digests or self.former)
 
     def has(self, item: str, group: str | None = None) -> bool:
         """Return whether an item, or its person, was forgotten."""
+        if any(forgotten.has(item, group) for forgotten in self.former):
+            return True
         if not self.digests:
             return False
         return _digest(self.salt, "item", item) in self.digests or (
@@ -82,18 +101,22 @@ class ForgottenItems:
 
     def has_group(self, group: str) -> bool:
         """Return whether a person was forgotten."""
-        return _digest(self.salt, "group", group) in self.digests
+        former = any(forgotten.has_group(group) for forgotten in self.former)
+        return former or _digest(self.salt, "group", group) in self.digests
 
     def including(self, items: Iterable[str], groups: Iterable[str]) -> ForgottenItems:
         """Return these with further items and persons."""
         salt = self.salt or secrets.token_hex(DIGEST_BYTES)
         of_items = {_digest(salt, "item", item) for item in items} - self.digests
         of_groups = {_digest(salt, "group", group) for group in groups}
-        return ForgottenItems(salt, self.digests | of_items | of_groups, self.items + len(of_items))
+        digests = self.digests | of_items | of_groups
+        return ForgottenItems(salt, digests, self.items + len(of_items), self.former)
 
     def as_fact(self) -> dict[str, Any]:
         """Return them as the ledger keeps them."""
-        return {FORGOTTEN: {"salt": self.salt, "digests": sorted(self.digests), "items": self.items}}
+        former = [forgotten.as_fact()[FORGOTTEN] for forgotten in self.former]
+        fact = {"salt": self.salt, "digests": sorted(self.digests), "items": self.items}
+        return {FORGOTTEN: {**fact, "former": former} if former else fact}
 
 
 def _digest(salt: str, kind: str, name: str) -> str:

@@ -20,7 +20,8 @@ ITEMS = "items.jsonl"
 class KnownItem(msgspec.Struct, frozen=True):
     """The path, group, box and labels of an item.
 
-    box: left, top, width and height of the face. picture: the digest of the pixels that were shown.
+    box: left, top, width and height of the face. picture: the digest of the pixels that were shown. place: of
+    an item of a shard, where it stands in the list of all.
     """
 
     item: str
@@ -30,6 +31,7 @@ class KnownItem(msgspec.Struct, frozen=True):
     box: tuple[float, float, float, float] | None = None
     labels: dict[str, Any] = {}
     picture: str | None = None
+    place: int | None = None
 
 
 def known_items(folder: Path) -> dict[str, KnownItem]:

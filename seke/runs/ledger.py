@@ -260,13 +260,14 @@ class Ledger:
     mostly cost less than they could.
     """
 
-    def __init__(self, folder: Path, read: Read, max_cost: float | None = None) -> None:
-        """read: a choice -> the sample record that it makes.
+    def __init__(self, folder: Path, read: Read, max_cost: float | None = None, limit: str = "") -> None:
+        """read: a choice -> the sample record that it makes. limit: what may be spent, in words.
 
         Raises:
             engine.SekeError: another process has the run; a newer version wrote it.
         """
         self.folder, self._read, self.max_cost = folder, read, max_cost
+        self._limit = limit or f"--max-cost {max_cost or 0:g}"
         self._lock = _Lock(folder / LOCK)
         try:
             # One to read and one to write, so that no reader sees what is not on disk.
@@ -347,12 +348,12 @@ class Ledger:
             await self._waiting[-1]
         if self.max_cost is not None and self._unbounded:
             raise OutOfMoneyError(
-                f"--max-cost {self.max_cost:g} cannot be kept: {self._unbounded}. Start a run with as many "
+                f"{self._limit} cannot be kept: {self._unbounded}. Start a run with as many "
                 "--max-tokens as the model takes with its thoughts, or go on without --max-cost"
             )
         if self._exceeds_max_cost(worst):
             raise OutOfMoneyError(
-                f"the next request could exceed --max-cost {self.max_cost:g}: it can cost {worst:.4f} USD, "
+                f"the next request could exceed {self._limit}: it can cost {worst:.4f} USD, "
                 f"and {self._spent:.4f} USD are spent, perhaps spent, or being spent"
             )
         self._spent += worst
@@ -730,6 +731,15 @@ def totals_by_observer(folder: Path) -> list[ObserverTotals]:
     """Return the requests to each observer of a run, also while a process is at it."""
     with read_only(folder) as db:
         return [ObserverTotals(*row) for row in db.execute(BY_OBSERVER)]
+
+
+def last_request(folder: Path) -> float | None:
+    """Return when a request of a run was sent or ended last, seconds since 1970; None where none was sent."""
+    with read_only(folder) as db:
+        newest: float | None = db.execute("SELECT max(max(sent, ifnull(ended, 0))) FROM requests").fetchone()[
+            0
+        ]
+        return newest
 
 
 def order_of(folder: Path, item: str) -> list[ReadingKey]:

@@ -17,11 +17,12 @@ KNOWLEDGE, PRICES, PICTURES = "knowledge", "prices.yaml", "faces/"
 
 
 def write_study(
-    folder: Path, base: str = "shipped", population: str | None = None, **chosen: str | None
+    folder: Path, base: str = "shipped", population: str | None = None, **chosen: str | list[str] | None
 ) -> tuple[str, ...]:
     """Write a study into a new or empty folder; return the names of its files.
 
-    base: what its overlay is laid upon. chosen: `model` and `base_url`, as `seke annotate` takes them.
+    base: what its overlay is laid upon. chosen: `model` and `base_url`, as `seke annotate` takes them; of the
+    latter one or several.
 
     Raises:
         engine.SekeError: something is in the folder; the base cannot be read, or has no such population.
@@ -43,7 +44,7 @@ def write_study(
     return NAME, f"{KNOWLEDGE}/overlay.yaml", PRICES, PICTURES
 
 
-def _with_option(text: str, key: str, value: str | None) -> str:
+def _with_option(text: str, key: str, value: str | list[str] | None) -> str:
     """Return the file with an option that its text has commented out; as it is where nothing was chosen."""
     # What JSON writes in quotes, TOML reads.
     line = f"{key} = {json.dumps(value, ensure_ascii=False)}"

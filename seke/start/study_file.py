@@ -88,6 +88,11 @@ def _is_own(path: Path) -> bool:
     return not hasattr(os, "getuid") or path.stat().st_uid in (os.getuid(), 0)
 
 
+def _listed(value: Any) -> list[Any]:
+    """Return a value, or several in a list, as a list."""
+    return value if isinstance(value, list) else [value]
+
+
 def _check_no_secret(path: Path, above: str, values: Mapping[str, Any]) -> None:
     for key, value in values.items():
         name = f"{above}{key}"
@@ -97,5 +102,5 @@ def _check_no_secret(path: Path, above: str, values: Mapping[str, Any]) -> None:
             raise SekeError(f"{path}: {name}: {_KEYS_ELSEWHERE}")
         elif key == "key-from" and isinstance(value, str) and not _VARIABLE.fullmatch(value):
             raise SekeError(f"{path}: {name}: names the environment variable with the key; {_KEYS_ELSEWHERE}")
-        elif key == "base-url" and isinstance(value, str) and "@" in value:
+        elif key == "base-url" and any("@" in str(address) for address in _listed(value)):
             raise SekeError(f"{path}: {name}: an address without user and password; {_KEYS_ELSEWHERE}")

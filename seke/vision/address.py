@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
@@ -36,6 +37,15 @@ class ServerAddress:
             note = f"--base-url: {method} is added by the program, so it is left out of the address"
         address = urlunsplit((parts.scheme, parts.netloc, path, "", ""))
         return cls(address, dict(parse_qsl(parts.query, keep_blank_values=True)) or None, note)
+
+    @property
+    def verification(self) -> ssl.SSLContext | bool:
+        """How the HTTP client verifies the server: as usual, but with no certificates where none is asked.
+
+        To read them takes longer than all else of a start; without any a secure connection would be refused.
+        """
+        plain = urlsplit(self.base_url or "").scheme == "http"
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if plain else True
 
     def headers(self, key: str) -> dict[str, str]:
         """Return the headers of each request beside the usual ones."""

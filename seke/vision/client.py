@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-import ssl
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -21,7 +20,13 @@ from seke.files.imports import quick_imports
 from seke.vision.address import ServerAddress
 from seke.vision.capabilities import FORMATS, Dialect
 from seke.vision.completions import is_json, refused_reply, reply_of
-from seke.vision.errors import FatalError, RetryableError, SingleChoiceError, UnansweredError
+from seke.vision.errors import (
+    FatalError,
+    RetryableError,
+    SilentServerError,
+    SingleChoiceError,
+    UnansweredError,
+)
 from seke.vision.event_streams import decoded_body
 from seke.vision.failure_run import FailureRun
 from seke.vision.http_bodies import ACCEPTED, BodyBounds, BodyError, quoted_beginning
@@ -53,15 +58,6 @@ MOST_UNSTRUCTURED = 3
 # Status of refusals that may be for the form of a request.
 OF_A_FORM = (0, 400, 415, 422)
 LOCAL = ("localhost", "127.0.0.1", "::1", "[::1]")
-
-
-def _verification(base_url: str | None) -> ssl.SSLContext | bool:
-    """Return how the HTTP client verifies servers: as usual, but with no certificates where none is asked.
-
-    To read them takes longer than all else of a start; without any a secure connection would be refused.
-    """
-    plain = urlsplit(base_url or "").scheme == "http"
-    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if plain else True
 
 
 class Endpoint:
@@ -107,7 +103,7 @@ class Endpoint:
             timeout=deadline,
             headers={"accept-encoding": ACCEPTED},
             event_hooks={"response": [BodyBounds().bound_body]},
-            verify=_verification(address.base_url),
+            verify=address.verification,
         )
         self.client = openai.AsyncOpenAI(
             api_key=self._key or "none",
@@ -140,6 +136,11 @@ class Endpoint:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.client.close()
+
+    def revive(self) -> None:
+        """Send requests again after what ended them; nothing is known of failures in a row."""
+        self._end = None
+        self.failures = FailureRun(self.failures.at_once, self.failures.answered)
 
     async def check(self) -> None:
         """Check that the server answers, accepts the key, and has the model if it lists its models.
@@ -198,7 +199,7 @@ class Endpoint:
                     self.dialect = replace(self.dialect, several=False)
         choices = tuple(by_draw[draw] for draw in sorted(by_draw))
         for reason in sorted(reasons, key=lambda error: isinstance(error, UnansweredError)):
-            raise UnansweredError(reason.reason, choices) if isinstance(reason, UnansweredError) else reason
+            raise type(reason)(reason.reason, choices) if isinstance(reason, UnansweredError) else reason
         return choices
 
     async def _request(self, call: Call, draws: tuple[int, ...], journal: Journal) -> tuple[Choice, ...]:
@@ -217,19 +218,18 @@ class Endpoint:
                             raise UnansweredError(str(error)) from None
                         raise
         except (RetryableError, UnansweredError) as error:
-            again = isinstance(error, RetryableError)
-            raise self._unanswered(call, str(error), again=again) from None
+            raise self._unanswered(call, error) from None
         return reply.choices
 
-    def _unanswered(self, call: Call, reason: str, *, again: bool) -> Exception:
-        """Note a request that failed in the end; return the error to raise, of its call or of the run.
-
-        again: whether it was tried again and again.
-        """
+    def _unanswered(self, call: Call, error: RetryableError | UnansweredError) -> Exception:
+        """Note a request that failed in the end; return the error to raise, of its call or of the run."""
+        reason, again = str(error), isinstance(error, RetryableError)
         if self._end is not None:
             return self._end
         if not self.failures.note_failure(call.request.item, reason):
-            return UnansweredError(reason)
+            # What may have been paid for is not bought from another server.
+            free = isinstance(error, RetryableError) and not error.in_vain
+            return SilentServerError(reason) if free else UnansweredError(reason)
         problem = (
             "the server no longer answers" if again or self.failures.answered else "refuses every request"
         )

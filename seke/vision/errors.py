@@ -6,7 +6,8 @@ SekeError
         ├── FullDiskError      it has no room any more
         └── OutOfMoneyError    what may be spent is spent
 UnansweredError                this call cannot be answered; its item goes on without it
-└── ObserverLostError          nor can any other call to its observer; the run goes on with the others
+├── ObserverLostError          nor can any other call to its observer; the run goes on with the others
+└── SilentServerError          its server did not answer, however often it was asked; another one may
 Between a client and its server:
 RetryableError                 the same request may be sent again
 SingleChoiceError              the draws may be asked for one by one
@@ -51,6 +52,10 @@ class UnansweredError(Exception):
 
 class ObserverLostError(UnansweredError):
     """No further call to an observer other than the run's first can be answered."""
+
+
+class SilentServerError(UnansweredError):
+    """The server did not answer a call in all attempts, none of which it may charge for."""
 
 
 class RetryableError(Exception):

@@ -150,6 +150,17 @@ class Choice:
         return self.finish.lower() in CUT
 
 
+def consecutive_runs(draws: Iterable[int]) -> list[tuple[int, int]]:
+    """Return increasing numbers as (first, length) of consecutive runs."""
+    runs: list[tuple[int, int]] = []
+    for draw in draws:
+        if runs and sum(runs[-1]) == draw:
+            runs[-1] = runs[-1][0], runs[-1][1] + 1
+        else:
+            runs.append((draw, 1))
+    return runs
+
+
 # The model of requests whose answers are made up. What is kept of a run, and of a recording of it, has it.
 SCRIPTED = "scripted"
 

@@ -53,9 +53,9 @@ def test_what_is_typed_comes_first_then_the_environment_then_the_file(study, mon
         '[ask]\nrpm = 30\nlabels-final = true\nalso = ["x", "y"]\n'
     )
     given, message = ask()
-    names = ("model", "base_url", "knowledge", "folder", "price_list", "rpm", "labels_final", "also")
+    names = ("model", "base_urls", "knowledge", "folder", "price_list", "rpm", "labels_final", "also")
     assert [given[name] for name in names] == [
-        *("a", "http://file/v1", "posed", Path("../runs/one"), Path("/p.yaml"), 30.0, True, ("x", "y")),
+        *("a", ("http://file/v1",), "posed", Path("../runs/one"), Path("/p.yaml"), 30.0, True, ("x", "y")),
     ]
     assert given["key_from"] == "OPENAI_API_KEY"
     assert message == (
@@ -63,10 +63,10 @@ def test_what_is_typed_comes_first_then_the_environment_then_the_file(study, mon
         "rpm=30.0 labels-final=true also=x,y\n"
     )
     monkeypatch.setenv("OPENAI_BASE_URL", "http://environment/v1")
-    assert ask()[0]["base_url"] == "http://environment/v1"
+    assert ask()[0]["base_urls"] == ("http://environment/v1",)
     given, message = ask("--base-url", "http://typed/v1", "--model", "b", "-k", "k", "--also", "z")
-    assert (given["base_url"], given["model"], given["knowledge"], given["also"]) == (
-        *("http://typed/v1", "b", "k", ("z",)),
+    assert (given["base_urls"], given["model"], given["knowledge"], given["also"]) == (
+        *(("http://typed/v1",), "b", "k", ("z",)),
     )
     assert message == "from ../seke.toml: run=../runs/one prices=/p.yaml rpm=30.0 labels-final=true\n"
     # Prices are stated in one way: what is typed replaces the list of the file.
