@@ -375,9 +375,8 @@ def limits_in_words(session: Session, outside: int) -> list[str]:
     if session.without_threshold:
         names = first_names(session.without_threshold, MOST_NAMED)
         lines.append(
-            f"{uncovered}so far each single value of {names} must be within its limit to be accepted. More "
-            "is accepted where the limits need hold on average only: with 60 items or more that have such a "
-            f"value, or after {_calibration_hint(session)}"
+            f"{uncovered}each value of {names} has to keep its limit by itself; with 60 items that have one, or "
+            f"after {_calibration_hint(session)}, limits hold on average, and more is accepted"
         )
     return lines
 

@@ -152,7 +152,7 @@ def test_limits_of_the_mean_decide_only_where_the_guarantee_does_not_and_that_is
     path.write_text(f"extends: {MACHINE}\npolicy: {{source: judgement, note: A trial., limits: {limits}}}\n")
     session = Session.open(knowledge(path))
     (line,) = limits_in_words(session, 0)
-    assert line.startswith("so far each single value of")
+    assert line.startswith("each value of")
     covered = replace(session, guarantee=guarantee)
     assert limits_in_words(covered, 1) == [f"where the guarantee does not decide: {line}"]
     assert limits_in_words(covered, 0) == []
