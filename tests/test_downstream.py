@@ -71,7 +71,9 @@ def test_the_whole_run_prints_scores_of_five_kinds_of_label(example, tmp_path, m
     # Where there is one process to run in, it is this one.
     example["run"].main()
     lines = capsys.readouterr().out.splitlines()
-    table = [line.split() for line in lines if line.startswith(("    20", "    40"))]
+    table = [line.split() for line in lines if line.startswith(("     0", "    20", "    40"))]
+    # The gold faces alone, which all students learn, then five students for each budget.
+    assert table.pop(0)[:5] == ["0", "0", "-", "-", "-"]
     assert [row[:3] for row in table] == [
         [faces, "0" if kind == "gold" else str(3 * int(faces)), kind]
         for faces, kind in itertools.product(
@@ -79,7 +81,7 @@ def test_the_whole_run_prints_scores_of_five_kinds_of_label(example, tmp_path, m
         )
     ]
     assert all(row[4] == "1.00" for row in table if row[2] == "gold")
-    assert sum(" - " in line for line in lines) == 12
+    assert sum("[" in line for line in lines) == 12
 
 
 def made_up_answers(folder, rng):

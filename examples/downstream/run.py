@@ -13,6 +13,8 @@ tested on gold of other persons:
     inferred   these, and values that follow from what was accepted, though nobody looked
     soft       the posteriors of all values of all faces
 
+The first row is of the GOLD faces alone, without any further.
+
 COMPARISONS were named before the run. Their intervals are Student's over seeds, which share nothing but the
 program.
 """
@@ -34,7 +36,7 @@ import torch
 from answers import Models, read_real
 from pictures import picture
 from scipy.stats import t as student_t
-from students import Targets, scores, taught
+from students import Net, Targets, scores, taught
 from world import another_base, drawn_truth
 
 import seke
@@ -78,6 +80,10 @@ def one_seed(seed: int, budgets: Sequence[int], data: Path) -> list[Record]:
     shown = np.stack([picture(row, units, person, rng) for row, person in faces])
     truth = hard_targets(rows, states, units)
     learned, test = truth.part(0, GOLD), truth.part(len(rows) - TEST, len(rows))
+
+    def scored(student: Net) -> dict[str, float]:
+        return scores(student, shown[-TEST:], test)
+
     by_kind = {
         "gold": truth.part(GOLD, len(asked)),
         "majority": hard_targets([majority(of_face, units) for of_face in answers[GOLD:]], states, units),
@@ -85,7 +91,7 @@ def one_seed(seed: int, budgets: Sequence[int], data: Path) -> list[Record]:
         "inferred": decided_targets(records, states, units, ("accept", "inferred")),
         "soft": soft_targets(records, states, units),
     }
-    results = []
+    results = [{"seed": seed, "faces": 0, "labels": "gold", **scored(taught(shown[:GOLD], learned, seed))}]
     for budget, kind in product(budgets, KINDS):
         targets = by_kind[kind].part(0, budget)
         student = taught(shown[: GOLD + budget], targets.after(learned), seed)
@@ -97,7 +103,7 @@ def one_seed(seed: int, budgets: Sequence[int], data: Path) -> list[Record]:
                 "labels": kind,
                 "values": {name: round(float(known.mean()), 3) for name, known in targets.known.items()},
                 "right": round(float(agrees[targets.known["expression"] > 0].mean()), 3),
-                **scores(student, shown[-TEST:], test),
+                **scored(student),
             }
         )
     return results
@@ -158,11 +164,15 @@ def soft_targets(records: Sequence[Record], states: Sequence[str], units: Sequen
 def table(results: Sequence[Record]) -> str:
     """Return the mean scores by budget and kind of label, and the comparisons."""
     tasks = [name for name in results[0] if ", " in name]
+    alone = [result for result in results if not result["faces"]]
+    results = [result for result in results if result["faces"]]
     seeds = sorted({result["seed"] for result in results})
     at = {(result["seed"], result["faces"], result["labels"]): result for result in results}
     columns = "  ".join(f"{task:>24}" for task in tasks)
     lines = [f"{'faces':>6} {'answers':>8} {'labels':9} {'known':>6} {'right':>6}  {columns}"]
     budgets = sorted({result["faces"] for result in results})
+    means = "  ".join(f"{np.mean([result[task] for result in alone]):24.3f}" for task in tasks)
+    lines.append(f"{0:6} {0:8} {'-':9} {'-':>6} {'-':>6}  {means}")
     for faces, kind in product(budgets, KINDS):
         cells = [at[seed, faces, kind] for seed in seeds]
         known = np.mean([cell["values"]["expression"] for cell in cells])
