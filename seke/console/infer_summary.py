@@ -375,8 +375,8 @@ def limits_in_words(session: Session, outside: int) -> list[str]:
     if session.without_threshold:
         names = first_names(session.without_threshold, MOST_NAMED)
         lines.append(
-            f"{uncovered}each value of {names} has to keep its limit by itself; with 60 items that have one, or "
-            f"after {_calibration_hint(session)}, limits hold on average, and more is accepted"
+            f"{uncovered}each value of {names} has to keep its limit by itself; with 60 items that have "
+            f"one, or after {_calibration_hint(session)}, limits hold on average, and more is accepted"
         )
     return lines
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 NUMBER = r"(?<![\w.])[+-]?[0-9]+(?:[.,][0-9]+)?(?:\s?(?:%|percent\b|per cent\b|prozent\b))?"
 SAME_SIGNS = str.maketrans({"−": "-", "‐": "-", "‑": "-", "’": "'", "‘": "'"})
+# Whatever dash stands before a number is its sign.
+MINUS = re.compile(r"(?<!\w)[-‒–—]\s?\(?(?=[0-9])")
 SHORTENED = (
     (re.compile(r"\bcan't\b"), "can not"),
     (re.compile(r"\bcannot\b"), "can not"),
@@ -215,7 +217,7 @@ class _Vocabulary:
 
 def usual(text: str) -> str:
     """Return a text in its usual spelling: one sign for each dash and apostrophe, no shortened words."""
-    text = text.translate(SAME_SIGNS)
+    text = MINUS.sub("-", text.translate(SAME_SIGNS))
     for pattern, whole in SHORTENED:
         text = pattern.sub(whole, text)
     return text

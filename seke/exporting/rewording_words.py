@@ -23,12 +23,12 @@ class RewordingWords:
     """What a model is told that rewords, and how its text is read.
 
     system: what it is told. negation: words that deny what follows; absence: those that say by themselves
-    that something is not there; presence: what is said of a sign that is; claim: what is said of evidence.
-    yes, no: verdicts. breaks: words that begin a clause of its own. labels, signs: further words for
-    expressions and for what units look like. ordered: name -> words that must come in the same order; kept:
-    name -> words of which one must stand where one stood; topics: the same, of questions. words: all others
-    that may stand in a rewording besides those of the instructions, in groups of any name. alike: groups of
-    words for signs that mean the same.
+    that something is not there; presence: what is said of a sign that is; claim: what is said of
+    evidence. yes, no: verdicts. breaks: words that begin a clause of its own. labels, signs: further
+    words for expressions and for what units look like. ordered: name -> words that must come in the same
+    order; kept: name -> words of which one must stand where one stood, as often and in the same order;
+    topics: the same, of questions. words: all others that may stand in a rewording besides those of the
+    instructions, in groups of any name. alike: groups of words for signs that mean the same.
     """
 
     system: str

@@ -143,7 +143,8 @@ class Rewordings:
         async with model if hasattr(model, "__aenter__") else nullcontext():
             if hasattr(model, "check"):
                 await model.check()
-                model.failures.answered |= bool(self.ledger.answers_by())
+                for client in getattr(model, "endpoints", (model,)):
+                    client.failures.answered |= bool(self.ledger.answers_by())
             with interrupts(stopping, self.rewriter.problems):
                 try:
                     await _all(work() for _ in range(self.rewriter.concurrency))

@@ -7,7 +7,11 @@ unclear, such as a denial of a denial, differs from everything.
     units      codes, each with whether the clause says that it is not there
     labels     names of expressions, in their order; so are numbers, names of scales, directions and what the
                words call `ordered`; steps of strength are among these
-    kept       which kinds of words stand there (`against`, `doubt`, ...)
+    kept       the kinds of words that stand there (`against`, `doubt`, ...), in their order
+    placed     codes and denials in their order; one denial before all codes is as one behind them
+    measured, compared, denied   what numbers belong to, what is compared or doubted, what is denied: codes
+               with numbers; all but codes; expressions and words of strength with denials, in their order
+    shown      whether something is said to be seen or not, in a sentence about units
     topics     what a question asks for
     signs      words for signs that belong to none of the units beside them
     asks       whether it is a question
@@ -36,6 +40,9 @@ LONGER_TIMES, LONGER_LETTERS = 2, 60
 SENTENCE_END = re.compile(r"(?<=[.!?])[\"”“']?\s+|\n+")
 # Signs that a text may have besides letters, digits and those of its original.
 MARKS = frozenset(" \n.,;:!?()'\"+-%“”„‘’–—/")
+QUOTES = re.compile(r"[\"“”„]")
+# A sign before a sign, or in parentheses.
+ODD_SIGN = re.compile(r"[-+–−‒—][-+)]")
 # What a denial is of, by what follows it.
 THERE = frozenset(("code", "sign", "presence"))
 CLAIMED = frozenset(("claim", "label", "name", "kept", "order"))
@@ -56,10 +63,15 @@ class SentenceClaims:
     names: tuple[str, ...] = ()
     order: tuple[str, ...] = ()
     bound: tuple[str, ...] = ()
-    kept: frozenset[str] = frozenset()
+    kept: tuple[str, ...] = ()
     topics: frozenset[str] = frozenset()
     signs: frozenset[str] = frozenset()
     asks: bool = False
+    placed: tuple[str, ...] = ()
+    measured: tuple[str, ...] = ()
+    compared: tuple[str, ...] = ()
+    denied: tuple[str, ...] = ()
+    shown: bool = True
 
 
 # In words, what differs where a field does; the first that differs is named.
@@ -77,7 +89,19 @@ DIFFERENCES = {
     "topics": "something else asked for",
     "signs": "signs of no unit that is named",
     "asks": "a question",
+    "placed": "something denied of another unit",
+    "measured": "numbers of another unit",
+    "compared": "another comparison",
+    "denied": "something else denied",
+    "shown": "nothing that is said to be seen",
 }
+# Kinds of words whose order is held against the original's, by the field.
+ORDERED_KINDS = {
+    "measured": ("code", "number"),
+    "compared": ("label", "number", "name", "order", "kept"),
+    "denied": ("label", "order", "denial"),
+}
+DENIAL = "not"
 LENGTH, MARKUP, SENTENCES, UNCLEAR = "too long", "other marks", "other sentences", "unclear"
 INSTEAD = "instead"
 
@@ -175,10 +199,13 @@ class ClaimReader:
             _once(of["name"]),
             _once(of["order"]),
             _once(bound) if len(of["number"]) > 1 else (),
-            frozenset(of["kept"]),
+            tuple(of["kept"]),
             frozenset(of["topic"] if asked else ()),
             frozenset(self._strange_signs(tokens)),
             "?" in sentence,
+            _placed(_in_order(tokens, ("code", "denial"))),
+            **{field: _in_order(tokens, kinds) for field, kinds in ORDERED_KINDS.items()},
+            shown=not units or any({"presence", "absence", "sign"}.intersection(t.kinds) for t in tokens),
         )
 
     def _clauses(self, sentence: str, tokens: Sequence[Token]) -> Iterator[list[Token]]:
@@ -243,7 +270,9 @@ def _odd_form(original: str, rewording: str) -> Difference | None:
     """Return what is wrong with a rewording before it is read; None where nothing is."""
     if len(rewording) > LONGER_TIMES * len(original) + LONGER_LETTERS:
         return Difference(LENGTH, f"{len(rewording):,} letters for {len(original):,}")
-    if odd := TOKENS.search(rewording) or CONTROL.search(rewording):
+    # What is in quotation marks may be meant otherwise.
+    quoted = QUOTES.search(rewording) if not QUOTES.search(original) else None
+    if odd := TOKENS.search(rewording) or CONTROL.search(rewording) or ODD_SIGN.search(rewording) or quoted:
         return Difference(MARKUP, repr(odd[0]))
     marks = {sign for sign in rewording if not sign.isalnum()} - MARKS - {*original}
     return Difference(MARKUP, " ".join(sorted(marks))) if marks else None
@@ -252,9 +281,10 @@ def _odd_form(original: str, rewording: str) -> Difference | None:
 def _differs(before: SentenceClaims, after: SentenceClaims) -> Difference | None:
     for field in fields(SentenceClaims):
         first, second = getattr(before, field.name), getattr(after, field.name)
-        if field.name == "unknown" or first == second:
+        # Something may be said to be seen that goes without saying.
+        if field.name == "unknown" or first == second or (field.name == "shown" and second):
             continue
-        what = "" if field.name == "asks" else _change(first, second)
+        what = "" if isinstance(first, bool) else _change(first, second)
         return Difference(DIFFERENCES[field.name], what)
     return None
 
@@ -278,6 +308,23 @@ def _in_words(value: object) -> str:
 
 def _denies(token: Token) -> bool:
     return bool({"negation", "absence", "no"}.intersection(token.kinds))
+
+
+def _in_order(tokens: Sequence[Token], kinds: Sequence[str]) -> tuple[str, ...]:
+    """Return the values of tokens that are of these kinds, in their order; `denial` is one of them."""
+    values = []
+    for token in tokens:
+        values += [token.kinds[kind] for kind in kinds if kind in token.kinds]
+        if "denial" in kinds and _denies(token):
+            values.append(DENIAL)
+    return tuple(values)
+
+
+def _placed(parts: tuple[str, ...]) -> tuple[str, ...]:
+    """Return codes and denials with a single denial of all codes before them."""
+    if parts.count(DENIAL) == 1 and parts[-1] == DENIAL:
+        return (DENIAL, *parts[:-1])
+    return parts
 
 
 def _once(values: Sequence[str]) -> tuple[str, ...]:

@@ -32,12 +32,14 @@ class Shard(msgspec.Struct):
     """One of the shards.
 
     samples: digest of the answers about its items, once they were read. done: whether its records are
-    written; file: the name of their file, empty for a shard without items. counts: of what was decided.
+    written; file: the name of their file, empty for a shard without items, and size: its bytes. counts: of
+    what was decided.
     """
 
     samples: str = ""
     done: bool = False
     file: str = ""
+    size: int = 0
     counts: dict[str, Any] = {}
 
 
@@ -99,12 +101,13 @@ class ShardFolder:
         return folder
 
     def missing(self) -> list[int]:
-        """Return the shards that are to be made, among them those whose file is gone."""
+        """Return the shards that are to be made, among them those whose file is gone or has another size."""
         shards = enumerate(self.manifest.shards)
         return [number for number, shard in shards if not (shard.done and self._is_there(shard))]
 
     def _is_there(self, shard: Shard) -> bool:
-        return not shard.file or (self.path / shard.file).is_file()
+        file = self.path / shard.file
+        return not shard.file or (file.is_file() and file.stat().st_size == shard.size)
 
     def note_samples(self, number: int, digest: str) -> None:
         """Note which samples a shard has; not yet written.
@@ -128,7 +131,7 @@ class ShardFolder:
             name = f"shard-{number + 1:05d}-of-{len(shards):05d}.{self.manifest.format}"
             self.path.mkdir(parents=True, exist_ok=True)
             write_file(data, self.path / name)
-        shards[number] = Shard(shards[number].samples, True, name, counts)
+        shards[number] = Shard(shards[number].samples, True, name, len(data or b""), counts)
         self.save()
 
     def save(self) -> None:

@@ -72,7 +72,7 @@ def answers_after(seconds, alone=False):
 
 
 def test_the_faster_server_is_asked_more():
-    account, servers, outcomes, told = asked((answers_after(0.01), answers_after(0.5)), 30, between=0.03)
+    account, servers, outcomes, told = asked((answers_after(0.01), answers_after(1.5)), 30)
     fast, slow = (len(server.seen) for server in servers)
     assert fast + slow == 30 == len(set(account.answers))
     assert fast > 3 * slow > 0

@@ -166,8 +166,10 @@ def test_a_folder_goes_on_with_what_it_was_begun_with(tmp_path):
     again.write(1, None, {})
     assert [file.name for file in record_files(path)] == ["shard-00001-of-00002.jsonl.gz"]
     assert [record["item"] for record in posterior_records(path)] == ["a"]
-    # A file that is gone is made again.
-    record_files(path)[0].unlink()
+    # A file that was cut, or is gone, is made again.
+    record_files(path)[0].write_bytes(b"short")
+    assert ShardFolder.opened(path, {"knowledge": "abc"}, ["a.jsonl"], None, None).missing() == [0]
+    (path / again.manifest.shards[0].file).unlink()
     assert ShardFolder.opened(path, {"knowledge": "abc"}, ["a.jsonl"], None, None).missing() == [0]
     (path / MANIFEST).write_text("{}")
     with pytest.raises(SekeError, match="is no manifest of shards"):
