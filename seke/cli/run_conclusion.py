@@ -52,5 +52,6 @@ def print_conclusion(summary: RunSummary, folder: Path, *, as_json: bool) -> boo
     if unanswered and not summary.stopped:
         print_message(f"no answer came about {unanswered:,} items; the same command asks about them again")
     if summary.stopped:
-        print_message(f"stopped before the end: {summary.stopped}; the same command continues")
+        more_money = " with a higher --max-cost" if "could exceed" in summary.stopped else ""
+        print_message(f"stopped before the end: {summary.stopped}; the same command{more_money} continues")
     return bool(summary.stopped or summary.refused or unanswered or not summary.finished)

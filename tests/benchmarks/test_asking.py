@@ -52,7 +52,8 @@ class Run:
         self.base = inference.knowledge
         self.rng = np.random.default_rng(seed)
         self.ahead = LookAhead(inference)
-        self.questions = list(self.base.questions.values())
+        # A question that tells something is not asked by any of these ways.
+        self.questions = [question for question in self.base.questions.values() if not question.tells]
         n = observer.items
         self.records = [[self._refused(i)] for i in range(n)]
         self.drawn = [{} for _ in range(n)]

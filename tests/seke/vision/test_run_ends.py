@@ -222,6 +222,7 @@ def test_what_may_be_spent_holds_for_thoughts_within_the_bound(tmp_path):
     limit = ["--max-cost", "0.1", "--concurrency", "16", "--max-tokens", "2100"]
     result, server = annotate(thoughtful, folder, tmp_path / "r", *PRICES, *limit, status=1)
     assert "could exceed --max-cost 0.1" in result.stderr
+    assert "the same command with a higher --max-cost continues" in result.stderr
     assert server.most > 1
     totals = status_of(tmp_path / "r")[2]
     assert totals.spent == pytest.approx(totals.answers * (1000 * 2 + 2050 * 8) / 1e6)
