@@ -52,8 +52,8 @@ class Run:
         self.base = inference.knowledge
         self.rng = np.random.default_rng(seed)
         self.ahead = LookAhead(inference)
-        # A question that tells something is not asked by any of these ways.
-        self.questions = [question for question in self.base.questions.values() if not question.tells]
+        # Questions that check an answer are asked where answers contradict one another.
+        self.questions = [q for name, q in self.base.questions.items() if not name.startswith("check_")]
         n = observer.items
         self.records = [[self._refused(i)] for i in range(n)]
         self.drawn = [{} for _ in range(n)]
