@@ -69,15 +69,19 @@ class Net(nn.Module):
 
 
 def taught(pictures: np.ndarray, targets: Targets, seed: int) -> Net:
-    """Return a net that learned from pictures (N, 48, 48) for STEPS batches."""
+    """Return a net that learned from pictures (N, 48, 48) for STEPS batches, on a GPU where there is one."""
     torch.manual_seed(seed)
-    net = Net(targets.expression.shape[1], targets.units.shape[1])
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    net = Net(targets.expression.shape[1], targets.units.shape[1]).to(device)
     optimizer = torch.optim.AdamW(net.parameters(), RATE, weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=STEPS)
-    shown = torch.as_tensor(pictures)
-    expression, numbers, units = (torch.as_tensor(values, dtype=torch.float32) for values in (
+    shown = torch.as_tensor(pictures, device=device)
+    expression, numbers, units = (torch.as_tensor(values, dtype=torch.float32, device=device) for values in (
         targets.expression, targets.numbers, targets.units))  # fmt: skip
-    known = {name: torch.as_tensor(weights, dtype=torch.float32) for name, weights in targets.known.items()}
+    known = {
+        name: torch.as_tensor(weights, dtype=torch.float32, device=device)
+        for name, weights in targets.known.items()
+    }
     # A picture of which nothing is known is not in a data set.
     has_labels = np.flatnonzero(
         sum(weights.reshape(len(shown), -1).any(1) for weights in targets.known.values())
@@ -86,7 +90,7 @@ def taught(pictures: np.ndarray, targets: Targets, seed: int) -> Net:
     generator = torch.Generator().manual_seed(seed)
     net.train()
     for _ in range(STEPS):
-        at = labelled[torch.randint(len(labelled), (BATCH,), generator=generator)]
+        at = labelled[torch.randint(len(labelled), (BATCH,), generator=generator)].to(device)
         moved = torch.randint(-MOST_MOVED, MOST_MOVED + 1, (2,), generator=generator).tolist()
         of_label, of_numbers, of_units = net(torch.roll(shown[at], moved, (1, 2)))
         entropy = -(expression[at] * torch.log_softmax(of_label, 1)).sum(1)
@@ -98,7 +102,7 @@ def taught(pictures: np.ndarray, targets: Targets, seed: int) -> Net:
         loss.backward()
         optimizer.step()
         schedule.step()
-    return net.eval()
+    return net.cpu().eval()
 
 
 def _mean(losses: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
