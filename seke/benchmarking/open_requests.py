@@ -17,11 +17,12 @@ from seke.datasets.images import PictureError
 from seke.prompts.unread_answers import UnreadAnswers
 from seke.runs.batch_client import Batches, fit_together
 from seke.runs.failures import nothing_answered
+from seke.runs.run_coroutine import run_together
 from seke.vision.errors import FatalError, UnansweredError
 from seke.vision.signals import interrupts
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from engine import Sight
     from seke.annotation.number_scales import Asking, NumberScales, Reread
@@ -108,7 +109,7 @@ class RequestLoop:
             try:
                 if isinstance(self.model, Batches):
                     await self.model.resume(self.ledger)
-                await _all(work() for _ in range(self.concurrency))
+                await run_together(work() for _ in range(self.concurrency))
             except FatalError as error:
                 return str(error)
             except asyncio.CancelledError:
@@ -156,13 +157,3 @@ class RequestLoop:
         scales.count(records)
         if scales.due(asking):
             self.problems(await scales.change(asking, self.ledger, reread))
-
-
-async def _all(jobs: Iterable[Coroutine[Any, Any, None]]) -> None:
-    tasks = [asyncio.create_task(job) for job in jobs]
-    try:
-        await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

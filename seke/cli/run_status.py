@@ -96,28 +96,15 @@ def print_statuses(folders: Sequence[Path], *, as_json: bool) -> None:
         return
     from seke.console.stacked_table import print_rows
 
-    head = [
-        "run",
-        "shard",
-        "settled",
-        "of",
-        "waiting",
-        "answers",
-        "failed",
-        "unknown",
-        "USD",
-        "perhaps more",
-        "last",
-    ]
     lines = [_status_cells(row) for row in (*rows, {"run": "all", **total})]
     empty = {
         place
-        for place, title in enumerate(head)
+        for place, title in enumerate(HEAD)
         if title in OPTIONAL and not any(cells[place] for cells in lines)
     }
-    kept = [place for place in range(len(head)) if place not in empty]
+    kept = [place for place in range(len(HEAD)) if place not in empty]
     shown = [[cells[place] for place in kept] for cells in lines]
-    print_rows(table_console(), [head[place] for place in kept], shown, ("run", "settled", "of"), ("run",))
+    print_rows(table_console(), [HEAD[place] for place in kept], shown, ("run", "settled", "of"), ("run",))
 
 
 def _status_cells(row: Mapping[str, Any]) -> list[str]:

@@ -24,7 +24,7 @@ from seke.progress import task
 from seke.prompts.object_reader import answer_part, parse_object
 from seke.runs.failures import nothing_answered
 from seke.runs.ledger import Ledger, plain_errors, read_only
-from seke.runs.run_coroutine import run_coroutine
+from seke.runs.run_coroutine import run_coroutine, run_together
 from seke.runs.run_folder import REWORDINGS, make_run_folder
 from seke.sampling.loop import Request
 from seke.vision.errors import FatalError, UnansweredError
@@ -32,7 +32,7 @@ from seke.vision.messages import NO_PICTURE, Call, Prompt
 from seke.vision.signals import interrupts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from seke.exporting.instruction_row import InstructionRow
@@ -147,7 +147,7 @@ class Rewordings:
                     client.failures.answered |= bool(self.ledger.answers_by())
             with interrupts(stopping, self.rewriter.problems):
                 try:
-                    await _all(work() for _ in range(self.rewriter.concurrency))
+                    await run_together(work() for _ in range(self.rewriter.concurrency))
                 except asyncio.CancelledError:
                     if not stopping.is_set():
                         raise
@@ -271,13 +271,3 @@ def _record_of(call: Call, choice: Choice) -> Record:
     request = call.request
     status = "refused" if choice.refused else "ok" if text_of(choice) else "unreadable"
     return {"item": request.item, "question": request.question, "draw": choice.draw, "status": status}
-
-
-async def _all(jobs: Iterable[Coroutine[Any, Any, None]]) -> None:
-    tasks = [asyncio.create_task(job) for job in jobs]
-    try:
-        await asyncio.gather(*tasks)
-    finally:
-        for unfinished in tasks:
-            unfinished.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""Running a coroutine to its end, in a program and in a notebook."""
+"""Running a coroutine to its end, in a program and in a notebook, and several together."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from seke.vision.signals import Interruptible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Iterable
 
     Result = TypeVar("Result")
 
@@ -34,3 +34,14 @@ def run_coroutine(
                 return running.result()
             except KeyboardInterrupt:
                 interruptible.interrupt(stopping, tell)
+
+
+async def run_together(jobs: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Run jobs at the same time; where one fails the others are cancelled and waited for."""
+    tasks = [asyncio.create_task(job) for job in jobs]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for unfinished in tasks:
+            unfinished.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

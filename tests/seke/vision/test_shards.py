@@ -171,23 +171,24 @@ def test_a_shard_without_items_is_no_failure(study, tmp_path):
 
 
 class EndsAfter:
-    """A model that is killed, as it were, after so many calls."""
+    """A model that raises an error after so many calls; a kill, as it were, after a request was sent."""
 
-    def __init__(self, calls):
-        self.calls, self.model = calls, ScriptedModel()
+    def __init__(self, calls, error):
+        self.calls, self.error, self.model = calls, error, ScriptedModel()
 
     async def ask(self, call, journal):
         self.calls -= 1
         if self.calls < 0:
-            await journal.sent(call, (call.request.first,), 0.0)
-            raise KeyboardInterrupt
+            if isinstance(self.error, KeyboardInterrupt):
+                await journal.sent(call, (call.request.first,), 0.0)
+            raise self.error
         return await self.model.ask(call, journal)
 
 
 def test_a_shard_that_was_cut_off_goes_on_and_is_joined(study, tmp_path):
     listed = [study / "faces.csv"]
     with pytest.raises(KeyboardInterrupt):
-        annotated(listed, tmp_path / "2", "2/3", EndsAfter(2), concurrency=1)
+        annotated(listed, tmp_path / "2", "2/3", EndsAfter(2, KeyboardInterrupt()), concurrency=1)
     others = study / "1", study / "3"
     with pytest.raises(SekeError, match=r"has no items\.jsonl; give the same `seke annotate` command again"):
         merge_runs([*others, tmp_path / "2"], tmp_path / "m", knowledge=ONE_QUESTION)
@@ -198,22 +199,15 @@ def test_a_shard_that_was_cut_off_goes_on_and_is_joined(study, tmp_path):
     assert on_disk(tmp_path / "m", "SELECT count(*) FROM requests WHERE state = 'unknown'") == [(1,)]
 
 
-class WithoutCredit:
-    """A model whose account ends after so many calls."""
-
-    def __init__(self, calls):
-        self.calls, self.model = calls, ScriptedModel()
-
-    async def ask(self, call, journal):
-        self.calls -= 1
-        if self.calls < 0:
-            raise FatalError("the account has no credit left")
-        return await self.model.ask(call, journal)
-
-
 def test_runs_that_are_not_finished_are_joined_and_go_on_together(study, tmp_path):
     listed = [study / "faces.csv"]
-    summary = annotated(listed, tmp_path / "2", "2/3", WithoutCredit(1), concurrency=1)
+    summary = annotated(
+        listed,
+        tmp_path / "2",
+        "2/3",
+        EndsAfter(1, FatalError("the account has no credit left")),
+        concurrency=1,
+    )
     assert not summary.finished
     told = runs(
         "merge", study / "1", tmp_path / "2", study / "3", "-o", tmp_path / "m", "-k", ONE_QUESTION, status=1
