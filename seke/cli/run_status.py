@@ -79,7 +79,8 @@ def print_statuses(folders: Sequence[Path], *, as_json: bool) -> None:
     from seke.runs.ledger import last_request, status_of
 
     rows: list[dict[str, Any]] = []
-    for folder in folders:
+    # One that is named twice counts once.
+    for folder in {folder.resolve(): folder for folder in folders}.values():
         facts, settled, totals = status_of(folder)
         shard = shard_in(facts)
         counts = {"items": facts.get("items", 0), "settled": settled}

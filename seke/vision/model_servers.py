@@ -233,7 +233,7 @@ class ModelServers:
     def _nobody(self) -> FatalError:
         """Return the error where no server answers."""
         reasons = "; ".join(server.reason for server in self._servers)
-        return FatalError(f"none of {len(self._servers)} servers answers: {reasons}")
+        return FatalError(f"none of {len(self._servers)} servers can be asked: {reasons}")
 
 
 def servers_of(

@@ -117,7 +117,7 @@ def test_when_none_answers_the_run_ends():
     *_, outcomes, told = asked((answers_after(0), answers_after(0)), 2, first_wait=0.01, servers=addresses)
     for outcome in outcomes:
         assert isinstance(outcome, FatalError)
-        assert str(outcome).startswith("none of 2 servers answers: ")
+        assert str(outcome).startswith("none of 2 servers can be asked: ")
         assert all(address in str(outcome) for address in addresses)
     assert len(told) == 2
 
@@ -139,7 +139,7 @@ def test_a_run_at_two_servers_of_which_one_is_not_there(tmp_path):
     assert len(server.seen) == len(rows(tmp_path / "r" / "answers.jsonl"))
     # Where it was asked is no part of what is asked: the run goes on at another address.
     before = on_disk(tmp_path / "r", "SELECT count(*) FROM requests")
-    with pytest.raises(SekeError, match="none of 2 servers answers"):
+    with pytest.raises(SekeError, match="none of 2 servers can be asked"):
         seke.annotate(
             folder, tmp_path / "r", "made-up", base_url=[url, unused_address()], knowledge=ONE_QUESTION
         )

@@ -131,7 +131,7 @@ def test_shards_that_are_joined_are_one_run(study, tmp_path):
 def test_the_state_of_shards_in_one_table_and_of_one(study, monkeypatch):
     # Short names: long ones take several lines of a narrow terminal.
     monkeypatch.chdir(study)
-    lines = runs("status", "3", "2", "1").stdout.splitlines()
+    lines = runs("status", "3", "2", "1", study / "1").stdout.splitlines()
     assert lines[0].split() == ["run", "shard", "settled", "of", "answers", "last"]
     assert [line.split()[1] for line in lines[1:4]] == ["1/3", "2/3", "3/3"]
     assert lines[4].split()[:3] == ["all", "12", "12"]
