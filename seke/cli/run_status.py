@@ -79,8 +79,11 @@ def print_statuses(folders: Sequence[Path], *, as_json: bool) -> None:
     from seke.runs.ledger import last_request, status_of
 
     rows: list[dict[str, Any]] = []
-    # One that is named twice counts once.
-    for folder in {folder.resolve(): folder for folder in folders}.values():
+    # One that is named twice counts once, under the name that was given first.
+    named: dict[Path, Path] = {}
+    for folder in folders:
+        named.setdefault(folder.resolve(), folder)
+    for folder in named.values():
         facts, settled, totals = status_of(folder)
         shard = shard_in(facts)
         counts = {"items": facts.get("items", 0), "settled": settled}
