@@ -3,7 +3,8 @@
 Evidence u (log-weights and log-likelihoods of rows) is a function of the parameters x, and F(u) is
 log P(answers, gold). With J = ∂u/∂x the Hessian is Jᵀ F″ J + Σ_k F′_k ∂²u_k/∂x². The gradient of Σ_k w_k u_k
 in x has both as its own derivatives: in w it is J, in x the sum, at w = F′. One backward pass gives them for
-many coordinates together, where a difference of gradients takes a pass for each.
+many coordinates together, where a difference of gradients takes a pass for each; the log-likelihoods of one
+variable at a time, for most coordinates move those of one alone.
 
 F″ knows the network alone: of one row it is the covariance of what the states are, by differences of beliefs.
 """
@@ -19,7 +20,7 @@ import torch
 from engine.backend.arrays import plain_numbers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from torch import Tensor
 
@@ -41,10 +42,10 @@ class _Moves:
     slopes: Floats
 
     @classmethod
-    def of(cls, slopes: Floats) -> _Moves:
-        """Keep the coordinates that move anything; slopes: (P, states, rows)."""
-        coordinates = np.flatnonzero(slopes.any((1, 2)))
-        return cls(coordinates, slopes[coordinates])
+    def of(cls, coordinates: Ints, slopes: Floats) -> _Moves:
+        """Keep the coordinates (n,) that move anything; slopes: (n, states, rows)."""
+        moving = slopes.any((1, 2))
+        return cls(coordinates[moving], slopes[moving])
 
     def along(self, values: Floats) -> Floats:
         """Return Σ_states slopes · values, (n, rows); values: (states, rows)."""
@@ -71,43 +72,50 @@ class _Moves:
                 yield coordinate, slope, np.ones((1, slope.shape[1]))
 
 
-def second_derivatives(
-    value: Tensor, at: Tensor, held: list[Tensor], tell: Callable[[int], None]
-) -> tuple[Floats, list[Floats]]:
-    """Return ∂²value/∂at², (P, P), and ∂²value/∂at∂h, (P, ...), of each h of `held`.
+@dataclass(frozen=True)
+class SecondDerivatives:
+    """Second derivatives of a scalar in the n coordinates that it depends on.
 
-    value: a scalar. at: (P,). tell: is called with how many coordinates were done since the last call.
+    coordinates: (n,), places among all. square: (n, n). mixed: of each tensor h that was held, (n, ...).
     """
-    square, mixed = np.zeros((len(at), len(at))), [np.zeros((len(at), *other.shape)) for other in held]
-    (slope,) = torch.autograd.grad(value, at, create_graph=True)
-    unit = torch.eye(len(at), dtype=at.dtype)
-    for start in range(0, len(at), MOST_DIRECTIONS):
-        chunk = slice(start, min(start + MOST_DIRECTIONS, len(at)))
-        derivatives = torch.autograd.grad(
-            slope,
-            [at, *held],
-            unit[chunk],
-            retain_graph=True,
-            is_grads_batched=True,
-            allow_unused=True,
+
+    coordinates: Ints
+    square: Floats
+    mixed: list[Floats]
+
+
+def second_derivatives(value: Tensor, at: Sequence[Tensor], held: Sequence[Tensor]) -> SecondDerivatives:
+    """Return the second derivatives of a value in coordinates, and in these and each of `held`.
+
+    value: a scalar. at: leaves, of which the coordinates are the cells, one leaf after another. Those that
+    the value does not depend on cost nothing.
+    """
+    ends = np.cumsum([leaf.numel() for leaf in at])
+    slopes = torch.autograd.grad(value, list(at), create_graph=True, allow_unused=True)
+    used = [place for place, slope in enumerate(slopes) if slope is not None]
+    coordinates = np.concatenate([np.arange(ends[i] - at[i].numel(), ends[i]) for i in used])
+    slope = torch.cat([slopes[place].reshape(-1) for place in used])
+    others = [*(at[place] for place in used), *held]
+    derived = [np.zeros((len(slope), *other.shape)) for other in others]
+    unit = torch.eye(len(slope), dtype=slope.dtype)
+    for start in range(0, len(slope), MOST_DIRECTIONS):
+        chunk = slice(start, start + MOST_DIRECTIONS)
+        parts = torch.autograd.grad(
+            slope, others, unit[chunk], retain_graph=True, is_grads_batched=True, allow_unused=True
         )
-        for whole, part in zip((square, *mixed), derivatives, strict=True):
+        for whole, part in zip(derived, parts, strict=True):
             if part is not None:
                 whole[chunk] = part.numpy()
-        tell(chunk.stop - chunk.start)
-    return square, mixed
+    square = np.concatenate([part.reshape(len(slope), -1) for part in derived[: len(used)]], axis=1)
+    return SecondDerivatives(coordinates, square, derived[len(used) :])
 
 
 def hessian_of_part(
-    likelihood: Likelihood,
-    part: ItemPart,
-    observations: ObservationModel,
-    at: Tensor,
-    tell: Callable[[int], None],
+    likelihood: Likelihood, part: ItemPart, observations: ObservationModel, at: Sequence[Tensor]
 ) -> Floats:
     """Return the Hessian of log P(answers, gold) of a part's items in x, (P, P).
 
-    at: x, (P,), of which `observations` is a function.
+    at: the leaves whose cells are x, one after another, of which `observations` is a function.
     """
     evidence, rows = likelihood.rows(part, observations)
     known, log_z, beliefs = _row_beliefs(likelihood, part, evidence, rows)
@@ -115,17 +123,20 @@ def hessian_of_part(
     log_rows = log_z + plain_numbers(evidence.log_weight)
     log_items = np.logaddexp.reduceat(log_rows, starts)
     share = np.exp(log_rows - log_items[evidence.row_item])
-    log_weight = torch.as_tensor(evidence.log_weight)
+    count = sum(leaf.numel() for leaf in at)
+    total, slopes, moves = np.zeros((count, count)), np.zeros((count, len(share))), {}
     logs: dict[str, Any] = {name: rows.log_likelihood[name] for name in beliefs}
-    moving = {name: log for name, log in logs.items() if log.requires_grad}
-    weights = [torch.as_tensor(share).requires_grad_()]
-    weights += [torch.as_tensor(share * beliefs[name]).requires_grad_() for name in moving]
-    pairs = zip(weights, (log_weight, *moving.values()), strict=True)
-    weighted = torch.stack([(weight * log).sum() for weight, log in pairs]).sum()
-    total, (slopes, *of_logs) = second_derivatives(weighted, at, weights, tell)
-    moves = {name: _Moves.of(of_log) for name, of_log in zip(moving, of_logs, strict=True)}
-    for name, move in moves.items():
-        slopes[move.coordinates] += move.along(beliefs[name])
+    for name, log in {"": torch.as_tensor(evidence.log_weight), **logs}.items():
+        if not log.requires_grad:
+            continue
+        weight = torch.as_tensor(share * beliefs[name] if name else share).requires_grad_()
+        derived = second_derivatives((weight * log).sum(), at, [weight])
+        total[np.ix_(derived.coordinates, derived.coordinates)] += derived.square
+        (slope,) = derived.mixed
+        if name:
+            moves[name] = _Moves.of(derived.coordinates, slope)
+            slope = moves[name].along(beliefs[name])
+        slopes[moves[name].coordinates if name else derived.coordinates] += slope
     # Of the log of a sum over an item's rows.
     by_item = np.add.reduceat(share * slopes, starts, axis=1)
     total += (share * slopes) @ slopes.T - by_item @ by_item.T

@@ -216,14 +216,16 @@ class Target:
             shifts.append(part.reshape(-1))
         return np.concatenate(shifts)
 
-    def prior(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Return the prior's log density, a scalar, and the values of the sites, each of its shape; x: (P,).
+    def prior(self, coordinates: Mapping[ParameterKey, Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """Return the prior's log density, a scalar, and the values of the sites, each of its shape.
+
+        coordinates: those of each site, as `site_coordinates` gives them for one point.
 
         It equals Pyro's density of `model`, summed directly, as tracing the model took longer than the sum.
         """
         values: dict[ParameterKey, Tensor] = {}
         total = torch.zeros((), dtype=torch.float64)
-        for key, part in self.site_coordinates(x).items():
+        for key, part in coordinates.items():
             site, transform = self.sites[key], self.transforms[key]
             share = transform.inv(part)
             total = total + site.log_density(share, values, self.priors[key])
@@ -235,7 +237,7 @@ class Target:
 
     def energy(self, x: Tensor) -> Tensor:
         """Return - log density, a differentiable scalar; x: (P,)."""
-        total, values = self.prior(x)
+        total, values = self.prior(self.site_coordinates(x))
         if self.likelihood is not None:
             total = total + self.likelihood.total(self.make, values)
         return -total
@@ -285,13 +287,19 @@ class Target:
             done += coordinates
             progress("curvature", done, (1 + len(parts)) * len(x))
 
-        at = torch.as_tensor(x).clone().requires_grad_()
-        log_density, values = self.prior(at)
-        total, _ = second_derivatives(log_density, at, [], count)
+        sites = self.site_coordinates(torch.as_tensor(x))
+        leaves = {key: part.clone().requires_grad_() for key, part in sites.items()}
+        log_density, values = self.prior(leaves)
+        at = list(leaves.values())
+        total = np.zeros((len(x), len(x)))
+        of_prior = second_derivatives(log_density, at, [])
+        total[np.ix_(of_prior.coordinates, of_prior.coordinates)] = of_prior.square
+        count(len(x))
         if self.likelihood is not None:
             observations = self.make(values)
             for part in parts:
-                total += hessian_of_part(self.likelihood, part, observations, at, count)
+                total += hessian_of_part(self.likelihood, part, observations, at)
+                count(len(x))
         return np.asarray(-(total + total.T) / 2)
 
 

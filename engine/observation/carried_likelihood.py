@@ -13,7 +13,7 @@ import numpy as np
 
 from engine.backend.arrays import is_tensor, namespace, run_sums, take_rows
 from engine.observation.kernels import LEAST
-from engine.observation.reported_answers import distinct_rows
+from engine.observation.reported_answers import distinct_runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,7 +53,7 @@ def carried_log_likelihood(
     which = None
     if len(table) < rows:
         # Rows whose readings answered alike, one after the other, are weighed once.
-        pattern, row, which = _distinct_runs(pattern, row, rows)
+        pattern, row, which = distinct_runs(pattern, row, rows)
         rows = int(row[-1]) + 1
     likelihood = take_rows(table, pattern)
     order = np.argsort(row, kind="stable")
@@ -117,21 +117,6 @@ def _by_settled_type(mix: Array, likelihood: Array, row: Ints, rows: int, carry:
         mixed = xp.log(xp.exp(total - high).sum(2)) + high[:, :, 0]
         parts.append(mixed + peak[:, None])
     return xp.concatenate(parts)
-
-
-def _distinct_runs(pattern: Ints, row: Ints, rows: int) -> tuple[Ints, Ints, Ints]:
-    """Return the patterns and rows of distinct rows' readings, and for each row its distinct one, (rows,).
-
-    pattern, row: (P,) of each reading; rows are alike that have the same patterns in the same order.
-    """
-    order = np.argsort(row, kind="stable")
-    counts = np.bincount(row, minlength=rows)
-    place = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
-    runs = np.zeros((rows, counts.max()))
-    runs[row[order], place] = pattern[order] + 1
-    distinct, which = distinct_rows(runs)
-    distinct_row, column = np.nonzero(distinct)
-    return distinct[distinct_row, column].astype(np.int64) - 1, distinct_row, which
 
 
 def settled_logs(

@@ -288,9 +288,9 @@ class ObservationModel(ObserverKernels):
             imagined = self.imagined[observer, name]
             self._add_followed(followed, switched, imagined, reported)
             positions = positions_of(reported.reading, len(answers.reading_item))
-            bundles, answered = reported_by_bundle(pairs, observer, positions, reported)
+            bundles, which, answered = reported_by_bundle(pairs, observer, positions, reported)
             if len(bundles):
-                add_rows(together, bundles, log_mixture(answered, imagined))
+                add_rows(together, bundles, take_rows(log_mixture(answered, imagined), which))
             local = positions[pairs.reading]
             used = (local >= 0) & ~pairs.on
             pattern, row = reported.pattern[local[used]], pairs.row[used]

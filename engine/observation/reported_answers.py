@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.backend.arrays import namespace, taken_sums
+from engine.backend.arrays import asarray_like, is_tensor, namespace, taken_sums
 from engine.observation.echo import Echo, echoed_labels, echoed_numbers
 from engine.observation.kernels import LabelKernel, NumberKernel
 
@@ -108,17 +108,23 @@ def _stated_answers(answers: Answers, name: str, echo: Echo) -> _StatedAnswers |
 
 def reported_by_bundle(
     pairs: Expanded, observer: int, positions: Ints, reported: ReportedAnswers
-) -> tuple[Ints, Array]:
-    """Return the bundles (n,) with answers about a variable, and log P(their answers | type), (n, M).
+) -> tuple[Ints, Ints, Array]:
+    """Return the bundles (n,) with answers about a variable, and log P(answers | type), equal once.
 
     positions: (readings,) of each reading its place in `reported`, -1 where it has none.
+
+    Returns:
+        The bundles, the row of the table (n,) of each, and the table, (rows, M).
     """
     member = pairs.member[:, pairs.bundle_observer[pairs.member[0]] == observer]
     member = member[:, positions[member[1]] >= 0]
-    if not member.size:
-        return member[0], np.zeros((0, 0))
-    bundles, starts = np.unique(member[0], return_index=True)
-    return bundles, taken_sums(reported.table, reported.pattern[positions[member[1]]], starts)
+    pattern = reported.pattern[positions[member[1]]]
+    bundles, bundle = np.unique(member[0], return_inverse=True)
+    if len(bundles) == len(bundle):
+        return bundles, pattern, reported.table
+    distinct, run, which = distinct_runs(pattern, bundle, len(bundles))
+    starts = np.flatnonzero(np.diff(run, prepend=-1))
+    return bundles, which, taken_sums(reported.table, distinct, starts)
 
 
 def _sum_draws(reading: Ints, which: Ints, table: Array, readings: int) -> ReportedAnswers:
@@ -129,6 +135,13 @@ def _sum_draws(reading: Ints, which: Ints, table: Array, readings: int) -> Repor
         pattern = np.zeros(readings, dtype=np.int64)
         pattern[reading] = which
         return ReportedAnswers(answered, pattern[answered], table)
+    if is_tensor(table) and len(table) < len(answered):
+        # As a product: its second derivatives do not copy a row for each draw.
+        counts = np.zeros((readings, len(table)))
+        np.add.at(counts, (reading, which), 1.0)
+        return ReportedAnswers(
+            answered, np.arange(len(answered)), asarray_like(counts[answered], table) @ table
+        )
     order = np.argsort(reading, kind="stable")
     starts = np.cumsum(draws[answered]) - draws[answered]
     total = taken_sums(table, which[order], starts)
@@ -157,3 +170,18 @@ def distinct_rows(counts: Floats) -> tuple[Floats, Ints]:
         return counts[first[present]], (np.cumsum(present) - 1)[key]
     _, first, which = np.unique(key, return_index=True, return_inverse=True)
     return counts[first], which
+
+
+def distinct_runs(pattern: Ints, row: Ints, rows: int) -> tuple[Ints, Ints, Ints]:
+    """Return the patterns and rows of distinct rows' readings, and for each row its distinct one, (rows,).
+
+    pattern, row: (P,) of each reading; rows are alike that have the same patterns in the same order.
+    """
+    order = np.argsort(row, kind="stable")
+    counts = np.bincount(row, minlength=rows)
+    place = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
+    runs = np.zeros((rows, counts.max()))
+    runs[row[order], place] = pattern[order] + 1
+    distinct, which = distinct_rows(runs)
+    distinct_row, column = np.nonzero(distinct)
+    return distinct[distinct_row, column].astype(np.int64) - 1, distinct_row, which

@@ -98,9 +98,9 @@ def _add_root_answers(
     follows = reported.reading[chosen]
     table[follows] += log_mixture(take_rows(reported.table, reported.pattern[chosen]), implied)
     positions = np.where(was_told, positions_of(reported.reading, readings), -1)
-    bundles, answered = reported_by_bundle(pairs, observer, positions, reported)
+    bundles, which, answered = reported_by_bundle(pairs, observer, positions, reported)
     if len(bundles):
-        table[readings + bundles] += log_mixture(answered, implied)
+        table[readings + bundles] += take_rows(log_mixture(answered, implied), which)
 
 
 def stated_root(model: ObserverKernels, given: Given) -> Floats:
