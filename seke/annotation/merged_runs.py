@@ -255,7 +255,7 @@ def _joined_items(runs: Sequence[PartialRun]) -> tuple[Item, ...]:
     if runs[0].shard is not None:
         known.sort(key=lambda item: item.place or 0)
     return tuple(
-        Item(item.item, Path(item.path), item.group, item.box and Box(*item.box), item.labels, item.source)
+        Item(item.item, item.path, item.group, item.box and Box(*item.box), item.labels, item.source)
         for item in known
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -195,7 +195,7 @@ class RunResults:
                     "path": str(item.path.resolve()),
                     "group": item.group,
                     "source": item.source,
-                    "box": item.box and list(vars(item.box).values()),
+                    "box": item.box and list(astuple(item.box)),
                     "labels": dict(item.labels),
                     "picture": pictures.get(item.name),
                     **({"place": self.places[item.name]} if self.places else {}),

@@ -3,7 +3,7 @@
 An argument is a picture, a folder (all pictures below it), a pattern with * or ?, or a manifest: a table with
 a column `path`, and any of `item`, `group`, `source` (the set it is of), `left top width height` (the face's
 box in pixels) and labels as in a label table. Paths of a manifest stand below its own folder and do not
-leave it.
+leave it. A manifest is read row by row; what is kept of a picture is an `Item` alone.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ import glob
 import math
 import os
 import re
+import sys
+from array import array
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from engine import SekeError
 from seke.datasets.images import ENDINGS, is_clutter
@@ -44,23 +45,34 @@ ARCHIVES = (".tar", ".tar.gz", ".tgz")
 BOX = ("left", "top", "width", "height")
 ITEM_COLUMNS = (ITEM, *BESIDE)
 LONGEST_PATH = 4_095  # characters, the most that Linux allows
+NO_PATH = "path: is missing"
 DIGITS = re.compile(r"(\d+)")
+NO_LABELS: Mapping[str, Any] = {}
+_FOLDERS_KNOWN = 4_096  # of which is remembered whether they are below another one
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Item:
     """A picture to be annotated.
+
+    A run holds all of its items at once, so they are small: the file is a text (a `Path` takes four times as
+    much), and those without labels share one mapping.
 
     name: unique, and the same whenever the same files are named. labels: variable -> what the set says of it,
     a state's name, true or false, or a number. source: the set that it is of, where that is told.
     """
 
     name: str
-    path: Path
+    file: str
     group: str | None = None
     box: Box | None = None
-    labels: Mapping[str, Any] = field(default_factory=dict)
+    labels: Mapping[str, Any] = field(default_factory=lambda: NO_LABELS)
     source: str | None = None
+
+    @property
+    def path(self) -> Path:
+        """Where the picture is."""
+        return Path(self.file)
 
 
 def items_of(
@@ -130,11 +142,11 @@ def _items_at(image: str, base: Knowledge) -> Iterator[Item]:
             "pictures/manifest.jsonl then"
         )
     elif path.is_file():
-        yield Item(path.stem, path)
+        yield Item(path.stem, str(path))
     elif any(sign in image for sign in "*?["):
         names = sorted(glob.glob(image, recursive=True), key=_natural)
         paths = (Path(name) for name in names if name.lower().endswith(ENDINGS))
-        yield from (Item(path.stem, path) for path in paths if not any(map(is_clutter, path.parts)))
+        yield from (Item(path.stem, str(path)) for path in paths if not any(map(is_clutter, path.parts)))
     else:
         raise SekeError(f"{image}: {_not_a_file(path)}")
 
@@ -147,12 +159,12 @@ def _not_a_file(path: Path) -> str:
 
 def _pictures(folder: Path) -> Iterator[Item]:
     """Yield the pictures below a folder; links that lead out of it are left out."""
-    root = folder.resolve()
+    below = _Below(folder)
     names = list(_picture_names(folder))
     for name in sorted(names, key=_natural):
         path = folder / name
-        if path.is_file() and path.resolve().is_relative_to(root):
-            yield Item(str(PurePosixPath(name).with_suffix("")), path)
+        if path.is_file() and path in below:
+            yield Item(str(PurePosixPath(name).with_suffix("")), str(path))
 
 
 def _picture_names(folder: Path) -> Iterator[str]:
@@ -169,29 +181,51 @@ def _natural(name: str) -> list[Any]:
     return [(int(part), "") if part.isdigit() else (-1, part) for part in DIGITS.split(name)]
 
 
+class _Below:
+    """The paths that do not leave a folder, wherever links lead; links of folders are followed once."""
+
+    def __init__(self, folder: Path) -> None:
+        self._root = folder.resolve()
+        self._holds_folder = lru_cache(_FOLDERS_KNOWN)(self._holds)
+
+    def __contains__(self, path: Path) -> bool:
+        plain = path.name not in ("", "..") and not os.path.islink(path)
+        return (plain and self._holds_folder(path.parent)) or self._holds(path)
+
+    def _holds(self, path: Path) -> bool:
+        return path.resolve().is_relative_to(self._root)
+
+
 def _manifest(path: Path, base: Knowledge) -> Iterator[Item]:
     file = RowFile(path, Faults(), strip=True, by_hand=True)
-    rows = list(_filled_rows(file))
-    builder, items = LabelTableBuilder(base, file), list[Item]()
-    if not rows and not file.faults:
-        file.note(0, "names no pictures")
-    known = _known_columns(file, rows, builder)
-    if rows and not any("path" in row for _, row in rows):
-        file.note(0, "has no column `path`")
-        rows = []
-    has_labels = False
-    for number, row in rows:
+    builder, items, below = LabelTableBuilder(base, file), list[Item](), _Below(path.parent)
+    columns = _ManifestColumns(file, builder)
+    # Rows before the first one with a path: where none has one, only that is said.
+    without_path, has_rows, has_path = array("q"), False, False
+    for number, row in _filled_rows(file):
+        has_rows = True
+        labels = columns.labels(number, row)
+        if not has_path and "path" not in row:
+            without_path.append(number)
+            continue
+        has_path = True
         try:
-            items.append(_parse_item(path, row))
+            item = _parse_item(path, row, below)
         except SekeError as fault:
             file.note(number, str(fault))
             continue
-        labels = {name: cell for name, cell in row.items() if name in known}
+        items.append(item)
         if labels:
-            has_labels = True
-            builder.add_rows([(number, {ITEM: items[-1].name, **labels})])
+            builder.add_rows([(number, {ITEM: item.name, **labels})])
+    if has_path:
+        for number in without_path:
+            file.note(number, NO_PATH)
+    elif has_rows:
+        file.note(0, "has no column `path`")
+    elif not file.faults:
+        file.note(0, "names no pictures")
     file.faults.raise_all()
-    yield from _with_labels(items, builder.table(), base) if has_labels else items
+    yield from _with_labels(items, builder.table(), base) if columns.has_labels else items
 
 
 def _filled_rows(file: RowFile) -> Iterator[tuple[int, Record]]:
@@ -207,40 +241,44 @@ def _filled_rows(file: RowFile) -> Iterator[tuple[int, Record]]:
         )
 
 
-def _known_columns(file: RowFile, rows: Sequence[tuple[int, Record]], builder: LabelTableBuilder) -> set[str]:
-    """Return the names of the columns of labels; note others that are not of a manifest, each once."""
-    first_rows: dict[str, int] = {}
-    for number, row in rows:
-        for name in row:
-            first_rows.setdefault(name, number)
-    variables = builder.knowledge.variables
-    allowed = [*ITEM_COLUMNS, *variables]
-    labels = {name for name in first_rows if name in variables or builder.variable_meant(name)}
-    labels -= set(ITEM_COLUMNS)
-    for name, number in first_rows.items():
-        if name not in labels and name not in ITEM_COLUMNS:
-            hint = column_hint(name, allowed)
-            file.note(
-                number, f"no column is called {name!r}{hint}; besides labels: {', '.join(ITEM_COLUMNS)}"
-            )
-    return labels
+class _ManifestColumns:
+    """The columns of a manifest as its rows name them; those that it cannot have are noted, each once.
+
+    has_labels: whether a row said something in a column of labels.
+    """
+
+    def __init__(self, file: RowFile, builder: LabelTableBuilder) -> None:
+        self._file, self._builder, self.has_labels = file, builder, False
+        self._is_label = dict.fromkeys(ITEM_COLUMNS, False)
+
+    def labels(self, number: int, row: Record) -> Record:
+        """Return the cells of a row that are labels."""
+        for name in [name for name in row if name not in self._is_label]:
+            variables = self._builder.knowledge.variables
+            self._is_label[name] = name in variables or self._builder.variable_meant(name) is not None
+            if not self._is_label[name]:
+                hint, allowed = column_hint(name, [*ITEM_COLUMNS, *variables]), ", ".join(ITEM_COLUMNS)
+                self._file.note(number, f"no column is called {name!r}{hint}; besides labels: {allowed}")
+        labels = {name: cell for name, cell in row.items() if self._is_label[name]}
+        self.has_labels |= bool(labels)
+        return labels
 
 
-def _parse_item(manifest: Path, row: Record) -> Item:
+def _parse_item(manifest: Path, row: Record, below: _Below) -> Item:
     path_text = row.get("path")
     if not isinstance(path_text, str):
-        raise SekeError("path: is missing")
+        raise SekeError(NO_PATH)
     name = name_text(row.get(ITEM, str(PurePosixPath(path_text).with_suffix(""))))
     for key, text in (("path", path_text), (ITEM, str(name))):
         _check_name(key, text)
-    folder = manifest.parent.resolve()
     path = manifest.parent / path_text
-    if Path(path_text).is_absolute() or not path.resolve().is_relative_to(folder):
+    if Path(path_text).is_absolute() or path not in below:
         raise SekeError(f"path: {path_text!r} leads out of the manifest's folder")
+    # Many items are of one group and of one source.
     group, source = (
-        None if row.get(key) is None else str(name_text(row[key])) for key in ("group", "source")
+        None if row.get(key) is None else sys.intern(str(name_text(row[key]))) for key in ("group", "source")
     )
-    return Item(str(name), path, group, _box(row), source=source)
+    return Item(str(name), str(path), group, _box(row), source=source)
 
 
 def _check_name(key: str, text: str) -> None:
@@ -273,11 +311,11 @@ def _box(row: Record) -> Box | None:
 def _with_labels(items: Iterable[Item], table: LabelTable, base: Knowledge) -> Iterator[Item]:
     """Yield the items with the labels of a table."""
     item_list = list(items)
-    gold = table.gold_of([item.name for item in item_list])
+    gold = table.gold_of([item.name for item in item_list]).values
     for i, item in enumerate(item_list):
-        known = {name: column[i] for name, column in gold.values.items() if not np.isnan(column[i])}
-        labels = dict(item.labels) | {name: _label_value(base, name, value) for name, value in known.items()}
-        yield replace(item, labels=labels)
+        values = ((name, float(column[i])) for name, column in gold.items())
+        known = {name: _label_value(base, name, value) for name, value in values if not math.isnan(value)}
+        yield replace(item, labels=dict(item.labels) | known) if known else item
 
 
 def _label_value(base: Knowledge, name: str, value: float) -> Any:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     Report = Mapping[str, Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Box:
     """Where a face is, in pixels of the upright picture; x and y are its upper left corner."""
 

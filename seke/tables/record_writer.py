@@ -22,6 +22,7 @@ import os
 import sys
 from contextlib import ExitStack, suppress
 from importlib import import_module
+from operator import itemgetter
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, Protocol
 
 import msgspec
@@ -292,9 +293,7 @@ class _Parquet:
             schema = self._arrow.schema(list(self._fields(batch[0])))
             self._schema = schema if self._metadata is None else schema.with_metadata(self._metadata(schema))
         try:
-            columns = [
-                self._column([record.get(field.name) for record in batch], field) for field in self._schema
-            ]
+            columns = self._columns(batch, list(self._schema))
             self._waiting.append(self._arrow.RecordBatch.from_arrays(columns, schema=self._schema))
         except (self._arrow.ArrowInvalid, self._arrow.ArrowTypeError) as error:
             raise SekeError(f"a record has another shape than the first one: {error}") from None
@@ -318,21 +317,23 @@ class _Parquet:
         self._file.write_table(table)
         self._waiting = []
 
+    def _columns(self, mappings: Sequence[Record], fields: Sequence[Any], prefix: str = "") -> list[Any]:
+        """Return an array for each field of these mappings."""
+        return [self._column(_cells(mappings, field.name), field, prefix) for field in fields]
+
     def _column(self, values: Sequence[Any], field: Any, prefix: str = "") -> Any:
         """Return the values of a field as an array: by columns it is several times as fast as by rows."""
         arrow, path = self._arrow, prefix + field.name
         if path in self._declared:
             return arrow.array(values, field.type)
         if _as_text(path, field.name):
-            return arrow.array([_text(value) for value in values], field.type)
+            return arrow.array([value if value is None else _text(value) for value in values], field.type)
         if not arrow.types.is_struct(field.type):
             return arrow.array(values, field.type)
         is_null = [value is None for value in values]
         mappings = [{} if value is None else value for value in values] if any(is_null) else values
         inner = [field.type.field(k) for k in range(field.type.num_fields)]
-        parts = [
-            self._column([mapping.get(part.name) for mapping in mappings], part, f"{path}.") for part in inner
-        ]
+        parts = self._columns(mappings, inner, f"{path}.")
         return arrow.StructArray.from_arrays(
             parts, fields=inner, mask=arrow.array(is_null) if any(is_null) else None
         )
@@ -353,6 +354,14 @@ class _Parquet:
                 yield key, arrow.bool_()
             else:
                 yield key, arrow.int64() if isinstance(value, int) else arrow.float64()
+
+
+def _cells(mappings: Sequence[Record], name: str) -> list[Any]:
+    """Return what each mapping has under a name, None where it lacks that."""
+    try:
+        return list(map(itemgetter(name), mappings))
+    except KeyError:
+        return [mapping.get(name) for mapping in mappings]
 
 
 def _as_text(path: str, name: str) -> bool:

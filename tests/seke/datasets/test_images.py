@@ -418,6 +418,39 @@ def test_all_faults_of_a_manifest_come_at_once(folder, base):
     assert "m.csv:6: path: is missing" in message
 
 
+def test_rows_without_a_path_are_told_once_where_none_has_one(folder, base):
+    (folder / "m.csv").write_text("path,expresion\n,fear\n,\nface1.webp,\n,fear\n")
+    with pytest.raises(AnswerError) as error:
+        items_of([folder / "m.csv"], base)
+    lines = str(error.value).split("\n")
+    assert "m.csv:2: no column is called 'expresion'" in lines[0]
+    assert [line.rpartition("/")[2] for line in lines[1:]] == [
+        f"m.csv:{number}: path: is missing" for number in (2, 5)
+    ]
+    (folder / "n.csv").write_text("path,expression\n,joyce\n,\n,fear\n")
+    with pytest.raises(AnswerError, match=r"n\.csv: has no column `path`$"):
+        items_of([folder / "n.csv"], base)
+
+
+def test_links_and_dots_do_not_lead_out_of_the_manifests_folder(folder, base, tmp_path_factory):
+    outside = tmp_path_factory.mktemp("outside")
+    (outside / "x.jpg").touch()
+    (folder / "in").symlink_to("sub")
+    (folder / "out").symlink_to(outside)
+    (folder / "link.jpg").symlink_to(outside / "x.jpg")
+    good = ["in/a.png", "sub/../face2.jpg", "sub/./a.png", "nowhere/a.jpg"]
+    bad = ["out/x.jpg", "link.jpg", "sub/../../x.jpg", "..", "out/../x.jpg"]
+    (folder / "m.jsonl").write_text("".join(json.dumps({"path": path}) + "\n" for path in good))
+    assert [item.path for item in items_of([folder / "m.jsonl"], base)] == [folder / path for path in good]
+    (folder / "m.jsonl").write_text("".join(json.dumps({"path": path}) + "\n" for path in [*good, *bad]))
+    with pytest.raises(AnswerError) as error:
+        items_of([folder / "m.jsonl"], base)
+    found = [line.rpartition(".jsonl:")[2] for line in str(error.value).split("\n")]
+    assert found == [
+        f"{number}: path: {path!r} leads out of the manifest's folder" for number, path in enumerate(bad, 5)
+    ]
+
+
 @pytest.mark.parametrize("line", [
     '{"path": "a\\u0000.jpg"}', '{"path": "a.jpg", "item": "\\u0000"}', '{"path": "\\ud800.jpg"}',
     '{"path": "a.jpg", "item": "\\ud800"}', json.dumps({"path": "a" * 5_000}),
