@@ -5,8 +5,8 @@
 4,000 made-up items with three joint answers each, from file to file, with limits of the mean, so that all
 items are looked at before the first is decided; two shards, so that items are worked on by 2,000, as the
 plain command does. Beside them pyAgrum, which is given the likelihoods of each item and finds the posteriors
-of the same network: no reading, no decision, no writing. Meant to hold: the records are equal, and Ray with all its processes takes at most twice
-the processor time of the plain command, once it has started.
+of the same network: no reading, no decision, no writing. Meant to hold: the records are equal, and Ray with
+all its processes takes at most twice the processor time of the plain command, once it has started.
 """
 
 from __future__ import annotations

@@ -79,7 +79,7 @@ def store():
 )
 def test_samples_in_a_store(tmp_path, monkeypatch):
     pytest.importorskip("ray")
-    from pyarrow import fs
+    import boto3  # it comes with moto
 
     rows = [row for part in simulate(knowledge(FEW_FACES), 60, draws=2, seed=1) for row in part.samples]
     data = "".join(json.dumps(row) + "\n" for row in rows).encode()
@@ -91,11 +91,11 @@ def test_samples_in_a_store(tmp_path, monkeypatch):
         monkeypatch.setenv(name, value)
     with store() as url:
         monkeypatch.setenv("AWS_ENDPOINT_URL", url)
-        at_store = fs.S3FileSystem(endpoint_override=url, region="us-east-1", allow_bucket_creation=True)
-        at_store.create_dir("bucket")
+        keys = {"aws_access_key_id": "a", "aws_secret_access_key": "b", "region_name": "us-east-1"}
+        client = boto3.client("s3", endpoint_url=url, **keys)
+        client.create_bucket(Bucket="bucket")
         for name, content in (("samples.jsonl.gz", gzip.compress(data)), ("bad.jsonl", b'{"item"\n')):
-            with at_store.open_output_stream(f"bucket/in/{name}", compression=None) as file:
-                file.write(content)
+            client.put_object(Bucket="bucket", Key=f"in/{name}", Body=content)
         good = "s3://bucket/in/samples.jsonl.gz"
         said(*on_ray, folder, good)
         made = {record["item"]: record for record in posterior_records(folder)}
