@@ -37,10 +37,15 @@ def remove_left_behind(folder: Path) -> None:
     if os.name != "posix":
         return
     begin = f".{folder.name}."
-    for left in folder.parent.iterdir():
-        process = left.name.removeprefix(begin)
-        if left.name.startswith(begin) and process.isdecimal() and left.is_dir() and not _runs(int(process)):
-            rmtree(left, ignore_errors=True)
+    for remnant in folder.parent.iterdir():
+        process = remnant.name.removeprefix(begin)
+        if (
+            remnant.name.startswith(begin)
+            and process.isdecimal()
+            and remnant.is_dir()
+            and not _runs(int(process))
+        ):
+            rmtree(remnant, ignore_errors=True)
 
 
 def _runs(process: int) -> bool:
