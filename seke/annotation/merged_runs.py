@@ -30,7 +30,7 @@ from seke.annotation.run_session import run_session
 from seke.annotation.run_shard import SHARD, RunShard, shard_in
 from seke.console.plain_text import count, first_names
 from seke.datasets.manifest import Item
-from seke.files.free_folder import check_free
+from seke.files.free_folder import check_free, remove_left_behind
 from seke.files.shipped import knowledge as read_knowledge
 from seke.observers.seen import Box
 from seke.runs.forgotten import ForgottenItems
@@ -155,8 +155,9 @@ def _check_folders(folders: Sequence[Path], output: Path) -> None:
 
 
 def _folder_aside(output: Path) -> Path:
-    """Return an empty folder beside another one, in which that is made first."""
+    """Return an empty folder beside another one, in which that is made first; what killed ones left goes."""
     output.parent.mkdir(parents=True, exist_ok=True)
+    remove_left_behind(output)
     aside = output.parent / f".{output.name}.{os.getpid()}"
     rmtree(aside, ignore_errors=True)
     aside.mkdir()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 # The fact of a run that says which shard it is, of which list.
 SHARD = "shard"
-FORM = re.compile(r"(\d{1,9})/(\d{1,9})")
+FORM = re.compile(r"([1-9][0-9]{0,8})/([1-9][0-9]{0,8})")
 # Of the money for all items, what shards leave: more than the rounding of a sum, less than anybody is billed.
 MONEY_MARGIN = 1e-9
 
@@ -47,7 +47,9 @@ class RunShard:
         match = FORM.fullmatch(text.strip())
         number, of = (int(digits) for digits in match.groups()) if match else (0, 0)
         if not 1 <= number <= of:
-            raise SekeError(f"--shard {text}: the form is i/n, with 1 <= i <= n, such as 3/16")
+            raise SekeError(
+                f"--shard {text}: the form is i/n, with 1 <= i <= n, such as 3/16, without zeros before"
+            )
         return cls(number, of)
 
     def __str__(self) -> str:

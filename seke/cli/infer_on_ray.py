@@ -49,18 +49,11 @@ class ClusterOptions:
             engine.SekeError: there are such.
         """
         from engine import SekeError
+        from seke.files.addresses import check_no_keys, is_address
         from seke.files.lines import check_file
-        from seke.samples.shards import is_address
 
         if self.engine != RAY:
-            own_options = {
-                "--address": self.address,
-                "--shards": self.shards,
-                "--shard-format": self.shard_format,
-            }
-            given = [name for name, value in own_options.items() if value is not None]
-            if given:
-                raise SekeError(f"{given[0]}: is for --engine ray")
+            self._check_here(samples)
             return
         if refused:
             raise SekeError(f"{refused[0]}: has no meaning with --engine ray; leave it out")
@@ -72,10 +65,29 @@ class ClusterOptions:
             if samples.count(name) > 1:
                 raise SekeError(f"{name}: is named twice; its samples would count twice. Name it once")
             if is_address(name):
+                check_no_keys(name)
                 continue
             if name == "-" or (Path(name).exists() and not Path(name).is_file()):
                 raise SekeError(f"{name}: is no file; other processes read the samples, so name files")
             check_file(name)
+
+    def _check_here(self, samples: Sequence[str]) -> None:
+        """Refuse what is for a cluster alone."""
+        from engine import SekeError
+        from seke.files.addresses import check_no_keys, is_address
+
+        own_options = {
+            "--address": self.address,
+            "--shards": self.shards,
+            "--shard-format": self.shard_format,
+        }
+        given = [name for name, value in own_options.items() if value is not None]
+        if given:
+            raise SekeError(f"{given[0]}: is for --engine ray")
+        for name in samples:
+            if is_address(name) and not Path(name).exists():
+                check_no_keys(name)
+                raise SekeError(f"{name}: addresses are read with --engine ray; or fetch the file first")
 
 
 def cluster_options() -> Option:
@@ -125,9 +137,9 @@ def infer_on_ray(
     from seke._version import __version__
     from seke.console.infer_summary import InferSummary
     from seke.console.summary_counts import add_counts
-    from seke.results.on_ray import connected, infer_shards
+    from seke.files.addresses import is_address, stamps_of
+    from seke.results.on_ray import as_begun, connected, infer_shards
     from seke.results.shard_work import ShardWork
-    from seke.samples.shards import is_address
 
     made_with = {"seke": __version__, "knowledge": session.knowledge.digest, **settings}
     made_with["population"] = session.inference.population
@@ -136,9 +148,15 @@ def infer_on_ray(
     manifest = folder.manifest
     gold = None if blind is None else blind.table
     work = ShardWork(session, names, len(manifest.shards), manifest.format, gold)
+    stamps = stamps_of(names, all_here=cluster.address is None)
     try:
-        with connected(cluster.address) as ray:
-            session = infer_shards(ray, work, folder)
+        if folder.is_finished(stamps):
+            print_message(f"{folder_path}: has all shards of these samples; nothing is to be done")
+            session = as_begun(session, folder)
+        else:
+            with connected(cluster.address) as ray:
+                session = infer_shards(ray, work, folder)
+            folder.note_inputs(stamps)
     except KeyboardInterrupt:
         shards = len(manifest.shards)
         made = shards - len(folder.missing())

@@ -21,6 +21,18 @@ INNER_SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
 AT_ONCE, IN_A_BATCH = 16, 2000
 
 
+class _NewPath(click.Path):
+    """A path of what is written, which is on this machine."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path; refuse an address of another file system, which would be taken for a folder."""
+        if "://" in str(value):
+            self.fail(
+                f"{value}: results are written to this machine; name a path and copy it then", param, ctx
+            )
+        return super().convert(value, param, ctx)
+
+
 class OneOf(click.Choice[str]):
     """A choice whose message about another word names the nearest of those that are allowed."""
 
@@ -49,7 +61,9 @@ def path(name: str, text: str, *, metavar: str = "FILE", **more: Any) -> Option:
 
 def output(text: str, *, metavar: str = "FILE", required: bool = False) -> Option:
     """Return the option that names what is written."""
-    return click.option("-o", "--output", metavar=metavar, type=PATH, required=required, help=text)
+    return click.option(
+        "-o", "--output", metavar=metavar, type=_NewPath(path_type=Path), required=required, help=text
+    )
 
 
 def knowledge(text: str = "A base or overlay") -> Option:

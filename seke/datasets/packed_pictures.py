@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from engine import Knowledge, SekeError
 from seke.datasets.images import ENDINGS, MOST_BYTES, is_clutter
 from seke.datasets.manifest import BOX, is_archive
-from seke.files.free_folder import check_free
+from seke.files.free_folder import check_free, remove_left_behind
 from seke.files.shipped import knowledge as read_knowledge
 from seke.files.text_report import FieldReport
 from seke.samples.spelling import name_meant, other_words
@@ -96,6 +96,7 @@ def unpack(
     archives = _archives([sources] if isinstance(sources, str | Path) else sources)
     check_free(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
+    remove_left_behind(folder)
     aside = folder.parent / f".{folder.name}.{os.getpid()}"
     rmtree(aside, ignore_errors=True)
     aside.mkdir()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from shutil import rmtree
 from typing import TYPE_CHECKING
 
 from engine import SekeError
@@ -25,3 +27,33 @@ def check_free(folder: Path, besides: tuple[str, ...] = ()) -> None:
             )
     elif folder.exists() or folder.is_symlink():
         raise SekeError(f"{folder}: is no folder; name a new or an empty one")
+
+
+def remove_left_behind(folder: Path) -> None:
+    """Remove what processes that were killed left of a folder that they made beside it, as .NAME.PID.
+
+    Only where such processes can be asked for without harm, which is not so on Windows.
+    """
+    if os.name != "posix":
+        return
+    begin = f".{folder.name}."
+    for remnant in folder.parent.iterdir():
+        process = remnant.name.removeprefix(begin)
+        if (
+            remnant.name.startswith(begin)
+            and process.isdecimal()
+            and remnant.is_dir()
+            and not _runs(int(process))
+        ):
+            rmtree(remnant, ignore_errors=True)
+
+
+def _runs(process: int) -> bool:
+    """Tell whether a process of this machine runs."""
+    try:
+        os.kill(process, 0)
+    except PermissionError:
+        return True
+    except (ProcessLookupError, OverflowError):
+        return False
+    return True

@@ -49,6 +49,7 @@ class ShardManifest(msgspec.Struct):
     made_with: name -> value of all that the records depend on but for the samples. inputs: the files of the
     samples, paths of the machine that began or addresses. format: ending of the files. thresholds: of risks,
     by variable, found on all samples; None where none are looked for or not yet found.
+    stamps: input -> its size and time of last change, None where unknown, as all shards were made of it.
     """
 
     made_with: dict[str, str | int | bool | None]
@@ -56,6 +57,7 @@ class ShardManifest(msgspec.Struct):
     format: str
     shards: list[Shard]
     thresholds: dict[str, tuple[float, ...]] | None = None
+    stamps: dict[str, str | None] = {}
 
 
 class ShardFolder:
@@ -104,6 +106,20 @@ class ShardFolder:
         """Return the shards that are to be made, among them those whose file is gone or has another size."""
         shards = enumerate(self.manifest.shards)
         return [number for number, shard in shards if not (shard.done and self._is_there(shard))]
+
+    def is_finished(self, stamps: Mapping[str, str | None]) -> bool:
+        """Whether all shards are there, made of inputs that have not changed since, by their size and time.
+
+        stamps: of the inputs as they are now, in their order.
+        """
+        known = self.manifest.stamps
+        same = list(known.items()) == list(stamps.items()) and None not in known.values()
+        return bool(known) and same and not self.missing()
+
+    def note_inputs(self, stamps: Mapping[str, str | None]) -> None:
+        """Note the inputs that all shards are made of, as they were before they were read."""
+        self.manifest.stamps = dict(stamps)
+        self.save()
 
     def _is_there(self, shard: Shard) -> bool:
         file = self.path / shard.file

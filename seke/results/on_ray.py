@@ -108,6 +108,14 @@ def cpus_of(ray: Any) -> int:
     return cpus
 
 
+def as_begun(session: Session, folder: ShardFolder) -> Session:
+    """Return the session with the thresholds that a folder was begun with, where it has any."""
+    thresholds = folder.manifest.thresholds
+    if thresholds is None:
+        return session
+    return session.with_policy(replace(session.knowledge.policy, thresholds=thresholds))
+
+
 def infer_shards(ray: Any, work: ShardWork, folder: ShardFolder) -> Session:
     """Make the shards that a folder lacks; return the session with the thresholds that decided.
 
@@ -117,15 +125,13 @@ def infer_shards(ray: Any, work: ShardWork, folder: ShardFolder) -> Session:
     """
     missing = folder.missing()
     packed = _read(ray, work)
-    session, thresholds = work.session, folder.manifest.thresholds
-    first_time = session.has_mean_limits and thresholds is None
+    session = as_begun(work.session, folder)
+    first_time = session.has_mean_limits and folder.manifest.thresholds is None
     begun = [number for number, shard in enumerate(folder.manifest.shards) if first_time or shard.samples]
     risks = _look(ray, work, {number: packed[number] for number in begun}, folder, with_risks=first_time)
     if first_time:
         session = session.within_limits(risks)
         folder.manifest.thresholds = dict(session.knowledge.policy.thresholds)
-    elif thresholds is not None:
-        session = session.with_policy(replace(session.knowledge.policy, thresholds=thresholds))
     folder.save()
     sent = ray.put(replace(work, session=session))
     infer = ray.remote(_infer)

@@ -17,10 +17,11 @@ from engine import SekeError
 from seke._version import __version__
 from seke.console.infer_summary import InferSummary
 from seke.console.summary_counts import counts_of
+from seke.files.addresses import is_address
 from seke.files.lines import check_file
 from seke.inference.first_pass import digest_of
 from seke.samples import answers_of_sheets, singles_of_sheets
-from seke.samples.shards import is_address, read_shards, unpack
+from seke.samples.shards import read_shards, unpack
 from seke.sampling.blind import BlindAnswers
 from seke.sampling.replay import mark_recorded
 from seke.tables.record_writer import Writer

@@ -13,6 +13,7 @@ import msgspec
 
 from engine import SekeError
 from seke.files.free_folder import check_free
+from seke.files.shard_folder import is_shard_folder
 from seke.runs.item_list import ITEMS, decoded_lines, known_items
 from seke.runs.ledger import LOCK, plain_errors, status_of
 from seke.runs.ledger import NAME as LEDGER
@@ -92,6 +93,11 @@ class RunFolder:
         Raises:
             engine.SekeError: no run, or one that was not written to its end.
         """
+        if folder.is_file() or is_shard_folder(folder):
+            raise SekeError(
+                f"{folder}: has records without pictures, and without who was asked what; name the folder of "
+                "a run of `seke annotate`"
+            )
         facts, _, totals = status_of(folder)
         for name in (POSTERIORS, SUMMARY, ITEMS):
             if not (folder / name).is_file():

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import pickle
-import shutil
 import zlib
-from contextlib import contextmanager
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from engine import AnswerError
+from seke.files.addresses import local_copy
 from seke.files.shards import shard_of
 from seke.samples import read_sheets
 from seke.samples.columns import Sheet, join, reorder, split
@@ -55,35 +52,6 @@ def unpack(packed: Iterable[Sequence[bytes]]) -> Iterator[Sheet]:
     for blocks in packed:
         for block in blocks:
             yield pickle.loads(zlib.decompress(block))
-
-
-def is_address(source: str) -> bool:
-    """Tell whether a source is an address of a file system, and no path."""
-    return "://" in source
-
-
-@contextmanager
-def local_copy(source: str) -> Iterator[Path]:
-    """Yield a path of a file; one of another file system is copied to a temporary file for the block.
-
-    Raises:
-        engine.AnswerError: it cannot be copied.
-    """
-    if not is_address(source):
-        yield Path(source)
-        return
-    from pyarrow import ArrowException, fs
-
-    with TemporaryDirectory(prefix="seke-") as folder:
-        copy = Path(folder) / Path(source.partition("?")[0]).name
-        try:
-            system, place = fs.FileSystem.from_uri(source)
-            # As it is: what unpacks too far is found by whoever reads it.
-            with system.open_input_stream(place, compression=None) as stream, copy.open("wb") as file:
-                shutil.copyfileobj(stream, file)
-        except (ArrowException, OSError, ValueError) as error:
-            raise AnswerError(f"{source}: cannot be read: {' '.join(str(error).split())}") from None
-        yield copy
 
 
 def _blocks(sheets: Iterable[Sheet]) -> Iterator[Sheet]:

@@ -4,8 +4,9 @@
 
 4,000 made-up items with three joint answers each, from file to file, with limits of the mean, so that all
 items are looked at before the first is decided; two shards, so that items are worked on by 2,000, as the
-plain command does. Meant to hold: the records are equal, and Ray with all its processes takes at most twice
-the processor time of the plain command, once it has started.
+plain command does. Beside them pyAgrum, which is given the likelihoods of each item and finds the posteriors
+of the same network: no reading, no decision, no writing. Meant to hold: the records are equal, and Ray with
+all its processes takes at most twice the processor time of the plain command, once it has started.
 """
 
 from __future__ import annotations
@@ -15,16 +16,20 @@ import json
 import sys
 import time
 
+import numpy as np
 import psutil
 import pytest
 from click.testing import CliRunner
+from test_engine_speed import Peer, exported, names_of, peer_speed, soft_evidence
 
+from engine import Inference, compile_network
 from seke import knowledge, simulate
 from seke.cli.main import main
 from seke.files.shard_folder import record_files
 from seke.results.on_ray import SETTINGS
 
 ITEMS, DRAWS, SHARDS = 4_000, 3, 2
+PEER_ITEMS = 20
 MOST_TIMES = 2
 STORE = 400_000_000  # bytes
 
@@ -62,10 +67,31 @@ def show(name, clock, work):
     )
 
 
+def peer_items_a_second():
+    """Return items a second of pyAgrum, for posteriors alone of the same network, checked against ours."""
+    base = knowledge()
+    network = compile_network(base)
+    inference, evidence = Inference(network, base), soft_evidence(network, PEER_ITEMS)
+    layout = inference._layout
+    log_rows = np.empty((layout.rows, PEER_ITEMS))
+    inference.log_evidence_rows(evidence, log_rows)
+    marginals = layout.posterior((), log_rows, np.zeros(0), np.zeros(0), {}).marginals
+    likelihoods = [
+        {name: np.exp(evidence.log_likelihood[name][:, i]).tolist() for name in names_of(network)}
+        for i in range(PEER_ITEMS)
+    ]
+    peer = Peer(exported(network, inference.population), dict.fromkeys(network.observed(), 0))
+    return peer_speed(peer, likelihoods, names_of(network), marginals)
+
+
 def test_items_a_second(samples, tmp_path, monkeypatch):
     for name, value in SETTINGS.items():
         monkeypatch.setenv(name, value)
     ray = pytest.importorskip("ray")
+    print(
+        f"\npyAgrum, posteriors of {PEER_ITEMS} items alone: {peer_items_a_second():,.1f} items a second",
+        file=sys.stderr,
+    )
     plain = tmp_path / "plain.jsonl.gz"
     timed(samples, "-o", plain)  # the base is read, what is imported once is imported
     clock, alone = timed(samples, "-o", plain)

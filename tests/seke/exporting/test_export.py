@@ -559,6 +559,12 @@ def test_another_base_is_refused(made, tmp_path):
 
 def test_a_folder_that_is_no_run_is_refused(made, tmp_path):
     assert "is no run" in run(tmp_path, "-o", tmp_path / "data", status=2).stderr
+    shards = tmp_path / "shards"
+    shards.mkdir()
+    (shards / "_manifest.json").write_text("{}")
+    for records in (shards, made / "posteriors.jsonl"):
+        message = run(records, "-o", tmp_path / "data", status=2).stderr
+        assert f"{records}: has records without pictures" in message
     half = tmp_path / "half"
     shutil.copytree(made, half)
     (half / "items.jsonl").unlink()

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shutil
+import subprocess
+import sys
 
 import pytest
 from click.testing import CliRunner
@@ -77,7 +80,7 @@ def test_shards_are_a_partition_and_their_money_is_never_more_than_the_whole(ite
     assert {part.money(None) for part in parts} == {None}
 
 
-@pytest.mark.parametrize("text", ["0/3", "4/3", "3", "1/0", "a/b", "-1/3", "1/3/5"])
+@pytest.mark.parametrize("text", ["0/3", "4/3", "3", "1/0", "a/b", "-1/3", "1/3/5", "01/03", "٣/٤"])
 def test_a_shard_that_is_none(text):
     with pytest.raises(SekeError, match=r"the form is i/n, with 1 <= i <= n, such as 3/16"):
         RunShard.parse(text)
@@ -110,8 +113,15 @@ def test_shards_that_are_joined_are_one_run(study, tmp_path):
     stored = json.loads((study / "2" / "summary.json").read_text())["facts"]["shard"]
     assert (stored["number"], stored["of"], stored["items"]) == (2, 3, 12)
     assert min(listed) > 0
-    # In whichever order they are named.
+    # In whichever order they are named. What a merge that was killed left goes; that of another one stays.
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    left, other = (tmp_path / f".m.{process}" for process in (ended.pid, os.getppid()))
+    for folder in (left, other):
+        folder.mkdir()
     result = runs("merge", *reversed(shards(study)), "-o", tmp_path / "m", "-k", ONE_QUESTION, "--json")
+    assert not left.exists()
+    assert other.exists()
     same_records(study / "whole", tmp_path / "m")
     merged, whole = (
         json.loads((folder / "summary.json").read_text()) for folder in (tmp_path / "m", study / "whole")
