@@ -101,13 +101,16 @@ class YamlTree:
         return tuple(leaf for leaf in self.leaves.values() if any(_inside(leaf.path, path) for path in paths))
 
     def with_numbers(self, values: Mapping[str, float]) -> Knowledge:
-        """Read the base with other numbers at these paths.
+        """Read the base with other numbers at these paths; without fits, which hold for digests, it has none.
 
         Raises:
             KnowledgeError: a number that is not allowed there.
         """
         texts = {path: f"{value:.12f}".rstrip("0").rstrip(".") for path, value in values.items()}
-        return self._read_changed(_with_texts(self.tree, texts))
+        changed = _with_texts(self.tree, texts)
+        assert isinstance(changed, Table)
+        base = self._read(changed)
+        return with_digests(base, changed) if base.fits else base
 
     def with_parts(self, other: YamlTree, paths: Collection[str]) -> Knowledge:
         """Read the base with the parts at these paths taken from another, or dropped where it lacks them.
