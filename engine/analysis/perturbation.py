@@ -155,7 +155,7 @@ class Perturbation:
         """
         for given in (values, self.renormalised(values)):
             try:
-                return declared_of(self.base).with_numbers(given)
+                return declared_of(self.base).with_numbers(given, digests=False)
             except KnowledgeError:
                 continue
         return None
@@ -193,7 +193,7 @@ class Perturbation:
         if _parent_path(number.path) not in self._distributions:
             return False
         try:
-            declared_of(self.base).with_numbers({number.path: value})
+            declared_of(self.base).with_numbers({number.path: value}, digests=False)
         except KnowledgeError:
             return True
         return False

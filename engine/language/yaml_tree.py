@@ -100,8 +100,10 @@ class YamlTree:
         """Return the leaves at or below any of these paths."""
         return tuple(leaf for leaf in self.leaves.values() if any(_inside(leaf.path, path) for path in paths))
 
-    def with_numbers(self, values: Mapping[str, float]) -> Knowledge:
-        """Read the base with other numbers at these paths; without fits, which hold for digests, it has none.
+    def with_numbers(self, values: Mapping[str, float], *, digests: bool = True) -> Knowledge:
+        """Read the base with other numbers at these paths.
+
+        digests: whether it has digests where it has no fits, which are held against them.
 
         Raises:
             KnowledgeError: a number that is not allowed there.
@@ -110,7 +112,7 @@ class YamlTree:
         changed = _with_texts(self.tree, texts)
         assert isinstance(changed, Table)
         base = self._read(changed)
-        return with_digests(base, changed) if base.fits else base
+        return with_digests(base, changed) if digests or base.fits else base
 
     def with_parts(self, other: YamlTree, paths: Collection[str]) -> Knowledge:
         """Read the base with the parts at these paths taken from another, or dropped where it lacks them.

@@ -115,7 +115,7 @@ def test_a_record_is_read_as_it_is_written(overlay_of, names, tmp_path):
     written.write_text(resolve(base) + fits_yaml(record), encoding="utf-8")
     tree = declared_of(read(written))
     for path, thresholds in ((own, {}), (other, again.policy.thresholds)):
-        changed = tree.with_numbers({path: base.numbers[path].value * 0.99})
+        changed = tree.with_numbers({path: base.numbers[path].value * 0.99}, digests=False)
         assert changed.digest not in ("", again.digest)
         assert changed.policy.thresholds == thresholds
     assert set(again.policy.adaptive_aims[base.root]) == {0.035}
