@@ -97,10 +97,11 @@ class Sensitivity:
         self.perturbation = Perturbation(inference.remembering(answers), answers)
         self.states = self.network.root_states
         self.evidence = inference.observations.evidence(answers)
-        self.p = inference.posterior(answers).marginals[self.base.root][0]
+        self.posterior = inference.posterior(answers)
+        self.p = self.posterior.marginals[self.base.root][0]
         self.label, self.runner_up = first_two(self.p)
         self.accepted = self._decide(inference)[2]
-        self.conflict = float(diagnose(inference, answers, inference.posterior(answers)).conflict[0])
+        self.conflict = float(diagnose(inference, answers, self.posterior).conflict[0])
         self.slopes = self._slopes()
 
     def _slopes(self) -> Slopes:
@@ -129,7 +130,7 @@ class Sensitivity:
         couplings = tuple(coupling for coupling in base.couplings if coupling is not declared)
         without = replace(base, rules=rules, couplings=couplings)
         other = self.perturbation.inference_of(without)
-        now, then = self.inference.posterior(self.answers), other.posterior(self.answers)
+        now, then = self.posterior, other.posterior(self.answers)
         bits = log_odds(self.p, self.label) - log_odds(then.marginals[base.root][0], self.label)
         known = [name for name, variable in base.variables.items() if variable.kind != "derived"]
         gap = {v: np.abs(now.marginals[v][0] - then.marginals[v][0]).sum() for v in known}
@@ -209,15 +210,16 @@ class Sensitivity:
 
         0 where there is no base. What bases with other observers infer is inferred together.
         """
-        marginals = self._other_marginals(others)
+        marginals, now = self._other_marginals(others), self._margins(self.base, self.p)
         for index, other in enumerate(others):
             if other is None:
                 yield np.zeros(3)
                 continue
-            shift = declared_shift(self.base, other, self.inference.population)
-            change = np.append(self.slopes.declared @ shift, 0.0)
-            p = marginals.get(index, self.p)
-            yield np.asarray(change + self._margins(other, p) - self._margins(self.base, self.p))
+            change = self._margins(other, marginals.get(index, self.p)) - now
+            if not self.perturbation.same_network(other):
+                shift = declared_shift(self.base, other, self.inference.population)
+                change[:AGREED] += self.slopes.declared @ shift
+            yield change
 
     def _other_marginals(self, others: Sequence[Knowledge | None]) -> dict[int, Floats]:
         """Return the root's marginal, (K,), by the index of each base with other observers."""

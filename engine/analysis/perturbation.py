@@ -139,10 +139,14 @@ class Perturbation:
         Raises:
             KnowledgeError: a base that cannot be compiled.
         """
-        if all(getattr(other, name) == getattr(self.base, name) for name in OF_NETWORK):
+        if self.same_network(other):
             return self.inference.with_knowledge(other)
         network = compile_network(other, self.inference.network)
-        return Inference(network, other, self.inference.population)
+        return Inference(network, other, self.inference.population, like=self.inference)
+
+    def same_network(self, other: Knowledge) -> bool:
+        """Return whether another base of the same variables has the same network."""
+        return all(getattr(other, name) == getattr(self.base, name) for name in OF_NETWORK)
 
     def perturbed_base(self, values: Mapping[str, float]) -> Knowledge | None:
         """Return the base with other values of numbers, by path; None where no such base is allowed.
@@ -151,7 +155,7 @@ class Perturbation:
         """
         for given in (values, self.renormalised(values)):
             try:
-                return declared_of(self.base).with_numbers(given)
+                return declared_of(self.base).with_numbers(given, digests=False)
             except KnowledgeError:
                 continue
         return None
@@ -189,7 +193,7 @@ class Perturbation:
         if _parent_path(number.path) not in self._distributions:
             return False
         try:
-            declared_of(self.base).with_numbers({number.path: value})
+            declared_of(self.base).with_numbers({number.path: value}, digests=False)
         except KnowledgeError:
             return True
         return False

@@ -82,7 +82,8 @@ class Inference:
 
     knowledge: the base that the network was compiled from, with its observers, questions and policy.
     device: "cpu", where numpy computes in one thread, or a device of torch, as a CUDA one. single: in float32
-    there. Raises SekeError where torch cannot compute on the device here.
+    there. like: inference of which it takes what it may, of observers that are the same. Raises SekeError
+    where torch cannot compute on the device here.
     """
 
     def __init__(
@@ -93,12 +94,14 @@ class Inference:
         *,
         device: str = "cpu",
         single: bool = False,
+        like: Inference | None = None,
     ) -> None:
         if device != "cpu":
             check_device(device)
         self.network, self.knowledge = network, knowledge
         self.population = population or network.reference
-        self.observations = ObservationModel(network, knowledge, self.population)
+        observations = like.observations if like else None
+        self.observations = ObservationModel(network, knowledge, self.population, observations)
         self.device, self.single = device, single
         self.steps = network.steps
         self.rules = tuple(r for r in network.rules if r.status in ("met", "unmet"))

@@ -137,7 +137,7 @@ def _read_tree(fields: Fields, tree: Table, usual_view: str) -> Knowledge:
         rules=section("rules", _rules, by_name),
         observers=observers,
         questions=questions,
-        policy=policy_reader.policy(fields, top.get("policy"), by_name, levels, observers, questions),
+        policy=section("policy", policy_reader.policy, by_name, levels, observers, questions),
         digest="",
         briefing=section("briefing", policy_reader.briefing),
         views=views,

@@ -100,14 +100,19 @@ class YamlTree:
         """Return the leaves at or below any of these paths."""
         return tuple(leaf for leaf in self.leaves.values() if any(_inside(leaf.path, path) for path in paths))
 
-    def with_numbers(self, values: Mapping[str, float]) -> Knowledge:
+    def with_numbers(self, values: Mapping[str, float], *, digests: bool = True) -> Knowledge:
         """Read the base with other numbers at these paths.
+
+        digests: whether it has digests where it has no fits, which are held against them.
 
         Raises:
             KnowledgeError: a number that is not allowed there.
         """
         texts = {path: f"{value:.12f}".rstrip("0").rstrip(".") for path, value in values.items()}
-        return self._read_changed(_with_texts(self.tree, texts))
+        changed = _with_texts(self.tree, texts)
+        assert isinstance(changed, Table)
+        base = self._read(changed)
+        return with_digests(base, changed) if digests or base.fits else base
 
     def with_parts(self, other: YamlTree, paths: Collection[str]) -> Knowledge:
         """Read the base with the parts at these paths taken from another, or dropped where it lacks them.

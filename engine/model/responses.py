@@ -336,9 +336,11 @@ class Answers:
         }
 
         def tile_column(column: Any) -> Any:
-            shift = np.repeat(np.arange(times), len(column.reading)) * readings
+            rows = len(column.reading)
+            shift = np.repeat(np.arange(times), rows) * readings
+            row = np.tile(np.arange(rows), times)
             values = {
-                field.name: np.concatenate([getattr(column, field.name)] * times)
+                field.name: getattr(column, field.name)[row]
                 for field in fields(column)
                 if field.name != "reading"
             }

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import signal
 from collections import deque
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine import SekeError
@@ -37,6 +34,10 @@ def worked_on(
         for batch in batches:
             yield batch, work(batch)
         return
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+    from concurrent.futures.process import BrokenProcessPool
+
     forks = "fork" in multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context("fork" if forks else None)
     with ProcessPoolExecutor(processes, context, initializer=_start, initargs=(work,)) as pool:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from engine import FitRecord, FittedReading, KnowledgeError, Threshold, declared_of, fits_yaml, read
+from engine import FitRecord, FittedReading, KnowledgeError, Threshold, declared_of, fits_yaml, read, resolve
 
 SOURCES = "sources: {fit-1: {cite: a fit}}\n"
 HEAD = "policy: {source: judgement, note: a trial, limits: "
@@ -98,13 +98,26 @@ def record_of(base, names, **changed):
     return FitRecord(**{**fields, **changed})
 
 
-def test_a_record_is_read_as_it_is_written(overlay_of, names):
+def test_a_record_is_read_as_it_is_written(overlay_of, names, tmp_path):
     base = overlay_of(f"{HEAD}{{fault: {{mean: 0.07}}}}}}\n{SOURCES}")
     record = record_of(base, names)
     again = declared_of(base).with_overlay(fits_yaml(record))
     assert again.fits == (record,)
     assert again.policy.thresholds == {base.root: (0.2125,) * len(base.variables[base.root].states)}
     assert set(again.policy.adaptive_thresholds[base.root]) == {0.1}
+    # The fit does not hold for another number of its observer, and holds for one of the network.
+    (observer,) = record.observers
+    own, other = (
+        next(path for path in base.numbers if path.startswith(start))
+        for start in (f"observers.{observer}.", "couplings.")
+    )
+    written = tmp_path / "written.yaml"
+    written.write_text(resolve(base) + fits_yaml(record), encoding="utf-8")
+    tree = declared_of(read(written))
+    for path, thresholds in ((own, {}), (other, again.policy.thresholds)):
+        changed = tree.with_numbers({path: base.numbers[path].value * 0.99}, digests=False)
+        assert changed.digest not in ("", again.digest)
+        assert changed.policy.thresholds == thresholds
     assert set(again.policy.adaptive_aims[base.root]) == {0.035}
     assert not again.policy.aims
 
