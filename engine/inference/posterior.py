@@ -100,8 +100,8 @@ class Inference:
             check_device(device)
         self.network, self.knowledge = network, knowledge
         self.population = population or network.reference
-        observations = like.observations if like else None
-        self.observations = ObservationModel(network, knowledge, self.population, observations)
+        known = like.observations if like else None
+        self.observations: ObservationModel = ObservationModel(network, knowledge, self.population, known)
         self.device, self.single = device, single
         self.steps = network.steps
         self.rules = tuple(r for r in network.rules if r.status in ("met", "unmet"))

@@ -10,7 +10,6 @@ import shutil
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -97,6 +96,8 @@ def stamps_of(sources: Sequence[str], *, all_here: bool) -> dict[str, str | None
     if not addresses:
         return stamps
     faults = Faults()
+    from multiprocessing import get_context
+
     spawning = get_context("spawn")
     receiver, sender = spawning.Pipe(duplex=False)
     # Another process looks: this one could not end before Arrow has given up a store that is silent.
