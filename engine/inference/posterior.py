@@ -18,6 +18,7 @@ import numpy as np
 
 from engine.backend.arrays import namespace
 from engine.inference.device_tree import DeviceTree, as_numpy, check_device
+from engine.inference.known_root import KnownRoot
 from engine.model.responses import cuts_of
 from engine.network.junction_tree import (
     Beliefs,
@@ -48,7 +49,7 @@ MOST_ROWS = 8192
 MOST_CHUNK = 2560
 DEVICE_CHUNK = 1 << 17
 # Numbers of a pass's largest array at most, so that it stays in a processor's cache.
-CACHED_NUMBERS = 200_000
+CACHED_NUMBERS = 600_000
 # Below this the calls themselves cost more than what they compute.
 LEAST_CHUNK = 24
 # Odds beyond this are as good as certain, and still numbers.
@@ -137,6 +138,11 @@ class Inference:
     @cached_property
     def _tensors(self) -> DeviceTree:
         return self._tree.as_tensors(self.device, self.single)
+
+    @cached_property
+    def known_root(self) -> KnownRoot:
+        """Inference for rows whose root state is known, by numpy."""
+        return KnownRoot(self.network, self._tree, self._log_root[:, 0])
 
     def _tables(self) -> tuple[tuple[Floats, ...], Floats]:
         """Return the linear tables, and the peaks (K,) of their logs that were taken out."""

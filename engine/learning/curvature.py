@@ -11,13 +11,14 @@ F″ knows the network alone: of one row it is the covariance of what the states
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from engine.backend.arrays import plain_numbers
+from engine.backend.arrays import is_tensor, plain_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from engine.backend.types import Floats, Ints
-    from engine.learning.likelihood import ItemPart, Likelihood
+    from engine.learning.likelihood import BeliefsOf, ItemPart, Likelihood
     from engine.observation.evidence import Evidence, ObservationModel
 
 # Coordinates that one backward pass takes together.
@@ -84,30 +85,80 @@ class SecondDerivatives:
     mixed: list[Floats]
 
 
-def second_derivatives(value: Tensor, at: Sequence[Tensor], held: Sequence[Tensor]) -> SecondDerivatives:
+@dataclass(frozen=True)
+class _Step:
+    """A tensor on the way from the coordinates to a value, taken apart there: the value depends on `leaf`.
+
+    before: the tensor as a function of the coordinates. leaf: the same numbers, (...).
+    """
+
+    before: Tensor
+    leaf: Tensor
+
+    def moves(self, at: Sequence[Tensor], slope: Tensor) -> SecondDerivatives:
+        """Return how the coordinates move it, `mixed`, and slope · its second derivatives, `square`."""
+        weight = slope.detach().clone().requires_grad_()
+        return second_derivatives((weight * self.before).sum(), at, [weight])
+
+
+def second_derivatives(
+    value: Tensor, at: Sequence[Tensor], held: Sequence[Tensor], steps: Sequence[_Step] = ()
+) -> SecondDerivatives:
     """Return the second derivatives of a value in coordinates, and in these and each of `held`.
 
-    value: a scalar. at: leaves, of which the coordinates are the cells, one leaf after another. Those that
-    the value does not depend on cost nothing.
+    Those that the value does not depend on cost nothing.
+
+    Args:
+        value: a scalar.
+        at: leaves, of which the coordinates are the cells, one leaf after another.
+        held: leaves of other numbers.
+        steps: what it depends on through which it depends on coordinates.
     """
     ends = np.cumsum([leaf.numel() for leaf in at])
-    slopes = torch.autograd.grad(value, list(at), create_graph=True, allow_unused=True)
-    used = [place for place, slope in enumerate(slopes) if slope is not None]
-    coordinates = np.concatenate([np.arange(ends[i] - at[i].numel(), ends[i]) for i in used])
-    slope = torch.cat([slopes[place].reshape(-1) for place in used])
-    others = [*(at[place] for place in used), *held]
-    derived = [np.zeros((len(slope), *other.shape)) for other in others]
-    unit = torch.eye(len(slope), dtype=slope.dtype)
-    for start in range(0, len(slope), MOST_DIRECTIONS):
-        chunk = slice(start, start + MOST_DIRECTIONS)
-        parts = torch.autograd.grad(
-            slope, others, unit[chunk], retain_graph=True, is_grads_batched=True, allow_unused=True
+    leaves = [*at, *(step.leaf for step in steps)]
+    slopes = torch.autograd.grad(value, leaves, create_graph=True, allow_unused=True)
+    own = [place for place, slope in enumerate(slopes[: len(at)]) if slope is not None]
+    between = [
+        (step.leaf, slope, step.moves(at, slope))
+        for step, slope in zip(steps, slopes[len(at) :], strict=True)
+        if slope is not None
+    ]
+    own_coordinates = [np.arange(ends[i] - at[i].numel(), ends[i]) for i in own]
+    parts = [*own_coordinates, *(moves.coordinates for _, _, moves in between)]
+    coordinates = np.unique(np.concatenate(parts))
+    # How each coordinate moves the leaves that the value depends on, (n, cells of each).
+    moved: list[Floats] = []
+    for part, place in zip(own_coordinates, own, strict=True):
+        moved.append((coordinates[:, None] == part).astype(float).reshape(-1, *at[place].shape))
+    square = np.zeros((len(coordinates), len(coordinates)))
+    for leaf, _, moves in between:
+        move, where = (
+            np.zeros((len(coordinates), *leaf.shape)),
+            np.searchsorted(coordinates, moves.coordinates),
         )
-        for whole, part in zip(derived, parts, strict=True):
-            if part is not None:
-                whole[chunk] = part.numpy()
-    square = np.concatenate([part.reshape(len(slope), -1) for part in derived[: len(used)]], axis=1)
-    return SecondDerivatives(coordinates, square, derived[len(used) :])
+        move[where] = moves.mixed[0]
+        moved.append(move)
+        square[np.ix_(where, where)] += moves.square
+    outputs = [slopes[place] for place in own] + [slope for _, slope, _ in between]
+    inputs = [*(at[place] for place in own), *(leaf for leaf, _, _ in between)]
+    mixed = [np.zeros((len(coordinates), *other.shape)) for other in held]
+    for start in range(0, len(coordinates), MOST_DIRECTIONS):
+        chunk = slice(start, start + MOST_DIRECTIONS)
+        derived = torch.autograd.grad(
+            outputs,
+            [*inputs, *held],
+            [torch.as_tensor(move[chunk]) for move in moved],
+            retain_graph=True,
+            is_grads_batched=True,
+            allow_unused=True,
+        )
+        for move, of_input in zip(moved, derived, strict=False):
+            if of_input is not None:
+                square[chunk] += of_input.numpy().reshape(len(of_input), -1) @ move.reshape(len(move), -1).T
+        for whole, of_held in zip(mixed, derived[len(inputs) :], strict=True):
+            if of_held is not None:
+                whole[chunk] = of_held.numpy()
+    return SecondDerivatives(coordinates, square, mixed)
 
 
 def hessian_of_part(
@@ -117,6 +168,16 @@ def hessian_of_part(
 
     at: the leaves whose cells are x, one after another, of which `observations` is a function.
     """
+    steps: list[_Step] = []
+
+    def apart(log_follow: Any) -> Any:
+        if not is_tensor(log_follow) or not log_follow.requires_grad:
+            return log_follow
+        steps.append(_Step(log_follow, log_follow.detach().requires_grad_()))
+        return steps[-1].leaf
+
+    observations = copy(observations)
+    observations.apart = apart  # type: ignore[method-assign]
     evidence, rows = likelihood.rows(part, observations)
     known, log_z, beliefs = _row_beliefs(likelihood, part, evidence, rows)
     starts = np.flatnonzero(np.diff(evidence.row_item, prepend=-1))
@@ -130,7 +191,7 @@ def hessian_of_part(
         if not log.requires_grad:
             continue
         weight = torch.as_tensor(share * beliefs[name] if name else share).requires_grad_()
-        derived = second_derivatives((weight * log).sum(), at, [weight])
+        derived = second_derivatives((weight * log).sum(), at, [weight], steps)
         total[np.ix_(derived.coordinates, derived.coordinates)] += derived.square
         (slope,) = derived.mixed
         if name:
@@ -141,7 +202,11 @@ def hessian_of_part(
     by_item = np.add.reduceat(share * slopes, starts, axis=1)
     total += (share * slopes) @ slopes.T - by_item @ by_item.T
     if known is not None:
-        _add_covariances(total, likelihood, replace(rows, log_likelihood=known), beliefs, moves, share)
+        known_rows = replace(rows, log_likelihood=known)
+        # What gold tells of all items does not move.
+        free = {name: move for name, move in moves.items() if name not in part.states}
+        beliefs_of = likelihood.beliefs_of(part, evidence.row_item)
+        _add_covariances(total, beliefs_of, known_rows, beliefs, free, share)
     return total
 
 
@@ -154,7 +219,8 @@ def _row_beliefs(
     """
     known = {name: plain_numbers(log) for name, log in rows.log_likelihood.items()}
     if part.log_gold is None or not set(evidence.log_likelihood) <= set(part.states):
-        return (known, *likelihood.inference.beliefs(replace(rows, log_likelihood=known)))
+        beliefs_of = likelihood.beliefs_of(part, evidence.row_item)
+        return (known, *beliefs_of(replace(rows, log_likelihood=known)))
     log_z, beliefs = part.log_gold[evidence.row_item], {}
     for name, log in evidence.log_likelihood.items():
         state = part.states[name][evidence.row_item]
@@ -165,7 +231,7 @@ def _row_beliefs(
 
 def _add_covariances(
     total: Floats,
-    likelihood: Likelihood,
+    beliefs_of: BeliefsOf,
     rows: Evidence,
     beliefs: Mapping[str, Floats],
     moves: Mapping[str, _Moves],
@@ -179,7 +245,7 @@ def _add_covariances(
             step = STEP / max(np.abs(direction).max(), 1e-12)
             log[:-1] += step * direction
             shifted = replace(rows, log_likelihood={**rows.log_likelihood, name: log})
-            _, there = likelihood.inference.beliefs(shifted)
+            _, there = beliefs_of(shifted)
             weighted = share * weight
             for other, other_move in relative.items():
                 change = (there[other] - beliefs[other])[:-1] / step

@@ -8,6 +8,7 @@ and ∂ log Z / ∂ l[v, x] = P(v = x | answers): exact marginals are the deriva
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,11 +30,12 @@ if TYPE_CHECKING:
     from engine.observation.evidence import Evidence, ObservationModel
 
     Make = Callable[[Sequence[Tensor]], ObservationModel]
+    BeliefsOf = Callable[[Evidence], tuple[Floats, Mapping[str, Floats]]]
 
 # Log-likelihood, nats, of a state that gold rules out: exp of it is small yet above 0 in double precision.
 IMPOSSIBLE = -690.0
 # Rows of evidence in a part, of which gradients are taken at once.
-MOST_ROWS = 2048
+MOST_ROWS = 4096
 
 
 @dataclass(frozen=True)
@@ -55,13 +57,13 @@ class _RowLogZ(torch.autograd.Function):
     """log Z of each row of evidence, (rows,), as a function of its log-likelihoods."""
 
     @staticmethod
-    def forward(ctx: Any, inference: Inference, evidence: Evidence, *logs: Tensor) -> Tensor:
+    def forward(ctx: Any, beliefs_of: BeliefsOf, evidence: Evidence, *logs: Tensor) -> Tensor:
         """Return log Z, (rows,); logs: (states, rows) of each variable of the evidence."""
         names = tuple(evidence.log_likelihood)
         known = {
             name: log_likelihood.detach().numpy() for name, log_likelihood in zip(names, logs, strict=True)
         }
-        log_z, beliefs = inference.beliefs(replace(evidence, log_likelihood=known))
+        log_z, beliefs = beliefs_of(replace(evidence, log_likelihood=known))
         ctx.beliefs = [beliefs[name] for name in names]
         return torch.as_tensor(log_z)
 
@@ -79,10 +81,12 @@ class _SumOverItems(torch.autograd.Function):
         leaves = [value.detach().clone().requires_grad_() for value in values]
         total = 0.0
         with torch_threads(1), torch.enable_grad():
+            observations = make(leaves)
             for part in likelihood.parts:
-                part_sum = likelihood.of_part(part, make(leaves), gold=gold).sum()
+                part_sum = likelihood.of_part(part, observations, gold=gold).sum()
                 if part_sum.requires_grad:
-                    part_sum.backward()  # type: ignore[no-untyped-call]
+                    # The observation model serves the parts that follow, too.
+                    part_sum.backward(retain_graph=True)  # type: ignore[no-untyped-call]
                 total += float(part_sum.detach())
         ctx.slopes = [torch.zeros_like(leaf) if leaf.grad is None else leaf.grad for leaf in leaves]
         return torch.tensor(total, dtype=torch.float64)
@@ -96,7 +100,7 @@ class Likelihood:
     """The log-likelihood of the answers and gold of a fit's items."""
 
     def __init__(self, inference: Inference, answers: Answers, gold: Gold) -> None:
-        self.inference = inference
+        self.inference, self.items = inference, len(answers.items)
         rows = np.cumsum(inference.observations.rows_of(answers))
         variables = inference.knowledge.variables
         logs, states = {}, {}
@@ -161,6 +165,16 @@ class Likelihood:
             on=evidence.on[:, :0],
         )
 
+    def beliefs_of(self, part: ItemPart, row_item: Ints) -> BeliefsOf:
+        """Return the function from a part's `rows` to log Z, (rows,), and beliefs, each (states, rows).
+
+        row_item: (rows,) the item of each. Where gold tells the root of all, a row has the tree of one state.
+        """
+        state, inference = part.states.get(self.inference.network.root), self.inference
+        if state is None:
+            return inference.beliefs
+        return partial(inference.known_root.beliefs, states=state[row_item])
+
     def of_part(self, part: ItemPart, observations: ObservationModel, *, gold: bool = True) -> Tensor:
         """Return log P(answers, gold) of each item of a part, nats, (N,); without gold log P(answers).
 
@@ -178,7 +192,8 @@ class Likelihood:
                 return _by_item(log_rows, evidence)
         evidence, rows = self.rows(part, observations, gold=gold)
         row_logs = rows.log_likelihood.values()
-        log_z: Tensor = _RowLogZ.apply(self.inference, rows, *row_logs)  # type: ignore[no-untyped-call]
+        beliefs_of = self.beliefs_of(part, evidence.row_item)
+        log_z: Tensor = _RowLogZ.apply(beliefs_of, rows, *row_logs)  # type: ignore[no-untyped-call]
         return _by_item(log_z + torch.as_tensor(evidence.log_weight), evidence)
 
     def log_likelihoods(self, observations: ObservationModel, *, gold: bool = True) -> Iterator[Floats]:

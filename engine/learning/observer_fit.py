@@ -11,6 +11,7 @@ summed out. Points and Gaussians live in unconstrained coordinates (stick-breaki
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,9 @@ SUBSET_ITEMS = 1000
 DRAWS = 1000
 # Iterations of L-BFGS at most, and of rejecting prior draws below a floor.
 MOST_STEPS = 300
+# Up to so many items steps are measured by the prior; beyond, after the first steps, by the curvature there.
+FEW_ITEMS = 150
+FIRST_STEPS = 10
 # How often quadratures are refined around a new mode, at most.
 MOST_REFINEMENTS = 4
 
@@ -138,7 +142,7 @@ def _fit(
     if len(answers.items) > SUBSET_ITEMS * 1.25:
         chosen = np.zeros(len(answers.items), dtype=bool)
         chosen[rng.permutation(len(chosen))[:SUBSET_ITEMS]] = True
-        part = Target(parameters, Likelihood(inference, answers.only(chosen), gold.only(chosen)))
+        part = whole.given(Likelihood(inference, answers.only(chosen), gold.only(chosen)))
         share = SUBSET_ITEMS / len(chosen)
     if begin is None:
         x, root = _find_mode(whole, part, share, progress)
@@ -166,28 +170,47 @@ class Target:
 
     def __init__(self, parameters: ObserverParameters, likelihood: Likelihood | None) -> None:
         """Build the target; without a likelihood its density is the prior's."""
-        import pyro
-        from pyro.infer.autoguide.initialization import init_to_value
-        from pyro.infer.mcmc.util import initialize_model
-
-        self.sites, self.likelihood, self.parameters = parameters.sites, likelihood, parameters
-
-        def model() -> None:
-            values: dict[ParameterKey, Tensor] = {}
-            for key, site in self.sites.items():
-                values[key] = site.sample(values)
-            if likelihood is not None:
-                pyro.factor("answers", likelihood.total(self.make, list(values.values())))
-
-        self.model = model
+        self.sites, self.parameters = parameters.sites, parameters
+        self.likelihood: Likelihood | None = None
         self.priors = {key: site.prior() for key, site in self.sites.items()}
-        means = {key: torch.as_tensor(site.mean) for key, site in self.sites.items()}
-        start = {site.name: site.share(means[key], means) for key, site in self.sites.items()}
-        tools: Any = (initialize_model, init_to_value)
-        begin, self.pyro_potential, transforms, _ = tools[0](model, init_strategy=tools[1](values=start))
+        begin, _, transforms = self._initialise()
         self.transforms = {key: transforms[site.name] for key, site in self.sites.items()}
         self.shapes = {key: begin[site.name].shape for key, site in self.sites.items()}
         self.start = np.concatenate([begin[site.name].reshape(-1).numpy() for site in self.sites.values()])
+        self.likelihood = likelihood
+
+    def given(self, likelihood: Likelihood | None) -> Target:
+        """Return the target of the same parameters with another likelihood, or with none."""
+        target = copy(self)
+        target.likelihood = likelihood
+        return target
+
+    def model(self) -> None:
+        """Sample the sites and weigh them by the likelihood: the model as Pyro reads it."""
+        import pyro
+
+        values: dict[ParameterKey, Tensor] = {}
+        for key, site in self.sites.items():
+            values[key] = site.sample(values)
+        if self.likelihood is not None:
+            pyro.factor("answers", self.likelihood.total(self.make, list(values.values())))
+
+    @property
+    def pyro_potential(self) -> Callable[[Mapping[str, Tensor]], Tensor]:
+        """The potential as Pyro computes it: name of a site -> its unconstrained coordinates."""
+        potential: Callable[[Mapping[str, Tensor]], Tensor] = self._initialise()[1]
+        return potential
+
+    def _initialise(self) -> tuple[dict[str, Tensor], Any, dict[str, Any]]:
+        """Return Pyro's coordinates at the sites' means, its potential, its transforms; by names of sites."""
+        from pyro.infer.autoguide.initialization import init_to_value
+        from pyro.infer.mcmc.util import initialize_model
+
+        tools: Any = (initialize_model, init_to_value)
+        means = {key: torch.as_tensor(site.mean) for key, site in self.sites.items()}
+        start = {site.name: site.share(means[key], means) for key, site in self.sites.items()}
+        begin, potential, transforms, _ = tools[0](self.model, init_strategy=tools[1](values=start))
+        return begin, potential, transforms
 
     def make(self, values: Sequence[Tensor]) -> ObservationModel:
         """Return the observation model at values of the sites, in their order."""
@@ -309,20 +332,29 @@ def _find_mode(whole: Target, part: Target, share: float, progress: Progress) ->
     part: the target of a share of the items, on which steps are cheap and the curvature is known well enough;
     the whole then needs few steps.
     """
-    prior = Target(whole.parameters, None)
+    prior = whole.given(None)
     x = whole.start
-    root = _covariance_root(prior.hessian(x))
+    root = prior_root = _covariance_root(prior.hessian(x))
+
+    def root_at(x: Floats, share: float) -> Floats:
+        """Return the root at x of the covariance given 1 / share times the part's items."""
+        hessian = part.hessian(x, progress)
+        if share < 1:
+            hessian_of_prior = prior.hessian(x)
+            hessian = hessian_of_prior + (hessian - hessian_of_prior) / share
+        return _covariance_root(hessian, prior_root)
+
+    if part.likelihood is not None and part.likelihood.items > FEW_ITEMS:
+        # With much data the prior's widths are a poor measure of steps; near the mode they are known.
+        x = minimise_potential(part, x, root, "mode", progress, FIRST_STEPS)
+        root = root_at(x, 1.0)
     for _ in range(MOST_REFINEMENTS):
         x = minimise_potential(part, x, root, "mode", progress)
         if not whole.parameters.kernels.refine_cuts(whole.values_at(x)):
             break
-    hessian = part.hessian(x, progress)
     if part is not whole:
-        prior_hessian = prior.hessian(x)
-        hessian = prior_hessian + (hessian - prior_hessian) / share
-        root = _covariance_root(hessian, root)
-        return minimise_potential(whole, x, root, "mode of all items", progress), root
-    return x, _covariance_root(hessian, root)
+        x = minimise_potential(whole, x, root * np.sqrt(share), "mode of all items", progress)
+    return x, root_at(x, share)
 
 
 def _covariance_root(hessian: Floats, scale: Floats | None = None) -> Floats:
@@ -340,7 +372,9 @@ def _covariance_root(hessian: Floats, scale: Floats | None = None) -> Floats:
     return np.linalg.cholesky(covariance + ridge * np.eye(len(covariance)))
 
 
-def minimise_potential(target: Target, x: Floats, root: Floats, stage: str, progress: Progress) -> Floats:
+def minimise_potential(
+    target: Target, x: Floats, root: Floats, stage: str, progress: Progress, most_steps: int = MOST_STEPS
+) -> Floats:
     """Return the minimum of the potential, (P,), by L-BFGS in whitened coordinates, begun at x."""
     from scipy.optimize import minimize
 
@@ -353,7 +387,7 @@ def minimise_potential(target: Target, x: Floats, root: Floats, stage: str, prog
         value, slope = target.potential(x + root @ z)
         return value, root.T @ slope
 
-    options = {"maxiter": MOST_STEPS, "ftol": 1e-12, "gtol": 5e-2, "maxcor": 30}
+    options = {"maxiter": most_steps, "ftol": 1e-12, "gtol": 5e-2, "maxcor": 30}
     minimum = minimize(potential, np.zeros(len(x)), jac=True, method="L-BFGS-B", options=options)
     return np.asarray(x + root @ minimum.x)
 

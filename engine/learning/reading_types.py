@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 NAMES = (("easy", "hard"), ("easy", "fair", "hard"))
 # Items of a trial at most.
 MOST_ITEMS = 2000
+# Nats below which a loss is none: where gold leaves nothing open, its score does not change but by rounding.
+ROUNDING = 1e-9
 # Folds of the held-out scores.
 FOLDS = 4
 
@@ -112,7 +114,7 @@ def _try_kinds(
         fit, candidate_joint, candidate_alone = _held_out_scores(candidate, answers, gold, settings, progress)
         gain, gain_se = _mean(candidate_joint - joint)
         gold_gain, gold_se = _mean(((candidate_joint - candidate_alone) - (joint - alone))[known])
-        kept = gain > clear * gain_se and not gold_gain < -clear * gold_se
+        kept = gain > clear * gain_se and not gold_gain < -clear * gold_se - ROUNDING
         figures = len(joint), gain, gain_se, gold_gain, gold_se, kept
         trials.append(ComponentTrial(observer.name, name, names, *figures))
         if not kept:

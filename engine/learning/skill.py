@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from engine.backend.types import Floats, Ints
 
@@ -48,18 +48,41 @@ class SkillEvidence:
     state: Ints
     log_likelihood: Floats
 
-    def scores(self) -> Floats:
-        """Return log P(answers of the gold items | w) of each of SKILLS, up to a constant, (COUNT,)."""
+    def chains(self) -> Iterator[tuple[Floats, Floats]]:
+        """Yield for each state with gold what foretells its items, which no item of another state changes.
+
+        counts[x] C_w[x] at each of SKILLS, (COUNT, Y), and its items' likelihoods in their order, (n, Y).
+        """
         around = (1 - SKILLS)[:, None, None] * self.rows + SKILLS[:, None, None] * self.able
-        settled = self.counts[:, None] * around
-        scores = np.zeros(len(SKILLS))
-        peak = self.log_likelihood.max(1, keepdims=True)
-        for likelihood, x in zip(np.exp(self.log_likelihood - peak), self.state, strict=True):
-            share = settled[:, x] * likelihood
-            chance = share.sum(1)
-            scores += np.log(chance / settled[:, x].sum(1))
-            settled[:, x] += share / chance[:, None]
-        return scores
+        likelihood = np.exp(self.log_likelihood - self.log_likelihood.max(1, keepdims=True))
+        for x in np.unique(self.state).tolist():
+            yield self.counts[x] * around[:, x], likelihood[self.state == x]
+
+
+def log_scores(evidence: Iterable[SkillEvidence]) -> Floats:
+    """Return log P(answers of the gold items | w) of each of SKILLS, up to a constant, (COUNT,).
+
+    Chains of equally many answers are gone through side by side.
+    """
+    by_answers: dict[int, list[tuple[Floats, Floats]]] = {}
+    for gold_evidence in evidence:
+        for chain in gold_evidence.chains():
+            by_answers.setdefault(chain[1].shape[1], []).append(chain)
+    scores = np.zeros(len(SKILLS))
+    for chains in by_answers.values():
+        chains.sort(key=lambda chain: -len(chain[1]))
+        lengths = np.array([len(likelihood) for _, likelihood in chains])
+        settled = np.stack([begin for begin, _ in chains])
+        likelihoods = np.zeros((lengths[0], len(chains), 1, settled.shape[2]))
+        for place, (_, likelihood) in enumerate(chains):
+            likelihoods[: len(likelihood), place, 0] = likelihood
+        for step, likelihood in enumerate(likelihoods):
+            going = settled[: np.count_nonzero(lengths > step)]
+            share = going * likelihood[: len(going)]
+            chance = share.sum(2, keepdims=True)
+            scores += np.log(chance[:, :, 0] / going.sum(2)).sum(0)
+            going += share / chance
+    return scores
 
 
 def cautious_skill(evidence: Iterable[SkillEvidence]) -> float:
@@ -73,7 +96,7 @@ def cautious_skill(evidence: Iterable[SkillEvidence]) -> float:
     data, which are no proof of it (tests/benchmarks: test_simulated_skill, test_shared_errors,
     test_repeated_draws); of AS_DECLARED no other value was tried.
     """
-    scores = np.sum([gold_evidence.scores() for gold_evidence in evidence], axis=0)
+    scores = log_scores(evidence)
     weight = PRIOR * np.exp(scores - scores.max())
     weight /= weight.sum()
     mean = float(weight @ SKILLS)

@@ -290,7 +290,8 @@ class ObservationModel(ObserverKernels):
             positions = positions_of(reported.reading, len(answers.reading_item))
             bundles, which, answered = reported_by_bundle(pairs, observer, positions, reported)
             if len(bundles):
-                add_rows(together, bundles, take_rows(log_mixture(answered, imagined), which))
+                log_follow = take_rows(log_mixture(answered, imagined), which)
+                add_rows(together, bundles, self.apart(log_follow))
             local = positions[pairs.reading]
             used = (local >= 0) & ~pairs.on
             pattern, row = reported.pattern[local[used]], pairs.row[used]
@@ -351,7 +352,8 @@ class ObservationModel(ObserverKernels):
         chosen = switched[reported.reading]
         if chosen.any():
             log_follow = self.mixture(reported.table, imagined)
-            add_rows(followed, reported.reading[chosen], take_rows(log_follow, reported.pattern[chosen]))
+            log_follow = take_rows(log_follow, reported.pattern[chosen])
+            add_rows(followed, reported.reading[chosen], self.apart(log_follow))
 
     def answered_together(self, answers: Answers) -> tuple[str, ...]:
         """Return the variables about which several dependent observers answered for one item."""

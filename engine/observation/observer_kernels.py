@@ -165,6 +165,13 @@ class ObserverKernels:
         model.memory = ReportMemory(answers)
         return model
 
+    def apart(self, log_follow: Array) -> Array:
+        """Return what answers about a variable say of the label that they follow, (n, K + 1), as it goes on.
+
+        That is as it comes; whoever takes derivatives step by step puts another function in this place.
+        """
+        return log_follow
+
     def reported(self, answers: Answers, observer: int, name: str) -> ReportedAnswers:
         """Return what an observer's readings report about a variable."""
         kernel, echo = self.kernels[observer, name], self.echo[observer]

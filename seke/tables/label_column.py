@@ -50,12 +50,12 @@ class LabelColumn:
         self._known: dict[Any, float] = {} if self.interval else states
         if variable.kind == "binary":
             self._known = _TRUTH | (_PRESENCE if coding is not None else {})
-        # Texts that were met already; of all but numbers there are few.
-        self._met: dict[str, float | None] = {}
+        # Texts and truth values that were met already; of all but numbers there are few.
+        self._met: dict[str | bool, float | None] = {}
 
     def number(self, cell: Any, path: str) -> float | None:
         """Return the number of a cell, None where it is blank; an AnswerError begins with `path`."""
-        if isinstance(cell, str) and not self.interval:
+        if isinstance(cell, str | bool) and not self.interval:
             if cell not in self._met:
                 self._met[cell] = self._number(cell, path)
             return self._met[cell]

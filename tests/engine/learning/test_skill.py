@@ -12,7 +12,7 @@ from thorough import examples
 
 from engine import Answers, Gold, Inference, Labels, compile_network, entries_of, fit_observers, read
 from engine.learning.parameters import ObserverParameters
-from engine.learning.skill import CAUTION, SKILLS, SkillEvidence, cautious_skill
+from engine.learning.skill import CAUTION, SKILLS, SkillEvidence, cautious_skill, log_scores
 from engine.model.parameter_key import ParameterKey
 
 SIGNS = ("one", "two", "three", "four")
@@ -147,7 +147,7 @@ def test_scores_of_sure_answers_are_those_of_the_beta_binomial(right, wrong, dec
     expected = [
         log_beta(count * q + right, count * (1 - q) + wrong) - log_beta(count * q, count * (1 - q)) for q in p
     ]
-    np.testing.assert_allclose(evidence.scores(), expected, atol=1e-7)
+    np.testing.assert_allclose(log_scores([evidence]), expected, atol=1e-7)
 
 
 def evidence_of(right, wrong, declared=0.6, count=8.0):
@@ -195,7 +195,7 @@ def test_gold_as_the_table_declares_moves_it_ever_less():
 def test_of_a_strong_observer_the_doubt_about_the_table_is_soon_gone():
     """After a hundred right answers in a hundred the skill is that of a uniform prior."""
     evidence = evidence_of(100, 0)
-    weight = np.exp(evidence.scores())
+    weight = np.exp(log_scores([evidence]))
     weight /= weight.sum()
     mean = weight @ SKILLS
     uniform = mean - CAUTION * math.sqrt(weight @ SKILLS**2 - mean**2)
