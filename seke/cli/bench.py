@@ -107,9 +107,12 @@ def score(
     Exit status: 0 done, 2 bad input.
     """
     from seke.benchmarking.score import score as scored
+    from seke.console.extras import check_installed
 
     with exit_on_errors(as_json=as_json):
         check_target(html, PAGE)
+        if pictures is not None:
+            check_installed("matplotlib")
         report = scored(predictions, gold, given.pop("knowledge"), **given)
         _warn(report.facts)
         paths = report.draw(pictures, ending) if pictures is not None else []

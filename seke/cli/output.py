@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seke.console.terminal import exact_output, printable
+from seke.files.atomic import PICTURE, check_target
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -72,6 +73,21 @@ def table_console() -> Console:
     from seke.console.printable_console import PrintableConsole
 
     return PrintableConsole()
+
+
+def check_picture(output: Path | None, *, svg_by_itself: bool = False) -> None:
+    """Refuse a picture that could not be drawn or written, before anything long is computed for it.
+
+    svg_by_itself: whether SVG is written without matplotlib.
+
+    Raises:
+        engine.SekeError: a place that cannot be written, another format, or matplotlib is not installed.
+    """
+    from seke.console.extras import check_installed
+
+    check_target(output, PICTURE)
+    if output is not None and not (svg_by_itself and format_of(output) == "svg"):
+        check_installed("matplotlib")
 
 
 def format_of(output: Path) -> str:
