@@ -39,7 +39,7 @@ def demo(ctx: click.Context, folder: Path) -> None:
         print_message(
             f"{folder} has {parts.SAMPLES} (answers about {len(list((folder / parts.PICTURES).iterdir()))} "
             f"drawn faces), {parts.OVERLAY}, {parts.PICTURES}/, {parts.RECORDED}, {parts.NOTEBOOK}\n\n"
-            f"seke infer {samples}"
+            f"  seke infer {samples}"
         )
         ctx.invoke(infer, samples=(str(folder / parts.SAMPLES),))
         overlay = f"{place}/{parts.OVERLAY}"

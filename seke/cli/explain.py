@@ -10,7 +10,7 @@ import click
 
 from seke.cli import options
 from seke.cli.errors import exit_on_errors
-from seke.cli.output import check_picture, format_of, print_json, print_message
+from seke.cli.output import check_picture, format_of, print_json, print_message, print_text, terminal_columns
 from seke.files.atomic import PAGE, check_target, write_file
 
 if TYPE_CHECKING:
@@ -284,7 +284,7 @@ def explain(
         if as_json:
             print_json(facts_of_story(story))
         if as_text or not (as_json or html or png):
-            print(render(story.facts).rstrip())
+            print_text(render(story.facts, terminal_columns()).rstrip())
         for path in (output for output in (html, png) if output is not None):
             print_message(path)
 

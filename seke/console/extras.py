@@ -58,7 +58,8 @@ def missing_package_text(module: str, extra: str | None = None) -> str | None:
         return None
     extra = extra or EXTRAS[package]
     verb = "needs" if extra in ("gpu", "ray", "vision") else "need"
-    return f"{WHAT[extra]} {verb} {KNOWN_AS.get(package, package)}, which is not installed; pip install 'seke[{extra}]'"
+    package = KNOWN_AS.get(package, package)
+    return f"{WHAT[extra]} {verb} {package}, which is not installed; pip install 'seke[{extra}]'"
 
 
 def is_installed(name: str) -> bool:
