@@ -39,7 +39,7 @@ from seke.annotation.several import (
     tell_of_servers,
 )
 from seke.datasets.images import PictureError, view_of
-from seke.datasets.manifest import items_of
+from seke.datasets.manifest import check_some_are_there, items_of
 from seke.files.shipped import DATASET_OBSERVER
 from seke.files.shipped import knowledge as read_knowledge
 from seke.inference.session import Session
@@ -131,6 +131,9 @@ class Job:
         session, rule = run_session(base, asked, population, max_samples, labels_final=labels_final)
         base = session.knowledge
         named = items_of(images, base, labels)
+        if not is_run(folder):
+            # A run that goes on may have answers about pictures that are there no more.
+            check_some_are_there(named)
         part = share_of(named, RunShard.parse(shard)) if shard is not None else None
         items = remembered_items(part.items if part else named, folder, options.get("problems"))
         # What is said and estimated of all items is the same in all shards.
