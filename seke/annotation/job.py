@@ -39,7 +39,7 @@ from seke.annotation.several import (
     tell_of_servers,
 )
 from seke.datasets.images import PictureError, view_of
-from seke.datasets.manifest import items_of
+from seke.datasets.manifest import check_some_are_there, items_of
 from seke.files.shipped import DATASET_OBSERVER
 from seke.files.shipped import knowledge as read_knowledge
 from seke.inference.session import Session
@@ -130,7 +130,7 @@ class Job:
         check_several(model, asked.also, max_cost)
         session, rule = run_session(base, asked, population, max_samples, labels_final=labels_final)
         base = session.knowledge
-        named = items_of(images, base, labels)
+        named = _named_items(images, base, labels, folder)
         part = share_of(named, RunShard.parse(shard)) if shard is not None else None
         items = remembered_items(part.items if part else named, folder, options.get("problems"))
         # What is said and estimated of all items is the same in all shards.
@@ -321,6 +321,16 @@ class Job:
         if names and measured is not None and not self.annotator.stopping.is_set():
             self.annotator.by_measure = with_prices(self.annotator.session, measured)
         yield [item for item in items if item.name not in self.annotator.pilot]
+
+
+def _named_items(
+    images: Sequence[str | Path], base: Knowledge, labels: Any, folder: Path
+) -> tuple[Item, ...]:
+    """Return the items that are named; a run that begins needs a picture, one that goes on may need none."""
+    named = items_of(images, base, labels)
+    if not is_run(folder):
+        check_some_are_there(named)
+    return named
 
 
 def _facts_of(

@@ -8,7 +8,7 @@ groups of them; two sets of predictions are compared on the same resamples.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ from seke.datasets.near_duplicates import units_of
 from seke.files.frames import is_frame
 from seke.files.shipped import knowledge as read_knowledge
 from seke.files.text_report import TextReport
+from seke.runs.run_folder import made_up_caution
 from seke.tables.clusters import read_clusters
 from seke.tables.label_table import LabelTable, labels_from, read_labels
 
@@ -98,30 +99,35 @@ def score(
     base = read_knowledge(knowledge)
     table = _with_clusters(_gold(gold, base, groups, sources), clusters)
     options = ScoreOptions(bootstrap, seed, level, bins)
-    prediction_sets = [read_predictions(source, base) for source in _sources(predictions)]
+    sources_given = _sources(predictions)
+    prediction_sets = [read_predictions(source, base) for source in sources_given]
     if keep_gold_evidence:
         prediction_sets = [predicted.with_gold_evidence() for predicted in prediction_sets]
+    first, *others = prediction_sets
     return ScoreReport(
         {
             "gold": {"path": table.path, "items": len(table.items)},
             "knowledge": {"name": base.name, "digest": base.digest},
             "options": {
-                "bootstrap": bootstrap,
-                "seed": seed,
-                "level": level,
-                "bins": bins,
+                **asdict(options),
                 "keep_gold_evidence": keep_gold_evidence,
                 "groups": _grouped_by(groups, clusters),
                 "group_count": len({*table.groups} - {None}),
                 "sources": sources or None,
             },
             "cited": citations() if sources else {},
-            "predictions": [card(base, prediction_set, table, options) for prediction_set in prediction_sets],
-            "comparisons": [
-                comparison(base, prediction_sets[0], other, table, options) for other in prediction_sets[1:]
+            "predictions": [
+                card(base, predicted, table, options) | _made_up(source)
+                for source, predicted in zip(sources_given, prediction_sets, strict=True)
             ],
+            "comparisons": [comparison(base, first, other, table, options) for other in others],
         }
     )
+
+
+def _made_up(source: Any) -> Facts:
+    """Return in words that a run's answers are made up; no text for what is not known to be a run's."""
+    return {"made_up": made_up_caution(Path(source)) if isinstance(source, str | Path) else ""}
 
 
 def _with_clusters(table: LabelTable, path: str | Path | None) -> LabelTable:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from seke.benchmarking.table import tables
 from seke.console.gold_evidence_text import KEEP, gold_evidence_text
 from seke.console.plain_text import count
-from seke.console.rich_table import table_lines
+from seke.console.rich_table import UNLIMITED, table_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     Facts = Mapping[str, Any]
 
@@ -37,12 +38,21 @@ _SHARES = {"coverage", "accepted_error", "accepted_risk", "inside", "prevalence"
 NOTHING = "-"
 # Columns of a table that fit a terminal; wider tables are left to the JSON.
 MOST_COLUMNS = 10
+_width = ContextVar("width", default=UNLIMITED)
 # Scores of a variable that have one reason for having no value, from which it is told once.
 MOST_ALIKE = 3
 
 
-def text(facts: Facts) -> str:
-    """Return a report as text."""
+def text(facts: Facts, width: int = UNLIMITED) -> str:
+    """Return a report as text. width: columns of the terminal; titles of wider tables wrap."""
+    token = _width.set(width)
+    try:
+        return _text(facts)
+    finally:
+        _width.reset(token)
+
+
+def _text(facts: Facts) -> str:
     lines: list[str] = []
     for card in facts["predictions"]:
         lines += [*_card(card, facts), ""]
@@ -51,6 +61,12 @@ def text(facts: Facts) -> str:
     if any(card["sources"] for card in facts["predictions"]):
         lines += _sources(facts)
     return "\n".join(lines).rstrip()
+
+
+def _table_lines(
+    head: Sequence[str], rows: Sequence[Sequence[str]], indent: str = "  ", folded: Sequence[int] = ()
+) -> list[str]:
+    return table_lines(head, rows, indent, _width.get(), folded)
 
 
 def left_out_text(card: Facts) -> str:
@@ -72,6 +88,8 @@ def left_out_text(card: Facts) -> str:
 def _card(card: Facts, facts: Facts) -> Iterator[str]:
     yield f"{card['path']} against {facts['gold']['path']}: {count(card['items'], 'item')} in both"
     yield f"  {_intervals(card, facts)}"
+    if card["made_up"]:
+        yield f"  {card['made_up']}"
     categorical = _variables_of_kind(card, "categorical")
     for name, variable in categorical.items():
         yield ""
@@ -112,7 +130,7 @@ def _sources(facts: Facts) -> Iterator[str]:
             ]
             for row in table.rows
         ]
-        yield from table_lines(["", "", "items", *table.columns, ""], rows)
+        yield from _table_lines(["", "", "items", *table.columns, ""], rows)
         yield ""
     cited = {row.cited for table in tables(facts) for row in table.rows if row.cited}
     if cited:
@@ -177,7 +195,7 @@ def _scores(variable: Facts) -> list[str]:
         f"  {len(labels)} scores without a value, {reason}: {'; '.join(labels)}"
         for reason, labels in shared.items()
     ]
-    return [*table_lines([], rows), *without]
+    return [*_table_lines([], rows, folded=[3]), *without]
 
 
 def _note(name: str, variable: Facts) -> str:
@@ -214,7 +232,7 @@ def _classes(variable: Facts) -> list[str]:
         ]
         for row in variable["classes"]
     ]
-    return ["", *table_lines(header, rows)]
+    return ["", *_table_lines(header, rows)]
 
 
 def _binaries(binary: dict[str, Any]) -> Iterator[str]:
@@ -226,7 +244,7 @@ def _binaries(binary: dict[str, Any]) -> Iterator[str]:
         cells.append(_interval("f1", variable["scores"]["f1"]))
         cells += [_cell(variable, score) for score in ("precision", "recall", "balanced_accuracy")]
         rows.append([name, f"{variable['items']:,}", *cells])
-    yield from table_lines(header, rows, indent="")
+    yield from _table_lines(header, rows, indent="")
     stated = [(name, variable) for name, variable in binary.items() if "reliability" in variable]
     if not stated:
         return
@@ -239,7 +257,7 @@ def _binaries(binary: dict[str, Any]) -> Iterator[str]:
         cells.append(f"{low:.3f} to {high:.3f}")
         cells += [_cell(variable, score) for score in ("coverage", "accepted_error", "accepted_risk")]
         rows.append([name, *cells])
-    yield from table_lines(header, rows, indent="")
+    yield from _table_lines(header, rows, indent="")
 
 
 def _cell(variable: Facts, score: str) -> str:
@@ -281,7 +299,7 @@ def _refusals(refusals: Facts) -> list[str]:
         if with_answers:
             cells.insert(2, _share(outcome["refused_answers"], outcome["answers"]))
         rows.append([outcome["class"], f"{outcome['gold']:,}", *cells])
-    return table_lines(header, rows, indent="")
+    return _table_lines(header, rows, indent="")
 
 
 def _share(part: int, whole: int) -> str:
@@ -326,7 +344,7 @@ def _differences(differences: Facts) -> list[str]:
         rows.append([
             labels.get(name, name), _number(name, difference["one"]), _number(name, difference["other"]),
             _signed(name, difference["value"]), interval])  # fmt: skip
-    return table_lines(["", "one", "other", "difference", "interval"], rows)
+    return _table_lines(["", "one", "other", "difference", "interval"], rows)
 
 
 def _signed(name: str, value: float | None) -> str:
@@ -342,6 +360,6 @@ def _binary_differences(binary: dict[str, Any]) -> list[str]:
         interval = "" if f1["low"] is None else f"{f1['low']:+.3f} to {f1['high']:+.3f}"
         numbers = [_number("f1", f1["one"]), _number("f1", f1["other"]), _signed("f1", f1["value"])]
         rows.append([name, f"{variable['items']:,}", *numbers, interval, f"{variable['mcnemar']['p']:.3g}"])
-    return table_lines(
+    return _table_lines(
         ["F1 of", "items", "one", "other", "difference", "interval", "McNemar p"], rows, indent=""
     )

@@ -11,7 +11,7 @@ from seke.cli.bench_feab import feab
 from seke.cli.bench_prompts import prompts
 from seke.cli.bench_run import run
 from seke.cli.errors import exit_on_errors
-from seke.cli.output import print_message, print_result
+from seke.cli.output import print_message, print_result, terminal_columns
 from seke.files.atomic import PAGE, PICTURE, check_target, write_file
 
 if TYPE_CHECKING:
@@ -107,13 +107,17 @@ def score(
     Exit status: 0 done, 2 bad input.
     """
     from seke.benchmarking.score import score as scored
+    from seke.benchmarking.text import text
+    from seke.console.extras import check_installed
 
     with exit_on_errors(as_json=as_json):
         check_target(html, PAGE)
+        if pictures is not None:
+            check_installed("matplotlib")
         report = scored(predictions, gold, given.pop("knowledge"), **given)
         _warn(report.facts)
         paths = report.draw(pictures, ending) if pictures is not None else []
-        print_result(report.facts, str(report), as_json=as_json)
+        print_result(report.facts, text(report.facts, terminal_columns()), as_json=as_json)
         if html is not None:
             write_file(report.html().encode(), html)
             print_message(html)

@@ -14,7 +14,7 @@ from click.core import ParameterSource
 from seke.cli import model_options as asking
 from seke.cli import options
 from seke.cli.errors import exit_on_errors
-from seke.cli.output import print_json, print_message
+from seke.cli.output import print_json, print_message, print_text
 from seke.cli.progress import RunProgress
 
 if TYPE_CHECKING:
@@ -133,15 +133,15 @@ def _conclude(summary: BenchmarkSummary, images: tuple[str, ...], *, as_json: bo
     if as_json:
         print_json(asdict(summary))
     else:
-        print(f"{summary.items:,} items")
+        print_text(f"{summary.items:,} items")
         for level, counts in summary.answers.items():
             counted = ", ".join(
                 f"{count:,} {name}" for name, count in counts.items() if count or name == "ok"
             )
-            print(f"  {level}: {counted}")
-        print(f"  {asking.account_line(summary.totals)}")
+            print_text(f"  {level}: {counted}")
+        print_text(f"  {asking.account_line(summary.totals)}")
         for line in failure_lines(summary.failures):
-            print(f"  {line}")
+            print_text(f"  {line}")
         print(summary.predictions)
     for note in summary.notes:
         print_message(note)

@@ -39,7 +39,7 @@ def demo(ctx: click.Context, folder: Path) -> None:
         print_message(
             f"{folder} has {parts.SAMPLES} (answers about {len(list((folder / parts.PICTURES).iterdir()))} "
             f"drawn faces), {parts.OVERLAY}, {parts.PICTURES}/, {parts.RECORDED}, {parts.NOTEBOOK}\n\n"
-            f"seke infer {samples}"
+            f"  seke infer {samples}"
         )
         ctx.invoke(infer, samples=(str(folder / parts.SAMPLES),))
         overlay = f"{place}/{parts.OVERLAY}"
@@ -116,10 +116,6 @@ def _say_next(*steps: tuple[str, str]) -> None:
 
 def _needs(extra: str, package: str) -> str:
     """Return in brackets which extra brings a package that is not installed; no text where it is."""
-    from importlib.util import find_spec
+    from seke.console.extras import is_installed
 
-    try:
-        installed = find_spec(package) is not None
-    except ModuleNotFoundError:
-        installed = False
-    return "" if installed else f" (first pip install 'seke[{extra}]')"
+    return "" if is_installed(package) else f" (first pip install 'seke[{extra}]')"

@@ -10,8 +10,8 @@ import click
 
 from seke.cli import options
 from seke.cli.errors import exit_on_errors
-from seke.cli.output import format_of, print_json, print_message
-from seke.files.atomic import PAGE, PICTURE, check_target, write_file
+from seke.cli.output import check_picture, format_of, print_json, print_message, print_text, terminal_columns
+from seke.files.atomic import PAGE, check_target, write_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -62,7 +62,7 @@ def face(source: str | None, item: str | None, units: str | None, output: Path, 
     from engine import SekeError
 
     with exit_on_errors():
-        check_target(output, PICTURE)
+        check_picture(output, svg_by_itself=True)
         if units is not None and source is None:
             from seke.graphics.face import face as draw
 
@@ -78,7 +78,7 @@ def _item_command(name: str, words: str, summary: str) -> None:
 
     def command(source: str, item: str, output: Path, **given: Any) -> None:
         with exit_on_errors():
-            check_target(output, PICTURE)
+            check_picture(output, svg_by_itself=True)
             _write_item(name, source, item, output, **given)
 
     example = f"examples/faces/samples.jsonl afraid-brows -o {name}.svg"
@@ -131,7 +131,7 @@ def risk_coverage(predictions: tuple[str, ...], gold: str, output: Path, **given
       seke plot risk-coverage posteriors.jsonl truth.csv -o risk.svg
     """
     with exit_on_errors():
-        check_target(output, PICTURE)
+        check_picture(output)
         from seke.benchmarking.plots import risk_coverage as draw
 
         _write(draw(_score_facts(predictions, gold, given)), output)
@@ -159,7 +159,7 @@ def reliability(predictions: str, gold: str, of: str, output: Path, **given: Any
       seke plot reliability posteriors.jsonl truth.csv --of binary -o units.png
     """
     with exit_on_errors():
-        check_target(output, PICTURE)
+        check_picture(output)
         from seke.benchmarking.plots import reliability as draw
 
         _write(draw(_score_facts(predictions, gold, given), of), output)
@@ -188,7 +188,7 @@ def network(base: str | None, output: Path) -> None:
       seke plot network -o faces.svg
     """
     with exit_on_errors():
-        check_target(output, PICTURE)
+        check_picture(output)
         from seke.knowledge_tools.graph import graph_file
 
         write_file(graph_file(format_of(output), base), output)
@@ -207,7 +207,7 @@ def fit(trace: Path, output: Path) -> None:
       seke plot fit t.nc -o fit.png
     """
     with exit_on_errors():
-        check_target(output, PICTURE)
+        check_picture(output)
         from seke import plot as figures
 
         _write(figures.fit(trace), output)
@@ -255,20 +255,26 @@ def explain(
     """
     with exit_on_errors(as_json=as_json):
         from engine import SekeError
+        from seke.console.extras import check_installed
         from seke.explanations.figures import facts_of_story, sheet
         from seke.explanations.story import story_of
         from seke.explanations.text import render
         from seke.files.shard_folder import sample_files
+        from seke.files.shipped import knowledge
         from seke.tables.record_reader import holds_posteriors
 
         check_target(html, PAGE)
-        check_target(png, PICTURE)
+        check_picture(png, svg_by_itself=True)
         source = tuple(sample_files(source))
         if any(not Path(path).is_dir() and holds_posteriors(path) for path in source):
             raise SekeError(f"{source[0]}: holds posteriors; a story is told from a run or from samples")
         if png is not None:
             _check_not_picture(Path(source[0]), item, png)
-        story = story_of(source, item, given.pop("knowledge"), **given)
+        base = knowledge(given.pop("knowledge"))
+        # Regions of two numbers are drawn by it, after all facts, which take long.
+        if (html or png) and len(base.intervals) == 2:
+            check_installed("contourpy")
+        story = story_of(source, item, base, **given)
         if html is not None:
             from seke.explanations.html import page
 
@@ -278,7 +284,7 @@ def explain(
         if as_json:
             print_json(facts_of_story(story))
         if as_text or not (as_json or html or png):
-            print(render(story.facts).rstrip())
+            print_text(render(story.facts, terminal_columns()).rstrip())
         for path in (output for output in (html, png) if output is not None):
             print_message(path)
 

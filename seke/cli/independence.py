@@ -10,6 +10,7 @@ from seke.cli import options
 from seke.cli.errors import exit_on_errors
 from seke.cli.output import (
     check_not_input,
+    check_picture,
     format_of,
     on_terminal,
     print_json,
@@ -17,7 +18,7 @@ from seke.cli.output import (
     print_warnings,
     table_console,
 )
-from seke.files.atomic import PICTURE, check_target, write_file
+from seke.files.atomic import write_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,7 +68,7 @@ def independence(samples: tuple[str, ...], output: Path | None, as_json: bool, *
     Exit status: 0 done, 2 bad input.
     """
     with exit_on_errors(as_json=as_json):
-        check_target(output, PICTURE)
+        check_picture(output)
         check_not_input(output, samples, "draw to another file")
         from seke.calibration.independence import independence as measured
 

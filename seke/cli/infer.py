@@ -14,7 +14,14 @@ from seke.cli import options
 from seke.cli.comparison import check_comparable, print_comparison
 from seke.cli.errors import exit_on_errors, missing_packages_named
 from seke.cli.infer_on_ray import RAY, ClusterOptions, cluster_options, file_digest, infer_on_ray
-from seke.cli.output import check_not_input, on_terminal, print_message, print_result, table_console
+from seke.cli.output import (
+    check_not_input,
+    on_terminal,
+    print_message,
+    print_result,
+    table_console,
+    terminal_columns,
+)
 from seke.files import TABLE_FORMATS
 from seke.progress import task
 
@@ -193,6 +200,7 @@ def _explain(samples: tuple[str, ...], request: _Request, item: str, output: Pat
     """Explain an item; return whether a guarantee is refused or does not hold for it."""
     from engine import SekeError
     from seke.explanations.facts import explain_in_session
+    from seke.explanations.text import render
 
     if output is not None:
         raise SekeError("--explain prints on the standard output; leave out -o")
@@ -204,7 +212,8 @@ def _explain(samples: tuple[str, ...], request: _Request, item: str, output: Pat
         )
     session = _with_thresholds(request.session(), samples, request, None)
     explanation = explain_in_session(session, samples, item, in_order=request.in_order, seed=request.seed)
-    print_result(explanation.facts, str(explanation).rstrip(), as_json=request.as_json)
+    text = render(explanation.facts, terminal_columns()).rstrip()
+    print_result(explanation.facts, text, as_json=request.as_json)
     _say_refused(session)
     promised = explanation.facts["decision"]["guarantee"]
     if promised and not promised["holds"]:

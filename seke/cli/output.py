@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 import textwrap
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
+from seke.console.rich_table import UNLIMITED
 from seke.console.terminal import exact_output, printable
+from seke.files.atomic import PICTURE, check_target
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from rich.console import Console
+
+# A line of its own with a command, which is copied as a whole.
+COMMAND = re.compile(r"\s+(seke|cd|jupyter|pip) ")
 
 
 def print_json(value: Any) -> None:
@@ -23,8 +29,13 @@ def print_json(value: Any) -> None:
 
 
 def print_text(text: str) -> None:
-    """Print a text and end its last line."""
-    print(text, end="" if text.endswith("\n") else "\n")
+    """Print a text and end its last line; on a terminal its lines end between words."""
+    print("\n".join(_fitted(text.removesuffix("\n").split("\n"), sys.stdout)))
+
+
+def terminal_columns() -> int:
+    """Return the columns of a line of the standard output, more than any has where that is no terminal."""
+    return shutil.get_terminal_size().columns if on_terminal() else UNLIMITED
 
 
 def print_file(text: str) -> None:
@@ -42,18 +53,28 @@ def print_result(facts: Any, text: object, *, as_json: bool) -> None:
 
 def print_message(text: object) -> None:
     """Print a message on the standard error; on a terminal its lines end between words."""
-    lines = printable(str(text)).split("\n")
-    if sys.stderr is not None and sys.stderr.isatty():
-        width = shutil.get_terminal_size().columns
-        lines = [part for line in lines for part in _wrapped(line, width)]
-    print("\n".join(lines), file=sys.stderr)
+    print("\n".join(_fitted(printable(str(text)).split("\n"), sys.stderr)), file=sys.stderr)
+
+
+def _fitted(lines: list[str], stream: TextIO | None) -> list[str]:
+    """Return lines as they fit a terminal; as they are where the stream is none."""
+    if stream is None or not stream.isatty():
+        return lines
+    width = shutil.get_terminal_size().columns
+    return [part for line in lines for part in _wrapped(line, width)]
 
 
 def _wrapped(line: str, width: int) -> list[str]:
-    """Return a line in parts of at most a width, cut between words where there are any."""
-    if len(line) <= width:
+    """Return a line in parts of at most a width, cut between words where there are any; no command is cut."""
+    if len(line) <= width or COMMAND.match(line):
         return [line]
-    return textwrap.wrap(line, width, break_long_words=False, break_on_hyphens=False, drop_whitespace=True)
+    return textwrap.wrap(
+        line,
+        width,
+        subsequent_indent=line[: len(line) - len(line.lstrip())],
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def print_warnings(warnings: Iterable[object]) -> None:
@@ -72,6 +93,21 @@ def table_console() -> Console:
     from seke.console.printable_console import PrintableConsole
 
     return PrintableConsole()
+
+
+def check_picture(output: Path | None, *, svg_by_itself: bool = False) -> None:
+    """Refuse a picture that could not be drawn or written, before anything long is computed for it.
+
+    svg_by_itself: whether SVG is written without matplotlib.
+
+    Raises:
+        engine.SekeError: a place that cannot be written, another format, or matplotlib is not installed.
+    """
+    from seke.console.extras import check_installed
+
+    check_target(output, PICTURE)
+    if output is not None and not (svg_by_itself and format_of(output) == "svg"):
+        check_installed("matplotlib")
 
 
 def format_of(output: Path) -> str:

@@ -8,8 +8,8 @@ import click
 
 from seke.cli import options
 from seke.cli.errors import exit_on_errors
-from seke.cli.output import format_of, on_terminal, print_json, print_message, table_console
-from seke.files.atomic import PICTURE, check_target, write_file
+from seke.cli.output import check_picture, format_of, on_terminal, print_json, print_message, table_console
+from seke.files.atomic import write_file
 from seke.progress import task
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def _plan(as_json: bool, plot: Path | None, given: dict[str, Any]) -> None:
 
     if given["price"] is not None and given["total"] is None:
         raise SekeError("--price needs the number of items: give it with --for")
-    check_target(plot, PICTURE)
+    check_picture(plot)
     from seke.planning.plan import plan as simulate_plan
 
     misfit = Misfit(*(given.pop(name) for name in ("independent", "halo", "drift")))

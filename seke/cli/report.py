@@ -73,9 +73,13 @@ def report(source: str, output: Path, **given: Any) -> None:
     """
     with exit_on_errors(), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
-        from seke.reports.report import report as build_report
+        from seke.console.extras import check_installed
 
         check_target(output, PAGE)
+        # The page draws the network, after everything has been inferred.
+        check_installed("matplotlib")
+        from seke.reports.report import report as build_report
+
         page = build_report(source, given.pop("knowledge"), **given)
         page.save(output)
         print_warnings(warning.message for warning in caught)

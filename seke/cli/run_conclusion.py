@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from seke.cli import model_options as asking
-from seke.cli.output import print_json, print_message
+from seke.cli.output import print_json, print_message, print_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,25 +25,25 @@ def print_conclusion(summary: RunSummary, folder: Path, *, as_json: bool) -> boo
         print_json(summary.as_facts())
     else:
         total = sum(summary.items.values())
-        print(
+        print_text(
             f"{total:,} items: "
             + ", ".join(f"{count:,} {name}" for name, count in sorted(summary.items.items()))
         )
         for reason, count in summary.reasons.items():
-            print(f"  rejected {count:,}: {reason}")
+            print_text(f"  rejected {count:,}: {reason}")
         per_item = summary.per_item
-        print(
+        print_text(
             f"  {per_item['mean']:.2f} samples an item ({per_item['q05']} to {per_item['q95']}), "
             f"{summary.seconds:,.1f} s"
         )
         if summary.facts["also"] or len(summary.observers) > 1:
-            print(f"  answers of {', '.join(f'{name} {n:,}' for name, n in summary.observers.items())}")
+            print_text(f"  answers of {', '.join(f'{name} {n:,}' for name, n in summary.observers.items())}")
         shares = (f"{name.replace('_', ' ')} {share:.0%}" for name, share in summary.levels.items())
-        print(f"  values accepted: {', '.join(shares)}")
-        print(f"  {asking.account_line(summary.totals)}")
+        print_text(f"  values accepted: {', '.join(shares)}")
+        print_text(f"  {asking.account_line(summary.totals)}")
         for line in (*failure_lines(summary.failures), *read_lines(summary.reading)):
-            print(f"  {line}")
-        print(f"{folder / 'posteriors.jsonl'}")
+            print_text(f"  {line}")
+        print_text(f"{folder / 'posteriors.jsonl'}")
     # Promises name the items that they are refused for.
     refused = [f"the guarantee is refused: {reason}" for reason in summary.refused if not summary.promises]
     for line in (*summary.notes, *summary.promises, *refused):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from engine import SekeError
@@ -32,6 +33,8 @@ EXTRAS = {
     "tqdm": "notebook",
     "trl": "export",
 }
+# What messages call a package that comes with another one, which is the one that people know.
+KNOWN_AS = {"contourpy": "matplotlib"}
 WHAT = {
     "calibrate": "fits",
     "gpu": "computing on a device",
@@ -55,7 +58,27 @@ def missing_package_text(module: str, extra: str | None = None) -> str | None:
         return None
     extra = extra or EXTRAS[package]
     verb = "needs" if extra in ("gpu", "ray", "vision") else "need"
+    package = KNOWN_AS.get(package, package)
     return f"{WHAT[extra]} {verb} {package}, which is not installed; pip install 'seke[{extra}]'"
+
+
+def is_installed(name: str) -> bool:
+    """Tell whether a package is installed, without importing it."""
+    try:
+        return find_spec(name) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def check_installed(*names: str) -> None:
+    """Refuse what needs packages that an extra brings, before anything long is computed for it.
+
+    Raises:
+        engine.SekeError: one is not installed, with the command that does that.
+    """
+    for name in names:
+        if not is_installed(name):
+            raise SekeError(missing_package_text(name) or f"needs {name}, which is not installed")
 
 
 def optional_package(name: str) -> Any:

@@ -14,7 +14,9 @@ import os
 import re
 import sys
 from array import array
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -202,6 +204,7 @@ def _manifest(path: Path, base: Knowledge) -> Iterator[Item]:
     columns = _ManifestColumns(file, builder)
     # Rows before the first one with a path: where none has one, only that is said.
     without_path, has_rows, has_path = array("q"), False, False
+    numbers, named = array("q"), False
     for number, row in _filled_rows(file):
         has_rows = True
         labels = columns.labels(number, row)
@@ -215,6 +218,8 @@ def _manifest(path: Path, base: Knowledge) -> Iterator[Item]:
             file.note(number, str(fault))
             continue
         items.append(item)
+        numbers.append(number)
+        named |= ITEM in row
         if labels:
             builder.add_rows([(number, {ITEM: item.name, **labels})])
     if has_path:
@@ -224,8 +229,22 @@ def _manifest(path: Path, base: Knowledge) -> Iterator[Item]:
         file.note(0, "has no column `path`")
     elif not file.faults:
         file.note(0, "names no pictures")
+    _note_repeated_names(file, items, numbers, named=named)
     file.faults.raise_all()
     yield from _with_labels(items, builder.table(), base) if columns.has_labels else items
+
+
+def _note_repeated_names(
+    file: RowFile, items: Sequence[Item], numbers: Sequence[int], *, named: bool
+) -> None:
+    """Note the rows whose item is that of an earlier one. named: whether the rows have a column `item`."""
+    if len({item.name for item in items}) == len(items):
+        return
+    first: dict[str, int] = {}
+    cure = "give each its own name" if named else f"give each its own name in a column `{ITEM}`"
+    for item, number in zip(items, numbers, strict=True):
+        if (earlier := first.setdefault(item.name, number)) != number:
+            file.note(number, f"{ITEM} {item.name!r} is that of {file.place(earlier)}, too; {cure}")
 
 
 def _filled_rows(file: RowFile) -> Iterator[tuple[int, Record]]:
@@ -323,3 +342,35 @@ def _label_value(base: Knowledge, name: str, value: float) -> Any:
     if variable.kind == "interval":
         return float(value)
     return bool(value) if variable.kind == "binary" else variable.states[int(value)]
+
+
+def check_some_are_there(items: Sequence[Item]) -> None:
+    """Refuse items of which no picture is there: then it is the paths that are wrong.
+
+    Raises:
+        engine.SekeError: no picture is there, with the first path and the one that may be meant.
+    """
+    if items and not any(os.path.exists(item.file) for item in items):
+        others = f", and so it is with all {len(items):,} pictures that are named" if len(items) > 1 else ""
+        meant = _path_meant(items[0].path)
+        hint = f"; did you mean {meant}?" if meant else ""
+        raise SekeError(f"{items[0].file}: no such file{others}{hint}")
+
+
+def _path_meant(path: Path) -> Path | None:
+    """Return the path of a file whose folders and name are each most like these; None where there is none."""
+    nearby = Path(path.anchor)
+    for part in path.relative_to(path.anchor).parts:
+        if os.path.exists(nearby / part):
+            nearby /= part
+            continue
+        names = list[str]()
+        with suppress(OSError):
+            names = sorted(os.listdir(nearby))
+        meant = get_close_matches(part, names, n=1)
+        if not meant:
+            # The folder may have been left out.
+            below = [folder / path.name for folder in nearby.glob("*/") if os.path.isfile(folder / path.name)]
+            return below[0] if len(below) == 1 else None
+        nearby /= meant[0]
+    return nearby if os.path.isfile(nearby) else None

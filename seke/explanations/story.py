@@ -20,6 +20,7 @@ from seke.graphics.valence_arousal import DrawnMoments, JointBins
 from seke.inference.record import bin_centres
 from seke.inference.session import Session
 from seke.runs.ledger import order_of
+from seke.runs.run_folder import made_up_caution
 from seke.samples import single_samples
 from seke.sampling.infer import on_samples
 from seke.sampling.replay import mark_off_policy
@@ -106,6 +107,20 @@ def story_of(
     """
     sources = [Path(file) for file in ([source] if isinstance(source, str | Path) else source)]
     base = read_knowledge(knowledge)
+    story = _story_of(sources, item, base, population, seed, with_facts=with_facts)
+    caution = next(filter(None, map(made_up_caution, sources)), "")
+    return replace(story, facts={**story.facts, "made_up": caution}) if caution and story.facts else story
+
+
+def _story_of(
+    sources: Sequence[Path],
+    item: str,
+    base: Knowledge,
+    population: str | None,
+    seed: int,
+    *,
+    with_facts: bool,
+) -> Story:
     if len(sources) == 1 and sources[0].is_dir():
         return _run_story(sources[0], item, base, population, seed, with_facts=with_facts)
     if len(sources) == 1 and holds_posteriors(sources[0]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,8 +17,9 @@ if TYPE_CHECKING:
 
     Facts = Mapping[str, Any]
 
-# Columns of the terminal.
+# Columns of a line, where no terminal has fewer.
 WIDTH = 90
+_width = ContextVar("width", default=WIDTH)
 # Bits, or a probability, from which on something is worth a line.
 SMALL = 0.05
 # Lines at most: pairs of readings in conflict, outcomes of a question, variables.
@@ -40,9 +42,13 @@ def _words() -> Mapping[str, Any]:
     return words
 
 
-def render(facts: Facts) -> str:
-    """Return the facts as text, in lines of at most WIDTH columns where no path is longer."""
-    return "\n\n".join("\n".join(part(facts)) for part in PARTS.values()) + "\n"
+def render(facts: Facts, width: int = WIDTH) -> str:
+    """Return the facts as text, in lines of at most `width` columns, and WIDTH, where no path is longer."""
+    token = _width.set(min(width, WIDTH))
+    try:
+        return "\n\n".join("\n".join(part(facts)) for part in PARTS.values()) + "\n"
+    finally:
+        _width.reset(token)
 
 
 def render_part(name: str, facts: Facts) -> tuple[str, str]:
@@ -55,7 +61,7 @@ def _wrap(text: str, indent: str = "", hang: str | None = None) -> list[str]:
     after = indent if hang is None else hang
     return textwrap.wrap(
         text,
-        WIDTH,
+        _width.get(),
         initial_indent=indent,
         subsequent_indent=after,
         break_on_hyphens=False,
@@ -65,7 +71,7 @@ def _wrap(text: str, indent: str = "", hang: str | None = None) -> list[str]:
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """Return the lines of a table whose last column is wrapped."""
-    return table_lines(head, rows, width=WIDTH, folded=head[-1:])
+    return table_lines(head, rows, width=_width.get(), folded=head[-1:])
 
 
 def _answer_counts(counts: Mapping[str, float]) -> str:
@@ -101,7 +107,10 @@ def head_sentences(facts: Facts) -> tuple[str, str]:
         decision=decision["item"], reasons=words["reasons"].format(reasons=reasons) if reasons else ""
     )
     given["within"] = words["within"][_limit_kind(decision)].format(**given)
-    return inferred, " ".join(words[_verdict(facts, held)].format(**given).split())
+    decided = " ".join(words[_verdict(facts, held)].format(**given).split())
+    if facts.get("made_up"):
+        decided += words["made_up"].format(caution=facts["made_up"][:1].upper() + facts["made_up"][1:])
+    return inferred, decided
 
 
 def _label(facts: Facts) -> list[str]:
@@ -176,7 +185,7 @@ def _readings(facts: Facts) -> list[str]:
         rows.append((f"{reading['bits']:+.2f}", f"{reading['alone']:+.2f}", text))
     lines = [words["title"].format(label=facts["label"]["value"])]
     if not rows:
-        return [*lines, "  " + words["unread"]]
+        return [*lines, *_wrap(words["unread"], "  ")]
     return [*lines, *_table(words["head"], rows), *_wrap(words["note"], "  ")]
 
 
@@ -195,17 +204,12 @@ def _variables(facts: Facts) -> list[str]:
     words, label = _words()["variables"], facts["label"]
     named = {"label": label["value"], "runner_up": label["runner_up"], "root": label["variable"]}
     large = [variable for variable in facts["variables"][:MOST_SHOWN] if abs(variable["bits"]) >= SMALL]
-    rows, notes = [], []
-    for variable in large:
-        given = [f"{state} {value:.2f}" for state, value in variable["given"].items()] or ["", ""]
-        bits = (f"{variable['bits']:+.2f}", f"{variable['alone']:+.2f}")
-        answers, declared = _answer_counts(variable["said"]), _citations(variable["declared"])
-        short = len(answers) <= LONGEST_CELL
-        rows.append((*bits, variable["variable"], answers if short else "", *given))
-        notes.append(declared if short else f"{answers}; {declared}" if declared else answers)
+    head = [title.format(**named) for title in words["head"]]
+    titles, *table = table_lines(head, _variable_rows(large, LONGEST_CELL))
+    longest = LONGEST_CELL if max(map(len, [titles, *table])) <= _width.get() else 0
+    rows, notes = _variable_rows(large, longest), _variable_notes(large, longest)
     lines = [words["title"].format(**named)]
     if rows:
-        head = [title.format(**named) for title in words["head"]]
         titles, *table = table_lines(head, rows)
         # A note stands under the name of its variable.
         indent = " " * titles.index(head[2])
@@ -214,8 +218,28 @@ def _variables(facts: Facts) -> list[str]:
             lines += [line, *_wrap(note, indent)]
     few = len(facts["variables"]) - len(large)
     if not rows:
-        return [*lines, "  " + words["none"]]
-    return lines + (["  " + words["few"].format(count=few)] if few else [])
+        return [*lines, *_wrap(words["none"], "  ")]
+    return lines + (_wrap(words["few"].format(count=few), "  ") if few else [])
+
+
+def _variable_rows(variables: Sequence[Facts], longest: int) -> list[tuple[str, ...]]:
+    """Return the rows of a table of variables; answers longer than `longest` are left to the notes."""
+    rows = []
+    for variable in variables:
+        given = [f"{state} {value:.2f}" for state, value in variable["given"].items()] or ["", ""]
+        answers = _answer_counts(variable["said"])
+        bits = (f"{variable['bits']:+.2f}", f"{variable['alone']:+.2f}")
+        rows.append((*bits, variable["variable"], answers if len(answers) <= longest else "", *given))
+    return rows
+
+
+def _variable_notes(variables: Sequence[Facts], longest: int) -> list[str]:
+    """Return what stands below each row of these: long answers, and where its numbers are declared."""
+    notes = []
+    for variable in variables:
+        answers, declared = _answer_counts(variable["said"]), _citations(variable["declared"])
+        notes.append("; ".join(filter(None, [answers if len(answers) > longest else "", declared])))
+    return notes
 
 
 def _citations(declared: Mapping[str, Facts]) -> str:
@@ -242,7 +266,7 @@ def _rules(facts: Facts) -> list[str]:
             lines += _wrap(words["violated"].format(**rule), " " * 9)
     if len(lines) == 1:
         none = words["none"].format(label=facts["label"]["value"], bits=facts["least_pull"])
-        lines.append("  " + none)
+        lines += _wrap(none, "  ")
     return lines
 
 
@@ -283,7 +307,7 @@ def _checks(facts: Facts) -> list[str]:
             words["side"].format(**{**side, "value": _value(side["value"])}) for side in (without, with_it)
         ]
         rows.append((*sides, check["about"], "; ".join(phrases) or words["without"]))
-    return ["  " + words["title"], *_table(words["head"], rows)] if rows else []
+    return [*_wrap(words["title"], "  "), *_table(words["head"], rows)] if rows else []
 
 
 def _value(value: Any) -> str:
@@ -303,13 +327,13 @@ def _next(facts: Facts) -> list[str]:
     lines += _wrap(words[following["why"]].format(**given), "  ")
     if not asked or following["why"] in ("settled", "budget", "first"):
         return lines
-    lines += ["  " + words["outcomes"], *_outcomes(facts)]
+    lines += [*_wrap(words["outcomes"], "  "), *_outcomes(facts)]
     rows = [
         (_gain(option), f"{option['cost']:g}", f"{option['rate']:.1f}", _question(option))
         for option in following["options"]
         if option["rate"] >= LEAST_RATE
     ]
-    return lines + (["  " + words["options"], *_table(words["head_options"], rows)] if rows else [])
+    return lines + ([*_wrap(words["options"], "  "), *_table(words["head_options"], rows)] if rows else [])
 
 
 def _outcomes(facts: Facts) -> Iterator[str]:
@@ -332,7 +356,7 @@ def _outcomes(facts: Facts) -> Iterator[str]:
     head = [title.format(root=facts["label"]["variable"]) for title in words["head_outcomes"]]
     yield from _table(head, rows)
     if len(outcomes) > len(rows):
-        yield "  " + words["same"].format(count=len(outcomes) - len(rows))
+        yield from _wrap(words["same"].format(count=len(outcomes) - len(rows)), "  ")
 
 
 def _gain(option: Facts) -> str:
@@ -356,7 +380,8 @@ def _numbers(facts: Facts) -> list[str]:
         given = {**number, "variable": facts["label"]["variable"]}
         lines += _wrap(then.format(**given), "    ")
     if len(facts["numbers"]) < WANTED:
-        lines.append("  " + words["few" if facts["numbers"] else "none"].format(bits=facts["farthest"]))
+        none = words["few" if facts["numbers"] else "none"].format(bits=facts["farthest"])
+        lines += _wrap(none, "  ")
     if facts["decision"]["guarantee"]:
         lines += _wrap(words["promised"], "  ")
     return lines

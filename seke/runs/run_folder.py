@@ -15,7 +15,7 @@ from engine import SekeError
 from seke.files.free_folder import check_free
 from seke.files.shard_folder import is_shard_folder
 from seke.runs.item_list import ITEMS, decoded_lines, known_items
-from seke.runs.ledger import LOCK, plain_errors, status_of
+from seke.runs.ledger import LOCK, OF_SCRIPTED, plain_errors, read_only, status_of
 from seke.runs.ledger import NAME as LEDGER
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 # What `seke annotate` writes into the folder of a run.
 POSTERIORS, SAMPLES, SUMMARY, RAW = "posteriors.jsonl", "samples.jsonl", "summary.json", "answers.jsonl"
+# What says something about the items of a run, of `seke bench run`, too.
+RESULTS = frozenset((POSTERIORS, SAMPLES, "predictions.csv"))
 # The base of what `seke review` decided anew, beside it.
 ANNOTATORS = "annotators.yaml"
 # The folder within a run's in which the rewordings of its exports have a ledger of their own.
@@ -53,6 +55,26 @@ def make_run_folder(folder: Path) -> None:
         # A run that was cut off as it began may have left the ledger's other files.
         check_free(folder, besides=(".", LOCK, f"{Path(LEDGER).stem}."))
     folder.mkdir(parents=True, exist_ok=True)
+
+
+def made_up_caution(path: Path) -> str:
+    """Return in words that answers behind a run are made up; no text where none is, or where this is no run.
+
+    path: the folder of a run, or a file of it that says something about its items (RESULTS).
+    """
+    folder = path.parent if path.name in RESULTS else path
+    if not (folder / LEDGER).is_file():
+        return ""
+    with read_only(folder) as db:
+        (scripted,), (answers,) = (
+            db.execute(query).fetchone() for query in (OF_SCRIPTED, "SELECT count(*) FROM choices")
+        )
+    return _made_up_text(scripted, answers) if scripted else ""
+
+
+def _made_up_text(scripted: int, answers: int) -> str:
+    share = "all" if scripted == answers else f"{scripted:,} of {answers:,}"
+    return f"{share} answers are made up (scripted): the labels say nothing about the pictures"
 
 
 @dataclass(frozen=True)
@@ -127,8 +149,7 @@ class RunFolder:
     def cautions(self) -> Iterator[str]:
         """Yield what whoever takes labels of the run should know first."""
         if self.scripted:
-            share = "all" if self.scripted == self.answers else f"{self.scripted:,} of {self.answers:,}"
-            yield f"{share} answers are made up (scripted): the labels say nothing about the pictures"
+            yield _made_up_text(self.scripted, self.answers)
         if not self.summary["finished"]:
             yield "the run is not finished; items that are not settled may still get other labels"
 

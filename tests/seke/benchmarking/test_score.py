@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +16,14 @@ from sklearn import metrics
 
 import seke
 from engine import AnswerError, Misfit, SekeError
+from seke.benchmarking import text as score_text
 from seke.benchmarking.predictions import read_predictions
 from seke.cli.main import main
 from seke.tables.record_writer import Writer
+from tests.small_study import SMALL_FACES
 
-PLANTS = Path(__file__).parents[3] / "examples" / "plants" / "knowledge"
+ROOT = Path(__file__).parents[3]
+PLANTS = ROOT / "examples" / "plants" / "knowledge"
 BASE = seke.knowledge()
 UNITS = BASE.levels["action_units"]
 QUICK = {"bootstrap": 60}
@@ -324,6 +328,10 @@ def test_the_command_prints_text_or_json_and_draws(bench, tmp_path):
     assert result.exit_code == 0
     assert "macro F1" in result.stdout
     assert "exact McNemar p" in result.stdout
+    facts = seke.score([bench / "p.jsonl", bench / "worse.jsonl"], bench / "few.csv", bootstrap=50).facts
+    assert score_text.text(facts) == result.stdout.rstrip("\n")
+    tables = [line for line in score_text.text(facts, 72).splitlines() if re.search(r"\S {2,}\S", line)]
+    assert max(map(len, tables)) <= 72
     names = {path.name for path in pictures.iterdir()}
     kinds = ("confusion-expression", "reliability-expression", "reliability-binary", "numbers")
     assert names == {f"{kind}-{n}.png" for kind in kinds for n in (1, 2)} | {"risk-coverage.png"}
@@ -672,3 +680,24 @@ def test_without_gold_classes_there_are_no_class_means():
     report = seke.score(predictions, gold, **QUICK)
     assert only(report)["variables"]["valence"]["class_means"] == {}
     assert "classes" not in str(report)
+
+
+def test_scores_and_explanations_of_made_up_answers_say_so(tmp_path):
+    folder, small = tmp_path / "run", ("-k", str(SMALL_FACES))
+    invoke = CliRunner(catch_exceptions=False).invoke
+    picture = str(ROOT / "examples" / "annotate" / "smile.png")
+    made = ["annotate", picture, "--run", str(folder), "--model", "gpt-4o", "--scripted", *small]
+    assert invoke(main, [*made, "--max-samples", "2"]).exit_code in (0, 1)
+    (tmp_path / "gold.csv").write_text("item,expression\nsmile,happiness\n")
+    records, copy = folder / "posteriors.jsonl", tmp_path / "posteriors.jsonl"
+    copy.write_bytes(records.read_bytes())
+    caution = "all answers are made up (scripted): the labels say nothing about the pictures"
+    html = tmp_path / "page.html"
+    scored = run(records, tmp_path / "gold.csv", *small, "--bootstrap", 0, "--html", html)
+    assert f"\n  {caution}\n" in scored.stdout
+    assert caution in html.read_text("utf-8")
+    told = invoke(main, ["explain", str(folder), "smile", *small, "--text", "--html", str(html)])
+    assert f"{caution.capitalize()}." in " ".join(told.stdout.split())
+    assert f"{caution.capitalize()}." in html.read_text("utf-8")
+    # A copy elsewhere does not know it.
+    assert "made up" not in run(copy, tmp_path / "gold.csv", *small, "--bootstrap", 0).stdout

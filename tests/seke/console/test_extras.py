@@ -69,6 +69,13 @@ COMMANDS_OF_EXTRAS = (
     ["infer", "samples.jsonl", "--device", "cuda"],
     ["infer", "samples.jsonl", "--explain", "agreement", "--device", "cuda"],
     ["knowledge", "graph", "-o", "graph.png"],
+    # These are refused before anything is computed, even before a name is looked up.
+    ["explain", "samples.jsonl", "nobody", "--html", "story.html"],
+    ["explain", "samples.jsonl", "nobody", "--png", "story.png"],
+    ["report", "no-such-run", "-o", "report.html"],
+    ["bench", "score", "no-such-file.jsonl", "gold.csv", "--pictures", "plots"],
+    ["plot", "units", "samples.jsonl", "nobody", "-o", "units.pdf"],
+    ["independence", "no-such-file.jsonl", "--gold", "gold.csv", "-o", "together.svg"],
     ["knowledge", "export", "bif", "-o", "network.bif"],
 )
 
@@ -114,7 +121,7 @@ def test_a_missing_package_is_met_by_the_command_that_installs_it(ends):
         (2, fits),
         (2, "asking models needs openai, which is not installed; pip install 'seke[vision]'"),
         *[(2, "computing on a device needs torch, which is not installed; pip install 'seke[gpu]'")] * 2,
-        (2, "pictures and plots need matplotlib, which is not installed; pip install 'seke[plots]'"),
+        *[(2, "pictures and plots need matplotlib, which is not installed; pip install 'seke[plots]'")] * 7,
         (2, "networks for other programs need pgmpy, which is not installed; pip install 'seke[exchange]'"),
     ]
     # In Python the function is there, and says the same when it is called.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,6 +25,17 @@ def test_a_column_that_wraps_keeps_every_letter(words):
     assert max(map(len, lines)) <= 40
     first, *following = lines[1:]
     assert "".join([first.removeprefix("  1"), *following]).replace(" ", "") == "".join(words)
+
+
+@given(st.lists(st.lists(st.text("ab1. ", max_size=30), min_size=9, max_size=9), min_size=1, max_size=3))
+def test_a_narrow_terminal_shows_every_column(rows):
+    head = ["", "wrong of these", "stated risk", *(f"column {number} of 6" for number in range(6))]
+    rows = [["item", *row[1:]] for row in rows]
+    lines = table_lines(head, rows, width=40)
+    assert max(map(len, lines)) <= 40
+    words = Counter(word for cells in (head, *rows) for cell in cells[1:] for word in cell.split())
+    assert Counter(word for line in lines for word in line.split() if word != "item") == words
+    assert table_lines(head, rows, width=1000) == table_lines(head, rows)
 
 
 def test_numbers_stand_to_the_right():

@@ -14,7 +14,7 @@ from PIL import Image
 
 from seke.cli.errors import exit_on_errors
 from seke.cli.main import main
-from seke.cli.output import print_file
+from seke.cli.output import print_file, print_message, print_text
 from seke.console.printable_console import PrintableConsole
 from seke.console.rich_table import text_table
 from seke.console.terminal import UNSAFE, PrintableOutput, drop_output, printable
@@ -56,6 +56,25 @@ def test_a_file_that_is_printed_stays_the_file(monkeypatch, capsys):
         assert not sys.stdout.isatty()
         assert sys.stdout.encoding
     assert capsys.readouterr().out == "note: \u200f\n\\u200f\n"
+
+
+class Terminal(io.StringIO):
+    """A terminal of as many columns as COLUMNS says."""
+
+    def isatty(self):
+        return True
+
+
+def test_texts_fit_a_terminal_and_commands_stay_whole(monkeypatch):
+    command = "    seke annotate faces --run run --recorded answers.jsonl --observer gpt-4o"
+    text = f"  82% of the texts began as earlier ones; 0.0000 USD\nTry next:\n{command}"
+    wrapped = f"  82% of the texts began as\n  earlier ones; 0.0000 USD\nTry next:\n{command}\n"
+    monkeypatch.setenv("COLUMNS", "30")
+    for name, show in (("stdout", print_text), ("stderr", print_message)):
+        for stream, shown in ((Terminal(), wrapped), (io.StringIO(), f"{text}\n")):
+            monkeypatch.setattr(sys, name, stream)
+            show(text)
+            assert stream.getvalue() == shown
 
 
 def run(*arguments):

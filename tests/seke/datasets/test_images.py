@@ -10,15 +10,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from hostile import reports_of
 from PIL import Image
 
 import seke
 from engine import AnswerError, SekeError, View
+from seke.cli.main import main
 from seke.datasets.images import GAP, PictureError, part_shown, picture_of, region_shown, view_of
 from seke.datasets.manifest import items_of, label_sample
 from seke.observers.seen import Box
 from seke.tables.label_table import labels_from
+from tests.small_study import SMALL_FACES
 
 FACE = View(name="face", options={"size": 200, "margin": 0.5, "regions": {"brows": (0.0, 0.0, 1.0, 0.5)}})
 RED, BLUE = (255, 0, 0), (0, 0, 255)
@@ -373,6 +376,65 @@ def test_two_files_cannot_be_one_item(folder, base):
     halves().save(folder / "face2.png")
     with pytest.raises(SekeError, match="would be item 'face2'"):
         items_of([folder], base)
+    manifest = folder / "m.csv"
+    manifest.write_text("path,item\nface1.webp,x\nsub/a.png,y\nface2.jpg,x\nface10.png,x\n")
+    with pytest.raises(SekeError) as caught:
+        items_of([manifest], base)
+    cure = f"item 'x' is that of {manifest}:2, too; give each its own name"
+    assert str(caught.value).splitlines() == [f"{manifest}:{line}: {cure}" for line in (4, 5)]
+    # Without such a column it is the way out.
+    manifest.write_text("path\nface2.jpg\nface2.png\n")
+    with pytest.raises(SekeError, match=r":3: item 'face2' is that of .*:2, .* name in a column `item`$"):
+        items_of([manifest], base)
+
+
+@pytest.mark.parametrize(
+    ("path", "meant"),
+    [
+        ("faces/face3.jpg", "faces/face2.jpg"),
+        ("facs/sub/a.pgn", "faces/sub/a.png"),
+        ("face10.png", "faces/face10.png"),
+        ("zzz", ""),
+    ],
+)
+def test_pictures_that_are_all_elsewhere_stop_a_run_before_it_begins(folder, monkeypatch, path, meant):
+    monkeypatch.chdir(folder.parent)
+    Path("m.csv").write_text(f"path\n{path}\n")
+    scripted = (
+        "--run",
+        "run",
+        "--model",
+        "gpt-4o",
+        "--scripted",
+        "--max-samples",
+        "1",
+        "-k",
+        str(SMALL_FACES),
+    )
+    done = CliRunner().invoke(main, ["annotate", "m.csv", *scripted])
+    assert done.exit_code == 2
+    hint = f"; did you mean {meant}?" if meant else ""
+    assert done.stderr == f"{path}: no such file{hint}\n"
+    assert not Path("run").exists()
+
+
+def test_a_picture_that_is_missing_among_others_is_one_that_cannot_be_read(folder, monkeypatch):
+    monkeypatch.chdir(folder.parent)
+    Path("m.csv").write_text("path\nfaces/none.jpg\nfaces/face2.jpg\n")
+    scripted = (
+        "--run",
+        "run",
+        "--model",
+        "gpt-4o",
+        "--scripted",
+        "--max-samples",
+        "1",
+        "-k",
+        str(SMALL_FACES),
+    )
+    done = CliRunner().invoke(main, ["annotate", "m.csv", *scripted])
+    assert done.exit_code == 0
+    assert "rejected 1: picture-missing" in done.stdout
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])

@@ -230,6 +230,8 @@ def test_the_text_fits_a_terminal_and_says_what_the_facts_say(explained, item):
     text, facts = str(explained[item]), explained[item].facts
     assert max(map(len, text.splitlines())) <= 90
     assert "{" not in text
+    # What is longer than a narrow terminal is a title, which wraps where it is printed.
+    assert max(len(line) for line in render(facts, 70).splitlines() if line.startswith("  ")) <= 70
     value, p = facts["label"]["value"], facts["label"]["p"]
     inferred, decided = (" ".join(sentence.split()) for sentence in re.split(r"\n(?=The )", text)[:2])
     assert inferred.startswith(f"{item}: the expression is most probably {value} (probability {p:.3f}); ")
