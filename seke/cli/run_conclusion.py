@@ -33,8 +33,8 @@ def print_conclusion(summary: RunSummary, folder: Path, *, as_json: bool) -> boo
             print(f"  rejected {count:,}: {reason}")
         per_item = summary.per_item
         print(
-            f"  {per_item['mean']:.2f} samples an item ({per_item['q05']} to {per_item['q95']}), "
-            f"{summary.seconds:,.1f} s"
+            f"  {per_item['mean']:.2f} samples an item ({per_item['q05']} to {per_item['q95']}); "
+            f"this call took {summary.seconds:,.1f} s"
         )
         if summary.facts["also"] or len(summary.observers) > 1:
             print(f"  answers of {', '.join(f'{name} {n:,}' for name, n in summary.observers.items())}")

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 NAME, RESERVE, LOCK = "ledger.sqlite", "ledger.reserve", "lock"
 VERSION = 2
+# Seconds in which whoever looks whether a run is free is gone.
+LOOK = 0.05
 # Writes of one commit at most.
 COMMIT_BATCH = 500
 # Columns that a ledger of the first version lacks.
@@ -779,6 +781,22 @@ def locked(folder: Path) -> Iterator[None]:
         lock.release()
 
 
+def process_at(folder: Path) -> str | None:
+    """Return the number of the process that has a run, empty where it is not known; None where none has it."""
+    import fcntl
+
+    try:
+        with (folder / LOCK).open() as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return file.read().strip()
+    except OSError:
+        # No process has a run whose lock is not there, nor can be told on a disk that has no locks.
+        return None
+    return None
+
+
 class _Lock:
     """The lock of a run; the system releases it when the process ends."""
 
@@ -787,7 +805,12 @@ class _Lock:
 
         self._file = path.open("a+")
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                # Whoever only looks whether it is free (`process_at`) has it for less than that.
+                time.sleep(LOOK)
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             self._file.seek(0)
             process_id = self._file.read().strip()
