@@ -6,6 +6,7 @@ import ast
 import io
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -254,6 +255,30 @@ def test_a_bar_makes_room_for_results_on_the_same_terminal(monkeypatch: pytest.M
         time.sleep(0.5)
         assert stream.getvalue() == shown
     assert shown.endswith("result\n")
+
+
+def test_what_may_be_next_is_a_command_that_works_as_it_is_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """After what wrote a file or a run; each on a line of its own that is not broken."""
+    monkeypatch.chdir(tmp_path)
+    folder = "a folder whose name is so long that no terminal has room for the command on a line of its own"
+    Path(folder).mkdir()
+    base = str(ROOT / "tests" / "few_plants.yaml")
+    next_words = ["simulate", "--items", "2", "-k", base, "-o", f"{folder}/samples.jsonl"]
+    said = []
+    while next_words:
+        stream = Terminal(terminal=True)
+        with monkeypatch.context() as patched:
+            patched.setattr(sys, "stderr", stream)
+            main.main(next_words, standalone_mode=False)
+        *_, said_before, command = stream.getvalue().splitlines() if stream.getvalue() else ["", ""]
+        next_words = shlex.split(command)[1:] if said_before.endswith("try next:") else []
+        if next_words[:1] == ["infer"]:
+            next_words += ["-o", f"{folder}/posteriors.jsonl"]
+        said.append(next_words[:1])
+    assert said == [["infer"], ["explain"], []]
+    assert "item-000000: the disease is " in capsys.readouterr().out
 
 
 class Recorder:
