@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from engine import SekeError
+from seke.files.likely_path import path_hint
 from seke.runs.disk_reserve import DiskReserve, is_full
 from seke.sampling.loop import Request
 from seke.vision.errors import AccountError, FullDiskError, OutOfMoneyError
@@ -722,6 +723,9 @@ def status_of(folder: Path) -> tuple[Record, int, Totals]:
         engine.SekeError: no run is there.
     """
     if not (folder / NAME).is_file():
+        if not folder.exists():
+            hint = path_hint(folder, lambda path: (path / NAME).is_file())
+            raise SekeError(f"{folder}: there is no such folder{hint}")
         raise SekeError(f"{folder}: is no run (it has no {NAME})")
     with read_only(folder) as db:
         facts = {name: json.loads(value) for name, value in db.execute("SELECT name, value FROM facts")}

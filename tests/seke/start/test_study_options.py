@@ -172,7 +172,9 @@ def test_a_run_is_the_same_as_if_its_options_were_typed(study):
     (study / NAME).write_text('base = "own.yaml"\npopulation = "in-the-wild"\nrun = "by-file"\n')
     story = CliRunner().invoke(main, ["explain", "a"])
     assert story.exit_code == 0, story.output
-    assert story.stderr.startswith("from ../seke.toml: run=../by-file base=../own.yaml population=in-the-wild")
+    assert story.stderr.startswith(
+        "from ../seke.toml: run=../by-file base=../own.yaml population=in-the-wild"
+    )
     assert story.stdout == CliRunner().invoke(main, ["explain", "../by-file", "a"]).stdout
     by_file, by_hand = (status_of(study / name)[0] for name in ("by-file", "typed"))
     assert by_file == by_hand

@@ -543,7 +543,7 @@ def test_who_a_model_is():
             "or let its answers be those of 'generic-vlm'",
         ),
         ([EXAMPLE / "nothing", "--run", "r", "--scripted"], "no such file or folder"),
-        (["--run", "r", "--status"], "is no run"),
+        (["--run", "r", "--status"], "r: there is no such folder"),
         ([EXAMPLE, "--run", "r", "--model", "m"], "there is no key"),
     ],
 )
