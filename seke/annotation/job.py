@@ -289,8 +289,8 @@ class Job:
         if answers:
             settled, count = ledger.settled([item.name for item in self.items]), len(self.items)
             self.annotator.problems(
-                f"{self.folder}: goes on; settled before: {settled:,} of {count:,} items; answers that it has: "
-                f"{answers:,}"
+                f"{self.folder}: goes on; settled before: {settled:,} of {count:,} items; answers that it "
+                f"has: {answers:,}"
             )
 
     async def _ask_all(self, inner: Any, ledger: Ledger) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -255,9 +256,8 @@ def explain(
     """
     with exit_on_errors(as_json=as_json):
         if not source:
-            raise click.UsageError(
-                f"name the run or the samples that {item!r} is an item of: seke explain RUN {shlex.quote(item)}"
-            )
+            example = f"seke explain RUN {shlex.quote(item)}"
+            raise click.UsageError(f"name the run or the samples that {item!r} is an item of: {example}")
         from engine import SekeError
         from seke.explanations.figures import facts_of_story, sheet
         from seke.explanations.story import story_of

@@ -786,7 +786,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def process_at(folder: Path) -> str | None:
-    """Return the number of the process that has a run, empty where it is not known; None where none has it."""
+    """Return the number of the process that has a run, empty where that is not known; None for none."""
     import fcntl
 
     try:
