@@ -69,16 +69,16 @@ class Task:
         else:
             steps = f"{self.done:,.0f} {self.unit}".rstrip() if self.done else ""
         time = duration(elapsed)
-        left = self._left(now)
-        if left > 0:
-            time += f", about {duration(left)} left"
+        remaining = self._remaining(now)
+        if remaining > 0:
+            time += f", about {duration(remaining)} left"
         return ", ".join(part for part in (steps, self.note, time) if part)
 
     def _move(self, done: float) -> None:
         if done != self.done:
             self.done, self.moved = done, monotonic()
 
-    def _left(self, now: float) -> float:
+    def _remaining(self, now: float) -> float:
         """Return the seconds that this stage may yet take; 0 where its finished steps do not tell.
 
         They took so long until the last one ended. A step that takes longer than all that should be left is

@@ -81,8 +81,7 @@ def score(
     """Score predictions against gold; of several the first is compared with each of the others.
 
     Args:
-        predictions: a file, records or a frame of such (posteriors or labels), the folder of a run, or
-            several of these.
+        predictions: a file, a run, records or a frame of them (posteriors or labels), or several of these.
         gold: a label table: a file, its rows or a frame of them, or one that was read.
         knowledge: the base whose variables are predicted; the shipped base by default.
         groups: a further column of gold, such as the subject: whole groups are resampled.
