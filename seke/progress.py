@@ -27,7 +27,7 @@ class Task:
     text: what is done, such as "inferring". total: of its steps, where that is known; done: those that are.
     unit: of the steps, such as "items"; where there is none, a share is shown. note: more about it, such as
     what was spent. soon: whether it is shown after a second, and not only where a command takes long. began:
-    by `time.monotonic`.
+    by `time.monotonic`. stage_began, moved: when its present stage began, and the last of its steps ended.
     """
 
     text: str
@@ -37,18 +37,27 @@ class Task:
     done: float = 0
     note: str = ""
     began: float = field(default_factory=monotonic)
+    stage_began: float = field(init=False)
+    moved: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.stage_began = self.moved = self.began
 
     def advance(self, steps: float = 1) -> None:
         """Note that so many more steps are done."""
-        self.done += steps
+        self._move(self.done + steps)
 
     def reach(self, done: float, total: float) -> None:
         """Note how many of how many steps are done."""
-        self.done, self.total = done, total
+        self.total = total
+        self._move(done)
 
     def show(self, stage: str, done: int, total: int) -> None:
         """Show what is being done, and how many of its steps are; total: 0 where that is not known."""
-        self.text, self.done, self.total = stage, done, total or None
+        if stage != self.text:
+            self.stage_began = monotonic()
+        self.text, self.total = stage, total or None
+        self._move(done)
 
     def state(self, now: float) -> str:
         """Return in words how far it is, and how long it has taken and may yet take; now: `monotonic`."""
@@ -60,10 +69,26 @@ class Task:
         else:
             steps = f"{self.done:,.0f} {self.unit}".rstrip() if self.done else ""
         time = duration(elapsed)
-        # From one step of a hundred on, what is left can be told from what is done.
-        if 0.01 <= share < 1:
-            time += f", about {duration(elapsed * (1 - share) / share)} left"
+        remaining = self._remaining(now)
+        if remaining > 0:
+            time += f", about {duration(remaining)} left"
         return ", ".join(part for part in (steps, self.note, time) if part)
+
+    def _move(self, done: float) -> None:
+        if done != self.done:
+            self.done, self.moved = done, monotonic()
+
+    def _remaining(self, now: float) -> float:
+        """Return the seconds that this stage may yet take; 0 where its finished steps do not tell.
+
+        They took so long until the last one ended. A step that takes longer than all that should be left is
+        unlike them, so nothing is told until it ends.
+        """
+        # From one step of a hundred on, what is left can be told from what is done.
+        if not self.total or not self.total / 100 <= self.done < self.total:
+            return 0.0
+        of_steps = (self.moved - self.stage_began) * (self.total - self.done) / self.done
+        return max(of_steps - (now - self.moved), 0.0)
 
 
 class Listener(Protocol):

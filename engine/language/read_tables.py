@@ -12,12 +12,12 @@ from engine.errors import did_you_mean
 from engine.language.field_table import TABLES
 from engine.language.fields import NAME, decimal, shown
 from engine.language.read_variables import MOST_CELLS, of_kind, reach
-from engine.language.yaml_nodes import Items, Scalar, Table
+from engine.language.yaml_nodes import CITATION, Items, Scalar, Table
 from engine.model.knowledge import Cell, Moments, Population
 from engine.model.variable import Variable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from engine.language.fields import Fields
     from engine.language.yaml_nodes import Node
@@ -172,16 +172,27 @@ class _Cells:
             self.background = self._cell(entries["background"])
         cells = fields.any_table(entries.get("cells"))
         for state, inner in fields.known(cells, self.root.states, "state"):
-            row = fields.any_table(inner)
-            row_cells = replace(row, entries={k: n for k, n in row.entries.items() if k != "like"})
-            for name, cell in fields.known(row_cells, self.binary, "binary variable"):
-                self.given[name, state] = self._cell(cell)
+            for name, cell in self._row(inner):
+                self.given[name, state] = cell
+        # What is wrong in a row of an unknown state is told together with its name.
+        for state in cells.entries.keys() - {*self.root.states, *CITATION}:
+            for _ in self._row(cells.entries[state]):
+                pass
         named = {name for name, _ in self.given}
         wanted = [name for name in self.binary if name in named or self.background is not None]
         self._check_complete(cells, wanted)
         return {
             name: tuple(self._filled(name, state, cells) for state in self.root.states) for name in wanted
         }
+
+    def _row(self, node: Node) -> Iterator[tuple[str, Cell]]:
+        """Yield the cells of known variables in a row; those of others are read for their faults alone."""
+        row = self.fields.any_table(node)
+        row_cells = replace(row, entries={k: n for k, n in row.entries.items() if k != "like"})
+        for name, cell in self.fields.known(row_cells, self.binary, "binary variable"):
+            yield name, self._cell(cell)
+        for name in row_cells.entries.keys() - {*self.binary, *CITATION}:
+            self._cell(row_cells.entries[name])
 
     def _cell(self, node: Node) -> Cell:
         """Return a cell, from the cache where neither it nor the words have changed."""

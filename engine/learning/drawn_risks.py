@@ -25,7 +25,7 @@ from engine.metrics.strengths import share_quantile
 from engine.observation.observer_kernels import derive_looks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from engine.backend.types import Floats
     from engine.decision.level import LevelDecision
@@ -81,10 +81,16 @@ class FitDraws:
         observed = tuple(_draw_observers(fit, number, follows_rng) for number in chosen.tolist())
         return cls(inference, observed, tuple(shifts))
 
-    def risks(self, answers: Answers, levels: Mapping[str, LevelDecision]) -> DrawnRisks:
+    def risks(
+        self,
+        answers: Answers,
+        levels: Mapping[str, LevelDecision],
+        progress: Callable[[int, int], None] | None = None,
+    ) -> DrawnRisks:
         """Return the risks of what is decided about N items under all draws.
 
-        levels: the decisions, of the variables that are wanted.
+        levels: the decisions, of the variables that are wanted. progress: called with how many draws are
+        done, and of how many.
         """
         base, root = self.inference.knowledge, self.inference.network.root
         count = len(self.observed)
@@ -101,6 +107,8 @@ class FitDraws:
             for name, level in levels.items():
                 variable, p = base.variables[name], posterior.marginals[name]
                 risks[name][row] = risk_of_value(variable, p, level.value, base.policy)
+            if progress is not None:
+                progress(row + 1, count)
         weight = np.exp(log_evidence - log_evidence.max(0))
         return DrawnRisks(risks, weight / weight.mean(0))
 

@@ -278,9 +278,20 @@ class Job:
                 self.annotator.problems(ledger.forget_unanswered())
             scales = self.annotator.scales
             scales.resume(ledger)
+            self._tell_what_is_there(ledger)
             stopped = await self._ask_all(inner, ledger)
             await scales.settle(ledger, self.annotator.reread, self.annotator.problems)
             return ledger, stopped
+
+    def _tell_what_is_there(self, ledger: Ledger) -> None:
+        """Say that a run goes on, and with what."""
+        answers = ledger.totals().answers
+        if answers:
+            settled, count = ledger.settled([item.name for item in self.items]), len(self.items)
+            self.annotator.problems(
+                f"{self.folder}: goes on; settled before: {settled:,} of {count:,} items; answers that it "
+                f"has: {answers:,}"
+            )
 
     async def _ask_all(self, inner: Any, ledger: Ledger) -> str:
         """Ask until the end; return why it stopped early, or no text."""

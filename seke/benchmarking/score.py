@@ -20,9 +20,10 @@ from seke.benchmarking.score_card import card
 from seke.benchmarking.scorer import BINS, ScoreOptions
 from seke.datasets.near_duplicates import units_of
 from seke.files.frames import is_frame
+from seke.files.shard_folder import is_shard_folder
 from seke.files.shipped import knowledge as read_knowledge
 from seke.files.text_report import TextReport
-from seke.runs.run_folder import made_up_caution
+from seke.runs.run_folder import POSTERIORS, made_up_caution
 from seke.tables.clusters import read_clusters
 from seke.tables.label_table import LabelTable, labels_from, read_labels
 
@@ -80,7 +81,7 @@ def score(
     """Score predictions against gold; of several the first is compared with each of the others.
 
     Args:
-        predictions: a file, records or a frame of such (posteriors or labels), or several of these.
+        predictions: a file, a run, records or a frame of them (posteriors or labels), or several of these.
         gold: a label table: a file, its rows or a frame of them, or one that was read.
         knowledge: the base whose variables are predicted; the shipped base by default.
         groups: a further column of gold, such as the subject: whole groups are resampled.
@@ -99,7 +100,7 @@ def score(
     base = read_knowledge(knowledge)
     table = _with_clusters(_gold(gold, base, groups, sources), clusters)
     options = ScoreOptions(bootstrap, seed, level, bins)
-    sources_given = _sources(predictions)
+    sources_given = [_of_run(source) for source in _sources(predictions)]
     prediction_sets = [read_predictions(source, base) for source in sources_given]
     if keep_gold_evidence:
         prediction_sets = [predicted.with_gold_evidence() for predicted in prediction_sets]
@@ -157,6 +158,12 @@ def _sources(predictions: PredictionSource | Sequence[PredictionSource]) -> list
         return [predictions]
     sources: list[Any] = list(predictions)  # type: ignore[arg-type]
     return sources if sources and not isinstance(sources[0], Mapping) else [sources]
+
+
+def _of_run(source: Any) -> Any:
+    """Return the posteriors of a run in the place of its folder, and any other source as it is."""
+    is_run = isinstance(source, str | Path) and not is_shard_folder(source)
+    return Path(source, POSTERIORS) if is_run and Path(source, POSTERIORS).is_file() else source
 
 
 def _gold(gold: PredictionSource | LabelTable, base: Knowledge, groups: str, sources: str) -> LabelTable:

@@ -396,8 +396,9 @@ class _FitTask:
         base = declared_of(self.base).with_overlay(text)
         session = Session.open(base, facts["population"], self.settings.seed)
         labelled = data.seen.only(data.seen.known)
-        counted = facts["population_n"]
-        thresholds = thresholds_of(session, result.fit, labelled.answers, self._rng(), counted, singles)
+        answers, counted = labelled.answers, facts["population_n"]
+        rng, fit = self._rng(), result.fit
+        thresholds = thresholds_of(session, fit, answers, rng, counted, singles, self.progress)
         models = {**models_of_runs(facts["inputs"]), **self.place.models}
         readings = readings_of(base, labelled.answers, labelled.gold, models)
         digests = {reading.observer: base.observer_digests[reading.observer] for reading in readings}

@@ -13,6 +13,7 @@ items as they end. The best aims are those under which the accepted are worth mo
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,7 +23,7 @@ from seke.sampling.answerers import RecordedSource
 from seke.sampling.replay import replay, taken_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from engine import DrawnRisks, Fit, Ints, Knowledge, LevelDecision, Policy
     from seke.inference.session import Session
@@ -40,6 +41,10 @@ MOST_ITEMS = 150
 SHARES = (1.0, 2**-0.5, 0.5, 2**-1.5, 0.25)
 
 
+def _no_progress(stage: str, done: int, total: int) -> None:
+    """Report no progress."""
+
+
 def thresholds_of(
     session: Session,
     fit: Fit,
@@ -47,11 +52,13 @@ def thresholds_of(
     rng: np.random.Generator,
     population_n: float | None,
     recorded: SingleSamples | None,
+    progress: Callable[[str, int, int], None] = _no_progress,
 ) -> tuple[tuple[Threshold, ...], tuple[Threshold, ...]]:
     """Return the thresholds that keep limits of the mean: of items as answered, and as the policy asks.
 
     session: of the base as it was written. recorded: the samples of the items one by one;
-    None where the policy cannot be followed on them.
+    None where the policy cannot be followed on them. progress: called with what is done for them, and how
+    many of how many steps.
     """
     policy = session.knowledge.policy
     policy = replace(policy, thresholds={}, adaptive_thresholds={}, aims={}, adaptive_aims={})
@@ -64,8 +71,9 @@ def thresholds_of(
         answers = answers.only(chosen)
     draws = FitDraws.of(fit, session.inference, rng, population_n)
     if recorded is None:
-        return _Ends.of(session, draws, answers).thresholds(np.arange(len(answers.items))), ()
-    return _Search(session, draws, recorded.about(set(answers.items))).thresholds(answers)
+        ends = _Ends.of(session, draws, answers, progress)
+        return ends.thresholds(np.arange(len(answers.items))), ()
+    return _Search(session, draws, recorded.about(set(answers.items)), progress).thresholds(answers)
 
 
 @dataclass(frozen=True)
@@ -81,10 +89,17 @@ class _Ends:
     drawn: DrawnRisks
 
     @classmethod
-    def of(cls, session: Session, draws: FitDraws, answers: Answers) -> _Ends:
+    def of(
+        cls,
+        session: Session,
+        draws: FitDraws,
+        answers: Answers,
+        progress: Callable[[str, int, int], None] = _no_progress,
+    ) -> _Ends:
         """Infer and draw the ends of M items; session: without thresholds."""
         levels = _levels(session, answers)
-        return cls(session.knowledge, levels, draws.risks(answers, levels))
+        risks = draws.risks(answers, levels, partial(progress, "thresholds, from draws of the fit"))
+        return cls(session.knowledge, levels, risks)
 
     def thresholds(self, rows: Ints) -> tuple[Threshold, ...]:
         """Return the thresholds of items that ended so: rows (N,) are their ends' indices."""
@@ -124,6 +139,7 @@ class _Search:
     session: Session
     draws: FitDraws
     recorded: SingleSamples
+    progress: Callable[[str, int, int], None] = _no_progress
 
     def thresholds(self, answered: Answers) -> tuple[tuple[Threshold, ...], tuple[Threshold, ...]]:
         """Return the thresholds of the items as answered, and those of the share that is best aimed at.
@@ -135,7 +151,7 @@ class _Search:
         cases = [(answered, self._all_taken(answered.items))]
         cases += [(asked.answers, asked.taken) for asked in replays]
         stack, rows = distinct_ends(cases)
-        ends = _Ends.of(self.session, self.draws, stack)
+        ends = _Ends.of(self.session, self.draws, stack, self.progress)
         attempts = [
             self._attempt(share, asked, ends.thresholds(row))
             for share, asked, row in zip(shares, replays, rows[1:], strict=True)
@@ -144,16 +160,27 @@ class _Search:
 
     def replays(self) -> tuple[tuple[float, ...], tuple[Replay, ...]]:
         """Return the shares of the limits, and the items as they are asked down to each."""
+        items = len(self.recorded.items)
         to_limits = self.under(1.0)
         keys = self._keys(to_limits.answers)
         shares = SHARES if keys else SHARES[:1]
-        return shares, (to_limits, *(self.under(share, keys) for share in shares[1:]))
+        further = [self.under(share, keys, done * items) for done, share in enumerate(shares[1:], start=1)]
+        return shares, (to_limits, *further)
 
-    def under(self, share: float, keys: Collection[Key] = ()) -> Replay:
+    def under(self, share: float, keys: Collection[Key] = (), before: int = 0) -> Replay:
         """Return the items as they are asked down to a share of the limits.
 
         keys: variables and values of which that is so; all others are asked down to the limit itself.
+        before: how many items were asked so under other shares.
         """
+        done, total = before, len(SHARES) * len(self.recorded.items)
+
+        def advance(settled: int) -> None:
+            nonlocal done
+            done += settled
+            self.progress("thresholds, as the policy asks", done, total)
+
+        advance(0)
         base = self.session.knowledge
         by_name: dict[str, dict[str, float]] = {}
         for name, value in keys:
@@ -163,7 +190,7 @@ class _Search:
             for name, by_value in by_name.items()
         }
         session = self.session.under(replace(base.policy, aims=aims, adaptive_aims=aims))
-        return replay(session, self.recorded, among_recorded=True)
+        return replay(session, self.recorded, advance, among_recorded=True)
 
     def _keys(self, answers: Answers) -> frozenset[Key]:
         """Return the variables and values that enough items have for a threshold."""

@@ -13,7 +13,7 @@ from seke.cli import model_options as asking
 from seke.cli import options
 from seke.cli.comparison import print_comparison
 from seke.cli.errors import exit_on_errors, missing_packages_named
-from seke.cli.output import print_json, print_message
+from seke.cli.output import options_of, print_json, print_message
 from seke.cli.progress import RunProgress
 from seke.cli.run_conclusion import print_conclusion
 from seke.cli.run_status import print_status
@@ -224,7 +224,8 @@ def _annotate(images: tuple[str, ...], folder: Path, given: dict[str, Any], free
         asking.confirm(len(job.items), model, yes=given["yes"])
         with progress.over(len(job.items)):
             summary = _run(job, folder, given)
-        unsettled = print_conclusion(summary, job.folder, as_json=given["as_json"])
+        base = options_of(knowledge=given["knowledge"], population=given["population"])
+        unsettled = print_conclusion(summary, job.folder, base, as_json=given["as_json"])
         if given["compared"]:
             print_comparison([(branch or folder) / SAMPLES], given["knowledge"], given["population"])
         if unsettled:

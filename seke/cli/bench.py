@@ -79,7 +79,8 @@ def score(
 ) -> None:
     """Score PREDICTIONS against GOLD.
 
-    PREDICTIONS are what `seke infer -o` writes (.csv, .jsonl, both also .gz, or .parquet), or label tables.
+    PREDICTIONS are what `seke infer -o` writes (.csv, .jsonl, both also .gz, or .parquet), folders of runs of
+    `seke annotate`, or label tables.
     Where there are several, the first is compared with each of the others on their common items. GOLD is a
     label table with `item` and any of `expression`, `valence`, `arousal`, `AU1`, ...; an empty cell is
     unknown. It may also be a manifest of pictures.

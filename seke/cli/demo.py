@@ -97,11 +97,11 @@ def init(folder: Path, knowledge: str | None, base_urls: tuple[str, ...], **chos
             (f"go there: commands then take options from {NAME}", f"cd {shlex.quote(str(folder))}"),
             ("what the knowledge says, before and after you edit the overlay", "seke knowledge check"),
             (
-                "put pictures into faces/, and try the way without a model",
-                "seke annotate faces --scripted --run tryout",
+                "try the way without a model: drawn faces, made-up answers, of which some are accepted",
+                "seke demo tryout",
             ),
             (
-                f"name the model in {NAME}, and count the cost before anything is sent",
+                f"put pictures into faces/, name the model in {NAME}, and count the cost first",
                 "seke annotate faces --dry-run",
             ),
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -214,7 +215,7 @@ def fit(trace: Path, output: Path) -> None:
 
 
 @click.command(short_help="Tell one item's story: why this label, and how it came.")
-@click.argument("source", nargs=-1, required=True, metavar="RUN|SAMPLES...")
+@click.argument("source", nargs=-1, metavar="[RUN|SAMPLES...]")
 @click.argument("item", metavar="ITEM")
 @options.knowledge_inferred_with()
 @options.run_population()
@@ -244,7 +245,7 @@ def explain(
     For a run (the folder of `seke annotate`) the answers are in the order in which they came. The base must
     be the one of the run. The page shows the item's picture if the file is still there. For sample files the
     answers are in the order of the files; a folder of `seke infer --engine ray` stands for those that it was
-    made of.
+    made of. In a study the run of seke.toml need not be named.
 
     \b
     Examples:
@@ -254,6 +255,9 @@ def explain(
     Exit status: 0 done, 2 bad input.
     """
     with exit_on_errors(as_json=as_json):
+        if not source:
+            example = f"seke explain RUN {shlex.quote(item)}"
+            raise click.UsageError(f"name the run or the samples that {item!r} is an item of: {example}")
         from engine import SekeError
         from seke.console.extras import check_installed
         from seke.explanations.figures import facts_of_story, sheet

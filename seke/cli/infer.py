@@ -17,8 +17,10 @@ from seke.cli.infer_on_ray import RAY, ClusterOptions, cluster_options, file_dig
 from seke.cli.output import (
     check_not_input,
     on_terminal,
+    options_of,
     print_message,
     print_result,
+    say_next,
     table_console,
     terminal_columns,
 )
@@ -245,12 +247,13 @@ def _infer(
         _warn(session)
         if verbose:
             _say_width(session)
-        summary = InferSummary(base)
+        summary, first = InferSummary(base), ""
         with _reading("inferring", samples) as reading:
             batches = read_batches(samples, base, in_order=request.in_order, progress=reading.advance)
             parts = batches if blind is None else blind.of(batches)
             for answers, records in worked_on(session.records, parts, request.processes):
                 summary.add(records)
+                first = first or records[0]["item"]
                 summary.add_looks(session.inference, answers)
                 if writer is not None:
                     writer.write(records)
@@ -258,6 +261,9 @@ def _infer(
     _conclude(session, summary, blind, table=table)
     if compared:
         print_comparison(list(samples), request.knowledge, request.population)
+    if output is not None and first and "-" not in samples:
+        named = options_of(knowledge=request.knowledge, population=request.population)
+        say_next(["seke", "explain", *samples, first, *named], f"{output} written; ")
     return bool(session.refused or summary.outside)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 import sys
 import textwrap
@@ -75,6 +76,22 @@ def _wrapped(line: str, width: int) -> list[str]:
         break_long_words=False,
         break_on_hyphens=False,
     )
+
+
+def say_next(words: Iterable[object], before: str = "") -> None:
+    """Print on a terminal a command that a user may try next, on a line of its own: it can be copied.
+
+    before: what was done, in words.
+    """
+    if sys.stderr is not None and sys.stderr.isatty():
+        print_message(f"{before}try next:")
+        print(printable(f"  {shlex.join(map(str, words))}"), file=sys.stderr)
+
+
+def options_of(**given: object) -> list[str]:
+    """Return options as they are typed, those that have a value: `knowledge` and `population`."""
+    names = {"knowledge": "-k", "population": "--population"}
+    return [word for name, value in given.items() if value for word in (names[name], str(value))]
 
 
 def print_warnings(warnings: Iterable[object]) -> None:

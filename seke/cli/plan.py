@@ -126,9 +126,10 @@ def plan(as_json: bool, plot: Path | None, **given: Any) -> None:
     simulated; this holds as far as the observers are as declared. --halo, --drift, --independent and
     --truth-population show what happens if they are not.
 
-    The line below is the ceiling: about the share that would be accepted with endless answers of the
-    observers that the policy asks. Only better numbers or another observer get beyond it. --gold shows what
-    calibration on gold would change.
+    The line below is the ceiling: about the share that would be accepted of the same items, by the limits as
+    declared, with endless answers of the observers that the policy asks. Looser limits accept more; so does,
+    by a little, a policy that stops where answers look good. Otherwise only better numbers or another
+    observer get beyond it. --gold shows what calibration on gold would change.
 
     \b
     Examples:

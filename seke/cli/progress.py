@@ -11,7 +11,7 @@ import sys
 import threading
 from contextlib import contextmanager
 from time import monotonic
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from seke import progress
 from seke.cli.output import print_message
@@ -150,7 +150,13 @@ class Reporter:
             from rich import progress as bars
             from rich.console import Console
 
-            columns = bars.BarColumn(BAR_WIDTH), bars.TextColumn("{task.description}", markup=False)
+            class KnownBar(bars.BarColumn):
+                """A bar of a task whose steps are counted; without colours any other one looks full."""
+
+                def render(self, task: bars.Task) -> Any:
+                    return "" if task.total is None else super().render(task)
+
+            columns = KnownBar(BAR_WIDTH), bars.TextColumn("{task.description}", markup=False)
             console = Console(stderr=True)
             # The standard output stays what it is: rich would print it on the standard error.
             self.bar = bars.Progress(

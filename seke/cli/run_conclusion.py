@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from seke.cli import model_options as asking
-from seke.cli.output import print_json, print_message, print_text
+from seke.cli.output import print_json, print_message, print_text, say_next
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from seke.annotation.run_summary import RunSummary
@@ -16,9 +18,13 @@ if TYPE_CHECKING:
 UNANSWERED = "unanswered"
 
 
-def print_conclusion(summary: RunSummary, folder: Path, *, as_json: bool) -> bool:
-    """Print what the run did; return whether something of it is open or its guarantee is refused."""
+def print_conclusion(summary: RunSummary, folder: Path, base: Sequence[str], *, as_json: bool) -> bool:
+    """Print what the run did; return whether something of it is open or its guarantee is refused.
+
+    base: options that name the run's base and population, as typed.
+    """
     from seke.runs.failures import failure_lines
+    from seke.runs.item_list import ITEMS, KnownItem, decoded_lines
     from seke.runs.read_counts import read_lines
 
     if as_json:
@@ -33,8 +39,8 @@ def print_conclusion(summary: RunSummary, folder: Path, *, as_json: bool) -> boo
             print_text(f"  rejected {count:,}: {reason}")
         per_item = summary.per_item
         print_text(
-            f"  {per_item['mean']:.2f} samples an item ({per_item['q05']} to {per_item['q95']}), "
-            f"{summary.seconds:,.1f} s"
+            f"  {per_item['mean']:.2f} samples an item ({per_item['q05']} to {per_item['q95']}); "
+            f"this call took {summary.seconds:,.1f} s"
         )
         if summary.facts["also"] or len(summary.observers) > 1:
             print_text(f"  answers of {', '.join(f'{name} {n:,}' for name, n in summary.observers.items())}")
@@ -54,4 +60,7 @@ def print_conclusion(summary: RunSummary, folder: Path, *, as_json: bool) -> boo
     if summary.stopped:
         more_money = " with a higher --max-cost" if "could exceed" in summary.stopped else ""
         print_message(f"stopped before the end: {summary.stopped}; the same command{more_money} continues")
+    else:
+        for first in islice(decoded_lines(folder / ITEMS, KnownItem), 1):
+            say_next(["seke", "explain", folder, first.item, *base])
     return bool(summary.stopped or summary.refused or unanswered or not summary.finished)

@@ -37,18 +37,20 @@ def print_status(folder: Path, *, as_json: bool) -> None:
 
     from seke.annotation.run_shard import shard_in
     from seke.runs.failures import failure_lines, failures_of
-    from seke.runs.ledger import status_of, totals_by_observer
+    from seke.runs.ledger import last_request, process_at, status_of, totals_by_observer
     from seke.runs.read_counts import read_counts, read_lines
 
     facts, settled, totals = status_of(folder)
     several = totals_by_observer(folder) if facts.get("also") else []
     failures = failures_of(folder)
+    process, last = process_at(folder), last_request(folder)
     if as_json:
         by_observer = (
             {"observers": [asdict(observer_totals) for observer_totals in several]} if several else {}
         )
         about_requests = {"totals": asdict(totals), "failures": failures, "reading": read_counts(folder)}
-        print_json({**facts, "settled": settled, **about_requests, **by_observer})
+        state = {"settled": settled, "running": process is not None, "last": last}
+        print_json({**facts, **state, **about_requests, **by_observer})
         return
     shard = shard_in(facts)
     settings = (str(facts.get(name)) for name in ("observer", "knowledge", "strategy"))
@@ -58,6 +60,8 @@ def print_status(folder: Path, *, as_json: bool) -> None:
     print(f"  {settled:,} of {facts.get('items', 0):,} items are settled")
     for people, count in facts.get("waiting", {}).items():
         print(f"  {count:,} wait{'s' * (count == 1)} for {people}")
+    at_it = "no process is at it now" if process is None else f"under way, by process {process}".rstrip()
+    print(f"  {at_it}" + ("" if last is None else f"; last request {_ago(last)}"))
     print(f"  {asking.account_line(totals)}")
     for line in (*failure_lines(failures), *read_lines(read_counts(folder))):
         print(f"  {line}")
@@ -76,7 +80,7 @@ def print_status(folder: Path, *, as_json: bool) -> None:
 def print_statuses(folders: Sequence[Path], *, as_json: bool) -> None:
     """Print what several runs have done so far, and their sum."""
     from seke.annotation.run_shard import shard_in
-    from seke.runs.ledger import last_request, status_of
+    from seke.runs.ledger import last_request, process_at, status_of
 
     rows: list[dict[str, Any]] = []
     # One that is named twice counts once, under the name that was given first.
@@ -90,11 +94,12 @@ def print_statuses(folders: Sequence[Path], *, as_json: bool) -> None:
         counts["waiting"] = sum(facts.get("waiting", {}).values())
         row = {"run": str(folder), "shard": shard and str(shard), **counts}
         row |= {name: getattr(totals, name) for name in COUNTED}
-        rows.append(row | {"last": last_request(folder)})
+        rows.append(row | {"last": last_request(folder), "running": process_at(folder) is not None})
     if all(row["shard"] for row in rows):
         rows.sort(key=lambda row: [int(part) for part in row["shard"].split("/")])
     total = {name: sum(row[name] for row in rows) for name in ("items", "settled", "waiting", *COUNTED)}
     total["last"] = max((row["last"] for row in rows if row["last"]), default=None)
+    total["running"] = any(row["running"] for row in rows)
     if as_json:
         print_json({"runs": rows, "total": total})
         return
@@ -115,7 +120,9 @@ def _status_cells(row: Mapping[str, Any]) -> list[str]:
     """Return the cells of a run in the table of several; empty where there is nothing to say."""
     counts = [f"{row[name]:,}" if row[name] else "" for name in ("waiting", "answers", "failed", "unknown")]
     money = [f"{row[name]:.4f}" if row[name] else "" for name in ("spent", "perhaps")]
-    last = "" if row["last"] is None else f"{_age(time.time() - row['last'])} ago"
+    last = "" if row["last"] is None else _ago(row["last"])
+    if row["running"]:
+        last = f"{last}, under way".removeprefix(", ")
     return [
         row["run"],
         row.get("shard") or "",
@@ -127,12 +134,13 @@ def _status_cells(row: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _age(seconds: float) -> str:
-    """Return a time in its largest whole unit."""
+def _ago(when: float) -> str:
+    """Return how long ago a time is, in its largest whole unit; when: seconds since 1970."""
+    seconds = time.time() - when
     for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
         if seconds >= length:
-            return f"{seconds // length:.0f} {unit}"
-    return f"{max(seconds, 0):.0f} s"
+            return f"{seconds // length:.0f} {unit} ago"
+    return f"{max(seconds, 0):.0f} s ago"
 
 
 def _price_status(facts: Mapping[str, Any]) -> list[str]:

@@ -9,7 +9,7 @@ import click
 
 from seke.cli import options
 from seke.cli.errors import exit_on_errors
-from seke.cli.output import print_message
+from seke.cli.output import options_of, print_message
 from seke.cli.run_status import print_status, print_statuses
 
 if TYPE_CHECKING:
@@ -100,5 +100,5 @@ def merge(
             partial=partial,
             problems=print_message,
         )
-        if print_conclusion(summary, output, as_json=as_json):
+        if print_conclusion(summary, output, options_of(knowledge=knowledge), as_json=as_json):
             sys.exit(1)

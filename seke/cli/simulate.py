@@ -9,7 +9,7 @@ import click
 
 from seke.cli import options
 from seke.cli.errors import exit_on_errors
-from seke.cli.output import print_message
+from seke.cli.output import options_of, print_message, say_next
 from seke.files import TABLE_FORMATS
 from seke.progress import task
 
@@ -81,6 +81,7 @@ def _simulate(output: Path | None, truth: Path | None, given: dict[str, Any]) ->
     misfit = Misfit(*(given.pop(name) for name in ("independent", "halo", "drift")))
     items = samples = 0
     exact = given.pop("exact_csv")
+    base = options_of(knowledge=given["knowledge"], population=given["population"])
     truth_file = Writer(truth, exact=exact) if truth else nullcontext()
     simulating = task("simulating", total=given["items"], unit="items")
     with Writer(output) as writer, truth_file as labels, simulating as simulated:
@@ -91,3 +92,5 @@ def _simulate(output: Path | None, truth: Path | None, given: dict[str, Any]) ->
             items, samples = items + len(part.truth), samples + len(part.samples)
             simulated.advance(len(part.truth))
     print_message(f"{samples:,} samples of {items:,} items")
+    if output is not None:
+        say_next(["seke", "infer", output, *base], f"{output} written; ")

@@ -50,7 +50,8 @@ OTHER_MEANING = {
 }
 # Arguments that are given by an option of another name, or of theirs.
 ARGUMENTS = {"base": "knowledge", "run": "run"}
-REPORT_SOURCE = ("report", "source", "run")
+# Arguments of a run or other things, as which a study's run counts.
+SOURCES = {("report", "source"), ("explain", "source")}
 # Commands that begin something new, which takes nothing from a study that they happen to be in.
 BEGINNING = {("demo",), ("init",)}
 # What a user decides anew each time: consent, and what replaces or gives up something.
@@ -115,7 +116,7 @@ def key_of(path: Command, parameter: click.Parameter) -> str:
     if isinstance(parameter, click.Option):
         name = next((name[2:] for name in parameter.opts if name.startswith("--")), "")
         return "" if name in ONCE else name
-    if (" ".join(path), parameter.name, "run") == REPORT_SOURCE:
+    if (" ".join(path), parameter.name) in SOURCES:
         return "run"
     return ARGUMENTS.get(parameter.name or "", "") if parameter.nargs == 1 else ""
 
@@ -218,7 +219,7 @@ def _value(study: StudyFile, where: str, parameter: click.Parameter, value: Any)
     """Return a value as click takes it as a default."""
     if isinstance(parameter, click.Option) and parameter.is_flag:
         return _of_kind(study, where, value, isinstance(value, bool), "true or false")
-    if getattr(parameter, "multiple", False):
+    if getattr(parameter, "multiple", False) or parameter.nargs != 1:
         parts = value if isinstance(value, list) else [value]
         return tuple(_scalar(study, where, parameter, part) for part in parts)
     return _scalar(study, where, parameter, value)

@@ -238,9 +238,9 @@ class InferSummary:
     def line(self) -> str:
         """Return one line: samples, items and their decisions."""
         total = sum(self.items.values())
-        parts = [f"{self.items[name]} {name}" for name in COLOURS]
-        reasons = ", ".join(f"{count} {reason}" for reason, count in self.reasons.most_common())
-        return f"{self.samples} samples of {total} items: {', '.join(parts)}" + (
+        parts = [f"{self.items[name]:,} {name}" for name in COLOURS]
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in self.reasons.most_common())
+        return f"{self.samples:,} samples of {total:,} items: {', '.join(parts)}" + (
             f" ({reasons})" if reasons else ""
         )
 
@@ -375,21 +375,16 @@ def limits_in_words(session: Session, outside: int) -> list[str]:
     if session.without_threshold:
         names = first_names(session.without_threshold, MOST_NAMED)
         lines.append(
-            f"{uncovered}each value of {names} has to keep its limit by itself; with 60 items that have "
-            f"one, or after {_calibration_hint(session)}, limits hold on average, and more is accepted"
+            f"{uncovered}each value of {names} has to keep its limit by itself. Limits hold on average, and "
+            f"more is accepted, where 60 of these items have answers that let the same value of a "
+            f"variable be accepted at all (policy.evidence), or {policy.calibrated_from} of those with gold "
+            "that seke calibrate looks at"
         )
     return lines
 
 
 def _risk_text(risk: float) -> str:
     return f"{risk:.3g}" if risk else "none"
-
-
-def _calibration_hint(session: Session) -> str:
-    """Return what finds thresholds: a first calibration, or one with more gold."""
-    base = session.knowledge
-    more = f" with gold for {base.policy.calibrated_from} items or more" if base.fits else ""
-    return f"seke calibrate{more}"
 
 
 def row_reason(record: Record, *, marked: bool, likely: Collection[str] = ()) -> str:

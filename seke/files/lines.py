@@ -17,6 +17,7 @@ from typing import IO, TYPE_CHECKING, cast
 
 from engine import AnswerError
 from seke.files.inputs import STREAMS, open_file
+from seke.files.likely_path import path_hint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -197,7 +198,7 @@ def _check(block: bytes, unfinished: bytes, name: str, line: int) -> None:
 
 def _unreadable(name: str, error: OSError) -> str:
     if isinstance(error, FileNotFoundError):
-        return f"{name}: no such file"
+        return f"{name}: no such file{path_hint(error.filename, Path.is_file) if error.filename else ''}"
     if isinstance(error, IsADirectoryError):
         files = Path(error.filename).iterdir() if error.filename else iter(())
         if any(file.suffix.lower() in _PICTURE_ENDINGS for file in islice(files, MOST_LOOKED_AT)):

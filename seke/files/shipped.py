@@ -6,8 +6,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from engine import Knowledge, SekeError, did_you_mean, read
+from engine import Knowledge, SekeError, read
 from seke.files.inputs import path_of
+from seke.files.likely_path import likely_name, path_hint
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -92,11 +93,6 @@ def knowledge(
 
 def _base_hint(path: Path, bases: Collection[str]) -> str:
     """Return `; did you mean X?` of shipped bases and of what lies beside a path, or the shipped bases."""
-    try:
-        beside = sorted(entry.name for entry in path.parent.iterdir() if not entry.name.startswith("."))
-    except OSError:
-        beside = []
-    near = did_you_mean(path.name, [*bases, *beside])
-    if near.endswith("?"):
-        return near
-    return f"; the shipped bases are {', '.join(sorted(bases))}"
+    near = likely_name(path.name, bases) if path.name == str(path) else ""
+    hint = f"; did you mean {near}?" if near else path_hint(path)
+    return hint or f"; the shipped bases are {', '.join(sorted(bases))}"

@@ -335,6 +335,8 @@ def _effect_lines(facts: Mapping[str, Any]) -> Iterator[str]:
     else:
         for reason in because:
             yield f"  {reason['alone']} because of {reason['change']} alone"
+        if sum(reason["alone"] for reason in because) > changed:
+            yield f"  (that is more than {changed}: some change by any one of these alone)"
         if changed and not because:
             yield "  no single change causes any of them alone"
     blocked = [reason["change"] for reason in facts["because"] if reason["alone"] is None]

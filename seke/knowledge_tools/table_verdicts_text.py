@@ -146,16 +146,18 @@ def interval(observed: Facts | None, form: Callable[[float | None], str] = short
 def _all_of(
     tests: Sequence[Facts], kind: str, head: tuple[str, ...], row: Callable[[Facts], tuple[str, ...]]
 ) -> Iterator[str]:
-    """Yield every number of a kind, those that the table lacks by name only."""
+    """Yield every number of a kind, those that the table lacks by name only; of all of them, how many."""
     of_kind = [test for test in tests if test["kind"] == kind]
     shown = [test for test in of_kind if test["verdict"] != ABSENT]
     lacking = [test for test in of_kind if test["verdict"] == ABSENT]
     if not of_kind:
         return
     yield ""
-    yield from textwrap.wrap(f"{TITLES[kind]}: {ABOUT[kind]}" if shown else TITLES[kind], WIDTH)
-    if shown:
-        yield from table_lines(head, [row(test) for test in shown], indent="")
+    if not shown:
+        yield f"{TITLES[kind]}: {len(lacking)} {ABSENT}"
+        return
+    yield from textwrap.wrap(f"{TITLES[kind]}: {ABOUT[kind]}", WIDTH)
+    yield from table_lines(head, [row(test) for test in shown], indent="")
     remarks: dict[str, list[str]] = {}
     for test in (*shown, *lacking):
         if test["reason"]:

@@ -43,7 +43,10 @@ def show(plan: PlanFigures, console: Console) -> None:
         f"{level.replace('_', ' ')} {percent(part)}" for level, part in plan.about["ceiling"].items()
     )
     observers = " and ".join(plan.about["observers"])
-    console.print(f"\naccepted with endless answers of {observers}, if they are as declared: {shares}")
+    console.print(
+        f"\naccepted with endless answers of {observers} by the limits as declared (×1), if they are as "
+        f"declared: {shares}; a policy that stops where answers look good may get a little more"
+    )
     for name in plan.rows[0].get("people", ()):
         waits = ", ".join(f"{row['setting']} {percent(row['people'][name])}" for row in plan.rows)
         console.print(f"items that would wait for {name}: {waits}")

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from engine import SekeError
+from seke.files.likely_path import path_hint
 from seke.runs.disk_reserve import DiskReserve, is_full
 from seke.sampling.loop import Request
 from seke.vision.errors import AccountError, FullDiskError, OutOfMoneyError
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 
 NAME, RESERVE, LOCK = "ledger.sqlite", "ledger.reserve", "lock"
 VERSION = 2
+# Seconds in which whoever looks whether a run is free is gone.
+LOOK = 0.05
 # Writes of one commit at most.
 COMMIT_BATCH = 500
 # Columns that a ledger of the first version lacks.
@@ -720,6 +723,9 @@ def status_of(folder: Path) -> tuple[Record, int, Totals]:
         engine.SekeError: no run is there.
     """
     if not (folder / NAME).is_file():
+        if not folder.exists():
+            hint = path_hint(folder, lambda path: (path / NAME).is_file())
+            raise SekeError(f"{folder}: there is no such folder{hint}")
         raise SekeError(f"{folder}: is no run (it has no {NAME})")
     with read_only(folder) as db:
         facts = {name: json.loads(value) for name, value in db.execute("SELECT name, value FROM facts")}
@@ -779,6 +785,22 @@ def locked(folder: Path) -> Iterator[None]:
         lock.release()
 
 
+def process_at(folder: Path) -> str | None:
+    """Return the number of the process that has a run, empty where that is not known; None for none."""
+    import fcntl
+
+    try:
+        with (folder / LOCK).open() as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return file.read().strip()
+    except OSError:
+        # No process has a run whose lock is not there, nor can be told on a disk that has no locks.
+        return None
+    return None
+
+
 class _Lock:
     """The lock of a run; the system releases it when the process ends."""
 
@@ -787,7 +809,12 @@ class _Lock:
 
         self._file = path.open("a+")
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                # Whoever only looks whether it is free (`process_at`) has it for less than that.
+                time.sleep(LOOK)
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             self._file.seek(0)
             process_id = self._file.read().strip()

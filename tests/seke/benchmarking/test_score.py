@@ -521,6 +521,11 @@ def test_bad_files_are_refused(tmp_path, monkeypatch):
         result = run(name, "gold.csv")
         assert (result.exit_code, result.stdout) == (2, "")
         assert message in result.stderr
+    # The folder of a run stands for its posteriors.
+    Path("run").mkdir()
+    assert "run: is a directory; name the files in it" in run("run", "gold.csv").stderr
+    Path("run/posteriors.jsonl").write_text(line)
+    assert run("run", "gold.csv").stdout == run("run/posteriors.jsonl", "gold.csv").stdout
     Path("p.jsonl").write_text(line)
     result = run("p.jsonl", "gold.csv", "--groups", "subject")
     assert (result.exit_code, result.stderr) == (

@@ -51,21 +51,32 @@ def fitted(tmp_path_factory):
     return fit, session, answers, single_samples(rows, session.knowledge)
 
 
-def search_of(fitted, limit=LIMIT):
+def search_of(fitted, limit=LIMIT, progress=lambda *_: None):
     fit, session, _, singles = fitted
     policy = session.knowledge.policy
     limits = {**policy.limits, session.knowledge.root: limit}
     bare = {"thresholds": {}, "adaptive_thresholds": {}, "aims": {}, "adaptive_aims": {}}
     session = session.under(replace(policy, limits=limits, **bare))
     draws = FitDraws.of(fit.fit, session.inference, np.random.default_rng(0), draws=DRAWS)
-    return _Search(session, draws, singles)
+    return _Search(session, draws, singles, progress)
 
 
 @pytest.fixture(scope="module")
 def searched(fitted):
-    """A search, the thresholds of items as answered, and of those asked."""
-    search = search_of(fitted)
-    return search, *search.thresholds(fitted[2])
+    """A search, the thresholds of items as answered, and of those asked; and that it tells how far it is."""
+    told = []
+    search = search_of(fitted, progress=lambda *step: told.append(step))
+    found = search.thresholds(fitted[2])
+    for stage, most in (
+        ("thresholds, as the policy asks", len(SHARES) * ITEMS),
+        ("thresholds, from draws of the fit", DRAWS),
+    ):
+        steps = [done for name, done, total in told if name == stage and total == most]
+        assert steps == sorted(steps)
+        assert len(steps) >= len(SHARES)
+        assert steps[-1] == most
+    told.clear()
+    return search, *found
 
 
 def attempt_of(search, share, keys):

@@ -6,6 +6,7 @@ import ast
 import io
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -232,6 +233,8 @@ def test_only_what_asks_for_it_is_shown_in_the_first_seconds(monkeypatch: pytest
                 wait_for("compiling a base ...\n", stream)
                 if terminal:
                     wait_for("compiling a base: 1 s", stream)
+                    # Nobody knows how far that is.
+                    assert "━" not in stream.getvalue()
         assert stream.getvalue().startswith("compiling a base ...\n")
         assert ("compiling a base: " in stream.getvalue()) == terminal
         assert "inferring" not in stream.getvalue()
@@ -252,6 +255,30 @@ def test_a_bar_makes_room_for_results_on_the_same_terminal(monkeypatch: pytest.M
         time.sleep(0.5)
         assert stream.getvalue() == shown
     assert shown.endswith("result\n")
+
+
+def test_what_may_be_next_is_a_command_that_works_as_it_is_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """After what wrote a file or a run; each on a line of its own that is not broken."""
+    monkeypatch.chdir(tmp_path)
+    folder = "a folder whose name is so long that no terminal has room for the command on a line of its own"
+    Path(folder).mkdir()
+    base = str(ROOT / "tests" / "few_plants.yaml")
+    next_words = ["simulate", "--items", "2", "-k", base, "-o", f"{folder}/samples.jsonl"]
+    said = []
+    while next_words:
+        stream = Terminal(terminal=True)
+        with monkeypatch.context() as patched:
+            patched.setattr(sys, "stderr", stream)
+            main.main(next_words, standalone_mode=False)
+        *_, said_before, command = stream.getvalue().splitlines() if stream.getvalue() else ["", ""]
+        next_words = shlex.split(command)[1:] if said_before.endswith("try next:") else []
+        if next_words[:1] == ["infer"]:
+            next_words += ["-o", f"{folder}/posteriors.jsonl"]
+        said.append(next_words[:1])
+    assert said == [["infer"], ["explain"], []]
+    assert "item-000000: the disease is " in capsys.readouterr().out
 
 
 class Recorder:
@@ -288,6 +315,28 @@ def test_a_base_that_is_compiled_is_named(tmp_path: Path, monkeypatch: pytest.Mo
 def test_times_are_in_words() -> None:
     words = [duration(seconds) for seconds in (0, 59.4, 59.6, 125, 7320)]
     assert words == ["0 s", "59 s", "1:00 min", "2:05 min", "2:02 h"]
+
+
+def test_the_time_left_is_that_of_the_steps_that_are_over_of_this_stage(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 0.0
+    monkeypatch.setattr("seke.progress.monotonic", lambda: now)
+    fitting = Task("fitting", began=0.0)
+    now = 100.0
+    fitting.show("curvature", 0, 4)
+    assert fitting.state(110.0) == "0%, 1:50 min"
+    now = 120.0
+    fitting.show("curvature", 2, 4)
+    # Ten seconds a step; they go on while the third one is under way, and are not told when it takes longer.
+    assert fitting.state(121.0) == "50%, 2:01 min, about 19 s left"
+    assert fitting.state(135.0) == "50%, 2:15 min, about 5 s left"
+    assert fitting.state(141.0) == "50%, 2:21 min"
+    now = 150.0
+    fitting.show("curvature", 3, 4)
+    assert fitting.state(150.0) == "75%, 2:30 min, about 17 s left"
+    fitting.show("thresholds", 0, 0)
+    assert fitting.state(160.0) == "2:40 min"
 
 
 def test_twenty_problems_of_a_run_are_printed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -173,6 +173,11 @@ def test_a_table_without_the_root(tmp_path):
     assert result.exit_code == 0
     assert "no column sky: items count equally" in result.stdout
     assert "Not scored: the table has no column sky" in result.stdout
+    # Where no number of a kind can be tested, one line says so.
+    rows = [{"item": row["item"], "sky": row["sky"]} for row in FOUR]
+    lines = run(write(tmp_path / "root.csv", rows)).stdout.splitlines()
+    counted = [line.partition(":")[0] for line in lines if "not in the table" in line or "no column" in line]
+    assert counted == ["10 numbers", "Rules", "Couplings", "Cells"]
 
 
 def test_numbers_are_scored_without_the_root(tmp_path):

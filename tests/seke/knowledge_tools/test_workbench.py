@@ -28,6 +28,7 @@ from seke.cli.main import main
 from seke.files.networks import network_of
 from seke.files.shipped import shipped_folder
 from seke.knowledge_tools.check import _lines
+from seke.knowledge_tools.diff import _effect_lines
 from seke.knowledge_tools.graph import graph_file
 
 with warnings.catch_warnings():
@@ -525,6 +526,16 @@ def test_nothing_changes_where_only_the_writing_does(tmp_path):
     (tmp_path / "asking.yaml").write_text((GARDEN / "asking.yaml").read_text("utf-8"), "utf-8")
     assert facts_of("diff", GARDEN, tmp_path)["changes"] == []
     assert run("diff", GARDEN, tmp_path).stdout.endswith(": 0 changes in meaning\n")
+
+
+def test_decisions_that_each_of_several_changes_turns_are_not_counted_twice_in_silence():
+    """One of three turns by either change alone."""
+    reasons = [{"change": "a", "alone": 2, "of": 3}, {"change": "b", "alone": 2, "of": 3}]
+    facts = {"changed": 3, "items": 9, "transitions": [], "levels": {}, "largest": [], "because": reasons}
+    said = "  (that is more than 3: some change by any one of these alone)"
+    assert list(_effect_lines(facts))[1:4] == [*(f"  2 because of {name} alone" for name in "ab"), said]
+    reasons[1]["alone"] = 1
+    assert said not in _effect_lines(facts)
 
 
 def test_a_change_that_turns_decisions_is_named_as_their_cause(overlay, tmp_path):

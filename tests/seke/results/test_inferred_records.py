@@ -256,7 +256,7 @@ def test_an_interrupt_says_what_is_kept_and_the_next_call_goes_on(monkeypatch):
     assert "to infer" in repr(inferred)
     assert inferred.to_arrow()["item"].to_pylist() == list(many["item"])
     assert counted == [(0, 2500), (2048, 2500), (2048, 2500), (2500, 2500)]
-    assert inferred.notes()[0].startswith("2500 samples of 2500 items: ")
+    assert inferred.notes()[0].startswith("2,500 samples of 2,500 items: ")
     with pytest.raises(
         KeyboardInterrupt, match=r"^interrupted in the stage 'reading'; nothing was written, and"
     ):

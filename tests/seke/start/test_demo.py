@@ -61,7 +61,9 @@ def test_what_the_demo_says_to_try_works(demo, monkeypatch):
     monkeypatch.chdir(folder.parent)
     steps = printed_commands(result.stderr)
     assert "1 of 8 decisions change" in seke(*steps["knowledge"]).stdout
-    assert "(all made up)" in seke(*steps["annotate"]).stdout
+    asked = seke(*steps["annotate"]).stdout
+    assert "8 items: 3 accept, 5 reject" in asked
+    assert "(all made up)" in asked
     seke(*steps["report"])
     assert "are made up (scripted)" in (folder / "report.html").read_text("utf-8")
     seke(*steps["init"])
@@ -87,7 +89,7 @@ def test_a_study_is_ready_to_work_in(tmp_path, monkeypatch):
         "http://localhost:1/v1",
     )
     message = seke("init", "new/my-study", *options).stderr
-    assert [*printed_commands(message)] == ["knowledge", "annotate"]
+    assert [*printed_commands(message)] == ["knowledge", "demo", "annotate"]
     monkeypatch.chdir("new/my-study")
     shown = seke("knowledge", "show", "AU6")
     assert shown.stderr == "from seke.toml: base=knowledge\n"

@@ -165,6 +165,17 @@ def test_a_run_is_the_same_as_if_its_options_were_typed(study):
     typed = ("-k", "../own.yaml", "--population", "in-the-wild", "--model", "gpt-4o", "--run", "../typed")
     typed += ("--max-samples", "1", "--temperature", ".5")
     assert CliRunner().invoke(main, ["annotate", "../a.png", "--scripted", *typed]).exit_code == 0
+    # What is told of an item needs no run either, where the file names it.
+    story = CliRunner().invoke(main, ["explain", "a"])
+    assert story.exit_code == 2
+    assert "name the run or the samples that 'a' is an item of: seke explain RUN a" in story.stderr
+    (study / NAME).write_text('base = "own.yaml"\npopulation = "in-the-wild"\nrun = "by-file"\n')
+    story = CliRunner().invoke(main, ["explain", "a"])
+    assert story.exit_code == 0, story.output
+    assert story.stderr.startswith(
+        "from ../seke.toml: run=../by-file base=../own.yaml population=in-the-wild"
+    )
+    assert story.stdout == CliRunner().invoke(main, ["explain", "../by-file", "a"]).stdout
     by_file, by_hand = (status_of(study / name)[0] for name in ("by-file", "typed"))
     assert by_file == by_hand
     assert by_file["settings"]["temperature"] == 0.5

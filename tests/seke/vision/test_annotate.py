@@ -237,7 +237,9 @@ def test_the_example_from_end_to_end(example):
 def test_a_run_goes_on_without_asking_again_and_replays_alike(tmp_path, example_run):
     before = (example_run / "posteriors.jsonl").read_bytes()
     first = status_of(example_run)[2]
-    run(EXAMPLE, "--run", example_run, *RECORDED)
+    assert f"{example_run}: goes on; settled before: 6 of 6 items; answers that it has: " in run(
+        EXAMPLE, "--run", example_run, *RECORDED
+    ).stderr.replace("\n", " ")
     assert status_of(example_run)[2] == first
     assert (example_run / "posteriors.jsonl").read_bytes() == before
     answers = example_run / "answers.jsonl"
@@ -541,7 +543,7 @@ def test_who_a_model_is():
             "or let its answers be those of 'generic-vlm'",
         ),
         ([EXAMPLE / "nothing", "--run", "r", "--scripted"], "no such file or folder"),
-        (["--run", "r", "--status"], "is no run"),
+        (["--run", "r", "--status"], "r: there is no such folder"),
         ([EXAMPLE, "--run", "r", "--model", "m"], "there is no key"),
     ],
 )

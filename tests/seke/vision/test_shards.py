@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -151,6 +152,12 @@ def test_the_state_of_shards_in_one_table_and_of_one(study, monkeypatch):
     first = runs("status", study / "2").stdout
     assert first.startswith(f"{study / '2'}: shard 2/3, ")
     assert first == run("--run", study / "2", "--status").stdout
+    assert re.search(r"\n  no process is at it now; last request \d+ \w+ ago\n", first)
+    with locked(study / "2"):
+        assert f"\n  under way, by process {os.getpid()}; last" in runs("status", study / "2").stdout
+        table = json.loads(runs("status", *shards(study), "--json").stdout)
+        assert [row["running"] for row in table["runs"]] == [False, True, False]
+        assert ", under way" in runs("status", "1", "2").stdout
     assert "is no run" in runs("status", study / "1", study / "faces", status=2).stderr
 
 
