@@ -214,7 +214,8 @@ def _responsible(facts: Record, tally: ExportCounts) -> Record:
         "rai:dataUseCases": "Training and testing of models that describe facial expressions.",
         "rai:dataSocialImpact": "Not to be used to infer what people feel, intend or are like.",
         "rai:personalSensitiveInformation": f"Pictures of faces. Consent by source: {consent}.",
-        "rai:dataReleaseMaintenancePlan": "Items and persons are taken out on request (seke forget).",
+        "rai:dataReleaseMaintenancePlan": "Items and persons are taken out on request "
+        f"({'the set is exported again' if _is_from_records(facts) else 'seke forget'}).",
     }
 
 

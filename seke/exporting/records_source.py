@@ -298,17 +298,17 @@ def _notes(
         )
     without = [name for name in names if name not in items]
     if without:
-        yield f"{len(without):,} records have no picture and are left out: {first_names(without, MOST_NAMES)}"
+        yield f"records without a picture, left out: {len(without):,} ({first_names(without, MOST_NAMES)})"
     extra = [name for name in pictures if name not in names]
     if extra:
-        yield f"{len(extra):,} pictures have no record and are not exported: {first_names(extra, MOST_NAMES)}"
+        yield f"pictures without a record, not exported: {len(extra):,} ({first_names(extra, MOST_NAMES)})"
     others = [name for name in items if names[name] != answers.counts[name]]
     if others:
         one = others[0]
         yield (
-            f"{len(others):,} records rest on another number of answers than the samples have ({one} on "
-            f"{names[one]:,}, and the samples have {answers.counts[one]:,}): these are other samples, or "
-            "labels were left out (--blind-to)"
+            "records that rest on another number of answers than the samples have: "
+            f"{len(others):,} ({one} on {names[one]:,}, and the samples have {answers.counts[one]:,}); these are "
+            "other samples, or labels were left out (--blind-to)"
         )
 
 
