@@ -60,7 +60,7 @@ def card_facts(
     }
     states = base.variables[base.root].states
     return {
-        "run": source.told,
+        "run": source.card,
         "levels": list(base.levels),
         "states": list(states),
         "units": {name: base.variables[name].label for name in base.cells},

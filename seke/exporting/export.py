@@ -41,7 +41,6 @@ from seke.exporting.splits import (
 from seke.exporting.text_measures import TextMeasures
 from seke.files.atomic import replacing
 from seke.files.faults import Faults
-from seke.files.shipped import LEVELS
 from seke.files.shipped import knowledge as read_knowledge
 
 if TYPE_CHECKING:
@@ -109,10 +108,7 @@ def export(
     Raises:
         engine.SekeError: bad input; nothing is written.
     """
-    for name in ("formats", "tasks", "templates"):
-        if name in given:
-            given[name] = (given[name],) if isinstance(given[name], str) else tuple(map(str, given[name]))
-    settings, folder = ExportSettings(**given), Path(output)
+    settings, folder = ExportSettings.of(given), Path(output)
     if rewrite is not None and TABLES.issuperset(settings.formats):
         names = " and ".join(settings.formats)
         raise SekeError(
@@ -125,9 +121,8 @@ def export(
 
         check_installed(settings.formats)
     base = read_knowledge(knowledge)
-    _check_levels(base)
-    named = BesideRecords.of(images, samples, population)
-    source = source_of(Path(run), base, named, rewriting=rewrite is not None)
+    beside = BesideRecords.of(images, samples, population)
+    source = source_of(Path(run), base, beside, rewriting=rewrite is not None)
     licences = read_licences(Path(sources)) if sources is not None else {}
     people = read_votes(Path(votes), base) if votes is not None else {}
     instructions = read_instructions(base, settings.language, settings.templates)
@@ -148,11 +143,6 @@ def _check_output(folder: Path) -> None:
         raise SekeError(f"{folder}: exists already; name another folder, or remove it")
     if not folder.parent.is_dir():
         raise SekeError(f"{folder}: its folder does not exist")
-
-
-def _check_levels(base: Knowledge) -> None:
-    if set(base.levels) != LEVELS:
-        raise SekeError(f"{base.name} lacks the levels of exports: {', '.join(sorted(LEVELS))}")
 
 
 class _ExportWork:

@@ -23,6 +23,7 @@ from seke.exporting.source import ExportSource
 from seke.files.addresses import is_address, local_copy
 from seke.files.lines import check_file
 from seke.files.shard_folder import is_shard_folder, read_manifest
+from seke.files.shipped import LEVELS
 from seke.runs.item_list import KnownItem
 from seke.runs.ledger import NAME as LEDGER
 from seke.runs.run_folder import MADE_UP, POSTERIORS
@@ -127,6 +128,8 @@ def source_of(path: Path, base: Knowledge, named: BesideRecords, *, rewriting: b
     Raises:
         engine.SekeError: what is neither, or cannot be read; what only the other one has.
     """
+    if set(base.levels) != LEVELS:
+        raise SekeError(f"{base.name} lacks the levels of exports: {', '.join(sorted(LEVELS))}")
     if path.is_file() or is_shard_folder(path):
         if rewriting:
             raise SekeError(f"--rewrite: keeps what is paid in the folder of a run; {path} has records alone")
@@ -269,9 +272,9 @@ def _checked_items(path: Path, base: Knowledge) -> dict[str, int]:
         if item in names:
             raise SekeError(f"{path}: {item!r} has two records; name records of one inference")
         levels = record["decision"].get("levels")
-        told = record.get(base.root)
+        probabilities = record.get(base.root)
         fits = isinstance(levels, dict) and set(levels) <= set(base.variables)
-        if not fits or not isinstance(told, dict) or set(told) != states:
+        if not fits or not isinstance(probabilities, dict) or set(probabilities) != states:
             raise SekeError(
                 f"{path}: the record of {item!r} is of other variables than {base.name} has; name the base "
                 "that it was made with, with -k"
@@ -304,11 +307,11 @@ def _notes(
         yield f"pictures without a record, not exported: {len(extra):,} ({first_names(extra, MOST_NAMES)})"
     others = [name for name in items if names[name] != answers.counts[name]]
     if others:
-        one = others[0]
+        first = others[0]
         yield (
             "records that rest on another number of answers than the samples have: "
-            f"{len(others):,} ({one} on {names[one]:,}, and the samples have {answers.counts[one]:,}); these are "
-            "other samples, or labels were left out (--blind-to)"
+            f"{len(others):,} ({first} on {names[first]:,}, and the samples have {answers.counts[first]:,}); "
+            "these are other samples, or labels were left out (--blind-to)"
         )
 
 

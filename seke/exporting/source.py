@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     Record = dict[str, Any]
 
 
-class Answers(Protocol):
+class KnownAnswers(Protocol):
     """The answers about items."""
 
     @property
@@ -35,7 +35,7 @@ class ExportSource:
     """All that an export needs to know of where its labels are from.
 
     name: what messages call it. items: those whose records can be read. observers: who answered. answers: how
-    many there are; scripted: those of them that are made up, None where nobody knows. told: what the card
+    many there are; scripted: those of them that are made up, None where nobody knows. card: what the card
     says of it (`card.run` of export.json). cautions: what whoever takes its labels should know first.
     left_out: records by the reason why they are no items. folder: of a run, None of records.
     """
@@ -46,9 +46,9 @@ class ExportSource:
     observers: Sequence[str]
     answers: int
     scripted: int | None
-    told: Record
+    card: Record
     cautions: Sequence[str]
-    read_answers: Answers
+    read_answers: KnownAnswers
     read_records: Callable[[], Iterator[Record]]
     left_out: Mapping[str, int]
     folder: Path | None = None
@@ -72,7 +72,7 @@ class ExportSource:
             (run.facts["observer"], *run.facts["also"]),
             run.answers,
             run.scripted,
-            _told_of(run),
+            _card_of(run),
             tuple(run.cautions()),
             RunAnswers(run, base),
             run.records,
@@ -96,7 +96,7 @@ class ExportSource:
             )
 
 
-def _told_of(run: RunFolder) -> Record:
+def _card_of(run: RunFolder) -> Record:
     """Return what the card says of a run."""
     named = ("model", "observer", "also", "strategy", "budget", "digests")
     summed = ("samples", "per_item", "finished", "promises", "notes", "refused")
