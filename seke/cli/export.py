@@ -54,18 +54,19 @@ FORMATS = ("messages", "trl", "llava", "imagefolder", "parquet")
     multiple=True,
 )
 @options.knowledge_inferred_with()
-@options.path(
+@click.option(
     "--images",
-    "For records: their pictures, as seke annotate takes them (a folder, a manifest, a picture), by the name "
+    multiple=True,
+    metavar="MANIFEST",
+    help="For records: their pictures, as seke annotate takes them (manifest, folder or pattern), by the name "
     "of the item; may be given again.",
-    metavar="PATH",
-    multiple=True,
 )
-@options.path(
+@click.option(
     "--samples",
-    "For records: the samples that they were made of, which say who was asked what; may be given again.  "
-    "[default: those of the folder of shards]",
     multiple=True,
+    metavar="FILE",
+    help="For records: the samples that they were made of, which say who was asked what; may be given "
+    "again.  [default: those of the folder of shards]",
 )
 @options.population("the run's or folder's, or the base's reference")
 @click.option(
