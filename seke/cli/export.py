@@ -58,8 +58,8 @@ FORMATS = ("messages", "trl", "llava", "imagefolder", "parquet")
     "--images",
     multiple=True,
     metavar="MANIFEST",
-    help="For records: their pictures, as seke annotate takes them (manifest, folder or pattern), by the name "
-    "of the item; may be given again.",
+    help="For records: their pictures, as seke annotate takes them (manifest, folder or pattern), by the "
+    "name of the item; may be given again.",
 )
 @click.option(
     "--samples",
