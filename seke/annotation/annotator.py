@@ -106,8 +106,10 @@ class Annotator:
         asked_with = {"prompt": call.prompt.digest[:16], "picture": call.picture.digest[:16]}
         if call.request.about:
             asked_with["about"] = call.request.about
+        # Who is given the samples alone has to know it, too.
+        made_up = {"scripted": True} if choice.scripted else {}
         given = {"given": dict(call.prompt.given)} if call.prompt.given else {}
-        return {**record, **given, "extra": {**record.get("extra", {}), **asked_with}}
+        return {**record, **given, "extra": {**record.get("extra", {}), **asked_with, **made_up}}
 
     def reread(self, record: Mapping[str, Any], choice: Choice) -> Record:
         """Return the sample record of an answer anew, as its scale is decided about now."""
@@ -115,7 +117,9 @@ class Annotator:
         key = (record["item"], record["observer"], record["question"], extra.get("about"), record["view"])
         request = Request(*key, record["draw"], 1)
         anew = self.scales.apply(self.questions.read(request, choice, self._context(request)))
-        asked_with = {name: extra[name] for name in ("prompt", "picture", "about") if name in extra}
+        asked_with = {
+            name: extra[name] for name in ("prompt", "picture", "about", "scripted") if name in extra
+        }
         given = {"given": record["given"]} if "given" in record else {}
         return {**anew, **given, "extra": {**anew.get("extra", {}), **asked_with}}
 

@@ -55,6 +55,21 @@ FORMATS = ("messages", "trl", "llava", "imagefolder", "parquet")
 )
 @options.knowledge_inferred_with()
 @click.option(
+    "--images",
+    multiple=True,
+    metavar="MANIFEST",
+    help="For records: their pictures, as seke annotate takes them (manifest, folder or pattern), by the "
+    "name of the item; may be given again.",
+)
+@click.option(
+    "--samples",
+    multiple=True,
+    metavar="FILE",
+    help="For records: the samples that they were made of, which say who was asked what; may be given "
+    "again.  [default: those of the folder of shards]",
+)
+@options.population("the run's or folder's, or the base's reference")
+@click.option(
     "--group",
     type=options.OneOf(["group", "source", "item"]),
     default="group",
@@ -130,6 +145,9 @@ def export(run: Path, output: Path, as_json: bool, rewrite: str, **given: Any) -
     --copy-images copies them. The folder gets a data card (README.md) and Croissant metadata
     (croissant.json). It is written completely or not at all. One person in several splits is refused.
 
+    RUN may be records of seke infer, too: a file, or the folder of --engine ray, with their pictures
+    (--images) and samples (--samples). Who answered stays unknown then, and the card says so.
+
     With --rewrite a language model puts texts into other words. Each rewording is read back; where units,
     numbers, expressions, strength, doubt or denials are not the same, it is dropped. You may stop the command
     at any time: what was paid is kept, and neither this export nor another one pays for it again.
@@ -143,6 +161,8 @@ def export(run: Path, output: Path, as_json: bool, rewrite: str, **given: Any) -
       seke export run -o data --format parquet --copy-images --sources sources.csv
       seke export run -o data --task reasoned --task check --task compare --task conversation
       seke export run -o data --task reasoned --rewrite gpt-4o-mini --max-cost 2 --price-in .15 --price-out .6
+      seke export records -o data --images pictures/manifest.jsonl --uncalibrated
+      seke export posteriors.jsonl -o data --images pictures --samples samples.jsonl --format parquet
       seke export run -o data --format imagefolder --copy-images --licence "CC BY 4.0" --verify
 
     Exit status: 0 done, 1 --verify found a difference, 2 bad input.

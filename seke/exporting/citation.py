@@ -42,13 +42,14 @@ def citation(facts: Record, tally: ExportCounts) -> str:
         for source in sorted(tally.sources)
         if source
     ]
+    released = day_of(facts)
     fields: Record = {
         "cff-version": "1.2.0",
         "message": MESSAGE,
         "type": "dataset",
         "title": "Perceived facial expressions, accepted by seke",
         "authors": [{"name": "Not stated"}],
-        "date-released": day_of(facts),
+        **({"date-released": released} if released else {}),
         "references": [{**SOFTWARE, "version": facts["program"]}, *sources],
     }
     return "".join(f"{key}: {json.dumps(value, ensure_ascii=False)}\n" for key, value in fields.items())

@@ -90,7 +90,10 @@ WHAT = {
 def croissant(facts: Record, tally: ExportCounts) -> Record:
     """Return the metadata of an export; facts: the content of export.json."""
     files = [name for name in facts["files"] if not name.startswith("dataset_info")]
+    from_records = _is_from_records(facts)
     scripted = "Made-up answers stand behind these labels. " if facts["scripted"] else ""
+    answers_of = "observers" if from_records else "a vision model"
+    published = day_of(facts)
     return {
         "@context": CONTEXT,
         "@type": "sc:Dataset",
@@ -98,11 +101,11 @@ def croissant(facts: Record, tally: ExportCounts) -> Record:
         "name": "perceived-facial-expressions",
         "description": f"{scripted}{facts['items']:,} pictures of faces with the perceived expressions, "
         "valence and arousal, and action units that a probabilistic engine accepted from repeated answers of "
-        "a vision model. README.md is the data card.",
+        f"{answers_of}. README.md is the data card.",
         "license": _licences(facts, tally),
         "creator": {"@type": "sc:Organization", "name": "not stated"},
         "citeAs": _cited(facts),
-        "datePublished": day_of(facts),
+        **({"datePublished": published} if published else {}),
         "version": f"{facts['version']}.0.0",
         "isLiveDataset": False,
         **_responsible(facts, tally),
@@ -196,9 +199,8 @@ def _responsible(facts: Record, tally: ExportCounts) -> Record:
         "rai:dataCollection": "The pictures are of the sources that the card names; they were not taken for "
         "this data set.",
         "rai:dataCollectionType": "Secondary data analysis",
-        "rai:dataAnnotationProtocol": f"A vision model ({run['model']}) was asked repeatedly about each "
-        f"picture (strategy {run['strategy']}, at most {run['budget']} answers); a Bayesian network over "
-        "declared knowledge decided which values are accepted.",
+        "rai:dataAnnotationProtocol": f"{_asked(facts)}; a Bayesian network over declared knowledge decided "
+        "which values are accepted.",
         "rai:dataAnnotationPlatform": f"seke {facts['program']}",
         "rai:machineAnnotationTools": [model["model"] for model in run["models"]],
         "rai:annotationsPerItem": f"{run['per_item']['mean']} answers on average",
@@ -212,8 +214,28 @@ def _responsible(facts: Record, tally: ExportCounts) -> Record:
         "rai:dataUseCases": "Training and testing of models that describe facial expressions.",
         "rai:dataSocialImpact": "Not to be used to infer what people feel, intend or are like.",
         "rai:personalSensitiveInformation": f"Pictures of faces. Consent by source: {consent}.",
-        "rai:dataReleaseMaintenancePlan": "Items and persons are taken out on request (seke forget).",
+        "rai:dataReleaseMaintenancePlan": "Items and persons are taken out on request "
+        f"({'the set is exported again' if _is_from_records(facts) else 'seke forget'}).",
     }
+
+
+def _is_from_records(facts: Record) -> bool:
+    """Whether the labels are of records, which do not say who answered."""
+    return bool(facts["card"]["run"].get("records"))
+
+
+def _asked(facts: Record) -> str:
+    """Return who was asked, and how."""
+    run = facts["card"]["run"]
+    if _is_from_records(facts):
+        names = ", ".join(run["asked"])
+        return (
+            f"Observers ({names}) answered about each picture; which models or people they were is not known"
+        )
+    return (
+        f"A vision model ({run['model']}) was asked repeatedly about each picture (strategy "
+        f"{run['strategy']}, at most {run['budget']} answers)"
+    )
 
 
 def _licences(facts: Record, tally: ExportCounts) -> list[str]:
@@ -226,9 +248,14 @@ def _licences(facts: Record, tally: ExportCounts) -> list[str]:
 
 
 def _cited(facts: Record) -> str:
-    return f"Perceived facial expressions, accepted by seke {facts['program']} ({day_of(facts)[:4]})"
+    year = f" ({day_of(facts)[:4]})" if day_of(facts) else ""
+    return f"Perceived facial expressions, accepted by seke {facts['program']}{year}"
 
 
 def day_of(facts: Record) -> str:
-    """Return the day of the last answer: the same run gives the same file."""
-    return max((model["last"] for model in facts["card"]["run"]["models"]), default="") or "1970-01-01"
+    """Return the day of the last answer, so that the same run gives the same file.
+
+    Of records, which do not tell it, it is no text.
+    """
+    newest = max((model["last"] for model in facts["card"]["run"]["models"]), default="")
+    return newest or ("" if _is_from_records(facts) else "1970-01-01")

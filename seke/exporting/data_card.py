@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from engine import Knowledge
     from seke.exporting.counts import ExportCounts
     from seke.exporting.licences import Licence
-    from seke.runs.run_folder import RunFolder
+    from seke.exporting.source import ExportSource
 
     Record = dict[str, Any]
 
@@ -47,43 +47,24 @@ WORDS = {1_000: "1K", 10_000: "10K", 100_000: "100K", 1_000_000: "1M", 10_000_00
 
 
 def card_facts(
-    facts: Record, run: RunFolder, base: Knowledge, licences: Mapping[str, Licence], features: Record
+    facts: Record, source: ExportSource, base: Knowledge, licences: Mapping[str, Licence], features: Record
 ) -> Record:
     """Return what the card says besides counts, as JSON values: `card` in export.json.
 
     facts: the rest of export.json. features: of the parquet columns, none where there are no such files.
     """
     population = base.populations[facts["population"]]
-    observer_names = (run.facts["observer"], *run.facts["also"])
-    observers = [base.observers[name] for name in observer_names if name in base.observers]
+    observers = [base.observers[name] for name in source.observers if name in base.observers]
     used = {cell.source for cells in base.cells.values() for cell in cells} | {
         moment.source for moment in base.moments
     }
-    named = ("model", "observer", "also", "strategy", "budget", "digests")
-    summed = ("samples", "per_item", "finished", "promises", "notes", "refused")
     states = base.variables[base.root].states
     return {
-        "run": {
-            "scripted": run.scripted,
-            "answers": run.answers,
-            "listed": len(run.items),
-            "temperature": run.facts["settings"]["temperature"],
-            **{name: run.facts[name] for name in named},
-            **{name: run.summary.get(name, []) for name in summed},
-            "models": [asdict(model) for model in run.models],
-            "prompts": {
-                question: {
-                    "answers": sum(answers_by_digest.values()),
-                    "prompts": len(answers_by_digest),
-                    "digests": list(answers_by_digest)[:3],
-                }
-                for question, answers_by_digest in run.prompts.items()
-            },
-        },
+        "run": source.card,
         "levels": list(base.levels),
         "states": list(states),
         "units": {name: base.variables[name].label for name in base.cells},
-        "ungrouped": _ungrouped(facts, run),
+        "ungrouped": _ungrouped(facts, source),
         "prior": {
             "p": ", ".join(f"{state} {p:.3g}" for state, p in zip(states, population.p, strict=True)),
             "note": population.note,
@@ -117,12 +98,12 @@ def card_text(facts: Record, tally: ExportCounts) -> str:
     return f"{_template().render(words)}\n"
 
 
-def _ungrouped(facts: Record, run: RunFolder) -> int:
-    """Return how many items of the run name no group of the kind that is not parted."""
+def _ungrouped(facts: Record, source: ExportSource) -> int:
+    """Return how many items of the source name no group of the kind that is not parted."""
     key = facts["group"]
     if key == "item":
         return 0
-    return sum(getattr(listed_item, key, None) is None for listed_item in run.items.values())
+    return sum(getattr(listed_item, key, None) is None for listed_item in source.items.values())
 
 
 def _front(facts: Record, tally: ExportCounts) -> str:

@@ -1,4 +1,4 @@
-"""A run -> a folder of data: `seke export` as a function."""
+"""A run, or records with their pictures -> a folder of data: `seke export` as a function."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from seke.exporting.licences import Licence, check_copying, read_licences, unsta
 from seke.exporting.near_pictures import NearPictures
 from seke.exporting.parquet_format import Parquet, ReleaseColumns
 from seke.exporting.placed_pictures import PlacedPictures, file_digest
-from seke.exporting.run_answers import RunAnswers
+from seke.exporting.records_source import BesideRecords, source_of
 from seke.exporting.settings import ExportSettings
 from seke.exporting.splits import (
     SplitAssignment,
@@ -41,9 +41,7 @@ from seke.exporting.splits import (
 from seke.exporting.text_measures import TextMeasures
 from seke.files.atomic import replacing
 from seke.files.faults import Faults
-from seke.files.shipped import LEVELS
 from seke.files.shipped import knowledge as read_knowledge
-from seke.runs.run_folder import RunFolder, base_to_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -51,6 +49,7 @@ if TYPE_CHECKING:
     from seke.exporting.formats import Format
     from seke.exporting.instruction_row import InstructionRow
     from seke.exporting.rewriting import Rewordings, Rewriter
+    from seke.exporting.source import ExportSource
     from seke.exporting.verify import Verified
     from seke.runs.item_list import KnownItem
 
@@ -84,18 +83,24 @@ def export(
     votes: str | Path | None = None,
     verify: bool = False,
     rewrite: Rewriter | None = None,
+    images: str | Path | Sequence[str | Path] = (),
+    samples: str | Path | Sequence[str | Path] = (),
+    population: str | None = None,
     **given: Any,
 ) -> Exported:
     """Write what a run accepted as data to train on, as `seke export` does.
 
     Args:
-        run: the folder of `seke annotate`.
+        run: the folder of `seke annotate`, or records of `seke infer`: a file, or a folder of shards.
         output: the folder to be made.
-        knowledge: the base that the run was made with.
+        knowledge: the base that it was made with.
         sources: a table of licences by source; see `seke.exporting.licences`.
         votes: a table of people's readings of the pictures; see `seke.exporting.doubt.read_votes`.
         verify: read everything back with the loaders of those who will.
         rewrite: a language model that puts texts into other words; see `seke.exporting.rewriting`.
+        images: the pictures of records, as `seke annotate` takes them.
+        samples: the samples that records were made of; those of a folder of shards by default.
+        population: the prior that records were made with; the folder's, or the base's reference by default.
         given: formats, tasks, soft, language, templates, group, split, balance, seed, copy_images, licence,
             uncalibrated, inferred, undecided, allow_scripted and near_duplicates, as `ExportSettings` has
             them.
@@ -103,10 +108,7 @@ def export(
     Raises:
         engine.SekeError: bad input; nothing is written.
     """
-    for name in ("formats", "tasks", "templates"):
-        if name in given:
-            given[name] = (given[name],) if isinstance(given[name], str) else tuple(map(str, given[name]))
-    settings, folder = ExportSettings(**given), Path(output)
+    settings, folder = ExportSettings.of(given), Path(output)
     if rewrite is not None and TABLES.issuperset(settings.formats):
         names = " and ".join(settings.formats)
         raise SekeError(
@@ -119,15 +121,14 @@ def export(
 
         check_installed(settings.formats)
     base = read_knowledge(knowledge)
-    recorded_run = RunFolder.read(Path(run))
-    _check_base(recorded_run, base)
+    beside = BesideRecords.of(images, samples, population)
+    source = source_of(Path(run), base, beside, rewriting=rewrite is not None)
     licences = read_licences(Path(sources)) if sources is not None else {}
     people = read_votes(Path(votes), base) if votes is not None else {}
     instructions = read_instructions(base, settings.language, settings.templates)
-    recorded_run.check_answers(scripted=settings.allow_scripted, uncalibrated=settings.uncalibrated)
-    population = recorded_run.facts["population"]
-    writer = InstructionWriter(base, instructions, population, soft=settings.soft, seed=settings.seed)
-    exported = _RunExport(recorded_run, folder, base, settings, licences, writer, people).write(rewrite)
+    source.check_answers(scripted=settings.allow_scripted, uncalibrated=settings.uncalibrated)
+    writer = InstructionWriter(base, instructions, source.population, soft=settings.soft, seed=settings.seed)
+    exported = _ExportWork(source, folder, base, settings, licences, writer, people).write(rewrite)
     if not verify:
         return exported
     from seke.exporting.verify import verify_export
@@ -144,24 +145,12 @@ def _check_output(folder: Path) -> None:
         raise SekeError(f"{folder}: its folder does not exist")
 
 
-def _check_base(run: RunFolder, base: Knowledge) -> None:
-    if set(base.levels) != LEVELS:
-        raise SekeError(f"{base.name} lacks the levels of exports: {', '.join(sorted(LEVELS))}")
-    base_name = f"{base.name} {base.digest}"
-    if run.facts["knowledge"] != base_name:
-        made_with = run.facts["knowledge"]
-        raise SekeError(
-            f"{run.folder}: was made with knowledge {made_with}, this is {base_name}; "
-            f"{base_to_name(run.folder)}"
-        )
-
-
-class _RunExport:
+class _ExportWork:
     """One export under way."""
 
     def __init__(
         self,
-        run: RunFolder,
+        source: ExportSource,
         folder: Path,
         base: Knowledge,
         settings: ExportSettings,
@@ -169,15 +158,14 @@ class _RunExport:
         writer: InstructionWriter,
         votes: Mapping[str, Counter[str]],
     ) -> None:
-        self.run, self.folder, self.base, self.settings = run, folder, base, settings
+        self.source, self.folder, self.base, self.settings = source, folder, base, settings
         self.licences, self.writer = licences, writer
         self.shares = shares_of(settings.split)
-        self.left_out: Counter[str] = Counter()
+        self.left_out = Counter(source.left_out)
         self.withheld: Counter[str] = Counter()
         self.tally, self.texts = ExportCounts(), TextMeasures()
         self.near = NearPictures("")
-        self.answers = RunAnswers(run, base)
-        self.votes = {**self.answers.votes, **votes}
+        self.votes = {**source.read_answers.votes, **votes}
         linking = "imagefolder" in settings.formats
         self.rewordings: Rewordings | None = None
         self.pictures = PlacedPictures(folder, copying=settings.copy_images, linking=linking)
@@ -191,15 +179,15 @@ class _RunExport:
         self.left_out["duplicate picture"] = len(assignment.duplicates)
         self.left_out["balance"] = len(assignment.unbalanced)
         if self.settings.copy_images:
-            sources = (self.run.items[item].source or "" for item in assignment.split)
+            sources = (self.source.items[item].source or "" for item in assignment.split)
             check_copying(sources, self.licences, self.settings.licence)
-        check_persons(assignment.split, self.run.items, self.settings.group)
+        check_persons(assignment.split, self.source.items, self.settings.group)
         numbers = self._numbers(entries, assignment)
         with ExitStack() as stack:
-            if rewrite is not None:
+            if rewrite is not None and self.source.folder is not None:
                 from seke.exporting.rewriting import Rewordings
 
-                rewordings = Rewordings(rewrite, self.run.folder, self.writer.wording)
+                rewordings = Rewordings(rewrite, self.source.folder, self.writer.wording)
                 self.rewordings = stack.enter_context(closing(rewordings))
                 rewordings.ask(self._texts(assignment))
             return self._write(assignment, numbers)
@@ -214,7 +202,9 @@ class _RunExport:
 
     def _nothing_message(self) -> str:
         """Return the message for a run that has nothing to export."""
-        message = f"{self.run.folder}: no accepted value can be exported for {', '.join(self.settings.tasks)}"
+        message = (
+            f"{self.source.name}: no accepted value can be exported for {', '.join(self.settings.tasks)}"
+        )
         uncalibrated = sum(count for reason, count in self.withheld.items() if reason != "inferred")
         if uncalibrated:
             message += (
@@ -230,7 +220,7 @@ class _RunExport:
         entries: list[tuple[SplitEntry, tuple[str, ...]]] = []
         faults = Faults()
         tables = TABLES.intersection(self.settings.formats)
-        for record in self.run.records():
+        for record in self.source.read_records():
             accepted = AcceptedLabels.of(record, self.base, self.settings.grounds)
             for level in record["decision"]["levels"].values():
                 if reason := self.settings.grounds.withheld(level):
@@ -240,7 +230,7 @@ class _RunExport:
             ):
                 self.left_out["nothing accepted"] += 1
                 continue
-            listed_item = self.run.items[accepted.item]
+            listed_item = self.source.items[accepted.item]
             try:
                 entries.append((self._entry(accepted, listed_item), tuple(accepted.numbers)))
             except SekeError as fault:
@@ -255,10 +245,13 @@ class _RunExport:
             raise SekeError(f"{listed_item.path!r}: is no UTF-8 name; rename the file") from None
         if not os.path.isfile(listed_item.path):
             path = listed_item.path if listed_item.path.isprintable() else repr(listed_item.path)
-            raise SekeError(
-                f"{path}: no such file; where pictures have moved, give `seke annotate` their new "
-                "place once more: nothing is asked again"
+            cure = (
+                "name with --images where the pictures are"
+                if self.source.folder is None
+                else "where pictures have moved, give `seke annotate` their new place once more: nothing is "
+                "asked again"
             )
+            raise SekeError(f"{path}: no such file; {cure}")
         file = (
             file_digest(listed_item.path)
             if listed_item.box is not None or listed_item.picture is None
@@ -275,7 +268,7 @@ class _RunExport:
         """Return which split each item is in; near-duplicates are looked for where there are several."""
         settings = self.settings
         if len(self.shares) > 1 or settings.near_duplicates is not None:
-            paths = {entry.item: self.run.items[entry.item].path for entry in entries}
+            paths = {entry.item: self.source.items[entry.item].path for entry in entries}
             self.near = NearPictures.of(entries, paths, settings.near_duplicates)
         clustered = [replace(entry, cluster=self.near.cluster(entry.item)) for entry in entries]
         return assign_splits(clustered, self.shares, settings.seed, settings.balance)
@@ -296,7 +289,11 @@ class _RunExport:
     def _write_files(self, folder: Path, assignment: SplitAssignment, numbers: tuple[str, ...]) -> Exported:
         splits = tuple(self.shares)
         columns = ReleaseColumns(
-            self.base, self.answers, self.licences, self.settings.licence, self.settings.copy_images
+            self.base,
+            self.source.read_answers,
+            self.licences,
+            self.settings.licence,
+            self.settings.copy_images,
         )
         with ExitStack() as stack:
             formats: list[Format] = []
@@ -316,7 +313,7 @@ class _RunExport:
         warnings = tuple(self._warnings(assignment, numbers))
         facts = self._facts(rows, assignment)
         features = next((part.features for part in formats if isinstance(part, Parquet)), {})
-        card = card_facts(facts, self.run, self.base, self.licences, features)
+        card = card_facts(facts, self.source, self.base, self.licences, features)
         if "messages" in self.settings.formats:
             (folder / INFO).write_bytes(as_json(dataset_info(splits)))
         # It has no counts, and may be edited: `seke forget` leaves it as it is.
@@ -335,7 +332,7 @@ class _RunExport:
 
     def _accepted(self, assignment: SplitAssignment) -> Iterator[AcceptedLabels]:
         """Yield the labels of the exported items, in the order of the run."""
-        records = (record for record in self.run.records() if record["item"] in assignment.split)
+        records = (record for record in self.source.read_records() if record["item"] in assignment.split)
         items = (AcceptedLabels.of(record, self.base, self.settings.grounds) for record in records)
         return self.writer.prepared(items, self._tasks)
 
@@ -349,7 +346,7 @@ class _RunExport:
         comparer = Comparer(self.writer, self._tasks)
         for accepted in self._accepted(assignment):
             split = assignment.split[accepted.item]
-            picture = ComparedPicture(accepted, "", self.run.items[accepted.item].box)
+            picture = ComparedPicture(accepted, "", self.source.items[accepted.item].box)
             for row in self._rows(comparer, split, picture):
                 yield accepted.item, row
 
@@ -359,7 +356,7 @@ class _RunExport:
         comparer = Comparer(writer, self._tasks)
         for accepted in self._accepted(assignment):
             split = assignment.split[accepted.item]
-            listed_item = self.run.items[accepted.item]
+            listed_item = self.source.items[accepted.item]
             inside = self.pictures.place(folder, listed_item, split)
             picture = (
                 f"images/{split}/{inside}"
@@ -381,7 +378,7 @@ class _RunExport:
             )
 
     def _warnings(self, assignment: SplitAssignment, numbers: tuple[str, ...]) -> Iterator[str]:
-        yield from self.run.cautions()
+        yield from self.source.cautions
         uncalibrated = sum(count for reason, count in self.withheld.items() if reason != "inferred")
         if uncalibrated:
             yield (
@@ -423,15 +420,15 @@ class _RunExport:
             "seed": settings.seed,
             "copied": settings.copy_images,
             "licence": settings.licence,
-            "knowledge": self.run.facts["knowledge"],
-            "population": self.run.facts["population"],
+            "knowledge": f"{self.base.name} {self.base.digest}",
+            "population": self.source.population,
             "items": self.tally.items,
             "forgotten": 0,
             "left_out": {name: count for name, count in self.left_out.items() if count},
             "uncalibrated": settings.uncalibrated,
             "inferred": settings.inferred,
             "undecided": settings.undecided,
-            "scripted": self.run.scripted,
+            "scripted": self.source.scripted,
             "bases": dict(self.tally.bases.most_common()),
             "withheld": dict(self.withheld.most_common()),
             "near_duplicates": self.near.facts(assignment.split),

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from engine import Knowledge
     from seke.exporting.export_item import ExportItem
     from seke.exporting.licences import Licence
-    from seke.exporting.run_answers import RunAnswers
+    from seke.exporting.source import KnownAnswers
 
     Record = dict[str, Any]
 
@@ -48,7 +48,7 @@ class ReleaseColumns:
     """
 
     base: Knowledge
-    answers: RunAnswers
+    answers: KnownAnswers
     licences: Mapping[str, Licence]
     licence: str
     embed: bool

@@ -56,16 +56,14 @@ class RunAnswers:
         self._places: dict[str, list[tuple[int, int]]] = {}
         self._paid = {run.facts["observer"], *run.facts["also"]}
         people = {name for name, observer in base.observers.items() if observer.people}
-        states = set(base.variables[base.root].states)
         for sample, line, start in self._samples():
             if sample.observer in self._paid:
                 continue
             self._places.setdefault(sample.item, []).append((start, len(line)))
             if sample.observer in people:
-                row = json.loads(line)
-                value = row.get("reports", row).get(base.root)
-                if isinstance(value, str) and value in states and not row.get("given"):
-                    self.votes.setdefault(sample.item, Counter())[value] += 1
+                vote = vote_in(json.loads(line), base)
+                if vote:
+                    self.votes.setdefault(sample.item, Counter())[vote] += 1
 
     def _samples(self) -> Iterator[tuple[_Sample, bytes, int]]:
         """Yield the samples, each with its line and where that begins."""
@@ -109,3 +107,10 @@ class RunAnswers:
                     about = (sample.extra or {}).get("about") or ""
                     values = (sample.question, about, sample.view, sample.draw, sample.status, None)
                     yield item, dict(zip(COLUMNS, (sample.observer, None, *values), strict=True))
+
+
+def vote_in(sample: Record, base: Knowledge) -> str:
+    """Return what a sample says of the base's root; no text where it names no state or was told something."""
+    value = (sample.get("reports") or sample).get(base.root)
+    states = base.variables[base.root].states
+    return value if isinstance(value, str) and value in states and not sample.get("given") else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from engine import SekeError, did_you_mean
 from seke.exporting.accepted_labels import Grounds
@@ -11,6 +12,9 @@ from seke.exporting.comparison import check_formats
 from seke.exporting.formats import FORMATS
 from seke.exporting.instruction_texts import TASKS
 from seke.exporting.splits import GROUPS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 USUAL_TASKS = TASKS[:3]
 
@@ -35,6 +39,20 @@ class ExportSettings:
     allow_scripted: bool = False
     near_duplicates: str | None = None
     undecided: bool = False
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> ExportSettings:
+        """Return the options of a call, which may name one of a kind by itself.
+
+        Raises:
+            engine.SekeError: formats, tasks and groups that do not exist.
+        """
+        several = {
+            name: (value,) if isinstance(value, str) else tuple(map(str, value))
+            for name, value in given.items()
+            if name in ("formats", "tasks", "templates")
+        }
+        return cls(**{**given, **several})
 
     @cached_property
     def grounds(self) -> Grounds:

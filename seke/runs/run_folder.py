@@ -13,7 +13,6 @@ import msgspec
 
 from engine import SekeError
 from seke.files.free_folder import check_free
-from seke.files.shard_folder import is_shard_folder
 from seke.runs.item_list import ITEMS, decoded_lines, known_items
 from seke.runs.ledger import LOCK, OF_SCRIPTED, plain_errors, read_only, status_of
 from seke.runs.ledger import NAME as LEDGER
@@ -33,6 +32,8 @@ RESULTS = frozenset((POSTERIORS, SAMPLES, "predictions.csv"))
 ANNOTATORS = "annotators.yaml"
 # The folder within a run's in which the rewordings of its exports have a ledger of their own.
 REWORDINGS = "rewordings"
+# What is said of made-up answers; {}: how many they are.
+MADE_UP = "{} answers are made up (scripted): the labels say nothing about the pictures"
 MODELS = """
 SELECT coalesce(model, ''), coalesce(fingerprint, ''), count(*), min(sent), max(ended)
 FROM requests WHERE state = 'answered' GROUP BY 1, 2 ORDER BY 1, 2
@@ -74,7 +75,7 @@ def made_up_caution(path: Path) -> str:
 
 def _made_up_text(scripted: int, answers: int) -> str:
     share = "all" if scripted == answers else f"{scripted:,} of {answers:,}"
-    return f"{share} answers are made up (scripted): the labels say nothing about the pictures"
+    return MADE_UP.format(share)
 
 
 @dataclass(frozen=True)
@@ -115,11 +116,6 @@ class RunFolder:
         Raises:
             engine.SekeError: no run, or one that was not written to its end.
         """
-        if folder.is_file() or is_shard_folder(folder):
-            raise SekeError(
-                f"{folder}: has records without pictures, and without who was asked what; name the folder of "
-                "a run of `seke annotate`"
-            )
         facts, _, totals = status_of(folder)
         for name in (POSTERIORS, SUMMARY, ITEMS):
             if not (folder / name).is_file():
@@ -152,22 +148,6 @@ class RunFolder:
             yield _made_up_text(self.scripted, self.answers)
         if not self.summary["finished"]:
             yield "the run is not finished; items that are not settled may still get other labels"
-
-    def check_answers(self, *, scripted: bool, uncalibrated: bool) -> None:
-        """Refuse a run with made-up answers. scripted: whether they are allowed.
-
-        uncalibrated: whether values are that rest on uncalibrated numbers; the message names both options.
-
-        Raises:
-            engine.SekeError: it has some.
-        """
-        if self.scripted and not scripted:
-            reason = next(self.cautions())
-            beside = "" if uncalibrated else " (with --uncalibrated, where no calibration stands behind them)"
-            raise SekeError(
-                f"{self.folder}: {reason}; --allow-scripted exports them all the same{beside}, and the card "
-                "says so"
-            )
 
     def records(self) -> Iterator[Record]:
         """Yield the posterior records, in the order of the items.

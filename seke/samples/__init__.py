@@ -51,6 +51,7 @@ __all__ = [
     "answers_from",
     "answers_of_sheets",
     "check_frame",
+    "checked_records",
     "item_names",
     "only_about",
     "read_batches",
@@ -179,6 +180,23 @@ def read_records(paths: Sequence[str | Path], knowledge: Knowledge) -> list[dict
     )
     stated = ({k: v for k, v in record.items() if (k, v) != ("draw", UNNUMBERED)} for record in records)
     return with_draws(stated, knowledge.usual_view)
+
+
+def checked_records(paths: Sequence[str | Path], knowledge: Knowledge) -> Iterator[dict[str, Any]]:
+    """Yield the samples of files as mappings, in their order, none after a fault.
+
+    The draw of a sample that states none is -1, and `extra` is the text of JSON that it is written as.
+
+    Raises:
+        engine.AnswerError: what cannot be read, with its place, once all is read.
+    """
+    vocabulary, faults = vocabulary_of(knowledge), Faults()
+    prefixes = [_source_prefix(path, index) for index, path in enumerate(paths)]
+    for chunk in _chunks(paths, vocabulary, faults):
+        bind(chunk, vocabulary, prefixes[chunk.file], faults)
+        if not faults:
+            yield from map(record_of, chunk.records)
+    faults.raise_all()
 
 
 def item_names(paths: Sequence[str | Path | MemoryTable], knowledge: Knowledge) -> Iterator[str]:

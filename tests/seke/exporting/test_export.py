@@ -114,6 +114,8 @@ def test_what_nobody_measured_is_told_only_when_asked_for(annotated, tmp_path):
     answers = json.loads((annotated / "summary.json").read_text())["totals"]["answers"]
     assert json.loads((tmp_path / "data" / "export.json").read_text())["scripted"] == answers
     assert all(row["scripted"] for row in rows(annotated / "answers.jsonl"))
+    asked = [row for row in rows(annotated / "samples.jsonl") if row["observer"] == "gpt-4o"]
+    assert {row["extra"].get("scripted") for row in asked} == {True}
 
 
 def test_a_run_tells_where_its_items_are(annotated):
@@ -559,12 +561,6 @@ def test_another_base_is_refused(made, tmp_path):
 
 def test_a_folder_that_is_no_run_is_refused(made, tmp_path):
     assert "is no run" in run(tmp_path, "-o", tmp_path / "data", status=2).stderr
-    shards = tmp_path / "shards"
-    shards.mkdir()
-    (shards / "_manifest.json").write_text("{}")
-    for records in (shards, made / "posteriors.jsonl"):
-        message = run(records, "-o", tmp_path / "data", status=2).stderr
-        assert f"{records}: has records without pictures" in message
     half = tmp_path / "half"
     shutil.copytree(made, half)
     (half / "items.jsonl").unlink()
