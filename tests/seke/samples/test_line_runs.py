@@ -66,12 +66,12 @@ def test_faults_are_those_of_one_process(tmp_path, base, binding, in_order):
     for place, line in zip((3, 11, 12, 30, 31, 58), WRONG, strict=True):
         rows.insert(place, line)
     undrawn = [json.dumps({k: v for k, v in GOOD[0].items() if k != "draw"}).encode()]
-    faulty, cut, blank, doubled = (tmp_path / name for name in ("f.jsonl", "c.jsonl.gz", "b.jsonl", "d.jsonl"))
+    names = ("f.jsonl", "c.jsonl.gz", "b.jsonl", "d.jsonl", "m.jsonl")
+    faulty, cut, blank, doubled, many = (tmp_path / name for name in names)
     faulty.write_bytes(b"\n".join(rows))
-    cut.write_bytes(gzip.compress(b"\n".join(rows * 20))[:-900])
+    cut.write_bytes(gzip.compress(b"\n".join(rows * 5))[:-300])
     blank.write_bytes(b"\n\n")
     doubled.write_bytes(b"\n".join(undrawn))
-    many = tmp_path / "m.jsonl"
     many.write_bytes(b"\n".join(WRONG * 30))
     for paths in ([faulty], [blank, faulty], [cut], [blank], [doubled, doubled], [many], [tmp_path / "no"]):
         told = []
