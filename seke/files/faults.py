@@ -41,8 +41,7 @@ class Faults:
 
     def __getstate__(self) -> dict[str, object]:
         """Return what goes to another process: messages, not what makes them."""
-        told = [(at, number, _told(fault)) for at, number, fault in self._first]
-        return {"count": self.count, "_first": told}
+        return {"count": self.count, "_first": [(at, n, _told(fault)) for at, n, fault in self._first]}
 
     def lines(self) -> list[str]:
         """Return a line or more for each of the first faults, and one for the number of the others."""

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     Record = dict[str, Any]
+    Encoder = Callable[[list[Record]], Any]
 
 ENDINGS = (".jsonl", ".jsonl.gz", ".csv", ".csv.gz", ".parquet")
 JSON_COLUMNS = (
@@ -55,15 +56,9 @@ _TEXTS = {True: "true", False: "false"}
 _JSON = msgspec.json.Encoder()
 
 
-class _Encoder(Protocol):
-    """Makes of a batch what its format writes; goes to other processes."""
-
-    def __call__(self, batch: list[Record], /) -> Any: ...
-
-
 class _Format(Protocol):
     @property
-    def encoder(self) -> _Encoder: ...
+    def encoder(self) -> Encoder: ...
 
     def write(self, encoded: Any) -> None: ...
 
@@ -123,7 +118,7 @@ class Writer:
         return self
 
     @property
-    def encoder(self) -> Callable[[list[Record]], Any]:
+    def encoder(self) -> Encoder:
         """What makes of a batch of records what `write_encoded` takes, in this process or in another."""
         return self._opened.encoder
 
@@ -294,8 +289,7 @@ class _Table:
             return
         columns, item, rows = encoded
         if self._header is None:
-            self._header = columns
-            header = io.StringIO(newline="")
+            self._header, header = columns, io.StringIO(newline="")
             csv.writer(header, lineterminator="\n").writerow(columns)
             self._sink.write(header.getvalue().encode("utf-8"))
         _check_columns(columns, self._header, item)
