@@ -356,9 +356,8 @@ class _ParquetEncoder:
         mappings = [{} if value is None else value for value in values] if any(is_null) else values
         inner = [field.type.field(k) for k in range(field.type.num_fields)]
         parts = self._columns(arrow, mappings, inner, f"{path}.")
-        return arrow.StructArray.from_arrays(
-            parts, fields=inner, mask=arrow.array(is_null) if any(is_null) else None
-        )
+        mask = arrow.array(is_null) if any(is_null) else None
+        return arrow.StructArray.from_arrays(parts, fields=inner, mask=mask)
 
     def _fields(self, arrow: Any, record: Record, prefix: str = "") -> Iterator[tuple[str, Any]]:
         for key, value in record.items():
