@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,9 +29,12 @@ from seke.files import TABLE_FORMATS
 from seke.progress import task
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
+    from engine import Answers, Knowledge
     from seke.console.infer_summary import InferSummary
+    from seke.inference.processes import Workers
     from seke.inference.session import Session
     from seke.progress import Task
     from seke.sampling.blind import BlindAnswers
@@ -229,8 +233,8 @@ def _infer(
     """Write the records; return whether a guarantee is refused or does not hold for all of them."""
     from engine import SekeError
     from seke.console.infer_summary import InferSummary
-    from seke.inference.processes import worked_on
-    from seke.samples import read_batches
+    from seke.console.summary_counts import add_part
+    from seke.results.made_records import RecordMaker
     from seke.sampling.replay import mark_off_policy
     from seke.tables.record_writer import Writer
 
@@ -248,15 +252,16 @@ def _infer(
         if verbose:
             _say_width(session)
         summary, first = InferSummary(base), ""
-        with _reading("inferring", samples) as reading:
-            batches = read_batches(samples, base, in_order=request.in_order, progress=reading.advance)
-            parts = batches if blind is None else blind.of(batches)
-            for answers, records in worked_on(session.records, parts, request.processes):
-                summary.add(records)
-                first = first or records[0]["item"]
-                summary.add_looks(session.inference, answers)
+        make = RecordMaker(session, None if writer is None else writer.encoder)
+        with (
+            _reading("inferring", samples) as reading,
+            _shared(make, base, samples, request, blind, reading) as (parts, shared),
+        ):
+            for answers, made in shared(make, parts):
+                add_part(summary, made.noted)
+                first = first or answers.items[0]
                 if writer is not None:
-                    writer.write(records)
+                    writer.write_encoded(made.encoded)
                 reading.note = f"{summary.items.total():,} items"
     _conclude(session, summary, blind, table=table)
     if compared:
@@ -317,15 +322,40 @@ def _with_thresholds(
     session: Session, samples: tuple[str, ...], request: _Request, blind: BlindAnswers | None
 ) -> Session:
     """Return the session with thresholds found on these files, where limits of a mean have none."""
-    from seke.samples import read_batches
     from seke.sampling.infer import read_once
 
     if request.in_order or read_once(samples) or not session.has_mean_limits:
         return session
-    with _reading("looking for thresholds of the mean risk", samples) as reading:
-        batches = read_batches(samples, session.knowledge, progress=reading.advance)
-        parts = batches if blind is None else blind.of(batches)
-        return session.with_thresholds(parts, request.processes)
+    with (
+        _reading("looking for thresholds of the mean risk", samples) as reading,
+        _shared(session.look, session.knowledge, samples, request, blind, reading) as (parts, shared),
+    ):
+        return session.with_thresholds(parts, shared)
+
+
+@contextmanager
+def _shared(
+    work: Callable[[Answers], Any],
+    base: Knowledge,
+    samples: tuple[str, ...],
+    request: _Request,
+    blind: BlindAnswers | None,
+    reading: Task,
+) -> Iterator[tuple[Iterator[Answers], Workers]]:
+    """Yield the answers in batches, and what lets processes do `work` about them; these read them, too."""
+    from seke.inference.processes import workers
+    from seke.samples import LineBinder, read_batches
+
+    bind = LineBinder(base)
+    with workers(request.processes, work, bind) as shared:
+        batches = read_batches(
+            samples,
+            base,
+            in_order=request.in_order,
+            progress=reading.advance,
+            binding=partial(shared, bind) if request.processes > 1 else None,
+        )
+        yield (batches if blind is None else blind.of(batches)), shared
 
 
 def _reading(text: str, samples: tuple[str, ...]) -> AbstractContextManager[Task]:

@@ -99,11 +99,19 @@ class InferSummary:
             if not promised["holds"]:
                 self.outside += 1
                 self.why_outside = self.why_outside or f"{record['item']}: {promised['why']}"
+        self.keep_rows(records)
+
+    def keep_rows(self, records: list[Record]) -> None:
+        """Keep the first records for the table."""
         self.rows += records[: MOST_ROWS - len(self.rows)]
 
     def add_looks(self, inference: Inference, answers: Answers) -> None:
         """Take note of how often those who looked contradict the labels of the data set."""
-        self.looks = joined_looks(iter((self.looks, looks_at_labels(inference, answers))))
+        self.join_looks(looks_at_labels(inference, answers))
+
+    def join_looks(self, looks: dict[str, LabelLooks]) -> None:
+        """Take note of further looks at the labels of the data set."""
+        self.looks = joined_looks(iter((self.looks, looks)))
 
     def contradictions(self) -> dict[str, Record]:
         """Return variable -> looks that contradict its labels, and the number expected of declared labels.

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from engine import LabelLooks
     from seke.console.infer_summary import InferSummary
 
 # Attributes of `InferSummary` that add up: numbers, and numbers by name.
@@ -39,3 +41,28 @@ def add_counts(summary: InferSummary, counts: Mapping[str, Any]) -> None:
             setattr(summary, name, before + (further or 0))
     summary.seen.update(counts.get("seen", ()))
     summary.why_outside = summary.why_outside or counts.get("why_outside", "")
+
+
+@dataclass(frozen=True)
+class SummaryPart:
+    """All that a summary has noted of some records, to be added to that of the records before them."""
+
+    counts: dict[str, Any]
+    looks: dict[str, LabelLooks]
+    unresolved: dict[str, list[float | None]]
+    rows: list[dict[str, Any]]
+
+
+def part_of(summary: InferSummary, *, with_rows: bool) -> SummaryPart:
+    """Return what a summary has noted; with_rows: also the records of its table."""
+    rows = summary.rows if with_rows else []
+    return SummaryPart(counts_of(summary), summary.looks, summary.unresolved, rows)
+
+
+def add_part(summary: InferSummary, part: SummaryPart) -> None:
+    """Add to a summary what another one has noted of the records that follow."""
+    add_counts(summary, part.counts)
+    summary.join_looks(part.looks)
+    for name, risks in part.unresolved.items():
+        summary.unresolved.setdefault(name, []).extend(risks)
+    summary.keep_rows(part.rows)

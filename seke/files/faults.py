@@ -32,9 +32,20 @@ class Faults:
         del self._first[MOST_FAULTS:]
         self.count += 1
 
+    def join(self, further: Faults) -> None:
+        """Note the faults that were noted elsewhere, after these."""
+        for at, number, fault in further._first:
+            insort(self._first, (at, self.count + number, fault))
+        del self._first[MOST_FAULTS:]
+        self.count += further.count
+
+    def __getstate__(self) -> dict[str, object]:
+        """Return what goes to another process: messages, not what makes them."""
+        return {"count": self.count, "_first": [(at, n, _told(fault)) for at, n, fault in self._first]}
+
     def lines(self) -> list[str]:
         """Return a line or more for each of the first faults, and one for the number of the others."""
-        lines = [fault if isinstance(fault, str) else fault() for _, _, fault in self._first]
+        lines = [_told(fault) for _, _, fault in self._first]
         more = self.count - len(lines)
         return [*lines, *([f"... and {more:,} more"] if more else [])]
 
@@ -42,3 +53,7 @@ class Faults:
         """Raise all faults in one report, if there are any."""
         if self.count:
             raise kind("\n".join(self.lines()))
+
+
+def _told(fault: Text) -> str:
+    return fault if isinstance(fault, str) else fault()

@@ -32,13 +32,14 @@ from engine import (
 from seke.files.networks import network_of
 from seke.inference.coverage import GuaranteeScope
 from seke.inference.first_pass import FirstPass
-from seke.inference.processes import worked_on
+from seke.inference.processes import in_turn
 from seke.inference.record import RecordLayout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from engine import Bools, Decisions, Diagnostics, Floats, KnowledgeDraws, Option, Policy, Posterior
+    from seke.inference.processes import Workers
 
     ReadingKey = tuple[str, str, str, str | None, str]
     Record = dict[str, Any]
@@ -147,36 +148,46 @@ class Session:
         """The first question about an item without answers; None where nothing may be asked."""
         return self.look_ahead.first(self.inference.posterior(Answers.nothing()))
 
-    def with_thresholds(self, parts: Iterable[Answers], processes: int = 1) -> Session:
+    def with_thresholds(self, parts: Iterable[Answers], workers: Workers = in_turn) -> Session:
         """Return the session with thresholds that keep limits of the mean over these items, too.
 
-        parts: the answers about all items, in batches; so many processes work on them. A threshold that the
-        base's fits have found stays the highest; where there are too few items with a value, it stays as it
-        is. The session need not infer the same batches again (see `FirstPass`).
+        parts: the answers about all items, in batches. workers: what lets processes do `look`. A threshold
+        that the base's fits have found stays the highest; where there are too few items with a value, it
+        stays as it is. The session need not infer the same batches again (see `FirstPass`).
         """
         inferred = FirstPass()
-        session = self.within_limits(self.mean_risks(parts, processes, inferred))
+        session = self.within_limits(self.mean_risks(parts, workers, inferred))
         # A threshold changes what is decided, not what is inferred.
         return replace(session, inferred=inferred)
 
     def mean_risks(
-        self, parts: Iterable[Answers], processes: int = 1, inferred: FirstPass | None = None
+        self, parts: Iterable[Answers], workers: Workers = in_turn, inferred: FirstPass | None = None
     ) -> dict[str, list[EligibleRisks]]:
         """Return what thresholds of the mean are found on, for each variable that has such a limit.
 
         The arguments are those of `with_thresholds`. inferred: what keeps all that is inferred meanwhile.
         """
-        base, policy = self.knowledge, self.knowledge.policy
-        gathered: dict[str, list[EligibleRisks]] = {
-            name: [] for name in policy.limits if name in policy.mean_limits
-        }
-        looks = worked_on(self._look, parts, processes) if gathered else ()
-        for answers, (levels, posterior, diagnostics) in looks:
+        gathered: dict[str, list[EligibleRisks]] = {name: [] for name in self._mean_limits}
+        looks = workers(self.look, parts) if gathered else ()
+        for answers, (risks, posterior, diagnostics) in looks:
             if inferred is not None:
                 inferred.keep(answers, posterior, diagnostics)
             for name, kept in gathered.items():
-                kept.append(EligibleRisks.of(base.variables[name], levels[name]))
+                kept.append(risks[name])
         return gathered
+
+    @property
+    def _mean_limits(self) -> tuple[str, ...]:
+        """The variables whose limit is of the mean of what is accepted."""
+        policy = self.knowledge.policy
+        return tuple(name for name in policy.limits if name in policy.mean_limits)
+
+    def look(self, answers: Answers) -> tuple[dict[str, EligibleRisks], Posterior, Diagnostics]:
+        """Return what thresholds of the mean are found on, and what it rests on."""
+        levels, posterior, diagnostics = self._look(answers)
+        variables = self.knowledge.variables
+        risks = {name: EligibleRisks.of(variables[name], levels[name]) for name in self._mean_limits}
+        return risks, posterior, diagnostics
 
     def within_limits(self, risks: Mapping[str, Sequence[EligibleRisks]]) -> Session:
         """Return the session with thresholds that keep limits of the mean over all items.

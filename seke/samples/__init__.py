@@ -30,6 +30,7 @@ from seke.samples.binding import bind
 from seke.samples.columns import split
 from seke.samples.grouping import gather_items, stream_items
 from seke.samples.json_rows import read_json_lines
+from seke.samples.line_runs import BoundRun, LineBinder, LineRun, noting_doubles
 from seke.samples.schema import Chunk, in_chunks, record_of, structure_records
 from seke.samples.single import SingleSamples, split_samples
 from seke.samples.table_rows import read_table, table_columns
@@ -45,8 +46,11 @@ if TYPE_CHECKING:
 
     Made = TypeVar("Made")
     Steps = Generator[Made, None, None]
+    # Yields each run with what a `LineBinder` makes of it, in order.
+    Binding = Callable[[Iterable[LineRun]], Iterator[tuple[LineRun, BoundRun]]]
 
 __all__ = [
+    "LineBinder",
     "SingleSamples",
     "answers_from",
     "answers_of_sheets",
@@ -66,7 +70,6 @@ __all__ = [
 # Samples that are gathered in memory; more go through a temporary file.
 IN_MEMORY = 400_000
 NO_ROWS = "no samples: it has no rows"
-NAMED_TWICE = "draw: missing in a source that is named twice; its samples would count twice. Name it once"
 
 
 def read_batches(
@@ -78,6 +81,7 @@ def read_batches(
     in_memory: int = IN_MEMORY,
     progress: Callable[[int], None] | None = None,
     item: str | Collection[str] | None = None,
+    binding: Binding | None = None,
 ) -> Iterator[Answers]:
     """Read sample files, or frames, and yield their items, `size` at a time, in order of first appearance.
 
@@ -88,16 +92,16 @@ def read_batches(
     `progress` is called with the number of bytes of files read since the last call (as they lie in
     the file: compressed ones for gzip). With `item` only that item, or those items, are yielded, if they are
     there: lines of JSON that cannot be about them are not decoded, and what is wrong with samples of other
-    items may go unsaid.
+    items may go unsaid. Without `item`, `binding` may let other processes read what lines of JSON hold.
     """
     if not paths:
         raise AnswerError("no sample files are named")
     vocabulary = vocabulary_of(knowledge)
     prefixes, faults = [_source_prefix(path, index) for index, path in enumerate(paths)], Faults()
-    chunks = _chunks(paths, vocabulary, faults, progress, item)
-    sheets = _sheets(chunks, vocabulary, prefixes, faults, in_order=in_order)
+    steps = _steps(paths, vocabulary, faults, progress, item, binding)
+    sheets = _sheets(steps, vocabulary, prefixes, faults, in_order=in_order)
     gathered = stream_items(sheets, size, prefixes) if in_order else gather_items(sheets, size, in_memory)
-    return _batches((chunks, sheets, gathered), vocabulary, prefixes, size)
+    return _batches((steps, sheets, gathered), vocabulary, prefixes, size)
 
 
 def answers_from(
@@ -121,8 +125,8 @@ def answers_from(
 def read_sheets(path: str | Path, knowledge: Knowledge) -> Iterator[Sheet]:
     """Yield the samples of a file in columns, in their order; its faults come in one report at the end."""
     vocabulary, faults = vocabulary_of(knowledge), Faults()
-    chunks = _chunks([path], vocabulary, faults)
-    return _sheets(chunks, vocabulary, [_source_prefix(path, 0)], faults)
+    steps = _steps([path], vocabulary, faults)
+    return _sheets(steps, vocabulary, [_source_prefix(path, 0)], faults)
 
 
 def answers_of_sheets(
@@ -156,11 +160,12 @@ def single_samples(
     sources = list(samples)
     paths = [path for path in sources if isinstance(path, str | Path | MemoryTable)]
     prefixes = [_source_prefix(path, index) for index, path in enumerate(paths)] or [source.prefix]
+    steps: Steps[Chunk | BoundRun]
     if paths:
-        chunks = _chunks(paths, vocabulary, source.faults, item=item)
+        steps = _steps(paths, vocabulary, source.faults, item=item)
     else:
-        chunks = in_chunks(0, structure_records(enumerate(sources, 1), vocabulary, source))
-    sheets = _sheets(chunks, vocabulary, prefixes, source.faults)
+        steps = in_chunks(0, structure_records(enumerate(sources, 1), vocabulary, source))
+    sheets = _sheets(steps, vocabulary, prefixes, source.faults)
     gathered = list(gather_items(sheets, len(sources), sys.maxsize))
     return split_samples(gathered[0] if gathered else None, vocabulary, prefixes)
 
@@ -173,7 +178,7 @@ def read_records(paths: Sequence[str | Path], knowledge: Knowledge) -> list[dict
     """
     single_samples(paths, knowledge)
     vocabulary = vocabulary_of(knowledge)
-    rows = (record for chunk in _chunks(paths, vocabulary, Faults()) for record in chunk.records)
+    rows = (record for chunk in _chunks(paths, vocabulary) for record in chunk.records)
     records = (
         {key: value for key, value in record_of(row).items() if value is not None and key != "extra"}
         for row in rows
@@ -201,7 +206,7 @@ def checked_records(paths: Sequence[str | Path], knowledge: Knowledge) -> Iterat
 
 def item_names(paths: Sequence[str | Path | MemoryTable], knowledge: Knowledge) -> Iterator[str]:
     """Yield the item of each sample that can be read, as the samples are read."""
-    for chunk in _chunks(paths, vocabulary_of(knowledge), Faults()):
+    for chunk in _chunks(paths, vocabulary_of(knowledge)):
         yield from (record.item for record in chunk.records)
 
 
@@ -214,13 +219,20 @@ def only_about(
     return [{key: value for key, value in record.items() if key in keys} for record in records]
 
 
-def _chunks(
+def _chunks(paths: Sequence[str | Path | MemoryTable], vocabulary: Vocabulary) -> Iterator[Chunk]:
+    """Yield the samples that can be read; faults are passed over."""
+    return (step for step in _steps(paths, vocabulary, Faults()) if isinstance(step, Chunk))
+
+
+def _steps(
     paths: Sequence[str | Path | MemoryTable],
     vocabulary: Vocabulary,
     faults: Faults,
     progress: Callable[[int], None] | None = None,
     item: str | Collection[str] | None = None,
-) -> Steps[Chunk]:
+    binding: Binding | None = None,
+) -> Steps[Chunk | BoundRun]:
+    """Yield the samples of sources as they are read; with `binding` what it makes of lines of JSON."""
     item = [item] if isinstance(item, str) else item
     named: set[object] = set()
     for index, path in enumerate(paths):
@@ -229,23 +241,37 @@ def _chunks(
         named.add(identity)
         if isinstance(path, MemoryTable):
             rows = RowFrame(path, faults, index=index)
-            frame_chunks = _noting_doubles(_frame_chunks(rows, vocabulary), rows, again=again)
+            frame_chunks = noting_doubles(_frame_chunks(rows, vocabulary), rows, again=again)
             yield from _of_item(frame_chunks, item)
             continue
         file = RowFile(path, faults, strip=True, index=index, progress=progress)
         if item is not None:
             whole = file.format != JSON_LINES
             read_chunks = read_table(file, vocabulary) if whole else read_json_lines(file, vocabulary, item)
-            yield from _of_item(_noting_doubles(read_chunks, file, again=again), item)
+            yield from _of_item(noting_doubles(read_chunks, file, again=again), item)
             continue
-        read = read_json_lines if file.format == JSON_LINES else read_table
         count, before = 0, faults.count
-        for chunk in _noting_doubles(read(file, vocabulary), file, again=again):
-            count += len(chunk.records)
-            yield chunk
+        if binding is not None and file.format == JSON_LINES:
+            # What is wrong with the file itself is known only after what was read before.
+            file.faults = Faults()
+            for _, bound in binding(_line_runs(file, again=again)):
+                count += bound.count
+                yield bound
+            faults.join(file.faults)
+            file.faults = faults
+        else:
+            read = read_json_lines if file.format == JSON_LINES else read_table
+            for chunk in noting_doubles(read(file, vocabulary), file, again=again):
+                count += len(chunk.records)
+                yield chunk
         if not count and faults.count == before:
             where = " after the header" if file.format == CSV else ""
             file.note(1, f"no samples: nothing but blank lines{where}")
+
+
+def _line_runs(file: RowFile, *, again: bool) -> Iterator[LineRun]:
+    for first, lines in file.runs():
+        yield LineRun(file.index, file.name, file.prefix, again, first, lines)
 
 
 def _identity(source: str | Path | MemoryTable) -> object:
@@ -257,20 +283,6 @@ def _identity(source: str | Path | MemoryTable) -> object:
     except OSError:
         return str(source)
     return status.st_dev, status.st_ino
-
-
-def _noting_doubles(chunks: Iterable[Chunk], rows: RowFile | RowFrame, *, again: bool) -> Steps[Chunk]:
-    """Yield the chunks; note what has no draw in a source that was named already: it would count twice.
-
-    again: whether it was. Samples that state their draw are known to be there twice by that.
-    """
-    for chunk in chunks:
-        if again:
-            pairs = zip(chunk.lines.tolist(), chunk.records, strict=True)
-            line = next((line for line, record in pairs if record.draw == UNNUMBERED), None)
-            if line is not None:
-                rows.note(line, NAMED_TWICE)
-        yield chunk
 
 
 def with_draws(records: Iterable[Mapping[str, Any]], usual_view: str) -> list[dict[str, Any]]:
@@ -320,18 +332,22 @@ def _source_prefix(source: str | Path | MemoryTable, index: int) -> str:
 
 
 def _sheets(
-    chunks: Steps[Chunk],
+    steps: Steps[Chunk | BoundRun],
     vocabulary: Vocabulary,
     prefixes: Sequence[str],
     faults: Faults,
     *,
     in_order: bool = False,
 ) -> Steps[Sheet]:
-    """Yield the chunks as sheets, none after a fault; raise all faults at the end."""
-    for chunk in chunks:
-        sheet = bind(chunk, vocabulary, prefixes[chunk.file], faults)
+    """Yield what was read as sheets, none after a fault; raise all faults at the end."""
+    for step in steps:
+        if isinstance(step, BoundRun):
+            faults.join(step.faults)
+            sheets = step.sheets
+        else:
+            sheets = [bind(step, vocabulary, prefixes[step.file], faults)]
         if not faults:
-            yield sheet
+            yield from sheets
         elif in_order:
             break
     faults.raise_all()

@@ -69,12 +69,12 @@ def _database(schema: str) -> Iterator[sqlite3.Connection]:
 
 
 def _gather_on_disk(sheets: Iterable[Sheet], size: int) -> Iterator[Sheet]:
-    schema = "CREATE TABLE sample (number INTEGER PRIMARY KEY, item TEXT, view TEXT, line BLOB, entries BLOB)"
-    insert = "INSERT INTO sample (item, view, line, entries) VALUES (?, ?, ?, ?)"
+    schema = "CREATE TABLE run (number INTEGER PRIMARY KEY, item TEXT, view TEXT, lines BLOB, entries BLOB)"
+    insert = "INSERT INTO run (item, view, lines, entries) VALUES (?, ?, ?, ?)"
     # The sort is SQLite's own, in files where it is large.
     select = (
-        "SELECT item, view, line, entries FROM"
-        " (SELECT *, MIN(number) OVER (PARTITION BY item) AS first FROM sample)"
+        "SELECT item, view, lines, entries FROM"
+        " (SELECT *, MIN(number) OVER (PARTITION BY item) AS first FROM run)"
         " ORDER BY first, number"
     )
     with _database(schema) as database:
@@ -84,36 +84,46 @@ def _gather_on_disk(sheets: Iterable[Sheet], size: int) -> Iterator[Sheet]:
 
 
 def _to_stored(sheet: Sheet) -> Iterator[Stored]:
-    bounds = np.searchsorted(sheet.entries["row"], np.arange(len(sheet.rows) + 1)) * ENTRY.itemsize
-    rows, entries = sheet.rows.tobytes(), sheet.entries.tobytes()
-    item, view = sheet.rows["item"].tolist(), sheet.rows["view"].tolist()
-    for index, (start, stop) in enumerate(pairwise(bounds)):
-        row = rows[index * ROW.itemsize : (index + 1) * ROW.itemsize]
-        yield sheet.items[item[index]], sheet.views[view[index]], row, entries[start:stop]
+    """Yield the runs of samples of one item in one view; entries name their sample within the run."""
+    item, view = sheet.rows["item"], sheet.rows["view"]
+    changes = (item[1:] != item[:-1]) | (view[1:] != view[:-1])
+    starts = np.flatnonzero(np.concatenate([np.ones(min(len(item), 1), dtype=bool), changes]))
+    bounds = np.append(starts, len(item))
+    entries_at = np.searchsorted(sheet.entries["row"].copy(), bounds)
+    relative = sheet.entries.copy()
+    relative["row"] -= np.repeat(starts, np.diff(entries_at))
+    rows, entries = sheet.rows.tobytes(), relative.tobytes()
+    names = [sheet.items[at] for at in item[starts].tolist()]
+    views = [sheet.views[at] for at in view[starts].tolist()]
+    row_parts = pairwise((bounds * ROW.itemsize).tolist())
+    entry_parts = pairwise((entries_at * ENTRY.itemsize).tolist())
+    for name, seen, (start, stop), (first, last) in zip(names, views, row_parts, entry_parts, strict=True):
+        yield name, seen, rows[start:stop], entries[first:last]
 
 
 def _whole_items(stored: Iterable[Stored], size: int) -> Iterator[list[Stored]]:
     batch: list[Stored] = []
     items = 0
-    for sample in stored:
-        if not batch or sample[0] != batch[-1][0]:
+    for run in stored:
+        if not batch or run[0] != batch[-1][0]:
             items += 1
             if items > size:
                 yield batch
                 batch, items = [], 1
-        batch.append(sample)
+        batch.append(run)
     if batch:
         yield batch
 
 
 def _from_stored(batch: list[Stored]) -> Sheet:
-    items, item = numbered(sample[0] for sample in batch)
-    views, view = numbered(sample[1] for sample in batch)
-    rows = np.frombuffer(b"".join(sample[2] for sample in batch), dtype=ROW).copy()
-    entries = np.frombuffer(b"".join(sample[3] for sample in batch), dtype=ENTRY).copy()
-    counts = [len(sample[3]) // ENTRY.itemsize for sample in batch]
-    rows["item"], rows["view"] = item, view
-    entries["row"] = np.repeat(np.arange(len(batch)), counts)
+    items, item = numbered(run[0] for run in batch)
+    views, view = numbered(run[1] for run in batch)
+    rows = np.frombuffer(b"".join(run[2] for run in batch), dtype=ROW).copy()
+    entries = np.frombuffer(b"".join(run[3] for run in batch), dtype=ENTRY).copy()
+    samples = np.array([len(run[2]) // ROW.itemsize for run in batch])
+    counts = [len(run[3]) // ENTRY.itemsize for run in batch]
+    rows["item"], rows["view"] = np.repeat(item, samples), np.repeat(view, samples)
+    entries["row"] += np.repeat(np.cumsum(samples) - samples, counts)
     return Sheet(items, views, rows, entries)
 
 

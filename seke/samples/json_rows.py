@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 import numpy as np
@@ -16,21 +16,43 @@ from seke.samples.schema import Chunk, decoding_fault, in_chunks, record_type, w
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
-    from seke.files.rows import RowFile
+    from seke.files.faults import Faults
     from seke.samples.vocabulary import Vocabulary
+
+    Decoders = tuple[msgspec.json.Decoder[Any], msgspec.json.Decoder[Any]]
+
+
+class LineSource(Protocol):
+    """A source of rows that has runs of lines, each with the number of its first; see `RowFile`."""
+
+    index: int
+    faults: Faults
+
+    def place(self, number: int) -> str:
+        """Return how messages name a line."""
+
+    def runs(self) -> Iterator[tuple[int, list[bytes]]]:
+        """Yield runs of lines."""
+
+
+def decoders_of(vocabulary: Vocabulary) -> Decoders:
+    """Return a quick decoder of samples, and one that an unknown name fits, so that `bind` can say what."""
+    quick, wide = (record_type(vocabulary, narrow=narrow) for narrow in (True, False))
+    return msgspec.json.Decoder(quick), msgspec.json.Decoder(wide)
 
 
 def read_json_lines(
-    file: RowFile, vocabulary: Vocabulary, items: Collection[str] | None = None
+    file: LineSource,
+    vocabulary: Vocabulary,
+    items: Collection[str] | None = None,
+    decoders: Decoders | None = None,
 ) -> Iterator[Chunk]:
     """Yield the records of a file; lines that are none are noted.
 
-    items: lines that cannot be about one of these are passed over unread, whatever is in them.
+    items: lines that cannot be about one of these are passed over unread, whatever is in them. decoders:
+    `decoders_of` the vocabulary, where they are at hand.
     """
-    quick: msgspec.json.Decoder[Any]
-    quick = msgspec.json.Decoder(record_type(vocabulary, narrow=True))
-    # An unknown name fits this one, so that `bind` can say what is wrong with it.
-    wide: msgspec.json.Decoder[Any] = msgspec.json.Decoder(record_type(vocabulary))
+    quick, wide = decoders or decoders_of(vocabulary)
     # A text that is written otherwise than by its own bytes, as \u0061 for a, has a backslash.
     names = None if items is None else [*(name.encode(errors="surrogatepass") for name in items), b"\\"]
     about = None if names is None else re.compile(b"|".join(map(re.escape, names)))
@@ -51,7 +73,7 @@ def read_json_lines(
 
 
 def _decoded(
-    file: RowFile,
+    file: LineSource,
     numbered: Iterable[tuple[int, bytes]],
     vocabulary: Vocabulary,
     decoder: msgspec.json.Decoder[Any],

@@ -21,6 +21,7 @@ import io
 import os
 import sys
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from importlib import import_module
 from operator import itemgetter
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, Protocol
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     Record = dict[str, Any]
+    Encoder = Callable[[list[Record]], Any]
 
 ENDINGS = (".jsonl", ".jsonl.gz", ".csv", ".csv.gz", ".parquet")
 JSON_COLUMNS = (
@@ -51,10 +53,14 @@ NULLABLE_TEXTS = ("basis",)
 # Rows of one group of a parquet file.
 _ROW_GROUP = 32_768
 _TEXTS = {True: "true", False: "false"}
+_JSON = msgspec.json.Encoder()
 
 
 class _Format(Protocol):
-    def write(self, batch: list[Record]) -> None: ...
+    @property
+    def encoder(self) -> Encoder: ...
+
+    def write(self, encoded: Any) -> None: ...
 
     def close(self) -> None: ...
 
@@ -111,16 +117,28 @@ class Writer:
             self._format = _format(self._ending, sink, exact=self._exact)
         return self
 
-    def write(self, batch: list[Record]) -> None:
-        """Write some records."""
+    @property
+    def encoder(self) -> Encoder:
+        """What makes of a batch of records what `write_encoded` takes, in this process or in another."""
+        return self._opened.encoder
+
+    @property
+    def _opened(self) -> _Format:
         if self._format is None:
             raise RuntimeError("a Writer is used in a with statement")
-        if self._path is None:
-            self._format.write(batch)
-            return
+        return self._format
+
+    def write(self, batch: list[Record]) -> None:
+        """Write some records."""
+        self.write_encoded(self.encoder(batch))
+
+    def write_encoded(self, encoded: Any) -> None:
+        """Write some records of which `encoder` has made what the format takes."""
         try:
-            self._format.write(batch)
+            self._opened.write(encoded)
         except OSError as error:
+            if self._path is None:
+                raise
             raise _unwritable(self._path, error) from None
 
     def __exit__(
@@ -196,13 +214,17 @@ def _binary(stream: IO[Any]) -> Any:
     return _TextSink(stream) if isinstance(stream, io.TextIOBase) else stream
 
 
+def _json_lines(batch: list[Record]) -> bytes:
+    return _JSON.encode_lines(batch)
+
+
 class _JsonLines:
     def __init__(self, sink: Any) -> None:
+        self.encoder = _json_lines
         self._sink = sink
-        self._encoder = msgspec.json.Encoder()
 
-    def write(self, batch: list[Record]) -> None:
-        self._sink.write(self._encoder.encode_lines(batch))
+    def write(self, encoded: bytes) -> None:
+        self._sink.write(encoded)
 
     def close(self) -> None:
         self._sink.flush()
@@ -225,34 +247,59 @@ def _json(value: Any) -> str | None:
     return None if value is None else msgspec.json.encode(value).decode("utf-8")
 
 
-class _Table:
-    def __init__(self, sink: BinaryIO, *, exact: bool) -> None:
-        self._exact = exact
-        self._text = io.TextIOWrapper(sink, encoding="utf-8", newline="", write_through=True)
-        self._rows = csv.writer(self._text, lineterminator="\n")
-        self._header: tuple[str, ...] | None = None
+@dataclass(frozen=True)
+class _TableEncoder:
+    """Makes rows of CSV, as bytes, with their columns and the item of the first; None of no records."""
 
-    def write(self, batch: list[Record]) -> None:
+    exact: bool
+
+    def __call__(self, batch: list[Record]) -> tuple[tuple[str, ...], Any, bytes] | None:
+        header: tuple[str, ...] | None = None
+        text = io.StringIO(newline="")
+        rows = csv.writer(text, lineterminator="\n")
         for record in batch:
             columns, cells = zip(*_flat(record), strict=True)
-            if self._header is None:
-                self._header = columns
-                self._rows.writerow(columns)
-            if columns != self._header:
-                differing = ", ".join(sorted(set(columns) ^ set(self._header))) or "their order"
-                raise SekeError(f"item {record['item']!r}: other columns than before: {differing}")
-            self._rows.writerow(map(self._cell, cells))
+            header = header or columns
+            _check_columns(columns, header, record["item"])
+            rows.writerow(map(self._cell, cells))
+        if header is None:
+            return None
+        return header, batch[0]["item"], text.getvalue().encode("utf-8")
 
     def _cell(self, cell: Any) -> Any:
         if isinstance(cell, str):
-            return cell if self._exact else without_formula(cell)
+            return cell if self.exact else without_formula(cell)
         return _json(cell) if isinstance(cell, dict | list | bool) else cell
 
+
+def _check_columns(columns: tuple[str, ...], header: tuple[str, ...], item: Any) -> None:
+    if columns != header:
+        differing = ", ".join(sorted(set(columns) ^ set(header))) or "their order"
+        raise SekeError(f"item {item!r}: other columns than before: {differing}")
+
+
+class _Table:
+    def __init__(self, sink: BinaryIO, *, exact: bool) -> None:
+        self.encoder = _TableEncoder(exact)
+        self._sink = sink
+        self._header: tuple[str, ...] | None = None
+
+    def write(self, encoded: tuple[tuple[str, ...], Any, bytes] | None) -> None:
+        if encoded is None:
+            return
+        columns, item, rows = encoded
+        if self._header is None:
+            self._header, header = columns, io.StringIO(newline="")
+            csv.writer(header, lineterminator="\n").writerow(columns)
+            self._sink.write(header.getvalue().encode("utf-8"))
+        _check_columns(columns, self._header, item)
+        self._sink.write(rows)
+
     def close(self) -> None:
-        self._text.flush()
+        self._sink.flush()
 
     def abandon(self) -> None:
-        pass  # the text holds nothing back, see write_through
+        pass  # nothing but the sink is open
 
 
 def pyarrow(path: object) -> tuple[Any, Any]:
@@ -271,6 +318,68 @@ def pyarrow(path: object) -> tuple[Any, Any]:
         ) from None
 
 
+class _ParquetEncoder:
+    """Makes batches of Arrow, with the schema of the first record that it is given; None of no records."""
+
+    def __init__(self, declared: Mapping[str, Any]) -> None:
+        self._declared = declared
+        self._schema: Any = None
+
+    def __call__(self, batch: list[Record]) -> Any:
+        if not batch:
+            return None
+        arrow, _ = pyarrow("output")
+        if self._schema is None:
+            self._schema = arrow.schema(list(self._fields(arrow, batch[0])))
+        try:
+            columns = self._columns(arrow, batch, list(self._schema))
+            return arrow.RecordBatch.from_arrays(columns, schema=self._schema)
+        except (arrow.ArrowInvalid, arrow.ArrowTypeError) as error:
+            raise _another_shape(error) from None
+
+    def _columns(
+        self, arrow: Any, mappings: Sequence[Record], fields: Sequence[Any], prefix: str = ""
+    ) -> list[Any]:
+        """Return an array for each field of these mappings."""
+        return [self._column(arrow, _cells(mappings, field.name), field, prefix) for field in fields]
+
+    def _column(self, arrow: Any, values: Sequence[Any], field: Any, prefix: str = "") -> Any:
+        """Return the values of a field as an array: by columns it is several times as fast as by rows."""
+        path = prefix + field.name
+        if path in self._declared:
+            return arrow.array(values, field.type)
+        if _as_text(path, field.name):
+            return arrow.array([value if value is None else _text(value) for value in values], field.type)
+        if not arrow.types.is_struct(field.type):
+            return arrow.array(values, field.type)
+        is_null = [value is None for value in values]
+        mappings = [{} if value is None else value for value in values] if any(is_null) else values
+        inner = [field.type.field(k) for k in range(field.type.num_fields)]
+        parts = self._columns(arrow, mappings, inner, f"{path}.")
+        mask = arrow.array(is_null) if any(is_null) else None
+        return arrow.StructArray.from_arrays(parts, fields=inner, mask=mask)
+
+    def _fields(self, arrow: Any, record: Record, prefix: str = "") -> Iterator[tuple[str, Any]]:
+        for key, value in record.items():
+            path = prefix + key
+            if path in self._declared:
+                yield key, self._declared[path]
+            elif _as_text(path, key) or isinstance(value, str) or key in NULLABLE_TEXTS:
+                yield key, arrow.string()
+            elif isinstance(value, dict):
+                yield key, arrow.struct(list(self._fields(arrow, value, f"{path}.")))
+            elif isinstance(value, list):
+                yield key, arrow.list_(arrow.string())
+            elif isinstance(value, bool):
+                yield key, arrow.bool_()
+            else:
+                yield key, arrow.int64() if isinstance(value, int) else arrow.float64()
+
+
+def _another_shape(error: Exception) -> SekeError:
+    return SekeError(f"a record has another shape than the first one: {error}")
+
+
 class _Parquet:
     def __init__(
         self,
@@ -279,26 +388,31 @@ class _Parquet:
         metadata: Callable[[Any], Mapping[str, str]] | None,
         rows_per_group: int,
     ) -> None:
-        self._sink, self._declared = sink, declared
+        self.encoder = _ParquetEncoder(declared)
+        self._sink = sink
         self._metadata, self._rows_per_group = metadata, rows_per_group
         self._arrow, self._parquet = pyarrow("output")
         self._schema: Any = None
         self._file: Any = None
         self._waiting: list[Any] = []
 
-    def write(self, batch: list[Record]) -> None:
-        if not batch:
+    def write(self, batch: Any) -> None:
+        if batch is None:
             return
         if self._schema is None:
-            schema = self._arrow.schema(list(self._fields(batch[0])))
+            schema = batch.schema
             self._schema = schema if self._metadata is None else schema.with_metadata(self._metadata(schema))
-        try:
-            columns = self._columns(batch, list(self._schema))
-            self._waiting.append(self._arrow.RecordBatch.from_arrays(columns, schema=self._schema))
-        except (self._arrow.ArrowInvalid, self._arrow.ArrowTypeError) as error:
-            raise SekeError(f"a record has another shape than the first one: {error}") from None
+        self._waiting += self._of_schema(batch)
         if sum(part.num_rows for part in self._waiting) >= self._rows_per_group:
             self._flush()
+
+    def _of_schema(self, batch: Any) -> list[Any]:
+        """Return a batch with the schema of the first one, which another process may not know."""
+        try:
+            table = self._arrow.Table.from_batches([batch]).cast(self._schema)
+        except (self._arrow.ArrowInvalid, self._arrow.ArrowTypeError, ValueError) as error:
+            raise _another_shape(error) from None
+        return list(table.to_batches())
 
     def close(self) -> None:
         if self._schema is None:
@@ -316,44 +430,6 @@ class _Parquet:
         table = self._arrow.Table.from_batches(self._waiting, schema=self._schema)
         self._file.write_table(table)
         self._waiting = []
-
-    def _columns(self, mappings: Sequence[Record], fields: Sequence[Any], prefix: str = "") -> list[Any]:
-        """Return an array for each field of these mappings."""
-        return [self._column(_cells(mappings, field.name), field, prefix) for field in fields]
-
-    def _column(self, values: Sequence[Any], field: Any, prefix: str = "") -> Any:
-        """Return the values of a field as an array: by columns it is several times as fast as by rows."""
-        arrow, path = self._arrow, prefix + field.name
-        if path in self._declared:
-            return arrow.array(values, field.type)
-        if _as_text(path, field.name):
-            return arrow.array([value if value is None else _text(value) for value in values], field.type)
-        if not arrow.types.is_struct(field.type):
-            return arrow.array(values, field.type)
-        is_null = [value is None for value in values]
-        mappings = [{} if value is None else value for value in values] if any(is_null) else values
-        inner = [field.type.field(k) for k in range(field.type.num_fields)]
-        parts = self._columns(mappings, inner, f"{path}.")
-        return arrow.StructArray.from_arrays(
-            parts, fields=inner, mask=arrow.array(is_null) if any(is_null) else None
-        )
-
-    def _fields(self, record: Record, prefix: str = "") -> Iterator[tuple[str, Any]]:
-        arrow = self._arrow
-        for key, value in record.items():
-            path = prefix + key
-            if path in self._declared:
-                yield key, self._declared[path]
-            elif _as_text(path, key) or isinstance(value, str) or key in NULLABLE_TEXTS:
-                yield key, arrow.string()
-            elif isinstance(value, dict):
-                yield key, arrow.struct(list(self._fields(value, f"{path}.")))
-            elif isinstance(value, list):
-                yield key, arrow.list_(arrow.string())
-            elif isinstance(value, bool):
-                yield key, arrow.bool_()
-            else:
-                yield key, arrow.int64() if isinstance(value, int) else arrow.float64()
 
 
 def _cells(mappings: Sequence[Record], name: str) -> list[Any]:

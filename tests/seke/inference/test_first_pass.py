@@ -9,6 +9,7 @@ import pytest
 
 from seke import knowledge, simulate
 from seke.inference import first_pass
+from seke.inference.processes import workers
 from seke.inference.session import Session
 from seke.samples import answers_from
 
@@ -35,7 +36,8 @@ def test_records_are_those_of_a_session_that_infers_again(session, samples, proc
     # Room for the posteriors of the first batch only.
     monkeypatch.setattr(first_pass, "MOST_POSTERIORS", 2)
     first, second, *_ = batches(session, samples)
-    ready = session.with_thresholds(iter(batches(session, samples)), processes)
+    with workers(processes, session.look) as shared:
+        ready = session.with_thresholds(iter(batches(session, samples)), shared)
     kept = [ready.inferred.of(part) for part in (first, second)]
     assert [posterior is not None for posterior, _ in kept] == [True, False]
     assert all(diagnostics is not None for _, diagnostics in kept)

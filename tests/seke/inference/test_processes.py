@@ -6,7 +6,7 @@ import signal
 import pytest
 
 from engine import SekeError
-from seke.inference.processes import worked_on
+from seke.inference.processes import workers
 
 
 def squared(number):
@@ -15,6 +15,22 @@ def squared(number):
     if number == 8:
         os.kill(os.getpid(), signal.SIGKILL)
     return number * number
+
+
+def halved(number):
+    return number / 2
+
+
+def worked_on(work, batches, processes):
+    with workers(processes, work) as shared:
+        yield from shared(work, batches)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_processes_do_several_works_at_once(processes):
+    with workers(processes, squared, halved) as shared:
+        inner = (result for _, result in shared(squared, range(6)))
+        assert [result for _, result in shared(halved, inner)] == [0, 0.5, 2, 4.5, 8, 12.5]
 
 
 @pytest.mark.parametrize("processes", [1, 2, 3])

@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import json
+import pickle
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -313,3 +314,22 @@ def test_every_command_that_writes_names_into_csv_keeps_them_from_that(tmp_path,
     assert row["path"] == ("" if exact else "'") + "=set/train/5/train_1_aligned.jpg"
     (item,) = items_of([str(manifest)], seke.knowledge())
     assert item.path == picture
+
+
+@pytest.mark.parametrize("ending", [".jsonl", ".csv.gz", ".parquet"])
+def test_batches_that_other_processes_encode_make_the_same_file(tmp_path, ending):
+    plain, sent = tmp_path / f"plain{ending}", tmp_path / f"sent{ending}"
+    batches = [RECORDS[:1], RECORDS[1:], []]
+    with Writer(plain) as one, Writer(sent) as other:
+        encoder = pickle.dumps(other.encoder)
+        for batch in batches:
+            one.write(batch)
+            other.write_encoded(pickle.loads(pickle.dumps(pickle.loads(encoder)(batch))))
+    assert sent.read_bytes() == plain.read_bytes()
+    if ending != ".jsonl":
+        # Another process knows nothing of the records before its own.
+        different = pickle.loads(encoder)([{**RECORDS[0], "more": 1.0}])
+        with Writer(sent) as other:
+            other.write(RECORDS)
+            with pytest.raises(SekeError, match=r"other columns|another shape"):
+                other.write_encoded(different)
