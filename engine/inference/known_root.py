@@ -49,7 +49,8 @@ class KnownRoot:
                 by_root = by_root.reshape(len(by_root), len(log_root), -1)
             of_state = np.ascontiguousarray(by_root[:, state].reshape(len(by_root), -1))
             outlets.append(replace(outlet, transposed=of_state))
-        return _Branch([table[state][None] for table in tree.tables], outlets, float(log_root[state]))
+        tables = [np.asarray(table)[state][None] for table in tree.tables]
+        return _Branch(tables, outlets, float(log_root[state]))
 
     def beliefs(self, evidence: Evidence, states: Ints) -> tuple[Floats, Mapping[str, Floats]]:
         """Return log P(answers, root state) of each row, (rows,), and the answered variables' marginals.
@@ -64,7 +65,7 @@ class KnownRoot:
             log_z[here] += branch.log_root
             linear = {}
             for name, logs in evidence.log_likelihood.items():
-                part = logs[:, here]
+                part = np.asarray(logs)[:, here]
                 if name == root:
                     log_z[here] += part[state]
                     marginals[root][state, here] = 1.0

@@ -22,24 +22,23 @@ from engine.inference.known_root import KnownRoot
 from engine.model.responses import cuts_of
 from engine.network.junction_tree import (
     Beliefs,
-    CliqueState,
     Readout,
     add_to_clique,
     collect,
     distribute,
     indicators,
+    largest_array,
 )
 from engine.observation.evidence import ObservationModel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
     from engine.backend.types import Array, Floats, Ints
     from engine.model.knowledge import Knowledge
     from engine.model.responses import Answers
     from engine.model.variable import Variable
     from engine.network.network import Network
-    from engine.network.values import Clique
     from engine.observation.evidence import Evidence
 
 
@@ -113,7 +112,7 @@ class Inference:
         # All below the root as the knowledge has it: one column a root state.
         every = np.eye(len(scale))
         total, held = collect(self.steps, tables, {})
-        self._chunk = min(MOST_CHUNK, max(CACHED_NUMBERS // _largest_array(self.steps, held), LEAST_CHUNK))
+        self._chunk = min(MOST_CHUNK, max(CACHED_NUMBERS // largest_array(self.steps, held), LEAST_CHUNK))
         self._log_z_prior = np.broadcast_to(total, (len(scale), 1))
         self._prior_marginals = self._layout.stack(
             every, distribute(self.steps, self._tree.outlets, held, every)
@@ -411,15 +410,6 @@ def _answer_odds(evidence: Evidence, name: str, shares: Floats) -> Floats:
     p = np.bincount(evidence.row_item, shares * true, evidence.items)
     total = np.bincount(evidence.row_item, shares, evidence.items)
     return np.asarray(np.log(np.maximum(p, 1e-300)) - np.log(np.maximum(total - p, 1e-300)))
-
-
-def _largest_array(steps: Sequence[Clique], held: Sequence[CliqueState]) -> int:
-    """Return the size per item of the largest array of the two passes, in numbers."""
-    sizes = [math.prod(messages.static.shape[:-1]) for messages in held]
-    for step in steps:
-        runs = step.grid.runs if step.grid else ()
-        sizes.append(max((run.stop - run.start for run in runs), default=math.prod(step.sizes)))
-    return max(sizes, default=1)
 
 
 def _log_sum_and_shares(logs: Floats) -> tuple[Floats, Floats]:

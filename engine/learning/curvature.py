@@ -86,7 +86,7 @@ class SecondDerivatives:
 
 
 @dataclass(frozen=True)
-class _Step:
+class _Waypoint:
     """A tensor on the way from the coordinates to a value, taken apart there: the value depends on `leaf`.
 
     before: the tensor as a function of the coordinates. leaf: the same numbers, (...).
@@ -102,7 +102,7 @@ class _Step:
 
 
 def second_derivatives(
-    value: Tensor, at: Sequence[Tensor], held: Sequence[Tensor], steps: Sequence[_Step] = ()
+    value: Tensor, at: Sequence[Tensor], held: Sequence[Tensor], steps: Sequence[_Waypoint] = ()
 ) -> SecondDerivatives:
     """Return the second derivatives of a value in coordinates, and in these and each of `held`.
 
@@ -117,18 +117,18 @@ def second_derivatives(
     ends = np.cumsum([leaf.numel() for leaf in at])
     leaves = [*at, *(step.leaf for step in steps)]
     slopes = torch.autograd.grad(value, leaves, create_graph=True, allow_unused=True)
-    own = [place for place, slope in enumerate(slopes[: len(at)]) if slope is not None]
+    direct = [place for place, slope in enumerate(slopes[: len(at)]) if slope is not None]
     between = [
         (step.leaf, slope, step.moves(at, slope))
         for step, slope in zip(steps, slopes[len(at) :], strict=True)
         if slope is not None
     ]
-    own_coordinates = [np.arange(ends[i] - at[i].numel(), ends[i]) for i in own]
-    parts = [*own_coordinates, *(moves.coordinates for _, _, moves in between)]
+    direct_coordinates = [np.arange(ends[i] - at[i].numel(), ends[i]) for i in direct]
+    parts = [*direct_coordinates, *(moves.coordinates for _, _, moves in between)]
     coordinates = np.unique(np.concatenate(parts))
     # How each coordinate moves the leaves that the value depends on, (n, cells of each).
     moved: list[Floats] = []
-    for part, place in zip(own_coordinates, own, strict=True):
+    for part, place in zip(direct_coordinates, direct, strict=True):
         moved.append((coordinates[:, None] == part).astype(float).reshape(-1, *at[place].shape))
     square = np.zeros((len(coordinates), len(coordinates)))
     for leaf, _, moves in between:
@@ -139,8 +139,8 @@ def second_derivatives(
         move[where] = moves.mixed[0]
         moved.append(move)
         square[np.ix_(where, where)] += moves.square
-    outputs = [slopes[place] for place in own] + [slope for _, slope, _ in between]
-    inputs = [*(at[place] for place in own), *(leaf for leaf, _, _ in between)]
+    outputs = [slopes[place] for place in direct] + [slope for _, slope, _ in between]
+    inputs = [*(at[place] for place in direct), *(leaf for leaf, _, _ in between)]
     mixed = [np.zeros((len(coordinates), *other.shape)) for other in held]
     for start in range(0, len(coordinates), MOST_DIRECTIONS):
         chunk = slice(start, start + MOST_DIRECTIONS)
@@ -168,12 +168,12 @@ def hessian_of_part(
 
     at: the leaves whose cells are x, one after another, of which `observations` is a function.
     """
-    steps: list[_Step] = []
+    steps: list[_Waypoint] = []
 
     def apart(log_follow: Any) -> Any:
         if not is_tensor(log_follow) or not log_follow.requires_grad:
             return log_follow
-        steps.append(_Step(log_follow, log_follow.detach().requires_grad_()))
+        steps.append(_Waypoint(log_follow, log_follow.detach().requires_grad_()))
         return steps[-1].leaf
 
     observations = copy(observations)

@@ -16,7 +16,8 @@ draws under which nobody would answer so count as much as any, and their risks a
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     from engine.model.knowledge import Dependence, Observer
     from engine.model.responses import Answers
     from engine.observation.evidence import Evidence, ObservationModel
+
+    # Yields what some work returns of one thing after another.
+    Each = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
 
 
 # Draws of the fit: an .8 quantile of 200 is known to about .03 of its level.
@@ -86,31 +90,39 @@ class FitDraws:
         answers: Answers,
         levels: Mapping[str, LevelDecision],
         progress: Callable[[int, int], None] | None = None,
+        each: Each = map,
     ) -> DrawnRisks:
         """Return the risks of what is decided about N items under all draws.
 
         levels: the decisions, of the variables that are wanted. progress: called with how many draws are
-        done, and of how many.
+        done, and of how many. each: as `map`, perhaps by several processes.
         """
-        base, root = self.inference.knowledge, self.inference.network.root
         count = len(self.observed)
-        risks = {name: np.empty((count, len(answers.items))) for name in levels}
-        log_evidence = np.empty((count, len(answers.items)))
         derive_looks(self.observed, variables_of_several(answers))
-        for row in range(count):
-            evidence = self.observed[row].evidence(answers)
-            shift = self.shifts[row]
-            if shift is not None:
-                evidence = _shift_root(evidence, root, shift)
-            posterior = self.inference.given(evidence)
-            log_evidence[row] = posterior.log_evidence
-            for name, level in levels.items():
-                variable, p = base.variables[name], posterior.marginals[name]
-                risks[name][row] = risk_of_value(variable, p, level.value, base.policy)
+        rows = []
+        for row in each(partial(self._of_draw, answers, levels), range(count)):
+            rows.append(row)
             if progress is not None:
-                progress(row + 1, count)
+                progress(len(rows), count)
+        log_evidence = np.stack([row_evidence for _, row_evidence in rows])
         weight = np.exp(log_evidence - log_evidence.max(0))
+        risks = {name: np.stack([row_risks[name] for row_risks, _ in rows]) for name in levels}
         return DrawnRisks(risks, weight / weight.mean(0))
+
+    def _of_draw(
+        self, answers: Answers, levels: Mapping[str, LevelDecision], row: int
+    ) -> tuple[dict[str, Floats], Floats]:
+        """Return the risks under one draw, each (N,), and log P(answers) there, (N,)."""
+        base, root, shift = self.inference.knowledge, self.inference.network.root, self.shifts[row]
+        evidence = self.observed[row].evidence(answers)
+        if shift is not None:
+            evidence = _shift_root(evidence, root, shift)
+        posterior = self.inference.given(evidence)
+        risks = {
+            name: risk_of_value(base.variables[name], posterior.marginals[name], level.value, base.policy)
+            for name, level in levels.items()
+        }
+        return risks, posterior.log_evidence
 
 
 def variables_of_several(answers: Answers) -> list[str]:

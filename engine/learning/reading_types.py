@@ -23,7 +23,8 @@ from engine.backend.threads import torch_threads
 from engine.language.parameter_paths import yaml_path
 from engine.learning.answered_observers import count_answers
 from engine.learning.likelihood import Likelihood
-from engine.learning.observer_fit import FitSettings, Target, fit_observers, minimise_potential
+from engine.learning.observer_fit import FitSettings, fit_observers, minimise_potential
+from engine.learning.target import Target
 from engine.model.citation import Number
 from engine.model.gold import Gold
 from engine.model.parameter_key import ParameterKey

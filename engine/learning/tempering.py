@@ -19,7 +19,8 @@ import torch
 
 from engine.backend.threads import torch_threads
 from engine.learning.likelihood import Likelihood
-from engine.learning.observer_fit import Target, minimise_potential
+from engine.learning.observer_fit import minimise_potential
+from engine.learning.target import Target
 from engine.model.parameter_key import ParameterKey
 
 if TYPE_CHECKING:

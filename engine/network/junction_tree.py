@@ -432,3 +432,12 @@ def _zeros(like: Array, rows: int, columns: int) -> Array:
         return like.new_zeros(rows, columns)
     zeros: Array = np.zeros((rows, columns), like.dtype)
     return zeros
+
+
+def largest_array(steps: Sequence[Clique], held: Sequence[CliqueState]) -> int:
+    """Return the size per item of the largest array of the two passes, in numbers."""
+    sizes = [math.prod(messages.static.shape[:-1]) for messages in held]
+    for step in steps:
+        runs = step.grid.runs if step.grid else ()
+        sizes.append(max((run.stop - run.start for run in runs), default=math.prod(step.sizes)))
+    return max(sizes, default=1)

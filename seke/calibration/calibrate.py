@@ -147,6 +147,7 @@ def calibrate(
     extends: str | None = None,
     models: Mapping[str, str] | None = None,
     with_checks: bool = True,
+    processes: int = 1,
     progress: Progress | bool | None = None,
     **settings: Any,
 ) -> Calibration:
@@ -173,6 +174,7 @@ def calibrate(
         extends: how the overlay names the base; `shipped` or the base's path by default.
         models: observer -> the model that answered as it, where not told by the folder of a run.
         with_checks: whether posterior predictive checks are made; they take most of the time of a small fit.
+        processes: so many share the search for thresholds; what comes out is the same.
         progress: called with a stage, steps done and in all (0: unknown); or whether notebooks show a bar.
         **settings: method (map, svi or nuts), seed (of all chance), steps, draws, warmup and chains.
 
@@ -184,7 +186,8 @@ def calibrate(
     options = FitOptions(learn_population, learn_tables, types, unlabelled, exponent, *further)
     place = OverlayPlace(extends or name_of_base(knowledge), output, _day(today), models or {})
     with stage_bar(progress) as shown, interruptible_stages(shown) as stages:
-        return _FitTask(base, population, options, fitting, promise, place, groups, stages).run(samples, gold)
+        how = fitting, promise, place, groups, stages, processes
+        return _FitTask(base, population, options, *how).run(samples, gold)
 
 
 @dataclass(frozen=True)
@@ -256,6 +259,7 @@ class _FitTask:
     place: OverlayPlace
     grouped_by: str | tuple[str, str | Path]
     progress: Progress
+    processes: int
 
     @property
     def groups(self) -> str:
@@ -396,9 +400,8 @@ class _FitTask:
         base = declared_of(self.base).with_overlay(text)
         session = Session.open(base, facts["population"], self.settings.seed)
         labelled = data.seen.only(data.seen.known)
-        answers, counted = labelled.answers, facts["population_n"]
-        rng, fit = self._rng(), result.fit
-        thresholds = thresholds_of(session, fit, answers, rng, counted, singles, self.progress)
+        fitted = result.fit, labelled.answers, self._rng(), facts["population_n"], singles
+        thresholds = thresholds_of(session, *fitted, self.progress, self.processes)
         models = {**models_of_runs(facts["inputs"]), **self.place.models}
         readings = readings_of(base, labelled.answers, labelled.gold, models)
         digests = {reading.observer: base.observer_digests[reading.observer] for reading in readings}

@@ -14,16 +14,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from engine import Answers, FitDraws, Threshold, set_thresholds, thresholds_by_value
+from seke.inference.processes import workers
 from seke.sampling.answerers import RecordedSource
 from seke.sampling.replay import replay, taken_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from engine import DrawnRisks, Fit, Ints, Knowledge, LevelDecision, Policy
     from seke.inference.session import Session
@@ -53,12 +54,13 @@ def thresholds_of(
     population_n: float | None,
     recorded: SingleSamples | None,
     progress: Callable[[str, int, int], None] = _no_progress,
+    processes: int = 1,
 ) -> tuple[tuple[Threshold, ...], tuple[Threshold, ...]]:
     """Return the thresholds that keep limits of the mean: of items as answered, and as the policy asks.
 
     session: of the base as it was written. recorded: the samples of the items one by one;
     None where the policy cannot be followed on them. progress: called with what is done for them, and how
-    many of how many steps.
+    many of how many steps. processes: so many share the work.
     """
     policy = session.knowledge.policy
     policy = replace(policy, thresholds={}, adaptive_thresholds={}, aims={}, adaptive_aims={})
@@ -71,9 +73,10 @@ def thresholds_of(
         answers = answers.only(chosen)
     draws = FitDraws.of(fit, session.inference, rng, population_n)
     if recorded is None:
-        ends = _Ends.of(session, draws, answers, progress)
+        ends = _Ends.of(session, draws, answers, progress, processes)
         return ends.thresholds(np.arange(len(answers.items))), ()
-    return _Search(session, draws, recorded.about(set(answers.items)), progress).thresholds(answers)
+    recorded = recorded.about(set(answers.items))
+    return _Search(session, draws, recorded, progress, processes).thresholds(answers)
 
 
 @dataclass(frozen=True)
@@ -95,11 +98,12 @@ class _Ends:
         draws: FitDraws,
         answers: Answers,
         progress: Callable[[str, int, int], None] = _no_progress,
+        processes: int = 1,
     ) -> _Ends:
         """Infer and draw the ends of M items; session: without thresholds."""
         levels = _levels(session, answers)
-        risks = draws.risks(answers, levels, partial(progress, "thresholds, from draws of the fit"))
-        return cls(session.knowledge, levels, risks)
+        tell, each = partial(progress, "thresholds, from draws of the fit"), partial(_each, processes)
+        return cls(session.knowledge, levels, draws.risks(answers, levels, tell, each))
 
     def thresholds(self, rows: Ints) -> tuple[Threshold, ...]:
         """Return the thresholds of items that ended so: rows (N,) are their ends' indices."""
@@ -115,6 +119,12 @@ class _Ends:
                 of_items = mean.risk, mean.items, mean.accepted, mean.mean
                 thresholds.append(Threshold(name, value, policy.limits[name], *of_items))
         return tuple(thresholds)
+
+
+def _each(processes: int, work: Callable[[Any], Any], batches: Iterable[Any]) -> Iterator[Any]:
+    """Yield what some work returns of one batch after another, the work of several processes."""
+    with workers(processes, work) as shared:
+        yield from (result for _, result in shared(work, batches))
 
 
 def _levels(session: Session, answers: Answers) -> dict[str, LevelDecision]:
@@ -133,13 +143,14 @@ def _enough(level: LevelDecision, policy: Policy) -> bool:
 class _Search:
     """Searches how far down to ask, and the thresholds of items that are asked so.
 
-    session: without thresholds. recorded: the N items.
+    session: without thresholds. recorded: the N items. processes: so many share the work.
     """
 
     session: Session
     draws: FitDraws
     recorded: SingleSamples
     progress: Callable[[str, int, int], None] = _no_progress
+    processes: int = 1
 
     def thresholds(self, answered: Answers) -> tuple[tuple[Threshold, ...], tuple[Threshold, ...]]:
         """Return the thresholds of the items as answered, and those of the share that is best aimed at.
@@ -151,7 +162,7 @@ class _Search:
         cases = [(answered, self._all_taken(answered.items))]
         cases += [(asked.answers, asked.taken) for asked in replays]
         stack, rows = distinct_ends(cases)
-        ends = _Ends.of(self.session, self.draws, stack, self.progress)
+        ends = _Ends.of(self.session, self.draws, stack, self.progress, self.processes)
         attempts = [
             self._attempt(share, asked, ends.thresholds(row))
             for share, asked, row in zip(shares, replays, rows[1:], strict=True)
@@ -160,27 +171,20 @@ class _Search:
 
     def replays(self) -> tuple[tuple[float, ...], tuple[Replay, ...]]:
         """Return the shares of the limits, and the items as they are asked down to each."""
-        items = len(self.recorded.items)
-        to_limits = self.under(1.0)
-        keys = self._keys(to_limits.answers)
+        replays = [self.under(1.0)]
+        keys = self._keys(replays[0].answers)
         shares = SHARES if keys else SHARES[:1]
-        further = [self.under(share, keys, done * items) for done, share in enumerate(shares[1:], start=1)]
-        return shares, (to_limits, *further)
+        for asked in _each(self.processes, partial(self.under, keys=keys), shares[1:]):
+            replays.append(asked)
+            done = len(replays) * len(self.recorded.items)
+            self.progress("thresholds, as the policy asks", done, len(SHARES) * len(self.recorded.items))
+        return shares, tuple(replays)
 
-    def under(self, share: float, keys: Collection[Key] = (), before: int = 0) -> Replay:
+    def under(self, share: float, keys: Collection[Key] = ()) -> Replay:
         """Return the items as they are asked down to a share of the limits.
 
         keys: variables and values of which that is so; all others are asked down to the limit itself.
-        before: how many items were asked so under other shares.
         """
-        done, total = before, len(SHARES) * len(self.recorded.items)
-
-        def advance(settled: int) -> None:
-            nonlocal done
-            done += settled
-            self.progress("thresholds, as the policy asks", done, total)
-
-        advance(0)
         base = self.session.knowledge
         by_name: dict[str, dict[str, float]] = {}
         for name, value in keys:
@@ -190,7 +194,7 @@ class _Search:
             for name, by_value in by_name.items()
         }
         session = self.session.under(replace(base.policy, aims=aims, adaptive_aims=aims))
-        return replay(session, self.recorded, advance, among_recorded=True)
+        return replay(session, self.recorded, among_recorded=True)
 
     def _keys(self, answers: Answers) -> frozenset[Key]:
         """Return the variables and values that enough items have for a threshold."""

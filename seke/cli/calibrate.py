@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,17 @@ from seke.cli.output import print_message, print_result, print_warnings
 from seke.files.atomic import write_file
 from seke.files.shard_folder import sample_files
 from seke.progress import task
+
+# Thresholds are sought at five aims, the first of them alone.
+MOST_PROCESSES = 4
+
+
+def usable_processors() -> int:
+    """Return how many processes a fit should take here; one where they cannot be forked."""
+    if not hasattr(os, "fork"):
+        return 1
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(usable, MOST_PROCESSES)
 
 
 @click.command(short_help="Learn from gold how reliable the observers are.")
@@ -104,6 +116,14 @@ from seke.progress import task
     multiple=True,
     metavar="[OBSERVER=]NAME",
     help="Model behind an observer, where its name differs. Samples in a run's folder have it already.",
+)
+@click.option(
+    "--processes",
+    type=options.COUNT,
+    default=usable_processors,
+    show_default=f"all processors, {MOST_PROCESSES} at most",
+    metavar="N",
+    help="Processes that share the search for thresholds.",
 )
 @click.option("--steps", type=options.COUNT, default=300, show_default=True, help="Steps of SVI.")
 @click.option(

@@ -255,23 +255,15 @@ def explain(
     Exit status: 0 done, 2 bad input.
     """
     with exit_on_errors(as_json=as_json):
-        if not source:
-            example = f"seke explain RUN {shlex.quote(item)}"
-            raise click.UsageError(f"name the run or the samples that {item!r} is an item of: {example}")
-        from engine import SekeError
         from seke.console.extras import check_installed
         from seke.explanations.figures import facts_of_story, sheet
         from seke.explanations.story import story_of
         from seke.explanations.text import render
-        from seke.files.shard_folder import sample_files
         from seke.files.shipped import knowledge
-        from seke.tables.record_reader import holds_posteriors
 
         check_target(html, PAGE)
         check_picture(png, svg_by_itself=True)
-        source = tuple(sample_files(source))
-        if any(not Path(path).is_dir() and holds_posteriors(path) for path in source):
-            raise SekeError(f"{source[0]}: holds posteriors; a story is told from a run or from samples")
+        source = _told_from(source, item)
         if png is not None:
             _check_not_picture(Path(source[0]), item, png)
         base = knowledge(given.pop("knowledge"))
@@ -291,6 +283,21 @@ def explain(
             print_text(render(story.facts, terminal_columns()).rstrip())
         for path in (output for output in (html, png) if output is not None):
             print_message(path)
+
+
+def _told_from(source: tuple[str, ...], item: str) -> tuple[str, ...]:
+    """Return the run or the sample files that a story is told from; refuse what it cannot be told from."""
+    from engine import SekeError
+    from seke.files.shard_folder import sample_files
+    from seke.tables.record_reader import holds_posteriors
+
+    if not source:
+        example = f"seke explain RUN {shlex.quote(item)}"
+        raise click.UsageError(f"name the run or the samples that {item!r} is an item of: {example}")
+    source = tuple(sample_files(source))
+    if any(not Path(path).is_dir() and holds_posteriors(path) for path in source):
+        raise SekeError(f"{source[0]}: holds posteriors; a story is told from a run or from samples")
+    return source
 
 
 def _write_item(

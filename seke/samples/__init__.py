@@ -197,7 +197,7 @@ def checked_records(paths: Sequence[str | Path], knowledge: Knowledge) -> Iterat
     """
     vocabulary, faults = vocabulary_of(knowledge), Faults()
     prefixes = [_source_prefix(path, index) for index, path in enumerate(paths)]
-    for chunk in _chunks(paths, vocabulary, faults):
+    for chunk in (step for step in _steps(paths, vocabulary, faults) if isinstance(step, Chunk)):
         bind(chunk, vocabulary, prefixes[chunk.file], faults)
         if not faults:
             yield from map(record_of, chunk.records)

@@ -28,8 +28,8 @@ from engine import (
     fit_observers,
     prior_truth,
 )
-from engine.learning.observer_fit import Target
 from engine.learning.parameters import ObserverParameters
+from engine.learning.target import Target
 from engine.model.responses import Labels, Numbers
 from seke.files.networks import network_of
 from seke.sampling.infer import batches

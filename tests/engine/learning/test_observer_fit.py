@@ -32,8 +32,8 @@ from engine import (
     written,
 )
 from engine.learning.likelihood import Likelihood
-from engine.learning.observer_fit import Target
 from engine.learning.parameters import ObserverParameters
+from engine.learning.target import Target
 from engine.model.parameter_key import ParameterKey
 
 few = settings(max_examples=examples(5), deadline=None, derandomize=True, database=None)
