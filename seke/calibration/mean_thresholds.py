@@ -171,14 +171,20 @@ class _Search:
 
     def replays(self) -> tuple[tuple[float, ...], tuple[Replay, ...]]:
         """Return the shares of the limits, and the items as they are asked down to each."""
+        shares: tuple[float, ...] = SHARES[:1]
         replays = [self.under(1.0)]
+        self._tell(replays)
         keys = self._keys(replays[0].answers)
-        shares = SHARES if keys else SHARES[:1]
+        if keys:
+            shares = SHARES
         for asked in _each(self.processes, partial(self.under, keys=keys), shares[1:]):
             replays.append(asked)
-            done = len(replays) * len(self.recorded.items)
-            self.progress("thresholds, as the policy asks", done, len(SHARES) * len(self.recorded.items))
+            self._tell(replays)
         return shares, tuple(replays)
+
+    def _tell(self, replays: Sequence[Replay]) -> None:
+        items = len(self.recorded.items)
+        self.progress("thresholds, as the policy asks", len(replays) * items, len(SHARES) * items)
 
     def under(self, share: float, keys: Collection[Key] = ()) -> Replay:
         """Return the items as they are asked down to a share of the limits.

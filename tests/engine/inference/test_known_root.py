@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from random_bases import Shape, answers_of, random_base, random_items
+from brute_force import Shape, answers_of, random_base, random_items
 
 from engine.compilation.compiler import compile_network
 from engine.inference.posterior import Inference

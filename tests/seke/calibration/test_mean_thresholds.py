@@ -221,6 +221,11 @@ def test_a_fit_records_the_aim_and_the_base_that_is_read_again_asks_down_to_it(f
     assert aim == pytest.approx(threshold.aim, abs=1e-6)
 
 
+def test_several_processes_find_the_same(fitted, searched):
+    search, plain, asked = searched
+    assert replace(search, processes=2).thresholds(fitted[2]) == (plain, asked)
+
+
 def test_without_recorded_samples_there_are_thresholds_of_items_as_answered_alone(fitted):
     fit, session, answers, _ = fitted
     plain, asked = thresholds_of(session, fit.fit, answers, np.random.default_rng(0), None, None)
