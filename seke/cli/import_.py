@@ -167,7 +167,7 @@ def _tell(imported: Imported) -> None:
 
 
 @import_.command(short_help="Pictures in archives: WebDataset's tars, Hugging Face's parquet.")
-@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...", type=options.PATH)
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 @options.output("The new folder of the pictures and their manifest.", metavar="DIR", required=True)
 @click.option(
     "--classes",
@@ -179,18 +179,20 @@ def _tell(imported: Imported) -> None:
 @options.knowledge()
 @options.json()
 def packed(
-    sources: tuple[Path, ...], output: Path, classes: str, knowledge: str | None, as_json: bool
+    sources: tuple[str, ...], output: Path, classes: str, knowledge: str | None, as_json: bool
 ) -> None:
     """Unpack the pictures of archives into a new folder, with a manifest for seke annotate and seke bench.
 
     SOURCE: tars of WebDataset (key.jpg beside key.json or key.cls), parquet files with a column of pictures
-    as Hugging Face writes them ({bytes, path}), or folders of these. They are read as streams. Labels are
+    as Hugging Face writes them ({bytes, path}), or folders of these; also at addresses such as
+    s3://bucket/faces, where a folder of pictures serves, too. They are read as streams. Labels are
     taken of what stands beside a picture: `cls`, `label` or `class`, and fields that are variables of the
     base, `group`, `source` or the face's box. Items are called ARCHIVE/KEY.
 
     \b
     Examples:
       seke import packed faces-{000..031}.tar -o faces
+      seke import packed s3://bucket/faces -o faces
       seke import packed downloads/fer -o faces --classes angry,disgust,fear,happy,sad,surprise,neutral
       seke annotate faces/manifest.jsonl --run run --model gpt-4o --dry-run
 

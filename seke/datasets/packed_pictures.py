@@ -2,6 +2,7 @@
 
     tar (WebDataset)          key.jpg beside key.json, key.cls, key.txt; those of one key stand together
     parquet (Hugging Face)    a column of {bytes, path}, others beside it
+    pictures                  of a folder of another file system, such as s3://bucket/faces
 
 Names of members are never names of files: pictures are numbered. An item is called ARCHIVE/KEY, ARCHIVE being
 the archive's name without its ending, and in parquet KEY the row from 0.
@@ -17,6 +18,7 @@ import zlib
 from collections import Counter
 from dataclasses import dataclass, field
 from importlib import import_module
+from os.path import commonpath
 from pathlib import Path
 from shutil import rmtree
 from typing import TYPE_CHECKING, Any
@@ -24,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 from engine import Knowledge, SekeError
 from seke.datasets.images import ENDINGS, MOST_BYTES, is_clutter
 from seke.datasets.manifest import BOX, is_archive
+from seke.files.addresses import Found, check_no_keys, files_below, is_address, local_copy
 from seke.files.free_folder import check_free, remove_left_behind
 from seke.files.shipped import knowledge as read_knowledge
 from seke.files.text_report import FieldReport
@@ -46,6 +49,7 @@ PARQUET_BATCH = 16
 CLASSES = ("cls", "label", "class")
 # How pictures of the usual formats begin.
 BEGINNINGS = ((b"\xff\xd8\xff", ".jpg"), (b"\x89PNG", ".png"), (b"GIF8", ".gif"), (b"BM", ".bmp"))
+TOO_LARGE = f"pictures of more than {MOST_BYTES // 1_000_000} MB"
 DIGITS = re.compile(r"(\d+)")
 
 
@@ -74,6 +78,20 @@ class _Packed:
     problem: str = ""
 
 
+@dataclass(frozen=True)
+class _Archive:
+    """A path or address of an archive, or of a folder with pictures at addresses."""
+
+    place: str
+    pictures: tuple[Found, ...] = ()
+
+    @property
+    def stem(self) -> str:
+        """Its name without its endings."""
+        name = Path(self.place.partition("?")[0] if is_address(self.place) else self.place).name
+        return name if self.pictures else name.removesuffix(".gz").rpartition(".")[0]
+
+
 def unpack(
     sources: str | Path | Sequence[str | Path],
     output: str | Path,
@@ -84,7 +102,8 @@ def unpack(
     """Write the pictures of archives into a new folder, with a manifest; all of it or nothing.
 
     Args:
-        sources: archives (.tar, .tar.gz, .tgz, .parquet), or folders of them.
+        sources: archives (.tar, .tar.gz, .tgz, .parquet), or folders of them, also addresses as
+            s3://bucket/faces; of other file systems folders of pictures, too.
         output: the new folder.
         knowledge: the base whose variables and classes are meant; the shipped base by default.
         classes: the names of classes that are numbers, from 0; parquet files of Hugging Face have their own.
@@ -111,7 +130,9 @@ def unpack(
                         writer.rows = []
             manifest.write(writer.rows)
         if not writer.items:
-            raise SekeError(f"no picture ({', '.join(ENDINGS)}) is in {', '.join(map(str, archives))}")
+            raise SekeError(
+                f"no picture ({', '.join(ENDINGS)}) is in {', '.join(archive.place for archive in archives)}"
+            )
         if folder.is_dir():
             folder.rmdir()
         aside.replace(folder)
@@ -133,7 +154,7 @@ class _PictureFolder:
         self._also = other_words(self.root)
         self._known = {name for name, variable in base.variables.items() if variable.kind != "derived"}
 
-    def add(self, archive: Path, picture: _Packed) -> None:
+    def add(self, archive: _Archive, picture: _Packed) -> None:
         """Write a picture and note its row; what has no picture is counted."""
         if picture.problem or not picture.data:
             self.left_out[picture.problem or "keys without a picture"] += 1
@@ -143,9 +164,7 @@ class _PictureFolder:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(picture.data)
         self.items += 1
-        self.rows.append(
-            {"path": name, "item": f"{_stem(archive)}/{picture.key}", **self._row(picture.beside)}
-        )
+        self.rows.append({"path": name, "item": f"{archive.stem}/{picture.key}", **self._row(picture.beside)})
 
     def _row(self, beside: Mapping[str, Any]) -> Row:
         """Return what a manifest takes of what stands beside a picture."""
@@ -164,54 +183,89 @@ class _PictureFolder:
         return row
 
 
-def _archives(sources: Sequence[str | Path]) -> list[Path]:
+def _archives(sources: Sequence[str | Path]) -> list[_Archive]:
     """Return the archives that are named or in folders, in natural order.
 
     Raises:
         engine.SekeError: none; two of one name, whose items would have the same names.
     """
-    archives: list[Path] = []
-    for source in map(Path, sources):
-        if source.is_dir():
-            names = [path for path in source.rglob("*") if is_archive(path) and not is_clutter(path.name)]
-            archives += sorted(names, key=lambda path: DIGITS.sub(lambda m: m[0].zfill(12), str(path)))
-        elif source.is_file() and is_archive(source):
-            archives.append(source)
+    archives: list[_Archive] = []
+    for source in map(str, sources):
+        if is_address(source):
+            archives += _at_address(source)
+        elif Path(source).is_dir():
+            names = [
+                str(path)
+                for path in Path(source).rglob("*")
+                if is_archive(path) and not is_clutter(path.name)
+            ]
+            archives += map(_Archive, sorted(names, key=_natural))
+        elif Path(source).is_file() and is_archive(Path(source)):
+            archives.append(_Archive(source))
         else:
             raise SekeError(f"{source}: is no archive; allowed are .tar, .tar.gz, .tgz, .parquet and folders")
     if not archives:
         raise SekeError(f"no archive (.tar, .tar.gz, .tgz, .parquet) is in {', '.join(map(str, sources))}")
-    by_stem: dict[str, Path] = {}
+    by_stem: dict[str, _Archive] = {}
     for archive in archives:
-        earlier = by_stem.setdefault(_stem(archive), archive)
+        earlier = by_stem.setdefault(archive.stem, archive)
         if earlier is not archive:
             raise SekeError(
-                f"{archive}: has the name of {earlier}, and its items would have, too; rename one"
+                f"{archive.place}: has the name of {earlier.place}, and its items would have, too; rename one"
             )
     return archives
 
 
-def _stem(archive: Path) -> str:
-    """Return an archive's name without its endings."""
-    return archive.name.removesuffix(".gz").rpartition(".")[0]
+def _at_address(address: str) -> list[_Archive]:
+    """Return the archives at or below an address, and its pictures, if any, as one."""
+    check_no_keys(address)
+    files = [file for file in files_below(address) if not is_clutter(Path(file.place).name)]
+    names = sorted((file.address for file in files if is_archive(Path(file.place))), key=_natural)
+    loose = [file for file in files if Path(file.place).suffix.lower() in ENDINGS]
+    if loose:
+        loose.sort(key=lambda file: _natural(file.address))
+    return [*map(_Archive, names), *([_Archive(address.rstrip("/"), tuple(loose))] if loose else [])]
 
 
-def _pictures(archive: Path, classes: Sequence[str]) -> Iterator[_Packed]:
+def _natural(name: str) -> str:
+    return DIGITS.sub(lambda digits: digits[0].zfill(12), name)
+
+
+def _pictures(archive: _Archive, classes: Sequence[str]) -> Iterator[_Packed]:
     """Yield the pictures of an archive, with classes by name.
 
     Raises:
         engine.SekeError: it cannot be read.
     """
-    reader = _of_parquet if archive.suffix == ".parquet" else _of_tar
-    try:
-        for picture in reader(archive):
-            for name in CLASSES:
-                number = str(picture.beside.get(name, "")).strip()
-                if classes and number.isdecimal() and int(number) < len(classes):
-                    picture.beside[name] = classes[int(number)]
-            yield picture
-    except (tarfile.TarError, OSError, EOFError, zlib.error, ValueError) as error:
-        raise SekeError(f"{archive}: cannot be read ({error})") from None
+    if archive.pictures:
+        yield from _of_files(archive)
+        return
+    with local_copy(archive.place) as path:
+        reader = _of_parquet if path.suffix == ".parquet" else _of_tar
+        try:
+            for picture in reader(path):
+                for name in CLASSES:
+                    number = str(picture.beside.get(name, "")).strip()
+                    if classes and number.isdecimal() and int(number) < len(classes):
+                        picture.beside[name] = classes[int(number)]
+                yield picture
+        except SekeError as error:
+            raise SekeError(f"{archive.place}: {error}") from None
+        except (tarfile.TarError, OSError, EOFError, zlib.error, ValueError) as error:
+            raise SekeError(f"{archive.place}: cannot be read ({error})") from None
+
+
+def _of_files(archive: _Archive) -> Iterator[_Packed]:
+    """Yield the pictures of a folder of another file system; keys are their paths in it."""
+    above = commonpath([str(Path(file.place).parent) for file in archive.pictures])
+    for file in archive.pictures:
+        relative = Path(file.place).relative_to(above)
+        key = relative.with_suffix("").as_posix()
+        if file.size > MOST_BYTES:
+            yield _Packed(key, problem=TOO_LARGE)
+            continue
+        with local_copy(file.address) as path:
+            yield _Packed(key, path.read_bytes(), relative.suffix.lower())
 
 
 def _of_tar(archive: Path) -> Iterator[_Packed]:
@@ -246,7 +300,7 @@ def _take_member(packed: _Packed, ending: str, size: int, file: Any) -> None:
     last = ending.rpartition(".")[2]
     if f".{last}" in ENDINGS:
         if size > MOST_BYTES:
-            packed.problem = f"pictures of more than {MOST_BYTES // 1_000_000} MB"
+            packed.problem = TOO_LARGE
         elif not packed.data:
             packed.data, packed.ending = file.read(), f".{last}"
     elif last in ("json", "cls") and size <= MOST_BESIDE:
@@ -268,7 +322,7 @@ def _of_parquet(archive: Path) -> Iterator[_Packed]:
     kinds = {name: str(schema.field(name).type) for name in schema.names}
     pictures = [name for name, kind in kinds.items() if kind.startswith("struct<") and "bytes: " in kind]
     if not pictures:
-        raise SekeError(f"{archive}: has no column of pictures ({{bytes, path}}); it has {', '.join(kinds)}")
+        raise SekeError(f"has no column of pictures ({{bytes, path}}); it has {', '.join(kinds)}")
     column = "image" if "image" in pictures else pictures[0]
     plain = [
         name for name, kind in kinds.items() if not kind.startswith(("struct", "list", "map", "large_list"))

@@ -10,6 +10,7 @@ import shutil
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -53,6 +54,42 @@ def check_no_keys(address: str) -> None:
             f"{parts.scheme}://...: has keys in it, which would be written down; put them into "
             "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         )
+
+
+@dataclass(frozen=True)
+class Found:
+    """A file of another file system: its address, its path there, and its size in bytes."""
+
+    address: str
+    place: str
+    size: int
+
+
+def files_below(address: str) -> list[Found]:
+    """Return the file at an address, or all files below it.
+
+    Raises:
+        engine.SekeError: nothing is there, or its store cannot be asked.
+    """
+    from pyarrow import ArrowException, fs
+
+    try:
+        system, place = fs.FileSystem.from_uri(address)
+        at_address = system.get_file_info(place)
+        below = [at_address]
+        if at_address.type == fs.FileType.Directory:
+            below = system.get_file_info(fs.FileSelector(place, recursive=True))
+    except (ArrowException, OSError, ValueError) as error:
+        raise SekeError(f"{address}: {_in_words(error)}") from None
+    if at_address.type == fs.FileType.NotFound:
+        raise SekeError(f"{address}: {MISSING}")
+    scheme, _, rest = address.partition("://")
+    _, mark, query = rest.partition("?")
+    return [
+        Found(f"{scheme}://{file.path}{mark}{query}", file.path, file.size or 0)
+        for file in below
+        if file.type == fs.FileType.File
+    ]
 
 
 @contextmanager

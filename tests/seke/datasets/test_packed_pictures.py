@@ -154,3 +154,25 @@ def test_archives_that_are_none(tmp_path):
         tar(tmp_path / name / "x.tar", [("a.jpg", picture(1))])
     with pytest.raises(SekeError, match="and its items would have, too; rename one"):
         unpack([tmp_path / "one", tmp_path / "two"], tmp_path / "out")
+
+
+def test_archives_and_pictures_at_addresses(tmp_path):
+    """Here addresses of this machine; a store is asked in tests/seke/files/test_addresses.py."""
+    store = tmp_path / "store"
+    (store / "posed" / "p1").mkdir(parents=True)
+    (store / "posed" / "p2").mkdir()
+    (store / "posed" / "p1" / "10.jpg").write_bytes(picture(1))
+    (store / "posed" / "p1" / "9.jpg").write_bytes(picture(2))
+    (store / "posed" / "p2" / "a.PNG").write_bytes(picture(3, "PNG"))
+    (store / "posed" / "readme.txt").write_text("no picture")
+    tar(store / "web.tar", [("a.jpg", picture(4)), ("a.cls", b"fear")])
+    unpacked = unpack([f"file://{store}/posed", f"file://{store}/web.tar"], tmp_path / "out")
+    assert (unpacked.items, unpacked.labelled) == (4, 1)
+    names = ["posed/p1/9", "posed/p1/10", "posed/p2/a", "web/a"]
+    assert [row["item"] for row in rows(tmp_path / "out")] == names
+    assert (tmp_path / "out" / rows(tmp_path / "out")[0]["path"]).read_bytes() == picture(2)
+    with pytest.raises(SekeError, match=r"file:///nowhere/x\.tar: no such file, or no such bucket"):
+        unpack("file:///nowhere/x.tar", tmp_path / "other")
+    with pytest.raises(SekeError, match="has keys in it"):
+        unpack("s3://key:secret@bucket/faces", tmp_path / "other")
+    assert not (tmp_path / "other").exists()
