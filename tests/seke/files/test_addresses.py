@@ -104,6 +104,14 @@ def test_samples_in_a_store(tmp_path, monkeypatch):
         before = [file.stat().st_mtime_ns for file in (folder / MANIFEST, *record_files(folder))]
         assert "has all shards of these samples; nothing is to be done" in said(*on_ray, folder, good)
         assert [file.stat().st_mtime_ns for file in (folder / MANIFEST, *record_files(folder))] == before
+        for name in ("faces/p1/a.jpg", "faces/p2/a.jpg"):
+            client.put_object(Bucket="bucket", Key=name, Body=name.encode())
+        said("import", "packed", "s3://bucket/faces", "-o", tmp_path / "pictures")
+        lines = (tmp_path / "pictures" / "manifest.jsonl").read_text().splitlines()
+        manifest = [json.loads(line) for line in lines]
+        assert [row["item"] for row in manifest] == ["faces/p1/a", "faces/p2/a"]
+        first = tmp_path / "pictures" / manifest[0]["path"]
+        assert first.read_bytes() == b"faces/p1/a.jpg"
         # What is not there is said of all, before Ray starts.
         lacking = ("s3://bucket/in/none.jsonl", "s3://nothing/a.jsonl", "s3://bucket/in")
         none, no_bucket, a_folder = said(*on_ray, tmp_path / "x", *lacking, status=2).splitlines()[-3:]
