@@ -39,7 +39,6 @@ from engine import (
     fits_yaml,
     gold_digests,
     learn_knowledge,
-    listed,
     notebook_html,
     predictive_checks,
     split_types,
@@ -56,6 +55,7 @@ from seke.calibration.labelled_answers import LabelledAnswers, gold_table, witho
 from seke.calibration.mean_thresholds import thresholds_of
 from seke.calibration.near_gold import near_gold_remarks, with_clusters
 from seke.calibration.promise import Promise
+from seke.calibration.summary import text_of
 from seke.console.notebook import interruptible_stages, stage_bar
 from seke.files.networks import network_of
 from seke.files.shipped import knowledge as read_knowledge
@@ -121,8 +121,7 @@ class Calibration:
         return f"<Calibration of {self.base.name}: {len(self.entries)} numbers; the YAML is its overlay>"
 
     def _repr_html_(self) -> str:
-        promised = [] if self.guarantee is None else [f"certified: {listed(self.guarantee.certified)}"]
-        return notebook_html(repr(self)[1:-1], text=self.overlay, notes=[*self.warnings, *promised])
+        return notebook_html(repr(self)[1:-1], text=text_of(self), folded=("The overlay (YAML)", self.overlay))
 
 
 def calibrate(
