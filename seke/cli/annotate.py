@@ -138,7 +138,7 @@ def annotate(images: tuple[str, ...], folder: Path, **given: Any) -> None:
 
     \b
     Examples:
-      seke annotate examples/annotate --run run --scripted
+      seke annotate seke-demo/faces --run run --recorded seke-demo/answers.jsonl --observer gpt-4o
       seke annotate faces/ --run run --model gpt-4o --max-cost 20 --price-in 2 --price-out 8
       seke annotate faces.csv --run run --model qwen2.5-vl --base-url http://localhost:8000/v1
       seke annotate faces/ --run run --model gpt-4o --also generic-vlm=llava@http://localhost:8000/v1
