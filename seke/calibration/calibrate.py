@@ -121,7 +121,8 @@ class Calibration:
         return f"<Calibration of {self.base.name}: {len(self.entries)} numbers; the YAML is its overlay>"
 
     def _repr_html_(self) -> str:
-        return notebook_html(repr(self)[1:-1], text=text_of(self), folded=("The overlay (YAML)", self.overlay))
+        yaml = "The overlay (YAML)", self.overlay
+        return notebook_html(repr(self)[1:-1], text=text_of(self), folded=yaml)
 
 
 def calibrate(
