@@ -32,8 +32,12 @@ def notebook_html(
     rows: Iterable[Sequence[object]] = (),
     text: str = "",
     notes: Iterable[str] = (),
+    folded: tuple[str, str] | None = None,
 ) -> str:
-    """Return a title and below it a table, a text of fixed width and notes, which may be lacking."""
+    """Return a title and below it a table, a text of fixed width and notes, which may be lacking.
+
+    folded: what a click opens at the end: its title, and a text of fixed width.
+    """
     parts = [f'<p class="seke-title">{escape(title)}</p>']
     if head:
         parts += ["<table><thead>", _row("th", head), "</thead><tbody>"]
@@ -42,6 +46,9 @@ def notebook_html(
     if text:
         parts.append(f"<pre>{escape(text)}</pre>")
     parts += [f'<p class="seke-note">{escape(note)}</p>' for note in notes if note]
+    if folded:
+        summary, inside = map(escape, folded)
+        parts.append(f"<details><summary>{summary}</summary><pre>{inside}</pre></details>")
     return f'<div class="seke"><style>{STYLE}</style>{"".join(parts)}</div>'
 
 

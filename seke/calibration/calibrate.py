@@ -7,7 +7,7 @@ them, and `Calibration` the overlay with its record and guarantee.
 from __future__ import annotations
 
 import datetime
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import compress
 from pathlib import Path
@@ -39,7 +39,6 @@ from engine import (
     fits_yaml,
     gold_digests,
     learn_knowledge,
-    listed,
     notebook_html,
     predictive_checks,
     split_types,
@@ -48,6 +47,7 @@ from engine import (
     with_followed_shares,
 )
 from engine import learn_population as learn_prior
+from seke.calibration.calibration_parts import CalibrationParts
 from seke.calibration.certify import issue_guarantee
 from seke.calibration.fit_data import FitData
 from seke.calibration.fit_overlay import name_of_base, overlay_text, read_overlay, source_name
@@ -56,6 +56,7 @@ from seke.calibration.labelled_answers import LabelledAnswers, gold_table, witho
 from seke.calibration.mean_thresholds import thresholds_of
 from seke.calibration.near_gold import near_gold_remarks, with_clusters
 from seke.calibration.promise import Promise
+from seke.calibration.summary import text_of
 from seke.console.notebook import interruptible_stages, stage_bar
 from seke.files.networks import network_of
 from seke.files.shipped import knowledge as read_knowledge
@@ -91,7 +92,7 @@ SHAKY = (
 
 
 @dataclass(frozen=True, repr=False)
-class Calibration:
+class Calibration(CalibrationParts):
     """A fit of the observers, and the overlay with its numbers.
 
     overlay: YAML text that extends the base. entries: every number that may have moved. untold: path -> why
@@ -99,18 +100,6 @@ class Calibration:
     was made from, and the thresholds that keep limits of the mean. splits: kinds of reading that were tried,
     None where they were not asked for.
     """
-
-    base: Knowledge
-    fit: Fit
-    entries: tuple[Entry, ...]
-    untold: Mapping[str, str]
-    checks: tuple[Check, ...]
-    warnings: tuple[str, ...]
-    overlay: str
-    guarantee: Guarantee | None
-    record: FitRecord
-    facts: Mapping[str, Any] = field(default_factory=dict)
-    splits: tuple[ComponentTrial, ...] | None = None
 
     @cached_property
     def knowledge(self) -> Knowledge:
@@ -121,8 +110,8 @@ class Calibration:
         return f"<Calibration of {self.base.name}: {len(self.entries)} numbers; the YAML is its overlay>"
 
     def _repr_html_(self) -> str:
-        promised = [] if self.guarantee is None else [f"certified: {listed(self.guarantee.certified)}"]
-        return notebook_html(repr(self)[1:-1], text=self.overlay, notes=[*self.warnings, *promised])
+        yaml = "The overlay (YAML)", self.overlay
+        return notebook_html(repr(self)[1:-1], text=text_of(self), folded=yaml)
 
 
 def calibrate(

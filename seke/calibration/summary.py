@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from engine import Check, ComponentTrial, Entry, Guarantee
-    from seke.calibration.calibrate import Calibration
+    from seke.calibration.calibration_parts import CalibrationParts
 
     Record = dict[str, Any]
 
@@ -32,12 +32,12 @@ MOST_CELLS = 12
 MOST_NAMED = 5
 
 
-def text_of(calibration: Calibration) -> str:
+def text_of(calibration: CalibrationParts) -> str:
     """Return the summary: prior against posterior, what did not move, checks, warnings."""
     return "\n".join(_lines(calibration)) + "\n"
 
 
-def facts_of(calibration: Calibration) -> Record:
+def facts_of(calibration: CalibrationParts) -> Record:
     """Return everything as one mapping."""
     return {
         **calibration.facts,
@@ -85,7 +85,7 @@ def facts_of(calibration: Calibration) -> Record:
     }
 
 
-def _lines(calibration: Calibration) -> Iterator[str]:
+def _lines(calibration: CalibrationParts) -> Iterator[str]:
     facts = calibration.facts
     gold = sum(1 for known in facts["gold"].values() if known)
     what = f"{count(facts['answers'], 'answer')} about {count(facts['items'], 'item')}"
@@ -224,7 +224,7 @@ def _kinds(splits: Sequence[ComponentTrial] | None) -> Iterator[str]:
     yield from table_lines(("", "kinds", "items", "answers and gold", "gold alone", ""), rows) if rows else ()
 
 
-def _record(calibration: Calibration) -> Iterator[str]:
+def _record(calibration: CalibrationParts) -> Iterator[str]:
     """Yield which answers count as calibrated, and the thresholds that keep limits of the mean."""
     least = calibration.base.policy.calibrated_from
     rows = []
@@ -274,7 +274,7 @@ def _facts_of_kinds(trial: ComponentTrial) -> Record:
     return facts | (dict.fromkeys(("gold_gain", "gold_gain_se")) if math.isnan(trial.gold_gain) else {})
 
 
-def _unmoved(calibration: Calibration) -> Iterator[str]:
+def _unmoved(calibration: CalibrationParts) -> Iterator[str]:
     """Yield the numbers that the data determine hardly or not at all."""
     if calibration.untold:
         yield from ("", "Not determined by these data, so kept as declared")

@@ -13,7 +13,7 @@ from seke.cli import model_options as asking
 from seke.cli import options
 from seke.cli.comparison import print_comparison
 from seke.cli.errors import exit_on_errors, missing_packages_named
-from seke.cli.output import options_of, print_json, print_message
+from seke.cli.output import options_of, print_json, print_message, print_text
 from seke.cli.progress import RunProgress
 from seke.cli.run_conclusion import print_conclusion
 from seke.cli.run_status import print_status
@@ -138,7 +138,7 @@ def annotate(images: tuple[str, ...], folder: Path, **given: Any) -> None:
 
     \b
     Examples:
-      seke annotate examples/annotate --run run --scripted
+      seke annotate seke-demo/faces --run run --recorded seke-demo/answers.jsonl --observer gpt-4o
       seke annotate faces/ --run run --model gpt-4o --max-cost 20 --price-in 2 --price-out 8
       seke annotate faces.csv --run run --model qwen2.5-vl --base-url http://localhost:8000/v1
       seke annotate faces/ --run run --model gpt-4o --also generic-vlm=llava@http://localhost:8000/v1
@@ -300,37 +300,43 @@ def _forecast(
         print_json({**estimate.as_facts(), "gold": gold, "prices_from": places})
         return
     known = f", {estimate.labelled:,} of them with known labels" if estimate.labelled else ""
-    print(f"{estimate.items:,} items{known}; forecast from made-up items of the base:")
+    print_text(f"{estimate.items:,} items{known}; forecast from made-up items of the base:")
     for name, count in estimate.answers.items():
-        print(f"  {name:16} {count:12,.0f} answers")
+        print_text(f"  {name:16} {count:12,.0f} answers")
     for name, count in estimate.observers.items() if len(estimate.observers) > 1 else ():
-        print(f"    of {name:13} {count:9,.0f} answers")
+        print_text(f"    of {name:13} {count:9,.0f} answers")
     if job.facts["observed_by"]:
-        print(f"  without what {' and '.join(job.facts['observed_by'])} see before, which may save answers")
+        print_text(
+            f"  without what {' and '.join(job.facts['observed_by'])} see before, which may save answers"
+        )
     for name, count in estimate.people.items():
-        print(f"  about {count:,.0f} of the items would wait for {name}")
-    print(f"  about {estimate.requests:,.0f} requests, if the server gives several answers to one request")
-    print(
+        print_text(f"  about {count:,.0f} of the items would wait for {name}")
+    print_text(
+        f"  about {estimate.requests:,.0f} requests, if the server gives several answers to one request"
+    )
+    print_text(
         f"  about {estimate.prompt_tokens:,.0f} prompt tokens and {estimate.answer_tokens:,.0f} answer tokens"
     )
     for line in (*_ceiling(estimate, job), *_gold_lines(gold)):
-        print(f"  {line}")
+        print_text(f"  {line}")
     most = (
         f"{estimate.most_prompt_tokens:,.0f} prompt tokens and "
         f"{estimate.most_answer_tokens:,.0f} answer tokens"
     )
     if estimate.price is None:
-        print(f"  at most {most}")
-        print(
+        print_text(f"  at most {most}")
+        print_text(
             f"  no prices of tokens are known (--price-in, --price-out); of questions {places['questions']}"
         )
         return
     if estimate.unpriced:
         names = " and ".join(estimate.unpriced)
-        print(f"  no prices are known of {names} (--prices); tokens are of all models, USD without these:")
-    print(f"  prices of tokens: {places['tokens']}; of questions: {places['questions']}")
-    print(f"  about {estimate.price:,.2f} USD ({estimate.price_low:,.2f} to {estimate.price_high:,.2f})")
-    print(f"  at most {estimate.price_most:,.2f} USD: {most}, if every answer is a request of its own")
+        print_text(
+            f"  no prices are known of {names} (--prices); tokens are of all models, USD without these:"
+        )
+    print_text(f"  prices of tokens: {places['tokens']}; of questions: {places['questions']}")
+    print_text(f"  about {estimate.price:,.2f} USD ({estimate.price_low:,.2f} to {estimate.price_high:,.2f})")
+    print_text(f"  at most {estimate.price_most:,.2f} USD: {most}, if every answer is a request of its own")
 
 
 def _ceiling(estimate: Forecast, job: Job) -> Iterator[str]:

@@ -80,9 +80,7 @@ def prompts(variants: tuple[str, ...], folder: Path | None, **given: Any) -> Non
 
     \b
     Examples:
-      seke bench prompts examples/ablation/plain.yaml \\
-        examples/ablation/definitions.yaml shipped \\
-        --images examples/annotate/faces.csv --run ablation --scripted
+      seke bench prompts shipped mine.yaml --images faces.csv --run ablation --scripted
       seke bench prompts shipped mine.yaml --images faces.csv --run trial \\
         --model gpt-4o --question joint --question verify --max-cost 5 \\
         --price-in 2 --price-out 8

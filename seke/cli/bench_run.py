@@ -51,7 +51,7 @@ def run(images: tuple[str, ...], folder: Path, **given: Any) -> None:
 
     \b
     Examples:
-      seke bench run --images examples/annotate/faces.csv --run feab --scripted
+      seke bench run --images faces.csv --run feab --scripted
       seke bench run --images feab.csv --run gpt-4o --model gpt-4o --price-in 2 --price-out 8 --max-cost 5
       seke bench score gpt-4o/predictions.csv feab.csv --sources source --html scores.html
 

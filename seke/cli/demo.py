@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import click
 
@@ -11,9 +11,6 @@ from seke.cli import options
 from seke.cli.errors import exit_on_errors
 from seke.cli.infer import infer
 from seke.cli.output import print_message
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @click.command(short_help="Write samples, faces and a notebook to try things out.")
@@ -32,6 +29,7 @@ def demo(ctx: click.Context, folder: Path) -> None:
     """
     with exit_on_errors():
         from seke.start import demo as parts
+        from seke.start.study_file import find_study_file
 
         observer = parts.write_demo(folder)["observer"]
         place = shlex.quote(str(folder))
@@ -59,7 +57,8 @@ def demo(ctx: click.Context, folder: Path) -> None:
                 f"seke report {run} -o {place}/report.html",
             ),
             ("the same in Python", f"jupyter lab {place}/{parts.NOTEBOOK}"),
-            ("a study of your own", "seke init my-study"),
+            # Somebody in a study has one.
+            *(() if find_study_file(Path.cwd()) else [("a study of your own", "seke init my-study")]),
         )
 
 

@@ -36,7 +36,7 @@ def plot() -> None:
     \b
     Examples:
       seke plot face --units AU6=0.9,AU12 -o smile.svg
-      seke plot posterior examples/faces/samples.jsonl afraid-brows -o afraid.png
+      seke plot posterior seke-demo/samples.jsonl afraid -o afraid.png
     """
 
 
@@ -57,7 +57,7 @@ def face(source: str | None, item: str | None, units: str | None, output: Path, 
 
     \b
     Examples:
-      seke plot face examples/faces/samples.jsonl afraid-brows -o afraid.svg
+      seke plot face seke-demo/samples.jsonl afraid -o afraid.svg
       seke plot face --units AU1,AU4=0.8,AU15 -o sad.png
     """
     from engine import SekeError
@@ -82,7 +82,7 @@ def _item_command(name: str, words: str, summary: str) -> None:
             check_picture(output, svg_by_itself=True)
             _write_item(name, source, item, output, **given)
 
-    example = f"examples/faces/samples.jsonl afraid-brows -o {name}.svg"
+    example = f"seke-demo/samples.jsonl afraid -o {name}.svg"
     command.__doc__ = f"{summary}\n\n{words}\n\n\b\nExample:\n  seke plot {name} {example}\n"
     parameters = options.group(
         click.argument("source", metavar="SOURCE"),
@@ -249,7 +249,7 @@ def explain(
 
     \b
     Examples:
-      seke explain examples/faces/samples.jsonl afraid-brows
+      seke explain seke-demo/samples.jsonl startled
       seke explain run at-rest --html at-rest.html --png at-rest.png
 
     Exit status: 0 done, 2 bad input.

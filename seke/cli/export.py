@@ -9,7 +9,7 @@ import click
 
 from seke.cli import options
 from seke.cli.errors import exit_on_errors
-from seke.cli.output import print_json, print_message, print_warnings
+from seke.cli.output import print_json, print_message, print_text, print_warnings
 from seke.exporting.instruction_texts import TASKS
 
 if TYPE_CHECKING:
@@ -186,21 +186,21 @@ def _show(exported: Exported, *, as_json: bool) -> None:
         print_json(asdict(exported))
     else:
         splits = ", ".join(f"{name} {count:,}" for name, count in exported.splits.items())
-        print(f"{exported.items:,} items ({splits})")
+        print_text(f"{exported.items:,} items ({splits})")
         for name, count in exported.rows.items():
-            print(f"  {name}: {count:,} rows")
-        print(
+            print_text(f"  {name}: {count:,} rows")
+        print_text(
             "  values: " + ", ".join(f"{name.replace('_', ' ')} {n:,}" for name, n in exported.levels.items())
         )
         if exported.left_out:
-            print(
+            print_text(
                 "  left out: " + ", ".join(f"{name} {count:,}" for name, count in exported.left_out.items())
             )
         _show_texts(exported.facts.get("texts", {}))
         _show_rewording(exported.facts.get("rewording"))
         if exported.verified is not None and not exported.verified.faults:
             rows = ", ".join(f"{name} {count:,}" for name, count in exported.verified.rows.items())
-            print(f"  read back by {', '.join(exported.verified.readers)}: {rows}")
+            print_text(f"  read back by {', '.join(exported.verified.readers)}: {rows}")
         print(exported.folder)
     print_warnings(exported.warnings)
     for line in exported.verified.faults if exported.verified is not None else ():
@@ -216,7 +216,7 @@ def _show_texts(measures: Mapping[str, Any]) -> None:
         line += f", distinct-1/2/3 {distinct}, {words['mean']:g} words ({words['least']} to {words['most']})"
         if leak is not None:
             line += f"; class told from wording {leak['recall']:.2f}, chance {leak['chance']:.2f}"
-        print(line)
+        print_text(line)
 
 
 def _show_rewording(rewording: Mapping[str, Any] | None) -> None:
@@ -225,11 +225,11 @@ def _show_rewording(rewording: Mapping[str, Any] | None) -> None:
         return
     usd = "" if rewording["usd"] is None else f"; {rewording['usd']:.4f} USD so far for this run"
     shares = f"{rewording['reworded']:,} of {rewording['texts']:,} texts"
-    print(f"  reworded by {rewording['model']}: {shares}{usd}")
+    print_text(f"  reworded by {rewording['model']}: {shares}{usd}")
     for reason, count in rewording["kept"].items():
         examples = rewording["examples"].get(reason, ())[:3]
         shown = f": {'; '.join(examples)}" if examples else ""
-        print(f"    {count:,} kept as they were, {reason}{shown}")
+        print_text(f"    {count:,} kept as they were, {reason}{shown}")
 
 
 def _share(value: float | None) -> str:

@@ -110,11 +110,11 @@ def infer(
 
     \b
     Examples:
-      seke infer examples/faces/samples.jsonl
+      seke infer seke-demo/samples.jsonl
       seke infer run1.jsonl run2.csv.gz -k my_overlay.yaml -o posteriors.parquet
       zcat samples.jsonl.gz | seke infer - --sorted > posteriors.jsonl
-      seke infer examples/faces/samples.jsonl --explain fear-or-surprise
-      seke infer examples/faces/samples.jsonl --knowledge-uncertainty
+      seke infer seke-demo/samples.jsonl --explain startled
+      seke infer seke-demo/samples.jsonl --knowledge-uncertainty
       seke infer samples.jsonl -o records.jsonl --compare-bases
       seke infer samples.jsonl --blind-to gold.csv -o blind.jsonl
       seke infer part-*.jsonl.gz s3://bucket/last.parquet -o records --engine ray --shards 64

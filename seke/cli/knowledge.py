@@ -153,7 +153,7 @@ def diff(
     \b
     Examples:
       seke knowledge diff shipped my_overlay.yaml
-      seke knowledge diff shipped my_overlay.yaml --samples examples/faces/samples.jsonl
+      seke knowledge diff shipped seke-demo/overlay.yaml --samples seke-demo/samples.jsonl
       seke knowledge diff knowledge --rev HEAD~1
 
     Exit status: 0 done, whether there are changes or not; 2 faults.
@@ -405,9 +405,9 @@ def sensitivity(samples: tuple[str, ...], knowledge: str | None, as_json: bool, 
 
     \b
     Examples:
-      seke knowledge sensitivity examples/faces/samples.jsonl
-      seke knowledge sensitivity examples/faces/samples.jsonl --item fear-or-surprise
-      seke knowledge sensitivity examples/faces/samples.jsonl --section activations
+      seke knowledge sensitivity seke-demo/samples.jsonl
+      seke knowledge sensitivity seke-demo/samples.jsonl --item afraid
+      seke knowledge sensitivity seke-demo/samples.jsonl --section activations
     """
     from seke.knowledge_tools.sensitivity import sensitivity as rank_numbers
 

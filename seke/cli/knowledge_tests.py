@@ -72,7 +72,7 @@ def test(tables: tuple[str, ...], as_json: bool, **given: Any) -> None:
     Examples:
       seke knowledge test
       seke knowledge test labels.csv --cluster person --html page.html
-      seke knowledge test labels.csv --propose corrected.yaml --samples examples/faces/samples.jsonl
+      seke knowledge test labels.csv --propose corrected.yaml --samples samples.jsonl
 
     Exit status: 0 done; 1 contradicted or failed under --strict; 2 bad input.
     """

@@ -136,7 +136,7 @@ def plan(as_json: bool, plot: Path | None, **given: Any) -> None:
       seke plan --for 26238 --price 0.002
       seke plan --items 200 --limits 0.5,1,2 --halo 0.6 --plot plan.png
       seke plan --items 200 --limits 1 --fixed "" --gold 30,100
-      seke plan -k examples/plants/knowledge --budget 2,4,8 --fixed ""
+      seke plan -k mine.yaml --budget 2,4,8 --fixed ""
 
     Exit status: 0 done, 2 bad input.
     """

@@ -15,10 +15,13 @@ from seke.files.atomic import PAGE, check_target
 if TYPE_CHECKING:
     from pathlib import Path
 
+# Where the page stands if nobody says.
+PLAIN = "report.html"
+
 
 @click.command(short_help="Write one page about a run, to view offline.")
 @click.argument("source", metavar="RUN|POSTERIORS")
-@options.output("Write the page to FILE (.html).", required=True)
+@options.output(f"Write the page to FILE (.html).  [default: {PLAIN}, where there is none yet]")
 @options.knowledge_inferred_with()
 @click.option(
     "--samples",
@@ -53,7 +56,7 @@ if TYPE_CHECKING:
     help="Also rank the numbers of the base by how far they move decisions (takes half a minute).",
 )
 @options.run_population()
-def report(source: str, output: Path, **given: Any) -> None:
+def report(source: str, output: Path | None, **given: Any) -> None:
     """Write one page about a whole run, to view offline in a browser.
 
     The page shows the decisions and their cost, every item with its answers, the rules and numbers that the
@@ -65,7 +68,7 @@ def report(source: str, output: Path, **given: Any) -> None:
 
     \b
     Examples:
-      seke report run -o report.html
+      seke report run
       seke report posteriors.jsonl --samples samples.jsonl --gold truth.csv -o report.html
       seke report run --compare other-run -o both.html
 
@@ -75,6 +78,7 @@ def report(source: str, output: Path, **given: Any) -> None:
         warnings.simplefilter("always", UserWarning)
         from seke.console.extras import check_installed
 
+        output = output or _plain_target()
         check_target(output, PAGE)
         # The page draws the network, after everything has been inferred.
         check_installed("matplotlib")
@@ -85,3 +89,14 @@ def report(source: str, output: Path, **given: Any) -> None:
         print_warnings(warning.message for warning in caught)
         size = len(page.html) / 1e6
         print_message(f"{output}: {page.items:,} items, {size:.1f} MB")
+
+
+def _plain_target() -> Path:
+    """Return the place of a page that nobody named: a file that is there may be of another run."""
+    from pathlib import Path
+
+    from engine import SekeError
+
+    if Path(PLAIN).exists():
+        raise SekeError(f"{PLAIN}: is there already; -o {PLAIN} writes it again, -o FILE.html another")
+    return Path(PLAIN)

@@ -8,7 +8,7 @@ import click
 
 from seke.cli import options
 from seke.cli.errors import exit_on_errors
-from seke.cli.output import print_json, print_message, print_warnings
+from seke.cli.output import print_json, print_message, print_text, print_warnings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -124,8 +124,10 @@ def export_command(run: Path, output: Path, as_json: bool, **given: Any) -> None
             print_json(exported.as_facts())
             return
         questions = ", ".join(f"{name} {count:,}" for name, count in exported.questions.items())
-        print(f"{exported.tasks:,} tasks ({questions}), about {exported.minutes:g} minutes of one person")
-        print(f"{exported.blind:,} of them without what the run believes")
+        print_text(
+            f"{exported.tasks:,} tasks ({questions}), about {exported.minutes:g} minutes of one person"
+        )
+        print_text(f"{exported.blind:,} of them without what the run believes")
         for item, reason in list(exported.left_out.items())[:MOST_NAMED]:
             print_message(f"left out: {item}: {reason}")
         for path in exported.files:
@@ -177,7 +179,7 @@ def _show_import(imported: ImportedReview) -> None:
     parts = [f"{imported.new:,} new", f"{imported.changed:,} changed", f"{imported.same:,} as before"]
     words = {"ok": "answered", "refused": "skipped", "not_judged": "cannot be judged"}
     statuses = ", ".join(f"{count:,} {words[name]}" for name, count in imported.statuses.items())
-    print(f"answers: {', '.join(parts)}" + (f" ({statuses})" if statuses else ""))
+    print_text(f"answers: {', '.join(parts)}" + (f" ({statuses})" if statuses else ""))
     if imported.unknown_items:
         named = ", ".join(imported.unknown_items[:MOST_NAMED])
         more = len(imported.unknown_items) - MOST_NAMED
@@ -193,7 +195,7 @@ def _show_import(imported: ImportedReview) -> None:
             learned += (
                 f"{side} than her kind by {abs(person['skill']):.2f}" if person["skill"] else "as her kind"
             )
-        print(f"  {name}: {person['answers']:,} answers{learned}")
+        print_text(f"  {name}: {person['answers']:,} answers{learned}")
     for agreement in imported.agreements:
         shares = [
             f"{agree / total:.2f} of {total:,} {how}"
@@ -204,13 +206,13 @@ def _show_import(imported: ImportedReview) -> None:
             if total
         ]
         level = agreement.level.replace("_", " ")
-        print(f"  {agreement.annotator} agrees with the run about {level}: {', '.join(shares)}")
+        print_text(f"  {agreement.annotator} agrees with the run about {level}: {', '.join(shares)}")
     if imported.items:
         now = ", ".join(f"{count:,} {name}" for name, count in imported.items.items())
         before = ", ".join(f"{count:,} {name}" for name, count in imported.before.items())
-        print(f"items: {now} (before: {before})")
+        print_text(f"items: {now} (before: {before})")
         for note in imported.notes:
-            print(note)
+            print_text(note)
         print(imported.folder)
 
 
@@ -262,19 +264,19 @@ def status_command(
 
 def _show_outlook(ahead: Outlook) -> None:
     people = ", ".join(f"{name} {count:,}" for name, count in ahead.answers.items()) or "nobody yet"
-    print(f"answered: {people}; {ahead.unanswered:,} of {ahead.exported:,} exported tasks are open")
+    print_text(f"answered: {people}; {ahead.unanswered:,} of {ahead.exported:,} exported tasks are open")
     how = "as measured" if ahead.measured else "assumed"
-    print(f"accepted: {ahead.accepted:,} of {ahead.items:,} items")
+    print_text(f"accepted: {ahead.accepted:,} of {ahead.items:,} items")
     if not ahead.tasks:
-        print(f"a further {ahead.minutes:g} minutes of people would change nothing")
+        print_text(f"a further {ahead.minutes:g} minutes of people would change nothing")
         return
     questions = ", ".join(f"{name} {count:,}" for name, count in ahead.questions.items())
-    print(
+    print_text(
         f"a further {ahead.minutes:g} minutes of one person: {ahead.tasks:,} tasks ({questions}; "
         f"{ahead.minutes_each:g} minutes for a whole face, {how})"
     )
-    print(f"  would bring about {ahead.after - ahead.accepted:+.1f} accepted items")
-    print(
+    print_text(f"  would bring about {ahead.after - ahead.accepted:+.1f} accepted items")
+    print_text(
         f"  mean risk of the required values of these items: {ahead.risk:.2f}, "
         f"then about {ahead.risk_after:.2f}"
     )

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from seke.cli import model_options as asking
-from seke.cli.output import print_json, table_console
+from seke.cli.output import print_json, print_text, table_console
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -54,27 +54,29 @@ def print_status(folder: Path, *, as_json: bool) -> None:
         return
     shard = shard_in(facts)
     settings = (str(facts.get(name)) for name in ("observer", "knowledge", "strategy"))
-    print(f"{folder}: {f'shard {shard}, ' if shard else ''}{facts.get('model')} as {', '.join(settings)}")
+    print_text(
+        f"{folder}: {f'shard {shard}, ' if shard else ''}{facts.get('model')} as {', '.join(settings)}"
+    )
     for observer, model in facts.get("also", {}).items():
-        print(f"  besides {model} as {observer}")
-    print(f"  {settled:,} of {facts.get('items', 0):,} items are settled")
+        print_text(f"  besides {model} as {observer}")
+    print_text(f"  {settled:,} of {facts.get('items', 0):,} items are settled")
     for people, count in facts.get("waiting", {}).items():
-        print(f"  {count:,} wait{'s' * (count == 1)} for {people}")
+        print_text(f"  {count:,} wait{'s' * (count == 1)} for {people}")
     at_it = "no process is at it now" if process is None else f"under way, by process {process}".rstrip()
-    print(f"  {at_it}" + ("" if last is None else f"; last request {_ago(last)}"))
-    print(f"  {asking.account_line(totals)}")
+    print_text(f"  {at_it}" + ("" if last is None else f"; last request {_ago(last)}"))
+    print_text(f"  {asking.account_line(totals)}")
     for line in (*failure_lines(failures), *read_lines(read_counts(folder))):
-        print(f"  {line}")
+        print_text(f"  {line}")
     for observer_totals in several:
         spent = f"; {observer_totals.spent:.4f} USD" if observer_totals.answers else ""
         if observer_totals.unpriced and not observer_totals.spent:
             spent = "; no prices known"
-        print(
+        print_text(
             f"  {observer_totals.observer}: {observer_totals.answers:,} answers in "
             f"{observer_totals.requests:,} requests{spent}"
         )
     for line in _price_status(facts):
-        print(f"  {line}")
+        print_text(f"  {line}")
 
 
 def print_statuses(folders: Sequence[Path], *, as_json: bool) -> None:

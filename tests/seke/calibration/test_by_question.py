@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from html import escape
+
 import pytest
 
 import seke
@@ -94,7 +96,13 @@ def test_rates_of_a_question_are_learned_and_written(bases, answered, tmp_path):
             entry = values[f"{path}.{rate}"]
             assert entry.value == pytest.approx(truth, abs=max(3 * entry.sd, 0.05)), (path, rate)
             assert entry.sd < 0.1
-    assert "hot in yes-or-no" in text_of(calibration)
+    summary = text_of(calibration)
+    assert "hot in yes-or-no" in summary
+    # A notebook shows the same, with the YAML folded below.
+    html = calibration._repr_html_()
+    first, _, below = html.partition("<details><summary>The overlay (YAML)</summary>")
+    assert escape(summary) in first
+    assert escape(calibration.overlay) in below
     overlay.write_text(calibration.overlay)
     fitted = seke.knowledge(overlay)
     ((_, table),) = fitted.observers["eye"].labels["hot"].by_question

@@ -626,10 +626,13 @@ def test_names_that_look_alike_stay_apart(tmp_path):
 # The command -----------------------------------------------------------------------------------------------
 
 
-def test_the_command_writes_the_same_bytes(annotated, run_report, tmp_path):
-    result = run("report", annotated, "-o", tmp_path / "r.html")
-    assert "6 items" in result.stderr
-    html = (tmp_path / "r.html").read_text("utf-8")
+def test_the_command_writes_the_same_bytes(annotated, run_report, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    # Nobody names the page: it has its plain name, and is not written over.
+    result = run("report", annotated)
+    assert "report.html: 6 items" in result.stderr
+    assert "-o report.html writes it again" in run("report", annotated, status=2).stderr
+    html = (tmp_path / "report.html").read_text("utf-8")
     assert html.startswith("<!doctype html>")
     assert html == run_report.html
 

@@ -99,6 +99,8 @@ def test_a_study_is_ready_to_work_in(tmp_path, monkeypatch):
         "from seke.toml: run=run model='a \"b\"' base-url=http://localhost:1/v1 base=knowledge "
         "population=uniform"
     )
+    # Who is in a study needs none.
+    assert printed_commands(seke("demo", "tryout").stderr).keys() == {"knowledge", "annotate", "report"}
     # A new study takes nothing from the one that it happens to be in.
     assert seke("init", "another").stderr.startswith("another has seke.toml, ")
     assert '\nbase = "knowledge"\n' in (tmp_path / "new" / "my-study" / "another" / "seke.toml").read_text(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import sqlite3
-from contextlib import closing
+from contextlib import closing, redirect_stdout
 
 import pytest
 from click.testing import CliRunner
@@ -19,6 +20,7 @@ import seke
 from engine import SekeError
 from seke.cli.main import main
 from seke.cli.model_options import extra_fields
+from seke.cli.run_status import print_status
 from seke.runs.failures import failures_of
 from seke.runs.ledger import Ledger, status_of
 from seke.vision.address import ServerAddress
@@ -27,6 +29,13 @@ from seke.vision.failure_run import AFTER_AN_ANSWER, BEFORE_AN_ANSWER, FailureRu
 FILTERED = error(400, "This request was stopped by the content filter.", "content_filter")
 NOWHERE = Raw(b'{"error": "There is nothing at this address (/chat/completions)"}')
 PRICES = ["--price-in", "2", "--price-out", "8"]
+
+
+class Terminal(io.StringIO):
+    """A terminal of as many columns as COLUMNS says."""
+
+    def isatty(self):
+        return True
 
 
 @pytest.fixture(autouse=True)
@@ -147,7 +156,7 @@ def test_pictures_that_are_refused_end_no_run_and_are_rejected_as_refused(tmp_pa
     assert "rejected 5: refused" in result.stdout
 
 
-def test_a_server_that_answers_nothing_ends_the_run_which_goes_on_later(tmp_path):
+def test_a_server_that_answers_nothing_ends_the_run_which_goes_on_later(tmp_path, monkeypatch):
     folder = pictures(tmp_path / "faces", 20)
     result, server = annotate(
         lambda *_: NOWHERE, folder, tmp_path / "r", "--concurrency", "1", *PRICES, "--max-cost", "1", status=1
@@ -159,6 +168,12 @@ def test_a_server_that_answers_nothing_ends_the_run_which_goes_on_later(tmp_path
     assert reason in result.stdout
     status = CliRunner().invoke(main, ["annotate", "--run", str(tmp_path / "r"), "--status"])
     assert reason in status.stdout
+    monkeypatch.setenv("COLUMNS", "40")
+    with redirect_stdout(Terminal()) as shown:
+        print_status(tmp_path / "r", as_json=False)
+    assert shown.getvalue().split() == status.stdout.split()
+    # The first line names the folder, which is not cut.
+    assert max(map(len, shown.getvalue().splitlines()[1:])) <= 40
     facts = CliRunner().invoke(main, ["annotate", "--run", str(tmp_path / "r"), "--status", "--json"])
     (failure,) = json.loads(facts.stdout)["failures"]
     assert (failure["count"], failure["code"]) == (3, 0)
