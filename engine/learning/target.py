@@ -59,7 +59,7 @@ class Target:
 
     @property
     def pyro_potential(self) -> Callable[[Mapping[str, Tensor]], Tensor]:
-        """The potential, a scalar, as Pyro computes it; name of a site -> coordinates (sizes of it...)."""
+        """The potential, shape (), as Pyro computes it of each site's unconstrained coordinates by its name."""
         potential: Callable[[Mapping[str, Tensor]], Tensor] = self._initialise()[1]
         return potential
 

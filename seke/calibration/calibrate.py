@@ -144,9 +144,8 @@ def calibrate(
 
     Args:
         samples: sample files, frames or records, as `seke.infer` takes them.
-        knowledge: the base whose numbers are the priors; the shipped base by default.
+        knowledge, population: the base of the priors (shipped), and the prior of the truth (its reference).
         gold: a label table (file, frame, or rows as mappings); items and levels may be missing.
-        population: the prior of the truth; the base's reference by default.
         learn_population: whether P(root) of the items is learned, too; gold counts as drawn at random.
         learn_tables: whether the cells of `activations` and the moments of `affect` are, within their `n`.
         types: whether more kinds of reading (`types`) are tried; takes further fits (`FitOptions`).
@@ -159,8 +158,7 @@ def calibrate(
         adaptive: certify the values accepted of items that are asked as the policy asks, by replay.
         keep_gold_evidence: whether a data set's labels of values that gold tells stay among the answers.
         output: where the overlay will stand; a guarantee needs it, to read the base as it will be read.
-        today: the date that the overlay bears; today's by default.
-        extends: how the overlay names the base; `shipped` or the base's path by default.
+        today, extends: the overlay's date (today's), and how it names the base (`shipped`, or its path).
         models: observer -> the model that answered as it, where not told by the folder of a run.
         with_checks: whether posterior predictive checks are made; they take most of the time of a small fit.
         processes: so many share the search for thresholds; what comes out is the same.
@@ -171,12 +169,14 @@ def calibrate(
         engine.SekeError: bad knowledge, samples, gold or names; KeyboardInterrupt: with the stage it came in.
     """
     base, promise = read_knowledge(knowledge), Promise.of(alpha, delta, adaptive=adaptive, breadth=breadth)
-    fitting, further = FitSettings(priors=FitPriors(), **settings), (with_checks, keep_gold_evidence)
+    fitting, further = (
+        FitSettings(priors=FitPriors(), **settings),
+        (with_checks, keep_gold_evidence, processes),
+    )
     options = FitOptions(learn_population, learn_tables, types, unlabelled, exponent, *further)
     place = OverlayPlace(extends or name_of_base(knowledge), output, _day(today), models or {})
     with stage_bar(progress) as shown, interruptible_stages(shown) as stages:
-        how = fitting, promise, place, groups, stages, processes
-        return _FitTask(base, population, options, *how).run(samples, gold)
+        return _FitTask(base, population, options, fitting, promise, place, groups, stages).run(samples, gold)
 
 
 @dataclass(frozen=True)
@@ -191,7 +191,7 @@ class FitOptions:
     That helps with strong observers and makes weak ones look better than they are. exponent: each observer's
     whole evidence is tempered by an exponent that is fitted last, for comparison; it stays as declared
     otherwise. checks: posterior predictive checks are made. gold_evidence: a data set's labels stay among the
-    answers where gold tells the same value.
+    answers where gold tells the same value. processes: so many share the search for thresholds.
     """
 
     population: bool
@@ -201,6 +201,7 @@ class FitOptions:
     exponent: bool
     checks: bool
     gold_evidence: bool
+    processes: int
 
 
 @dataclass(frozen=True)
@@ -248,7 +249,6 @@ class _FitTask:
     place: OverlayPlace
     grouped_by: str | tuple[str, str | Path]
     progress: Progress
-    processes: int
 
     @property
     def groups(self) -> str:
@@ -390,7 +390,7 @@ class _FitTask:
         session = Session.open(base, facts["population"], self.settings.seed)
         labelled = data.seen.only(data.seen.known)
         fitted = result.fit, labelled.answers, self._rng(), facts["population_n"], singles
-        thresholds = thresholds_of(session, *fitted, self.progress, self.processes)
+        thresholds = thresholds_of(session, *fitted, self.progress, self.options.processes)
         models = {**models_of_runs(facts["inputs"]), **self.place.models}
         readings = readings_of(base, labelled.answers, labelled.gold, models)
         digests = {reading.observer: base.observer_digests[reading.observer] for reading in readings}

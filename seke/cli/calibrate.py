@@ -117,13 +117,10 @@ def usable_processors() -> int:
     metavar="[OBSERVER=]NAME",
     help="Model behind an observer, where its name differs. Samples in a run's folder have it already.",
 )
-@click.option(
-    "--processes",
-    type=options.COUNT,
-    default=usable_processors,
-    show_default=f"all processors, {MOST_PROCESSES} at most",
-    metavar="N",
-    help="Processes that share the search for thresholds.",
+@options.processes(
+    "Processes that share the search for thresholds.",
+    usable_processors,
+    f"all processors, {MOST_PROCESSES} at most",
 )
 @click.option("--steps", type=options.COUNT, default=300, show_default=True, help="Steps of SVI.")
 @click.option(

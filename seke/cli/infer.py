@@ -60,15 +60,7 @@ if TYPE_CHECKING:
     metavar="NAME",
     help="Device that computes the network: cpu, or one of torch such as cuda.",
 )
-@click.option(
-    "--processes",
-    "--threads",
-    "processes",
-    type=options.COUNT,
-    default=1,
-    show_default=True,
-    help="Processes that share the work; more than one pays for many thousands of items.",
-)
+@options.processes("Processes that share the work; more than one pays for many thousands of items.")
 @options.labels_final()
 @click.option(
     "--blind-to",

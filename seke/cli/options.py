@@ -93,6 +93,12 @@ def seed(of: str = "the random numbers") -> Option:
     return click.option("--seed", type=seeds, default=0, show_default=True, help=f"Seed of {of}.")
 
 
+def processes(text: str, default: int | Callable[[], int] = 1, show_default: str | bool = True) -> Option:
+    """Return the option that says how many processes work; show_default: what help says of the default."""
+    names = "--processes", "--threads", "processes"
+    return click.option(*names, type=COUNT, default=default, show_default=show_default, help=text)
+
+
 def look_ahead_seed() -> Option:
     """Return the option of the seed that the look-ahead has."""
     return seed("the answers that the look-ahead simulates")
