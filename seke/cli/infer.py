@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     default="cpu",
     show_default=True,
     metavar="NAME",
-    help="Device that computes the network: cpu, or one of torch such as cuda.",
+    help="Device that weighs the answers and computes the network: cpu, or one of torch such as cuda.",
 )
 @click.option(
     "--processes",
