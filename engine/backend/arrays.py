@@ -36,17 +36,22 @@ def namespace(array: Array | float) -> Namespace:
 
 
 def asarray_like(array: Array, like: Array | float) -> Array:
-    """Return a numpy array as one of the library and kind of `like`, of the same shape."""
+    """Return an array as one of the library, kind and device of `like`, of the same shape."""
     if not is_tensor(like):
         return array
     import torch
 
-    return torch.as_tensor(array, dtype=like.dtype)
+    return torch.as_tensor(array).to(device=like.device, dtype=like.dtype)
+
+
+def zeros_like_of(shape: tuple[int, ...], like: Array) -> Array:
+    """Return zeros of a shape, in the library, kind and device of `like`."""
+    return like.new_zeros(shape) if is_tensor(like) else np.zeros(shape)
 
 
 def plain_numbers(array: Array) -> Floats:
     """Return the numbers of an array, of its shape, as numpy's, without derivatives."""
-    return array.detach().numpy() if is_tensor(array) else np.asarray(array)
+    return array.detach().cpu().numpy() if is_tensor(array) else np.asarray(array)
 
 
 def gammaln(array: Array) -> Array:
@@ -75,7 +80,7 @@ def take_rows(array: Array, index: Ints) -> Array:
         return array[index]
     import torch
 
-    return array.index_select(0, torch.as_tensor(index))
+    return array.index_select(0, torch.as_tensor(index).to(array.device))
 
 
 def add_rows(array: Array, index: Ints, rows: Array, axis: int = 0) -> None:
@@ -88,7 +93,7 @@ def add_rows(array: Array, index: Ints, rows: Array, axis: int = 0) -> None:
         return
     import torch
 
-    array.index_add_(axis, torch.as_tensor(index), torch.as_tensor(rows))
+    array.index_add_(axis, torch.as_tensor(index).to(array.device), torch.as_tensor(rows))
 
 
 def run_sums(array: Array, starts: Ints) -> Array:
@@ -98,7 +103,7 @@ def run_sums(array: Array, starts: Ints) -> Array:
     import torch
 
     run = torch.as_tensor(np.repeat(np.arange(len(starts)), np.diff(starts, append=len(array))))
-    return array.new_zeros(len(starts), *array.shape[1:]).index_add(0, run, array)
+    return array.new_zeros(len(starts), *array.shape[1:]).index_add(0, run.to(array.device), array)
 
 
 def taken_sums(array: Array, index: Ints, starts: Ints) -> Array:
@@ -115,4 +120,4 @@ def sums_at(array: Array, place: Ints, size: int) -> Array:
         return sums
     import torch
 
-    return array.new_zeros(size).index_add(0, torch.as_tensor(place), array)
+    return array.new_zeros(size).index_add(0, torch.as_tensor(place).to(array.device), array)

@@ -76,6 +76,7 @@ class Namespace(Protocol):
     broadcast_to: Callable[..., Array]
     clip: Callable[..., Array]
     concatenate: Callable[..., Array]
+    einsum: Callable[..., Array]
     exp: Callable[[Array], Array]
     finfo: Callable[..., Any]
     log: Callable[[Array], Array]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from engine.inference.device_tree import as_numpy
 from engine.model.gold import states_of
 from engine.observation.evidence import Evidence
 
@@ -125,7 +126,7 @@ def marginals_without_halo(
     for items, evidence in inference.evidence_of(answers):
         rows = len(evidence.row_item)
         known = {} if gold is None else _log_gold_likelihood(inference, gold.part(items.start, items.stop))
-        logs = {name: np.asarray(log_likelihood) for name, log_likelihood in evidence.log_likelihood.items()}
+        logs = {name: as_numpy(log_likelihood) for name, log_likelihood in evidence.log_likelihood.items()}
         for name, held in known.items():
             logs[name] = logs.get(name, 0.0) + held[:, evidence.row_item]
         by_row = replace(

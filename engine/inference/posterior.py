@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine.backend.arrays import namespace
+from engine.inference.device_evidence import evidence_model
 from engine.inference.device_tree import DeviceTree, as_numpy, check_device
 from engine.inference.known_root import KnownRoot
 from engine.model.responses import cuts_of
@@ -81,9 +82,9 @@ class Inference:
     """Exact inference in a network, for one population.
 
     knowledge: the base that the network was compiled from, with its observers, questions and policy.
-    device: "cpu", where numpy computes in one thread, or a device of torch, as a CUDA one. single: in float32
-    there. like: inference of which it takes what it may, of observers that are the same. Raises SekeError
-    where torch cannot compute on the device here.
+    device: "cpu", where numpy computes in one thread, or one of torch, as CUDA's. single: the network in
+    float32 there. like: inference of which it takes what it may, of observers that are the same. Raises
+    SekeError where torch cannot compute on the device here.
     """
 
     def __init__(
@@ -120,19 +121,25 @@ class Inference:
 
     def with_knowledge(self, knowledge: Knowledge) -> Inference:
         """Return the inference by a changed base of the same network: another policy, prices or observers."""
-        changed = copy(self)
-        changed.knowledge = knowledge
-        changed.observations = ObservationModel(self.network, knowledge, self.population, self.observations)
-        return changed
+        observations = ObservationModel(self.network, knowledge, self.population, self.observations)
+        return self._observing(observations, knowledge)
 
     def remembering(self, answers: Answers) -> Inference:
         """Return the same inference, which remembers what these answers report.
 
         So do those that `with_knowledge` makes of it: good for a few items that are weighed many times.
         """
+        return self._observing(self.observations.remembering(answers), self.knowledge)
+
+    def _observing(self, observations: ObservationModel, knowledge: Knowledge) -> Inference:
         changed = copy(self)
-        changed.observations = self.observations.remembering(answers)
+        changed.observations, changed.knowledge = observations, knowledge
+        vars(changed).pop("_evidence_model", None)
         return changed
+
+    @cached_property
+    def _evidence_model(self) -> ObservationModel:
+        return evidence_model(self.observations, self.device)
 
     @cached_property
     def _tensors(self) -> DeviceTree:
@@ -227,12 +234,12 @@ class Inference:
     def evidence_of(self, answers: Answers) -> Iterator[tuple[slice, Evidence]]:
         """Yield the evidence in parts: a slice of the items, and their evidence of at most MOST_ROWS rows.
 
-        Items and readings are numbered within the part.
+        Items and readings are numbered within the part. It is made on the device, and stays there.
         """
         for start, stop in cuts_of(np.cumsum(self.observations.rows_of(answers)), MOST_ROWS):
             whole = (start, stop) == (0, len(answers.items))
             part = answers if whole else answers.part(start, stop)
-            yield slice(start, stop), self.observations.evidence(part)
+            yield slice(start, stop), self._evidence_model.evidence(part)
 
     def log_evidence_rows(
         self, evidence: Evidence, stacked: Floats | None = None, shares: Floats | None = None
@@ -269,7 +276,7 @@ class Inference:
             logs[:, evidence_rows] = as_numpy(total)
         logs += self._log_root
         if self.network.root in evidence.log_likelihood:
-            logs += evidence.log_likelihood[self.network.root]
+            logs += as_numpy(evidence.log_likelihood[self.network.root])
         log_rows, root = _log_sum_and_shares(logs)
         log_z, share = _item_log_z(log_rows + scale, evidence.row_item, evidence.items)
         if stacked is None:
@@ -307,7 +314,7 @@ class Inference:
 
         Variable -> (states, rows with evidence), and (rows,).
         """
-        scale, linear = np.array(evidence.log_weight), {}
+        scale, linear = as_numpy(evidence.log_weight).copy(), {}
         for name, logs in evidence.log_likelihood.items():
             if name != self.network.root and len(evidence_rows):
                 part = tree.convert(logs if len(evidence_rows) == len(scale) else logs[:, evidence_rows])
@@ -402,8 +409,7 @@ def _answer_odds(evidence: Evidence, name: str, shares: Floats) -> Floats:
     It is the mean of P(true) over an item's rows, which are settings of its switches, by their posterior
     shares (rows,).
     """
-    logs = evidence.log_likelihood[name]
-    log_odds = np.asarray(logs[1] - logs[0])
+    log_odds = np.asarray(np.diff(as_numpy(evidence.log_likelihood[name]), axis=0)[0])
     if len(evidence.row_item) == evidence.items:
         return log_odds
     true = 1 / (1 + np.exp(-np.clip(log_odds, -MOST_LOG_ODDS, MOST_LOG_ODDS)))

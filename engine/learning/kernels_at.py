@@ -21,6 +21,7 @@ from engine.observation.kernels import (
     LabelKernel,
     NumberKernel,
     number_kernel,
+    put_kernel,
     quadrature,
     ranking_tails,
     scatter,
@@ -123,7 +124,7 @@ class ParameterKernels:
         for place, kernel in self.observations.kernels.items():
             # What was not answered may still be what an answer followed.
             if place[0] in answered.observers and place not in answered.answer_counts:
-                yield place, _put_kernel(kernel, like)
+                yield place, put_kernel(kernel, like)
         binary = {index: self._binary_tables(index, values) for index in answered.observers}
         for index, name in answered.answer_counts:
             if name in answered.observers[index].numbers:
@@ -306,19 +307,6 @@ def smooth_least(array: Array, axis: int, power: int = SMOOTH_POWER) -> Array:
     xp = namespace(array)
     least = xp.amin(array, axis, keepdims=True)
     return ((least / array) ** power).sum(axis) ** (-1 / power) * least.squeeze(axis)
-
-
-def _put_kernel(kernel: LabelKernel | NumberKernel, like: Array) -> LabelKernel | NumberKernel:
-    """Return a kernel with its arrays in the library of `like`."""
-    mix = asarray_like(kernel.mix, like)
-    if isinstance(kernel, NumberKernel):
-        return replace(kernel, mix=mix)
-    tails = None if kernel.tails is None else asarray_like(kernel.tails, like)
-    alpha, share = asarray_like(kernel.alpha, like), asarray_like(kernel.share, like)
-    by_question = tuple(
-        (question, asarray_like(of_question, like)) for question, of_question in kernel.by_question
-    )
-    return replace(kernel, mix=mix, alpha=alpha, share=share, tails=tails, by_question=by_question)
 
 
 def _copy(array: Array) -> Array:

@@ -305,7 +305,8 @@ class ObservationModel(ObserverKernels):
             ]
         log_weight = pairs.log_weight
         if told_readings(self, answers).any():
-            log_weight = log_weight + log_weight_of_told(self, answers, followed, together, pairs)
+            told_weight = log_weight_of_told(self, answers, followed, together, pairs)
+            log_weight = asarray_like(log_weight, told_weight) + told_weight
         return Contributions(row_item, pairs, log_weight, has_evidence, contributions)
 
     def _switched_readings(self, answers: Answers) -> SwitchedReadings:
@@ -379,9 +380,9 @@ class ObservationModel(ObserverKernels):
             joint, scale = likelihood_given_looks(
                 self, name, look, [part.within(together) for part in contributions], rows
             )
-            logs[:, rows] += (
-                np.log(np.maximum((look.look_given_state[:, :, None] * joint).sum(1), LEAST)) + scale
-            )
+            xp = namespace(joint)
+            likelihood = (look.look_given_state[:, :, None] * joint).sum(1)
+            add_rows(logs, rows, xp.log(xp.clip(likelihood, LEAST, None)) + scale, axis=1)
 
     def given_others(
         self,

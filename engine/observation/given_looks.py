@@ -2,7 +2,7 @@
 
 Each one's sum over what it settles on, m, is weighted by V[x, j, m] in the place of C[x, m], and their
 product by S[x, j] (`dependence`); that of observers of one family is summed over what the family made of the
-item first (`family`).
+item first (`family`). Arrays are numpy's, or torch's where evidence is made on a device.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from engine.backend.arrays import is_tensor, namespace, take_rows
 from engine.observation.carried_likelihood import MOST_CELLS, settled_logs
 from engine.observation.reported_answers import positions_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from engine.backend.types import Bools, Floats, Ints
+    from engine.backend.types import Array, Bools, Floats, Ints
     from engine.observation.contributions import ObserverContribution
     from engine.observation.dependence import FamilyLook, SharedLook
     from engine.observation.observer_kernels import ObserverKernels
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 def likelihood_given_looks(
     model: ObserverKernels, name: str, look: SharedLook, contributions: list[ObserverContribution], rows: Ints
-) -> tuple[Floats, Floats]:
+) -> tuple[Array, Array]:
     """Return P(answers | state, look) up to a factor a row, (K, J, rows), and the factors' logs, (rows,)."""
     place = {observer: i for i, observer in enumerate(model.observers_of(name))}
     by_family: dict[int, list[ObserverContribution]] = {}
@@ -46,7 +47,8 @@ def likelihood_given_looks(
         for some, likelihood, logs in _likelihood_given_family(
             model, name, members, family.settled_given.shape, rows[columns]
         ):
-            joint[:, :, columns[some]] *= np.einsum("xjf,xjfn->xjn", family.settled_given, likelihood)
+            of_family = namespace(joint).einsum("xjf,xjfn->xjn", family.settled_given, likelihood)
+            joint[:, :, columns[some]] *= of_family
             scale[columns[some]] += logs
     return joint, scale
 
@@ -98,7 +100,7 @@ def _likelihood_given_family(
     members: list[tuple[ObserverContribution, Floats]],
     shape: tuple[int, ...],
     rows: Ints,
-) -> Iterator[tuple[slice, Floats, Floats]]:
+) -> Iterator[tuple[slice, Array, Array]]:
     """Yield for parts of the rows P(members' answers | state, look, what their family made of it).
 
     members: the contribution of each, and W, (K, J, F, M). shape: (K, J, F). Each part is a slice of
@@ -122,23 +124,26 @@ def _product(
     given: list[tuple[ObserverContribution, Floats]],
     shape: tuple[int, ...],
     rows: Ints,
-) -> tuple[Floats, Floats]:
+) -> tuple[Array, Array]:
     """Return P(answers | state, l) up to a factor a row, (K, L, rows), and the factors' logs.
 
     given: the contribution of each observer to these rows alone, and P(it settles on m | state, l),
     (K, L, M). shape: (K, L).
     """
     position = positions_of(rows, int(rows.max(initial=-1)) + 1)
-    joint, scale = np.ones((*shape, len(rows))), np.zeros(len(rows))
+    joint, scale = model.zeros(*shape, len(rows)), model.zeros(len(rows))
+    joint[:] = 1.0
+    xp = namespace(joint)
     for part, answer_given in ((part, table) for part, table in given if len(part.row)):
         answered, where = np.unique(part.row, return_inverse=True)
         likelihood, peak = _observer_given_look(model, name, part, where, answer_given)
-        exponent = float(model.exponent[part.observer])
-        if exponent != 1.0:
+        exponent = model.exponent[part.observer]
+        # A number on a device is not asked for its value: that would wait for all before it.
+        if is_tensor(exponent) or float(exponent) != 1.0:
             likelihood **= exponent
-        most = likelihood.max((0, 1))
+        most = xp.amax(likelihood, (0, 1))
         likelihood /= most
-        scale_of_row = exponent * peak + np.log(most)
+        scale_of_row = exponent * peak + xp.log(most)
         column = position[answered]
         if len(column) < len(rows):
             likelihood *= joint[:, :, column]
@@ -146,31 +151,30 @@ def _product(
             # The columns are all in their order, as rows of the evidence are.
             likelihood *= joint
         # What many observers agree about becomes small; only proportions matter.
-        most = likelihood.max((0, 1))
+        most = xp.amax(likelihood, (0, 1))
         likelihood /= most
         joint[:, :, column] = likelihood
-        scale[column] += scale_of_row + np.log(most)
+        scale[column] += scale_of_row + xp.log(most)
     return joint, scale
 
 
 def _observer_given_look(
     model: ObserverKernels, name: str, part: ObserverContribution, where: Ints, answer_given: Floats
-) -> tuple[Floats, Floats]:
+) -> tuple[Array, Array]:
     """Return P(an observer's answers | state, look), (K, J, rows), over exp of the peaks (rows,).
 
     where: (P,) the row of each reading, from 0. answer_given: V, (K, J, M).
     """
-    table, rows = part.table[part.pattern], int(where.max()) + 1
+    rows, xp = int(where.max()) + 1, namespace(part.table)
     mix, carry = model.kernels[part.observer, name].mix, model.carry[part.observer]
     if len(where) == rows:
-        ordered = np.empty_like(table)
-        ordered[where] = table
-        peak = ordered.max(1)
-        likelihood = np.exp(ordered - peak[:, None])
+        ordered = take_rows(part.table, part.pattern[positions_of(where, rows)])
+        peak = xp.amax(ordered, 1)
+        likelihood = xp.exp(ordered - peak[:, None])
         settled = answer_given @ likelihood.T
         return carry * settled + (1 - carry) * (mix @ likelihood.T)[:, None], peak
-    parts = list(settled_logs(mix, table, where, rows, carry))
-    logs, outside = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
-    peak = logs.max((1, 2))
-    likelihood = np.exp(logs - peak[:, None, None])
-    return np.einsum("xjm,nxm->xjn", answer_given, likelihood), peak + outside
+    parts = list(settled_logs(mix, take_rows(part.table, part.pattern), where, rows, carry))
+    logs, outside = (xp.concatenate([part[i] for part in parts]) for i in (0, 1))
+    peak = xp.amax(logs, (1, 2))
+    likelihood = xp.exp(logs - peak[:, None, None])
+    return xp.einsum("xjm,nxm->xjn", answer_given, likelihood), peak + outside

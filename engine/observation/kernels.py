@@ -32,7 +32,7 @@ never negative while the share w of the habit in all answers to x is at most tha
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -130,6 +130,19 @@ class NumberKernel:
         likely = instrument.slip * width + (1 - instrument.slip) * inside
         xp = namespace(likely)
         return xp.log(xp.clip(likely, LEAST, None))
+
+
+def put_kernel(kernel: LabelKernel | NumberKernel, like: Array) -> LabelKernel | NumberKernel:
+    """Return a kernel with its arrays in the library, and on the device, of `like`."""
+    mix = asarray_like(kernel.mix, like)
+    if isinstance(kernel, NumberKernel):
+        return replace(kernel, mix=mix)
+    tails = None if kernel.tails is None else asarray_like(kernel.tails, like)
+    alpha, share = asarray_like(kernel.alpha, like), asarray_like(kernel.share, like)
+    by_question = tuple(
+        (question, asarray_like(of_question, like)) for question, of_question in kernel.by_question
+    )
+    return replace(kernel, mix=mix, alpha=alpha, share=share, tails=tails, by_question=by_question)
 
 
 def dirichlet_multinomial(counts: Array, alpha: Array) -> Array:

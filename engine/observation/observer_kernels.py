@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.backend.arrays import asarray_like, namespace
+from engine.backend.arrays import asarray_like, namespace, zeros_like_of
 from engine.backend.last_used import LastUsed
 from engine.model.confusion import own_answers
 from engine.model.knowledge import NumberInstrument
@@ -346,8 +346,8 @@ class ObserverKernels:
         )
 
     def zeros(self, *shape: int) -> Array:
-        """Return zeros of a shape, in the library of the kernels."""
-        return asarray_like(np.zeros(shape), self.carry)
+        """Return zeros of a shape, in the library of the kernels, and on their device."""
+        return zeros_like_of(shape, self.exponent)
 
 
 def derive_looks(models: Sequence[ObserverKernels], names: Iterable[str]) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.backend.arrays import asarray_like, sums_at
+from engine.backend.arrays import asarray_like, namespace, sums_at
 from engine.observation.kernels import LEAST, LabelKernel
 
 if TYPE_CHECKING:
@@ -28,7 +28,8 @@ def add_tails(model: ObserverKernels, answers: Answers, about_root: Array, row_i
         return
     items, states = len(answers.items), len(model.network.root_states)
     total = model.zeros(items, states)
-    weight, square, following = np.zeros(items), np.zeros(items), np.zeros(items)
+    xp = namespace(total)
+    weight, square, following = model.zeros(items), model.zeros(items), model.zeros(items)
     for observer in sorted(model.seen_state):
         kernel = model.kernels.get((observer, model.network.root))
         used = (answers.reading_observer[rankings.reading] == observer) & (rankings.places[:, 1] >= 0)
@@ -43,11 +44,11 @@ def add_tails(model: ObserverKernels, answers: Answers, about_root: Array, row_i
         tail = model.exponent[observer] * tail_sums / asarray_like(np.maximum(count, 1.0)[:, None], tails)
         total = total + tail
         if model.dependent:
-            spread = np.ptp(tail, axis=1)
+            spread = xp.amax(tail, 1) - xp.amin(tail, 1)
             weight, square = weight + spread, square + spread**2
-            following += spread * model.observers[observer].follows
+            following = following + spread * model.observers[observer].follows
     if model.dependent:
-        rankers = weight**2 / np.maximum(square, LEAST)
-        shared = following / np.maximum(weight, LEAST)
-        total = total / (1 + np.maximum(rankers - 1, 0) * shared)[:, None]
+        rankers = weight**2 / xp.clip(square, LEAST, None)
+        shared = following / xp.clip(weight, LEAST, None)
+        total = total / (1 + xp.clip(rankers - 1, 0, None) * shared)[:, None]
     about_root += total.T[:, row_item]

@@ -135,7 +135,7 @@ def _sum_draws(reading: Ints, which: Ints, table: Array, readings: int) -> Repor
         pattern = np.zeros(readings, dtype=np.int64)
         pattern[reading] = which
         return ReportedAnswers(answered, pattern[answered], table)
-    if is_tensor(table) and len(table) < len(answered):
+    if is_tensor(table) and table.requires_grad and len(table) < len(answered):
         # As a product: its second derivatives do not copy a row for each draw.
         counts = np.zeros((readings, len(table)))
         np.add.at(counts, (reading, which), 1.0)

@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     default="cpu",
     show_default=True,
     metavar="NAME",
-    help="Device that computes the network: cpu, or one of torch such as cuda.",
+    help="Device that weighs the answers and computes the network: cpu, or one of torch such as cuda.",
 )
 @options.processes("Processes that share the work; more than one pays for many thousands of items.")
 @options.labels_final()
