@@ -59,7 +59,7 @@ class Target:
 
     @property
     def pyro_potential(self) -> Callable[[Mapping[str, Tensor]], Tensor]:
-        """The potential, shape (), as Pyro computes it of each site's unconstrained coordinates by its name."""
+        """Pyro's potential, a scalar, of the unconstrained coordinates by site, (sizes of the site,) each."""
         potential: Callable[[Mapping[str, Tensor]], Tensor] = self._initialise()[1]
         return potential
 

@@ -136,7 +136,6 @@ def calibrate(
     extends: str | None = None,
     models: Mapping[str, str] | None = None,
     with_checks: bool = True,
-    processes: int = 1,
     progress: Progress | bool | None = None,
     **settings: Any,
 ) -> Calibration:
@@ -144,8 +143,9 @@ def calibrate(
 
     Args:
         samples: sample files, frames or records, as `seke.infer` takes them.
-        knowledge, population: the base of the priors (shipped), and the prior of the truth (its reference).
+        knowledge: the base whose numbers are the priors; the shipped base by default.
         gold: a label table (file, frame, or rows as mappings); items and levels may be missing.
+        population: the prior of the truth; the base's reference by default.
         learn_population: whether P(root) of the items is learned, too; gold counts as drawn at random.
         learn_tables: whether the cells of `activations` and the moments of `affect` are, within their `n`.
         types: whether more kinds of reading (`types`) are tried; takes further fits (`FitOptions`).
@@ -158,25 +158,22 @@ def calibrate(
         adaptive: certify the values accepted of items that are asked as the policy asks, by replay.
         keep_gold_evidence: whether a data set's labels of values that gold tells stay among the answers.
         output: where the overlay will stand; a guarantee needs it, to read the base as it will be read.
-        today, extends: the overlay's date (today's), and how it names the base (`shipped`, or its path).
+        today: the date that the overlay bears; today's by default.
+        extends: how the overlay names the base; `shipped` or the base's path by default.
         models: observer -> the model that answered as it, where not told by the folder of a run.
         with_checks: whether posterior predictive checks are made; they take most of the time of a small fit.
-        processes: so many share the search for thresholds; what comes out is the same.
         progress: called with a stage, steps done and in all (0: unknown); or whether notebooks show a bar.
-        **settings: method (map, svi or nuts), seed (of all chance), steps, draws, warmup and chains.
+        **settings: method (map, svi or nuts), seed (of all chance), steps, draws, warmup, chains; processes.
 
     Raises:
         engine.SekeError: bad knowledge, samples, gold or names; KeyboardInterrupt: with the stage it came in.
     """
     base, promise = read_knowledge(knowledge), Promise.of(alpha, delta, adaptive=adaptive, breadth=breadth)
-    fitting, further = (
-        FitSettings(priors=FitPriors(), **settings),
-        (with_checks, keep_gold_evidence, processes),
-    )
+    further = with_checks, keep_gold_evidence, settings.pop("processes", 1)
     options = FitOptions(learn_population, learn_tables, types, unlabelled, exponent, *further)
     place = OverlayPlace(extends or name_of_base(knowledge), output, _day(today), models or {})
-    with stage_bar(progress) as shown, interruptible_stages(shown) as stages:
-        return _FitTask(base, population, options, fitting, promise, place, groups, stages).run(samples, gold)
+    fitting = FitSettings(priors=FitPriors(), **settings)
+    return _FitTask(base, population, options, fitting, promise, place, groups).shown(progress, samples, gold)
 
 
 @dataclass(frozen=True)
@@ -248,12 +245,17 @@ class _FitTask:
     promise: Promise | None
     place: OverlayPlace
     grouped_by: str | tuple[str, str | Path]
-    progress: Progress
+    progress: Progress = lambda *_: None
 
     @property
     def groups(self) -> str:
         """The column of the gold with the subject of each item, "" for none."""
         return self.grouped_by if isinstance(self.grouped_by, str) else self.grouped_by[0]
+
+    def shown(self, progress: Progress | bool | None, samples: Any, gold: Any) -> Calibration:
+        """Return the calibration; say meanwhile how far it is."""
+        with stage_bar(progress) as bar, interruptible_stages(bar) as stages:
+            return replace(self, progress=stages).run(samples, gold)
 
     def run(self, samples: Any, gold: Any) -> Calibration:
         """Read, fit, and write what was fitted."""

@@ -83,10 +83,9 @@ def files_below(address: str) -> list[Found]:
         raise SekeError(f"{address}: {_in_words(error)}") from None
     if at_address.type == fs.FileType.NotFound:
         raise SekeError(f"{address}: {MISSING}")
-    scheme, _, rest = address.partition("://")
-    _, mark, query = rest.partition("?")
+    scheme, query = address.partition("://")[0], "".join(address.partition("?")[1:])
     return [
-        Found(f"{scheme}://{file.path}{mark}{query}", file.path, file.size or 0)
+        Found(f"{scheme}://{file.path}{query}", file.path, file.size or 0)
         for file in below
         if file.type == fs.FileType.File
     ]
