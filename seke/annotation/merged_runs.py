@@ -30,7 +30,7 @@ from seke.annotation.run_session import run_session
 from seke.annotation.run_shard import SHARD, RunShard, shard_in
 from seke.console.plain_text import count, first_names
 from seke.datasets.manifest import Item
-from seke.files.free_folder import check_free, remove_left_behind
+from seke.files.free_folder import check_free, folder_aside
 from seke.files.shipped import knowledge as read_knowledge
 from seke.observers.seen import Box
 from seke.runs.forgotten import ForgottenItems
@@ -132,15 +132,15 @@ def merge_runs(
         runs = _in_order([PartialRun.read(path) for path in paths])
         _check_alike(runs, base)
         _check_whole(runs, problems, partial=partial)
-        aside = _folder_aside(folder)
+        aside = folder_aside(folder)
         stack.callback(rmtree, aside, ignore_errors=True)
         with plain_errors(folder):
             doubles = join_ledgers(aside, [run.folder for run in runs])
             _name_doubles(runs, doubles, problems)
             summary = _decide(aside, folder, runs, base, answers, problems)
         if folder.is_dir():
-            folder.rmdir()
-        aside.replace(folder)
+            folder.absolute().rmdir()
+        aside.replace(folder.absolute())
     return summary
 
 
@@ -152,16 +152,6 @@ def _check_folders(folders: Sequence[Path], output: Path) -> None:
             raise SekeError(f"{folder}: is named twice; name each run once")
         named.add(folder.resolve())
     check_free(output)
-
-
-def _folder_aside(output: Path) -> Path:
-    """Return an empty folder beside another one, in which that is made first; what killed ones left goes."""
-    output.parent.mkdir(parents=True, exist_ok=True)
-    remove_left_behind(output)
-    aside = output.parent / f".{output.name}.{os.getpid()}"
-    rmtree(aside, ignore_errors=True)
-    aside.mkdir()
-    return aside
 
 
 def _in_order(runs: list[PartialRun]) -> list[PartialRun]:

@@ -171,16 +171,17 @@ class _Search:
 
     def replays(self) -> tuple[tuple[float, ...], tuple[Replay, ...]]:
         """Return the shares of the limits, and the items as they are asked down to each."""
-        shares: tuple[float, ...] = SHARES[:1]
         replays = [self.under(1.0)]
         self._tell(replays)
         keys = self._keys(replays[0].answers)
-        if keys:
-            shares = SHARES
-        for asked in _each(self.processes, partial(self.under, keys=keys), shares[1:]):
+        if not keys:
+            return SHARES[:1], tuple(replays)
+        # Where processes are not forked the work is sent to them, and how far it is stays here.
+        under = partial(replace(self, progress=_no_progress).under, keys=keys)
+        for asked in _each(self.processes, under, SHARES[1:]):
             replays.append(asked)
             self._tell(replays)
-        return shares, tuple(replays)
+        return SHARES, tuple(replays)
 
     def _tell(self, replays: Sequence[Replay]) -> None:
         items = len(self.recorded.items)

@@ -21,8 +21,8 @@ MOST_PROCESSES = 4
 
 
 def usable_processors() -> int:
-    """Return how many processes a fit should take here; one where they cannot be forked."""
-    if not hasattr(os, "fork"):
+    """Return how many processes a fit should take here; one where they are not forked safely."""
+    if not hasattr(os, "fork") or sys.platform == "darwin":
         return 1
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(usable, MOST_PROCESSES)

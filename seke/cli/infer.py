@@ -179,6 +179,8 @@ class _Request:
         from seke.files.shipped import knowledge
         from seke.inference.session import Session
 
+        if self.device != "cpu" and self.processes > 1:
+            raise click.UsageError("a device serves one process: leave out --processes or --device")
         if self.device != "cpu":
             with missing_packages_named("gpu"):
                 import torch  # noqa: F401 (fits need it, too, by another extra)

@@ -49,7 +49,7 @@ def print_conclusion(summary: RunSummary, folder: Path, base: Sequence[str], *, 
         print_text(f"  {asking.account_line(summary.totals)}")
         for line in (*failure_lines(summary.failures), *read_lines(summary.reading)):
             print_text(f"  {line}")
-        print_text(f"{folder / 'posteriors.jsonl'}")
+        print(folder / "posteriors.jsonl")
     # Promises name the items that they are refused for.
     refused = [f"the guarantee is refused: {reason}" for reason in summary.refused if not summary.promises]
     for line in (*summary.notes, *summary.promises, *refused):

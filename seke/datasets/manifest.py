@@ -18,6 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ from engine import SekeError
 from seke.datasets.images import ENDINGS, is_clutter
 from seke.files.column_hints import column_hint
 from seke.files.faults import Faults
+from seke.files.likely_path import LONGEST_NAME, MOST_ENTRIES
 from seke.files.rows import WORKBOOKS, RowFile, describe_met, is_blank, name_text
 from seke.observers.seen import Box
 from seke.tables.label_table import BESIDE, ITEM, LabelTableBuilder
@@ -365,9 +367,9 @@ def _path_meant(path: Path) -> Path | None:
             nearby /= part
             continue
         names = list[str]()
-        with suppress(OSError):
-            names = sorted(os.listdir(nearby))
-        meant = get_close_matches(part, names, n=1)
+        with suppress(OSError), os.scandir(nearby) as entries:
+            names = sorted(entry.name for entry in islice(entries, MOST_ENTRIES))
+        meant = get_close_matches(part[:LONGEST_NAME], names, n=1)
         if not meant:
             # The folder may have been left out.
             below = [folder / path.name for folder in nearby.glob("*/") if os.path.isfile(folder / path.name)]

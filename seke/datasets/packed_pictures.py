@@ -11,11 +11,11 @@ the archive's name without its ending, and in parquet KEY the row from 0.
 from __future__ import annotations
 
 import json
-import os
 import re
 import tarfile
 import zlib
 from collections import Counter
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from importlib import import_module
 from os.path import commonpath
@@ -24,10 +24,11 @@ from shutil import rmtree
 from typing import TYPE_CHECKING, Any
 
 from engine import Knowledge, SekeError
+from seke.console.plain_text import first_names
 from seke.datasets.images import ENDINGS, MOST_BYTES, is_clutter
 from seke.datasets.manifest import BOX, is_archive
-from seke.files.addresses import Found, check_no_keys, files_below, is_address, local_copy
-from seke.files.free_folder import check_free, remove_left_behind
+from seke.files.addresses import StoredFile, copy_of, files_below, is_address
+from seke.files.free_folder import check_free, folder_aside
 from seke.files.shipped import knowledge as read_knowledge
 from seke.files.text_report import FieldReport
 from seke.samples.spelling import name_meant, other_words
@@ -43,6 +44,8 @@ MANIFEST = "manifest.jsonl"
 FOLDER_FILES, ROW_BATCH = 1_000, 1_000
 # Bytes of what stands beside a picture: a page of JSON has a hundredth of it.
 MOST_BESIDE = 1_000_000
+# Names that a message lists.
+MOST_NAMES = 5
 # Rows of parquet that are decoded at once: pictures of 100 kB make some 2 MB.
 PARQUET_BATCH = 16
 # What holds the class of a picture: a member's ending, a column.
@@ -80,10 +83,14 @@ class _Packed:
 
 @dataclass(frozen=True)
 class _Archive:
-    """A path or address of an archive, or of a folder with pictures at addresses."""
+    """An archive: the file at a path or address `place`, or the pictures of a folder at an address.
+
+    stored: the file, where it is of another file system.
+    """
 
     place: str
-    pictures: tuple[Found, ...] = ()
+    stored: StoredFile | None = None
+    pictures: tuple[StoredFile, ...] = ()
 
     @property
     def stem(self) -> str:
@@ -111,14 +118,10 @@ def unpack(
     Raises:
         engine.SekeError: no archive, or one that cannot be read; no picture in any; the folder is taken.
     """
-    base, folder = read_knowledge(knowledge), Path(output)
+    base, folder = read_knowledge(knowledge), Path(output).absolute()
     archives = _archives([sources] if isinstance(sources, str | Path) else sources)
     check_free(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    remove_left_behind(folder)
-    aside = folder.parent / f".{folder.name}.{os.getpid()}"
-    rmtree(aside, ignore_errors=True)
-    aside.mkdir()
+    aside = folder_aside(folder)
     try:
         writer = _PictureFolder(aside, base)
         with Writer(aside / MANIFEST) as manifest:
@@ -138,7 +141,7 @@ def unpack(
         aside.replace(folder)
     finally:
         rmtree(aside, ignore_errors=True)
-    path = str(folder / MANIFEST)
+    path = str(Path(output) / MANIFEST)
     return Unpacked(path, writer.items, writer.labelled, dict(writer.left_out), dict(writer.unknown))
 
 
@@ -218,13 +221,11 @@ def _archives(sources: Sequence[str | Path]) -> list[_Archive]:
 
 def _at_address(address: str) -> list[_Archive]:
     """Return the archives at or below an address, and its pictures, if any, as one."""
-    check_no_keys(address)
-    files = [file for file in files_below(address) if not is_clutter(Path(file.place).name)]
-    names = sorted((file.address for file in files if is_archive(Path(file.place))), key=_natural)
-    loose = [file for file in files if Path(file.place).suffix.lower() in ENDINGS]
-    if loose:
-        loose.sort(key=lambda file: _natural(file.address))
-    return [*map(_Archive, names), *([_Archive(address.rstrip("/"), tuple(loose))] if loose else [])]
+    files = [file for file in files_below(address) if not is_clutter(Path(file.path).name)]
+    files.sort(key=lambda file: _natural(file.path))
+    archives = [_Archive(file.address, file) for file in files if is_archive(Path(file.path))]
+    loose = tuple(file for file in files if Path(file.path).suffix.lower() in ENDINGS)
+    return [*archives, *([_Archive(address.rstrip("/"), None, loose)] if loose else [])]
 
 
 def _natural(name: str) -> str:
@@ -240,8 +241,8 @@ def _pictures(archive: _Archive, classes: Sequence[str]) -> Iterator[_Packed]:
     if archive.pictures:
         yield from _of_files(archive)
         return
-    with local_copy(archive.place) as path:
-        reader = _of_parquet if path.suffix == ".parquet" else _of_tar
+    with copy_of(archive.stored) if archive.stored else nullcontext(Path(archive.place)) as path:
+        reader = _of_parquet if path.suffix.lower() == ".parquet" else _of_tar
         try:
             for picture in reader(path):
                 for name in CLASSES:
@@ -251,21 +252,29 @@ def _pictures(archive: _Archive, classes: Sequence[str]) -> Iterator[_Packed]:
                 yield picture
         except SekeError as error:
             raise SekeError(f"{archive.place}: {error}") from None
-        except (tarfile.TarError, OSError, EOFError, zlib.error, ValueError) as error:
+        except (tarfile.TarError, OSError, EOFError, zlib.error, ValueError, NotImplementedError) as error:
             raise SekeError(f"{archive.place}: cannot be read ({error})") from None
 
 
 def _of_files(archive: _Archive) -> Iterator[_Packed]:
     """Yield the pictures of a folder of another file system; keys are their paths in it."""
-    above = commonpath([str(Path(file.place).parent) for file in archive.pictures])
-    for file in archive.pictures:
-        relative = Path(file.place).relative_to(above)
-        key = relative.with_suffix("").as_posix()
+    above = commonpath([str(Path(file.path).parent) for file in archive.pictures])
+    paths = [Path(file.path).relative_to(above) for file in archive.pictures]
+    keys = Counter(path.with_suffix("").as_posix() for path in paths)
+    twice = [key for key, count in keys.items() if count > 1]
+    if twice:
+        raise SekeError(
+            f"{archive.place}: {first_names(twice, MOST_NAMES)}: pictures that differ by their endings "
+            "alone; their items would have one name, so leave one of each out"
+        )
+    for path, file in zip(paths, archive.pictures, strict=True):
+        packed = _Packed(path.with_suffix("").as_posix(), ending=path.suffix.lower())
         if file.size > MOST_BYTES:
-            yield _Packed(key, problem=TOO_LARGE)
-            continue
-        with local_copy(file.address) as path:
-            yield _Packed(key, path.read_bytes(), relative.suffix.lower())
+            packed.problem = TOO_LARGE
+        else:
+            with copy_of(file) as copy:
+                packed.data = copy.read_bytes()
+        yield packed
 
 
 def _of_tar(archive: Path) -> Iterator[_Packed]:
@@ -317,7 +326,11 @@ def _take_member(packed: _Packed, ending: str, size: int, file: Any) -> None:
 
 def _of_parquet(archive: Path) -> Iterator[_Packed]:
     """Yield the rows of a parquet file whose pictures are {bytes, path}."""
-    parquet = import_module("pyarrow.parquet").ParquetFile(archive)
+    with import_module("pyarrow.parquet").ParquetFile(archive) as parquet:
+        yield from _of_rows(archive, parquet)
+
+
+def _of_rows(archive: Path, parquet: Any) -> Iterator[_Packed]:
     schema = parquet.schema_arrow
     kinds = {name: str(schema.field(name).type) for name in schema.names}
     pictures = [name for name, kind in kinds.items() if kind.startswith("struct<") and "bytes: " in kind]
@@ -349,6 +362,8 @@ def _packed_row(archive: Path, key: str, picture: Mapping[str, Any], beside: dic
         data = path.read_bytes() if path.stat().st_size <= MOST_BYTES else b""
     ending = next((ending for begin, ending in BEGINNINGS if (data or b"").startswith(begin)), "")
     ending = ending or Path(name).suffix.lower() or (".webp" if (data or b"")[8:12] == b"WEBP" else "")
+    if len(data or b"") > MOST_BYTES:
+        return _Packed(key, problem=TOO_LARGE)
     if data and ending not in ENDINGS:
         return _Packed(key, problem="pictures of a format that is not read")
     return _Packed(key, data or b"", ending, beside)

@@ -26,7 +26,7 @@ from seke.files.shard_folder import is_shard_folder, read_manifest
 from seke.files.shipped import LEVELS
 from seke.runs.item_list import KnownItem
 from seke.runs.ledger import NAME as LEDGER
-from seke.runs.run_folder import MADE_UP, POSTERIORS
+from seke.runs.run_folder import POSTERIORS, made_up_text
 from seke.samples import checked_records
 from seke.tables.record_reader import posterior_records
 
@@ -174,7 +174,7 @@ def _records_source(path: Path, base: Knowledge, named: BesideRecords) -> Export
         )
     notes = tuple(_notes(names, items, answers, pictures, known=bool(made_with)))
     total = answers.counts.total()
-    made_up = (MADE_UP.format(_share(answers.scripted, total)),) if answers.scripted else (WHO,)
+    made_up = (made_up_text(answers.scripted, total),) if answers.scripted else (WHO,)
     scripted = answers.scripted or None
     return ExportSource(
         str(path),
@@ -318,7 +318,3 @@ def _notes(
 def _known(item: Item) -> KnownItem:
     box = None if item.box is None else astuple(item.box)
     return KnownItem(item.name, str(item.path.resolve()), item.group, item.source, box, dict(item.labels))
-
-
-def _share(count: int, total: int) -> str:
-    return "all" if count == total else f"{count:,} of {total:,}"

@@ -14,6 +14,7 @@ import msgspec
 from engine import SekeError
 from seke.runs.ledger import NAME, STATEMENT_ITEMS, plain_errors
 from seke.runs.run_folder import SAMPLES
+from seke.samples.spelling import name_meant, other_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -112,5 +113,7 @@ class RunAnswers:
 def vote_in(sample: Record, base: Knowledge) -> str:
     """Return what a sample says of the base's root; no text where it names no state or was told something."""
     value = (sample.get("reports") or sample).get(base.root)
-    states = base.variables[base.root].states
-    return value if isinstance(value, str) and value in states and not sample.get("given") else ""
+    if not isinstance(value, str) or sample.get("given"):
+        return ""
+    root = base.variables[base.root]
+    return name_meant(value, root.states, other_words(root), {}) or ""

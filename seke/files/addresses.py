@@ -6,6 +6,7 @@ https://arrow.apache.org/docs/python/filesystems.html
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qs, urlsplit
 
 from engine import AnswerError, SekeError
 from seke.files.faults import Faults
@@ -22,6 +22,8 @@ from seke.files.faults import Faults
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from multiprocessing.connection import Connection
+
+    from pyarrow.fs import FileSystem
 
 # Seconds without a sign of a store; Arrow's own patience with one that is silent is a minute and a half.
 STORE_TIMEOUT = 20
@@ -34,6 +36,8 @@ STORE_FAULTS = {
     "NO_SUCH_BUCKET": "no such bucket",
     "NETWORK_CONNECTION": "its store cannot be reached; AWS_ENDPOINT_URL names a store that is not Amazon's",
 }
+# NAME:SECRET@ before the path; the secret may hold any sign.
+KEYS = re.compile(r"://[^/]*:[^@]*@|[?&]secret_key=")
 MISSING = "no such file, or no such bucket"
 
 
@@ -48,44 +52,50 @@ def check_no_keys(address: str) -> None:
     Raises:
         engine.SekeError: it has such; the message does not repeat it.
     """
-    parts = urlsplit(address)
-    if parts.password is not None or "secret_key" in parse_qs(parts.query):
+    # Before all parsing: a secret may hold what ends a host's name, and then stand in the parser's message.
+    if KEYS.search(address):
+        scheme = address.partition("://")[0]
         raise SekeError(
-            f"{parts.scheme}://...: has keys in it, which would be written down; put them into "
+            f"{scheme}://...: has keys in it, which would be written down; put them into "
             "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         )
 
 
 @dataclass(frozen=True)
-class Found:
-    """A file of another file system: its address, its path there, and its size in bytes."""
+class StoredFile:
+    """A file of another file system, which it is opened in by its path: an address may say another one.
 
+    address: what messages call it. size: in bytes.
+    """
+
+    system: FileSystem
+    path: str
     address: str
-    place: str
     size: int
 
 
-def files_below(address: str) -> list[Found]:
+def files_below(address: str) -> list[StoredFile]:
     """Return the file at an address, or all files below it.
 
     Raises:
         engine.SekeError: nothing is there, or its store cannot be asked.
     """
+    check_no_keys(address)
     from pyarrow import ArrowException, fs
 
     try:
-        system, place = fs.FileSystem.from_uri(address)
-        at_address = system.get_file_info(place)
+        system, path = fs.FileSystem.from_uri(address)
+        at_address = system.get_file_info(path)
         below = [at_address]
         if at_address.type == fs.FileType.Directory:
-            below = system.get_file_info(fs.FileSelector(place, recursive=True))
+            below = system.get_file_info(fs.FileSelector(path, recursive=True))
     except (ArrowException, OSError, ValueError) as error:
         raise SekeError(f"{address}: {_in_words(error)}") from None
     if at_address.type == fs.FileType.NotFound:
         raise SekeError(f"{address}: {MISSING}")
-    scheme, query = address.partition("://")[0], "".join(address.partition("?")[1:])
+    scheme = address.partition("://")[0]
     return [
-        Found(f"{scheme}://{file.path}{query}", file.path, file.size or 0)
+        StoredFile(system, file.path, f"{scheme}://{file.path}", file.size or 0)
         for file in below
         if file.type == fs.FileType.File
     ]
@@ -96,22 +106,42 @@ def local_copy(source: str) -> Iterator[Path]:
     """Yield a path of a file; one of another file system is copied to a temporary file for the block.
 
     Raises:
-        engine.AnswerError: it cannot be copied.
+        engine.SekeError: it cannot be copied, or its address has keys in it.
     """
     if not is_address(source):
         yield Path(source)
         return
+    check_no_keys(source)
     from pyarrow import ArrowException, fs
 
+    try:
+        system, path = fs.FileSystem.from_uri(source)
+    except (ArrowException, OSError, ValueError) as error:
+        raise AnswerError(f"{source}: {_in_words(error)}") from None
+    with copy_of(StoredFile(system, path, source, 0)) as copy:
+        yield copy
+
+
+@contextmanager
+def copy_of(file: StoredFile) -> Iterator[Path]:
+    """Yield a path of a temporary copy of a file, for the block.
+
+    Raises:
+        engine.AnswerError: it cannot be copied.
+    """
+    from pyarrow import ArrowException
+
     with TemporaryDirectory(prefix="seke-") as folder:
-        copy = Path(folder) / Path(source.partition("?")[0]).name
+        copy = Path(folder) / Path(file.path).name
         try:
-            system, place = fs.FileSystem.from_uri(source)
             # As it is: what unpacks too far is found by whoever reads it.
-            with system.open_input_stream(place, compression=None) as stream, copy.open("wb") as file:
-                shutil.copyfileobj(stream, file)
+            with (
+                file.system.open_input_stream(file.path, compression=None) as stream,
+                copy.open("wb") as target,
+            ):
+                shutil.copyfileobj(stream, target)
         except (ArrowException, OSError, ValueError) as error:
-            raise AnswerError(f"{source}: {_in_words(error)}") from None
+            raise AnswerError(f"{file.address}: {_in_words(error)}") from None
         yield copy
 
 
@@ -129,6 +159,8 @@ def stamps_of(sources: Sequence[str], *, all_here: bool) -> dict[str, str | None
             facts = os.stat(source)
             stamps[source] = _stamp(facts.st_size, facts.st_mtime_ns)
     addresses = [source for source in sources if is_address(source)]
+    for address in addresses:
+        check_no_keys(address)
     if not addresses:
         return stamps
     faults = Faults()

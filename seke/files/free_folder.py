@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 from shutil import rmtree
 from typing import TYPE_CHECKING
 
@@ -29,15 +30,29 @@ def check_free(folder: Path, besides: tuple[str, ...] = ()) -> None:
         raise SekeError(f"{folder}: is no folder; name a new or an empty one")
 
 
-def remove_left_behind(folder: Path) -> None:
-    """Remove what processes that were killed left of a folder that they made beside it, as .NAME.PID.
+def folder_aside(folder: Path) -> Path:
+    """Make the folder in which another one is made: beside it, as .NAME.MACHINE.PID.
 
-    Only where such processes can be asked for without harm, which is not so on Windows.
+    What processes of this machine that were killed left there is removed.
+    """
+    folder = folder.absolute()
+    begin = f".{folder.name}.{platform.node()}."
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    _remove_left_behind(folder.parent, begin)
+    aside = folder.parent / f"{begin}{os.getpid()}"
+    rmtree(aside, ignore_errors=True)
+    aside.mkdir()
+    return aside
+
+
+def _remove_left_behind(parent: Path, begin: str) -> None:
+    """Remove folders whose names are this beginning and the number of a process that no longer runs.
+
+    Only where processes can be asked for without harm, which is not so on Windows.
     """
     if os.name != "posix":
         return
-    begin = f".{folder.name}."
-    for remnant in folder.parent.iterdir():
+    for remnant in parent.iterdir():
         process = remnant.name.removeprefix(begin)
         if (
             remnant.name.startswith(begin)

@@ -56,9 +56,9 @@ def workers(processes: int, *works: Callable[[Any], Any]) -> Iterator[Workers]:
     context = multiprocessing.get_context("fork" if forks else None)
     with ProcessPoolExecutor(processes, context, initializer=_start, initargs=works) as pool:
         # All processes are forked here, or none: no thread of this one runs meanwhile.
-        with still():
-            pool.submit(int).result()
         try:
+            with still():
+                pool.submit(int).result()
             yield _Pool(pool, processes, works)
         finally:
             pool.shutdown(cancel_futures=True)

@@ -70,10 +70,11 @@ def made_up_caution(path: Path) -> str:
         (scripted,), (answers,) = (
             db.execute(query).fetchone() for query in (OF_SCRIPTED, "SELECT count(*) FROM choices")
         )
-    return _made_up_text(scripted, answers) if scripted else ""
+    return made_up_text(scripted, answers) if scripted else ""
 
 
-def _made_up_text(scripted: int, answers: int) -> str:
+def made_up_text(scripted: int, answers: int) -> str:
+    """Return in words that so many answers are made up."""
     share = "all" if scripted == answers else f"{scripted:,} of {answers:,}"
     return MADE_UP.format(share)
 
@@ -145,7 +146,7 @@ class RunFolder:
     def cautions(self) -> Iterator[str]:
         """Yield what whoever takes labels of the run should know first."""
         if self.scripted:
-            yield _made_up_text(self.scripted, self.answers)
+            yield made_up_text(self.scripted, self.answers)
         if not self.summary["finished"]:
             yield "the run is not finished; items that are not settled may still get other labels"
 

@@ -163,16 +163,20 @@ def test_archives_and_pictures_at_addresses(tmp_path):
     (store / "posed" / "p2").mkdir()
     (store / "posed" / "p1" / "10.jpg").write_bytes(picture(1))
     (store / "posed" / "p1" / "9.jpg").write_bytes(picture(2))
-    (store / "posed" / "p2" / "a.PNG").write_bytes(picture(3, "PNG"))
+    # What an address would write otherwise, or take for its end.
+    (store / "posed" / "p2" / "a b#c%41.PNG").write_bytes(picture(3, "PNG"))
     (store / "posed" / "readme.txt").write_text("no picture")
     tar(store / "web.tar", [("a.jpg", picture(4)), ("a.cls", b"fear")])
     unpacked = unpack([f"file://{store}/posed", f"file://{store}/web.tar"], tmp_path / "out")
     assert (unpacked.items, unpacked.labelled) == (4, 1)
-    names = ["posed/p1/9", "posed/p1/10", "posed/p2/a", "web/a"]
+    names = ["posed/p1/9", "posed/p1/10", "posed/p2/a b#c%41", "web/a"]
     assert [row["item"] for row in rows(tmp_path / "out")] == names
     assert (tmp_path / "out" / rows(tmp_path / "out")[0]["path"]).read_bytes() == picture(2)
     with pytest.raises(SekeError, match=r"file:///nowhere/x\.tar: no such file, or no such bucket"):
         unpack("file:///nowhere/x.tar", tmp_path / "other")
     with pytest.raises(SekeError, match="has keys in it"):
         unpack("s3://key:secret@bucket/faces", tmp_path / "other")
+    (store / "posed" / "p1" / "9.png").write_bytes(picture(5, "PNG"))
+    with pytest.raises(SekeError, match="p1/9: pictures that differ by their endings alone"):
+        unpack(f"file://{store}/posed", tmp_path / "other")
     assert not (tmp_path / "other").exists()

@@ -15,8 +15,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from engine import SekeError
 from seke import knowledge, simulate
 from seke.cli.main import main
+from seke.files.addresses import stamps_of
 from seke.files.shard_folder import MANIFEST, record_files
 from seke.tables.record_reader import posterior_records
 
@@ -45,6 +47,12 @@ def test_what_an_address_may_not_be(tmp_path):
     keys = said(*given, "s3://name:secret@bucket/a", "--engine", "ray", "-o", tmp_path / "d", status=2)
     assert "has keys in it" in keys
     assert "secret@" not in keys
+    # Half of all secrets have a slash, where parsers see a path.
+    for address in ("s3://AKIA:se/cret@bucket/a", "s3://b/a?access_key=x&secret_key=se/cret"):
+        keys = said("import", "packed", address, "-o", tmp_path / "d", status=2)
+        assert "has keys in it" in keys
+        assert "cret" not in keys.replace("AWS_SECRET_ACCESS_KEY", "")
+    assert "cannot be read" in said("import", "packed", "s3://[x", "-o", tmp_path / "d", status=2)
     text = "results are written to this machine; name a path and copy it then"
     assert f"s3://bucket/out: {text}" in said(*given, "a.jsonl", "-o", "s3://bucket/out", status=2)
 
@@ -132,3 +140,15 @@ def test_samples_in_a_store(tmp_path, monkeypatch):
         text = said(*on_ray, tmp_path / "x", good, status=2)
         assert f"{good}: its store did not answer within 20 seconds" in text
     assert not (tmp_path / "x").exists()
+
+
+def test_files_are_looked_at_without_being_read(tmp_path):
+    (tmp_path / "a.jsonl").write_bytes(b"12345")
+    here, address = str(tmp_path / "a.jsonl"), f"file://{tmp_path}/a.jsonl"
+    stamps = stamps_of([here, address], all_here=True)
+    assert stamps[here] == stamps[address]
+    assert stamps[here].startswith("5 bytes, ")
+    with pytest.raises(SekeError, match=r"none\.jsonl: no such file.*\n?.*: is a folder; name its files"):
+        stamps_of([f"file://{tmp_path}/none.jsonl", f"file://{tmp_path}"], all_here=True)
+    none = f"file://{tmp_path}/none.jsonl"
+    assert stamps_of([none], all_here=False) == {none: None}

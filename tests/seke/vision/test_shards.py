@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -117,7 +118,7 @@ def test_shards_that_are_joined_are_one_run(study, tmp_path):
     # In whichever order they are named. What a merge that was killed left goes; that of another one stays.
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    left, other = (tmp_path / f".m.{process}" for process in (ended.pid, os.getppid()))
+    left, other = (tmp_path / f".m.{platform.node()}.{process}" for process in (ended.pid, os.getppid()))
     for folder in (left, other):
         folder.mkdir()
     result = runs("merge", *reversed(shards(study)), "-o", tmp_path / "m", "-k", ONE_QUESTION, "--json")
