@@ -130,7 +130,7 @@ def test_faults_name_their_place(session, files, tmp_path):
     faults = [read_file(work, index)[0].fault for index in range(len(names))]
     assert faults[1].startswith(f"{bad}:2: question: no such question: 'jiont'")
     assert faults[2].startswith(f"{bad.as_uri()}:2: question")
-    assert faults[3].startswith(f"{names[3]}: cannot be read:")
+    assert faults[3] == f"{names[3]}: no such file, or no such bucket"
     assert faults[0] == faults[4] == ""
     # What no file shows by itself is a fault of the shard, and of no other.
     pair = replace(work, names=(names[0], names[4]))
