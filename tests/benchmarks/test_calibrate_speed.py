@@ -10,7 +10,7 @@ import pytest
 import seke
 
 ITEMS, DRAWS = 5000, 10
-# CPU of the whole fit in that of one inference of the same answers: measured 7.5.
+# CPU of the whole fit in that of one inference of the same answers: measured 6.4.
 MOST_INFERENCES = 15
 
 
