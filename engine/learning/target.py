@@ -32,10 +32,16 @@ class Target:
 
     def __init__(self, parameters: ObserverParameters, likelihood: Likelihood | None) -> None:
         """Build the target; without a likelihood its density is the prior's."""
+        from pyro.infer.autoguide.initialization import init_to_value
+        from pyro.infer.mcmc.util import initialize_model
+
         self.sites, self.parameters = parameters.sites, parameters
         self.likelihood: Likelihood | None = None
         self.priors = {key: site.prior() for key, site in self.sites.items()}
-        begin, _, transforms = self._initialise()
+        means = {key: torch.as_tensor(site.mean) for key, site in self.sites.items()}
+        start = {site.name: site.share(means[key], means) for key, site in self.sites.items()}
+        tools: Any = (initialize_model, init_to_value)
+        begin, _, transforms, _ = tools[0](self.model, init_strategy=tools[1](values=start))
         self.transforms = {key: transforms[site.name] for key, site in self.sites.items()}
         self.shapes = {key: begin[site.name].shape for key, site in self.sites.items()}
         self.start = np.concatenate([begin[site.name].reshape(-1).numpy() for site in self.sites.values()])
@@ -56,23 +62,6 @@ class Target:
             values[key] = site.sample(values)
         if self.likelihood is not None:
             pyro.factor("answers", self.likelihood.total(self.make, list(values.values())))
-
-    @property
-    def pyro_potential(self) -> Callable[[Mapping[str, Tensor]], Tensor]:
-        """Pyro's potential, a scalar, of the unconstrained coordinates by site, (sizes of the site,) each."""
-        potential: Callable[[Mapping[str, Tensor]], Tensor] = self._initialise()[1]
-        return potential
-
-    def _initialise(self) -> tuple[dict[str, Tensor], Any, dict[str, Any]]:
-        """Return Pyro's coordinates at the sites' means, its potential, its transforms; by names of sites."""
-        from pyro.infer.autoguide.initialization import init_to_value
-        from pyro.infer.mcmc.util import initialize_model
-
-        tools: Any = (initialize_model, init_to_value)
-        means = {key: torch.as_tensor(site.mean) for key, site in self.sites.items()}
-        start = {site.name: site.share(means[key], means) for key, site in self.sites.items()}
-        begin, potential, transforms, _ = tools[0](self.model, init_strategy=tools[1](values=start))
-        return begin, potential, transforms
 
     def make(self, values: Sequence[Tensor]) -> ObservationModel:
         """Return the observation model at values of the sites, in their order."""

@@ -13,6 +13,8 @@ import torch
 from brute_force import Reading, Shape, answers_of, random_base, random_items
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from pyro.infer.autoguide.initialization import init_to_value
+from pyro.infer.mcmc.util import initialize_model
 from thorough import examples
 
 from engine import (
@@ -62,8 +64,10 @@ def test_density_and_gradient_are_those_of_the_pyro_model_and_of_differences(see
     prior, target = Target(parameters, None), Target(parameters, Likelihood(inference, answers, gold))
     x = target.start + 0.3 * rng.standard_normal(len(target.start))
     for each in (prior, target):
-        coordinates = each.site_coordinates(torch.as_tensor(x)).items()
-        expected = each.pyro_potential({each.sites[key].name: part for key, part in coordinates})
+        parts = each.site_coordinates(torch.as_tensor(x)).items()
+        values = {each.sites[key].name: each.transforms[key].inv(part) for key, part in parts}
+        _, of_pyro, _, _ = initialize_model(each.model, init_strategy=init_to_value(values=values))
+        expected = of_pyro({each.sites[key].name: part for key, part in parts})
         energy, slope = each.potential(x)
         assert energy == pytest.approx(float(expected), rel=1e-12)
     # A direction by chance has a part of every parameter.

@@ -388,6 +388,10 @@ def test_two_files_cannot_be_one_item(folder, base):
         items_of([manifest], base)
 
 
+ONE_SAMPLE = ["--model", "gpt-4o", "--max-samples", "1", "-k", str(SMALL_FACES)]
+SCRIPTED = ("--run", "run", "--scripted", *ONE_SAMPLE)
+
+
 @pytest.mark.parametrize(
     ("path", "meant"),
     [
@@ -400,18 +404,7 @@ def test_two_files_cannot_be_one_item(folder, base):
 def test_pictures_that_are_all_elsewhere_stop_a_run_before_it_begins(folder, monkeypatch, path, meant):
     monkeypatch.chdir(folder.parent)
     Path("m.csv").write_text(f"path\n{path}\n")
-    scripted = (
-        "--run",
-        "run",
-        "--model",
-        "gpt-4o",
-        "--scripted",
-        "--max-samples",
-        "1",
-        "-k",
-        str(SMALL_FACES),
-    )
-    done = CliRunner().invoke(main, ["annotate", "m.csv", *scripted])
+    done = CliRunner().invoke(main, ["annotate", "m.csv", *SCRIPTED])
     assert done.exit_code == 2
     hint = f"; did you mean {meant}?" if meant else ""
     assert done.stderr == f"{path}: no such file{hint}\n"
@@ -421,18 +414,7 @@ def test_pictures_that_are_all_elsewhere_stop_a_run_before_it_begins(folder, mon
 def test_a_picture_that_is_missing_among_others_is_one_that_cannot_be_read(folder, monkeypatch):
     monkeypatch.chdir(folder.parent)
     Path("m.csv").write_text("path\nfaces/none.jpg\nfaces/face2.jpg\n")
-    scripted = (
-        "--run",
-        "run",
-        "--model",
-        "gpt-4o",
-        "--scripted",
-        "--max-samples",
-        "1",
-        "-k",
-        str(SMALL_FACES),
-    )
-    done = CliRunner().invoke(main, ["annotate", "m.csv", *scripted])
+    done = CliRunner().invoke(main, ["annotate", "m.csv", *SCRIPTED])
     assert done.exit_code == 0
     assert "rejected 1: picture-missing" in done.stdout
 
