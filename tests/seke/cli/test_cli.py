@@ -259,6 +259,12 @@ def test_equal_joint_answers_do_not_pile_up():
         assert max(repeated) - min(repeated) < 0.03, label
 
 
+def test_a_device_serves_one_process() -> None:
+    result = seke("infer", str(EXAMPLE), "--device", "cpu:0", "--processes", "2")
+    assert result.returncode == 2
+    assert "a device serves one process: leave out --processes or --device" in result.stderr.decode()
+
+
 @pytest.mark.parametrize(
     ("device", "reason"),
     [("foo", "Expected one of cpu, cuda"), ("cuda:99", "")],

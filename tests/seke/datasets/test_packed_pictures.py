@@ -16,8 +16,9 @@ from PIL import Image
 import seke
 from engine import SekeError
 from seke.cli.main import main
+from seke.datasets.images import MOST_BYTES
 from seke.datasets.manifest import items_of
-from seke.datasets.packed_pictures import unpack
+from seke.datasets.packed_pictures import TOO_LARGE, unpack
 
 BASE = seke.knowledge()
 
@@ -95,11 +96,12 @@ def test_parquet_of_hugging_face(tmp_path):
         {"bytes": None, "path": "kept.png"},
         {"bytes": None, "path": "../kept.png"},
         {"bytes": b"%PDF", "path": "a.pdf"},
+        {"bytes": bytes(MOST_BYTES + 1), "path": "large.jpg"},
     ]
     features = {"label": {"names": ["sad", "happy"], "_type": "ClassLabel"}, "image": {"_type": "Image"}}
-    table = pa.table({"image": images, "label": [1, 0, 0, 0], "boxes": [[1], [2], [3], [4]]})
+    table = pa.table({"image": images, "label": [1, 0, 0, 0, 0], "boxes": [[1], [2], [3], [4], [5]]})
     table = table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
-    pq.write_table(table, tmp_path / "train-00000-of-00001.parquet")
+    pq.write_table(table, tmp_path / "train-00000-of-00001.PARQUET")
     result = CliRunner().invoke(
         main, ["import", "packed", str(tmp_path), "-o", str(tmp_path / "o"), "--json"]
     )
@@ -107,6 +109,7 @@ def test_parquet_of_hugging_face(tmp_path):
     assert json.loads(result.stdout)["left_out"] == {
         "pictures in files that are not beside the archive": 1,
         "pictures of a format that is not read": 1,
+        TOO_LARGE: 1,
     }
     assert "2 pictures, 2 with a class" in result.stderr
     name = "train-00000-of-00001"
