@@ -169,8 +169,8 @@ def calibrate(
         engine.SekeError: bad knowledge, samples, gold or names; KeyboardInterrupt: with the stage it came in.
     """
     base, promise = read_knowledge(knowledge), Promise.of(alpha, delta, adaptive=adaptive, breadth=breadth)
-    further = with_checks, keep_gold_evidence, settings.pop("processes", 1)
-    options = FitOptions(learn_population, learn_tables, types, unlabelled, exponent, *further)
+    learned = learn_population, learn_tables, types, unlabelled, exponent
+    options = FitOptions(*learned, with_checks, keep_gold_evidence, processes=settings.pop("processes", 1))
     place = OverlayPlace(extends or name_of_base(knowledge), output, _day(today), models or {})
     fitting = FitSettings(priors=FitPriors(), **settings)
     return _FitTask(base, population, options, fitting, promise, place, groups).shown(progress, samples, gold)
@@ -391,8 +391,16 @@ class _FitTask:
         base = declared_of(self.base).with_overlay(text)
         session = Session.open(base, facts["population"], self.settings.seed)
         labelled = data.seen.only(data.seen.known)
-        fitted = result.fit, labelled.answers, self._rng(), facts["population_n"], singles
-        thresholds = thresholds_of(session, *fitted, self.progress, self.options.processes)
+        thresholds = thresholds_of(
+            session,
+            result.fit,
+            labelled.answers,
+            self._rng(),
+            facts["population_n"],
+            singles,
+            progress=self.progress,
+            processes=self.options.processes,
+        )
         models = {**models_of_runs(facts["inputs"]), **self.place.models}
         readings = readings_of(base, labelled.answers, labelled.gold, models)
         digests = {reading.observer: base.observer_digests[reading.observer] for reading in readings}

@@ -30,7 +30,7 @@ def exit_on_errors(*, as_json: bool = False) -> Iterator[None]:
     """
     with quick_imports():
         from engine import KnowledgeError, SekeError
-        from seke.console.like_faults import shortened
+        from seke.console.like_faults import shorten_report
         from seke.console.plain_text import count, fault_with_line, forget_lines, near
 
     forget_lines()
@@ -53,7 +53,7 @@ def exit_on_errors(*, as_json: bool = False) -> Iterator[None]:
     except SekeError as error:
         if as_json:
             print_json({"faults": [{"place": "", "path": "", "message": str(error)}]})
-        print_message(shortened(str(error)))
+        print_message(shorten_report(str(error)))
         sys.exit(2)
     except BrokenPipeError:
         # The reader has what it wanted, as `head` does: nothing is said, and the status is that of a process

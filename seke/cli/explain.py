@@ -263,7 +263,7 @@ def explain(
 
         check_target(html, PAGE)
         check_picture(png, svg_by_itself=True)
-        source = _told_from(source, item)
+        source = _story_sources(source, item)
         if png is not None:
             _check_not_picture(Path(source[0]), item, png)
         base = knowledge(given.pop("knowledge"))
@@ -285,7 +285,7 @@ def explain(
             print_message(path)
 
 
-def _told_from(source: tuple[str, ...], item: str) -> tuple[str, ...]:
+def _story_sources(source: tuple[str, ...], item: str) -> tuple[str, ...]:
     """Return the run or the sample files that a story is told from; refuse what it cannot be told from."""
     from engine import SekeError
     from seke.files.shard_folder import sample_files

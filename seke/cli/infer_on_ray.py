@@ -138,7 +138,7 @@ def infer_on_ray(
     from seke.console.infer_summary import InferSummary
     from seke.console.summary_counts import add_counts
     from seke.files.addresses import is_address, stamps_of
-    from seke.results.on_ray import as_begun, connected, infer_shards
+    from seke.results.on_ray import connected, infer_shards, session_as_begun
     from seke.results.shard_work import ShardWork
 
     made_with = {"seke": __version__, "knowledge": session.knowledge.digest, **settings}
@@ -152,7 +152,7 @@ def infer_on_ray(
     try:
         if folder.is_finished(stamps):
             print_message(f"{folder_path}: has all shards of these samples; nothing is to be done")
-            session = as_begun(session, folder)
+            session = session_as_begun(session, folder)
         else:
             with connected(cluster.address) as ray:
                 session = infer_shards(ray, work, folder)

@@ -13,7 +13,7 @@ FAULT = re.compile(r"(.*?(?::|: row |record ))(\d+)((?::\d+)?): (.*)", re.S)
 VALUE = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|\d+(?:[.,:]\d+)*")
 
 
-def shortened(report: str) -> str:
+def shorten_report(report: str) -> str:
     """Return a report with a fault in each line, of each kind the first SHOWN and the lines of all others."""
     entries = re.split(r"\n(?!\s)", report)
     kinds: dict[object, list[int]] = {}

@@ -14,11 +14,8 @@ import os
 import re
 import sys
 from array import array
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from functools import lru_cache
-from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +23,7 @@ from engine import SekeError
 from seke.datasets.images import ENDINGS, is_clutter
 from seke.files.column_hints import column_hint
 from seke.files.faults import Faults
-from seke.files.likely_path import LONGEST_NAME, MOST_ENTRIES
+from seke.files.likely_path import nearest_file
 from seke.files.rows import WORKBOOKS, RowFile, describe_met, is_blank, name_text
 from seke.observers.seen import Box
 from seke.tables.label_table import BESIDE, ITEM, LabelTableBuilder
@@ -354,25 +351,6 @@ def check_some_are_there(items: Sequence[Item]) -> None:
     """
     if items and not any(os.path.exists(item.file) for item in items):
         others = f", and so it is with all {len(items):,} pictures that are named" if len(items) > 1 else ""
-        meant = _path_meant(items[0].path)
+        meant = nearest_file(items[0].path)
         hint = f"; did you mean {meant}?" if meant else ""
         raise SekeError(f"{items[0].file}: no such file{others}{hint}")
-
-
-def _path_meant(path: Path) -> Path | None:
-    """Return the path of a file whose folders and name are each most like these; None where there is none."""
-    nearby = Path(path.anchor)
-    for part in path.relative_to(path.anchor).parts:
-        if os.path.exists(nearby / part):
-            nearby /= part
-            continue
-        names = list[str]()
-        with suppress(OSError), os.scandir(nearby) as entries:
-            names = sorted(entry.name for entry in islice(entries, MOST_ENTRIES))
-        meant = get_close_matches(part[:LONGEST_NAME], names, n=1)
-        if not meant:
-            # The folder may have been left out.
-            below = [folder / path.name for folder in nearby.glob("*/") if os.path.isfile(folder / path.name)]
-            return below[0] if len(below) == 1 else None
-        nearby /= meant[0]
-    return nearby if os.path.isfile(nearby) else None

@@ -41,11 +41,11 @@ class Faults:
 
     def __getstate__(self) -> dict[str, object]:
         """Return what goes to another process: messages, not what makes them."""
-        return {"count": self.count, "_first": [(at, n, _told(fault)) for at, n, fault in self._first]}
+        return {"count": self.count, "_first": [(at, n, _text_of(fault)) for at, n, fault in self._first]}
 
     def lines(self) -> list[str]:
         """Return a line or more for each of the first faults, and one for the number of the others."""
-        lines = [_told(fault) for _, _, fault in self._first]
+        lines = [_text_of(fault) for _, _, fault in self._first]
         more = self.count - len(lines)
         return [*lines, *([f"... and {more:,} more"] if more else [])]
 
@@ -55,5 +55,5 @@ class Faults:
             raise kind("\n".join(self.lines()))
 
 
-def _told(fault: Text) -> str:
+def _text_of(fault: Text) -> str:
     return fault if isinstance(fault, str) else fault()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
@@ -41,6 +42,25 @@ def likely_name(name: str, names: Iterable[str]) -> str:
         return ""
     ending = Path(name).suffix.casefold()
     return min(by_stem[near[0]], key=lambda other: (Path(other).suffix.casefold() != ending, other))
+
+
+def nearest_file(path: Path) -> Path | None:
+    """Return the path of a file whose folders and name are each most like these; None where there is none."""
+    nearby = Path(path.anchor)
+    for part in path.relative_to(path.anchor).parts:
+        if os.path.exists(nearby / part):
+            nearby /= part
+            continue
+        names = list[str]()
+        with suppress(OSError):
+            names = _entries(nearby)
+        meant = get_close_matches(part[:LONGEST_NAME], names, n=1)
+        if not meant:
+            # The folder may have been left out.
+            below = [folder / path.name for folder in nearby.glob("*/") if os.path.isfile(folder / path.name)]
+            return below[0] if len(below) == 1 else None
+        nearby /= meant[0]
+    return nearby if os.path.isfile(nearby) else None
 
 
 def _candidates(path: Path, fits: Callable[[Path], bool]) -> Iterator[Path]:

@@ -108,7 +108,7 @@ def cpus_of(ray: Any) -> int:
     return cpus
 
 
-def as_begun(session: Session, folder: ShardFolder) -> Session:
+def session_as_begun(session: Session, folder: ShardFolder) -> Session:
     """Return the session with the thresholds that a folder was begun with, where it has any."""
     thresholds = folder.manifest.thresholds
     if thresholds is None:
@@ -125,7 +125,7 @@ def infer_shards(ray: Any, work: ShardWork, folder: ShardFolder) -> Session:
     """
     missing = folder.missing()
     packed = _read(ray, work)
-    session = as_begun(work.session, folder)
+    session = session_as_begun(work.session, folder)
     first_time = session.has_mean_limits and folder.manifest.thresholds is None
     begun = [number for number, shard in enumerate(folder.manifest.shards) if first_time or shard.samples]
     risks = _look(ray, work, {number: packed[number] for number in begun}, folder, with_risks=first_time)

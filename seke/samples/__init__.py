@@ -30,7 +30,7 @@ from seke.samples.binding import bind
 from seke.samples.columns import split
 from seke.samples.grouping import gather_items, stream_items
 from seke.samples.json_rows import read_json_lines
-from seke.samples.line_runs import BoundRun, LineBinder, LineRun, noting_doubles
+from seke.samples.line_runs import BoundRun, LineBinder, LineRun, note_doubles
 from seke.samples.schema import Chunk, in_chunks, record_of, structure_records
 from seke.samples.single import SingleSamples, split_samples
 from seke.samples.table_rows import read_table, table_columns
@@ -241,14 +241,14 @@ def _steps(
         named.add(identity)
         if isinstance(path, MemoryTable):
             rows = RowFrame(path, faults, index=index)
-            frame_chunks = noting_doubles(_frame_chunks(rows, vocabulary), rows, again=again)
+            frame_chunks = note_doubles(_frame_chunks(rows, vocabulary), rows, again=again)
             yield from _of_item(frame_chunks, item)
             continue
         file = RowFile(path, faults, strip=True, index=index, progress=progress)
         if item is not None:
             whole = file.format != JSON_LINES
             read_chunks = read_table(file, vocabulary) if whole else read_json_lines(file, vocabulary, item)
-            yield from _of_item(noting_doubles(read_chunks, file, again=again), item)
+            yield from _of_item(note_doubles(read_chunks, file, again=again), item)
             continue
         count, before = 0, faults.count
         if binding is not None and file.format == JSON_LINES:
@@ -261,7 +261,7 @@ def _steps(
             file.faults = faults
         else:
             read = read_json_lines if file.format == JSON_LINES else read_table
-            for chunk in noting_doubles(read(file, vocabulary), file, again=again):
+            for chunk in note_doubles(read(file, vocabulary), file, again=again):
                 count += len(chunk.records)
                 yield chunk
         if not count and faults.count == before:

@@ -64,7 +64,7 @@ class LineBinder:
         sheets: list[Sheet] = []
         count = 0
         chunks = read_json_lines(source, self._vocabulary, decoders=self._decoders)
-        for chunk in noting_doubles(chunks, source, again=run.again):
+        for chunk in note_doubles(chunks, source, again=run.again):
             count += len(chunk.records)
             sheets.append(bind(chunk, self._vocabulary, run.prefix, faults))
         return BoundRun([] if faults else sheets, count, faults)
@@ -82,7 +82,7 @@ class _Lines(RowSource):
         yield self._run.first, self._run.lines
 
 
-def noting_doubles(chunks: Iterable[Chunk], rows: RowSource, *, again: bool) -> Iterator[Chunk]:
+def note_doubles(chunks: Iterable[Chunk], rows: RowSource, *, again: bool) -> Iterator[Chunk]:
     """Yield the chunks; note what has no draw in a source that was named already: it would count twice.
 
     again: whether it was. Samples that state their draw are known to be there twice by that.
