@@ -391,16 +391,9 @@ class _FitTask:
         base = declared_of(self.base).with_overlay(text)
         session = Session.open(base, facts["population"], self.settings.seed)
         labelled = data.seen.only(data.seen.known)
-        thresholds = thresholds_of(
-            session,
-            result.fit,
-            labelled.answers,
-            self._rng(),
-            facts["population_n"],
-            singles,
-            progress=self.progress,
-            processes=self.options.processes,
-        )
+        drawn_from = result.fit, labelled.answers, self._rng(), facts["population_n"]
+        processes = self.options.processes
+        thresholds = thresholds_of(session, *drawn_from, singles, progress=self.progress, processes=processes)
         models = {**models_of_runs(facts["inputs"]), **self.place.models}
         readings = readings_of(base, labelled.answers, labelled.gold, models)
         digests = {reading.observer: base.observer_digests[reading.observer] for reading in readings}
