@@ -94,7 +94,7 @@ class SharedLook:
     """
 
     look_given_state: Floats
-    answer_given: tuple[Floats, ...]
+    answer_given: Sequence[Floats]
     families: tuple[FamilyLook, ...] = ()
 
     def family_of(self, place: int) -> int:
