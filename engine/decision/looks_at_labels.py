@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.fft import irfft, rfft
-from scipy.special import gammaln, xlog1py, xlogy
 
 from engine.decision.origin import labels_of, looking
 
@@ -96,6 +95,8 @@ def _convolved(first: Floats, second: Floats) -> Floats:
 
 def _binomial(n: int, p: float) -> Floats:
     """Return P(k of n events of probability p come true) for k = 0 to n, (n + 1,)."""
+    from scipy.special import gammaln, xlog1py, xlogy
+
     k = np.arange(n + 1)
     log_ways = gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)
     return np.asarray(np.exp(log_ways + xlogy(k, p) + xlog1py(n - k, -p)))

@@ -24,8 +24,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, overload
 
 import numpy as np
-from scipy.special import ndtr
 
+from engine.backend.arrays import ndtr
 from engine.observation.dependence import MOST_FOLLOWS, FamilyLook, SharedLook
 from engine.observation.kernels import LEAST, normal_readings, uniform_readings, with_strays
 
