@@ -70,7 +70,8 @@ def gammaln(array: Array | Ints | float) -> Array:
     """Return log Γ of each number, of the array's shape."""
     if is_tensor(array):
         return array.lgamma()
-    return _special("gammaln", math.lgamma, array, FEW)
+    values = _few(math.lgamma, array, FEW)
+    return _special().gammaln(array) if values is None else values
 
 
 def ndtr(array: Array) -> Array:
@@ -79,12 +80,14 @@ def ndtr(array: Array) -> Array:
         import torch
 
         return torch.special.ndtr(array)  # type: ignore[no-any-return]
-    return _special("ndtr", lambda z: math.erfc(-z * math.sqrt(0.5)) / 2, array, FEW_CELLS)
+    values = _few(math.erfc, array * -math.sqrt(0.5), FEW_CELLS)
+    return _special().ndtr(array) if values is None else values / 2
 
 
 def ndtri(array: Floats | float) -> Floats:
     """Return the normal quantile of each probability, of the array's shape; of 0 and 1 it is infinite."""
-    return _special("ndtri", _normal_quantile(), array, FEW)
+    values = _few(_normal_quantile(), array, FEW)
+    return _special().ndtri(array) if values is None else values
 
 
 @cache
@@ -94,20 +97,30 @@ def _normal_quantile() -> Callable[[float], float]:
     return NormalDist().inv_cdf
 
 
-def _special(name: str, of_one: Callable[[float], float], array: Any, few: int) -> Floats:
-    """Return a function of scipy.special of each number; of at most `few` one by one, where it is finite."""
-    numbers = np.asarray(array, dtype=np.float64)
-    if numbers.size <= few:
-        try:
-            values = np.fromiter(map(of_one, numbers.ravel().tolist()), np.float64, numbers.size)
-        except (ValueError, OverflowError):
-            pass  # A pole, or too large: scipy says what it is there.
-        else:
-            return values.reshape(numbers.shape)[()]
+def _special() -> Any:
     from scipy import special
 
-    many: Floats = getattr(special, name)(numbers)
-    return many
+    return special
+
+
+def _few(of_one: Callable[[float], float], array: Any, most: int) -> Floats | None:
+    """Return a function of each number, None of more than `most`, and where it is not finite."""
+    numbers = np.asarray(array, dtype=np.float64)
+    if numbers.size > most:
+        return None
+    try:
+        values = np.fromiter(map(of_one, numbers.ravel().tolist()), np.float64, numbers.size)
+    except (ValueError, OverflowError):  # A pole, or too large.
+        return None
+    return values.reshape(numbers.shape)[()]
+
+
+def distinct(numbers: Ints) -> Ints:
+    """Return each number of an array once, ascending, as np.unique does, which imports numpy.ma."""
+    ordered = np.sort(numbers, axis=None)
+    first = np.ones(len(ordered), dtype=bool)
+    first[1:] = ordered[1:] != ordered[:-1]
+    return ordered[first]
 
 
 def take_rows(array: Array, index: Ints) -> Array:

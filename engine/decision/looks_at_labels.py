@@ -20,7 +20,6 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.fft import irfft, rfft
 
 from engine.decision.origin import labels_of, looking
 
@@ -89,6 +88,8 @@ def tail_of_sum(probability: Floats, count: int) -> float:
 
 def _convolved(first: Floats, second: Floats) -> Floats:
     """Return the distribution of the sum of two independent counts, (a,) and (b,), as (a + b - 1,)."""
+    from numpy.fft import irfft, rfft
+
     size = len(first) + len(second) - 1
     return np.maximum(irfft(rfft(first, size) * rfft(second, size), size), 0.0)
 

@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.backend.arrays import add_rows, asarray_like, namespace, take_rows
+from engine.backend.arrays import add_rows, asarray_like, distinct, namespace, take_rows
 from engine.errors import AnswerError
 from engine.observation import repeated_views
 from engine.observation.carried_likelihood import carried_log_likelihood, log_mixture
@@ -278,7 +278,7 @@ class ObservationModel(ObserverKernels):
         together = self.zeros(len(pairs.bundle_observer), labels)
         contributions: dict[str, list[ObserverContribution]] = {}
         has_evidence = np.zeros(len(row_item), dtype=bool)
-        present = set(np.unique(answers.reading_observer).tolist())
+        present = set(distinct(answers.reading_observer).tolist())
         for observer, name in self.kernels:
             if name == self.network.root or observer not in present:
                 continue

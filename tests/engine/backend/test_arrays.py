@@ -1,10 +1,10 @@
-"""Special functions of few numbers against those of many, which are scipy's."""
+"""Special functions of few numbers against those of many, which are scipy's; distinct numbers."""
 
 import numpy as np
 import pytest
 from scipy import special
 
-from engine.backend.arrays import FEW, FEW_CELLS, gammaln, ndtr, ndtri
+from engine.backend.arrays import FEW, FEW_CELLS, distinct, gammaln, ndtr, ndtri
 
 POSITIVE = np.concatenate([np.geomspace(1e-12, 1e12, 300), np.linspace(0.5, 3, 101), np.arange(1.0, 60.0)])
 SIGNED = np.concatenate([np.linspace(-38, 38, 400), [0.0, 1e-300, -1e-9, np.inf, -np.inf, np.nan]])
@@ -35,3 +35,9 @@ def test_what_is_infinite_is_so_for_few_numbers_as_for_many():
     np.testing.assert_array_equal(ndtri([0.0, 0.5, 1.0]), [-np.inf, 0.0, np.inf])
     assert np.isnan(ndtri(1.5))
     assert gammaln(np.array([4, 5]))[1] == pytest.approx(np.log(24))
+
+
+@pytest.mark.parametrize("numbers", [[], [3], [2, 2], [[5, -1, 5], [0, -1, 7]]])
+def test_distinct_numbers_ascend(numbers):
+    array = np.array(numbers, dtype=np.int64)
+    assert distinct(array).tolist() == sorted(set(array.ravel().tolist()))
