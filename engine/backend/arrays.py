@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from functools import cache
-from typing import TYPE_CHECKING, Any, TypeGuard, overload
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 
@@ -62,11 +62,7 @@ def plain_numbers(array: Array) -> Floats:
     return array.detach().cpu().numpy() if is_tensor(array) else np.asarray(array)
 
 
-@overload
-def gammaln(array: Floats | Ints | float) -> Floats: ...
-@overload
-def gammaln(array: Array) -> Array: ...
-def gammaln(array: Array | Ints | float) -> Array:
+def gammaln(array: Array | Floats | Ints | float) -> Any:
     """Return log Γ of each number, of the array's shape."""
     if is_tensor(array):
         return array.lgamma()
@@ -116,7 +112,7 @@ def _few(of_one: Callable[[float], float], array: Any, most: int) -> Floats | No
 
 
 def distinct(numbers: Ints) -> Ints:
-    """Return each number of an array once, ascending, as np.unique does, which imports numpy.ma."""
+    """Return each number of an array once, (n,), ascending, as np.unique does, which imports numpy.ma."""
     ordered = np.sort(numbers, axis=None)
     first = np.ones(len(ordered), dtype=bool)
     first[1:] = ordered[1:] != ordered[:-1]
