@@ -20,8 +20,6 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.fft import irfft, rfft
-from scipy.special import gammaln, xlog1py, xlogy
 
 from engine.decision.origin import labels_of, looking
 
@@ -90,12 +88,16 @@ def tail_of_sum(probability: Floats, count: int) -> float:
 
 def _convolved(first: Floats, second: Floats) -> Floats:
     """Return the distribution of the sum of two independent counts, (a,) and (b,), as (a + b - 1,)."""
+    from numpy.fft import irfft, rfft
+
     size = len(first) + len(second) - 1
     return np.maximum(irfft(rfft(first, size) * rfft(second, size), size), 0.0)
 
 
 def _binomial(n: int, p: float) -> Floats:
     """Return P(k of n events of probability p come true) for k = 0 to n, (n + 1,)."""
+    from scipy.special import gammaln, xlog1py, xlogy
+
     k = np.arange(n + 1)
     log_ways = gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)
     return np.asarray(np.exp(log_ways + xlogy(k, p) + xlog1py(n - k, -p)))

@@ -12,8 +12,8 @@ from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import ndtri
 
+from engine.backend.arrays import ndtri
 from engine.decision.origin import FOLLOWED
 from engine.decision.sampled_likelihoods import SampledLikelihoods
 from engine.observation.kernels import LabelKernel

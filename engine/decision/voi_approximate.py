@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from engine.backend.arrays import distinct
 from engine.decision.asked_items import AskedItems, QuestionCandidate, binary_informativeness
 from engine.decision.decision import Option, highest_risk
 from engine.decision.expected_gain import ExpectedGain
@@ -383,7 +384,7 @@ class LookAhead:
             order = np.argsort(columns, kind="stable")
             rows, columns = rows[order], columns[order]
             about = SampledLikelihoods.stacked(
-                [likelihoods[names[c]].part(rows[columns == c]) for c in np.unique(columns).tolist()]
+                [likelihoods[names[c]].part(rows[columns == c]) for c in distinct(columns).tolist()]
             )
             places = np.array([self.binary.index(name) if name in self.binary else -1 for name in names])
             gains[columns, :, rows] = np.stack(

@@ -27,8 +27,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.special import gammaln
 
+from engine.backend.arrays import gammaln
 from engine.model.responses import Answers
 from engine.observation.answer_patterns import answer_patterns
 from engine.observation.kernels import LabelKernel

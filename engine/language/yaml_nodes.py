@@ -28,7 +28,8 @@ LONGEST_SCALAR = 100_000
 LONGEST_KEY = 200
 DEEPEST = 30
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-NOT_TEXT = re.compile(r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+# What YAML does not allow, by what it is: by what is allowed it takes thirty times as long to compile.
+NOT_TEXT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f]|[\ud800-\udfff]|[\ufffe\uffff]")
 # A whole number, of which a decimal comma makes two.
 WHOLE = re.compile(r"[-+]?[0-9]+")
 

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import ndtri
+
+from engine.backend.arrays import ndtri
 
 if TYPE_CHECKING:
     from engine.backend.types import Bools, Floats, Ints

@@ -6,7 +6,8 @@ import itertools
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import gammaln
+
+from engine.backend.arrays import gammaln
 
 if TYPE_CHECKING:
     from engine.backend.types import Floats

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.backend.arrays import is_tensor, namespace, run_sums, take_rows
+from engine.backend.arrays import distinct, is_tensor, namespace, run_sums, take_rows
 from engine.observation.kernels import LEAST
 from engine.observation.reported_answers import distinct_runs
 
@@ -60,7 +60,7 @@ def carried_log_likelihood(
     counts = np.bincount(row, minlength=rows)
     starts = np.cumsum(counts) - counts
     parts, places = [], []
-    for count in np.unique(np.minimum(counts, MOST_SUBSETS_OF + 1)).tolist():
+    for count in distinct(np.minimum(counts, MOST_SUBSETS_OF + 1)).tolist():
         if count <= MOST_SUBSETS_OF:
             place = np.flatnonzero(counts == count)
             readings = order[starts[place][:, None] + np.arange(count)]

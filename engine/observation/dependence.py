@@ -29,18 +29,17 @@ and so changes no posterior. The model is one joint distribution, in which no or
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+
+from engine.backend.last_used import LastUsed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from engine.backend.types import Floats, Ints
     from engine.model.knowledge import Clarity, Dependence, Observer
-
-    Rows = tuple[tuple[float, ...], ...]
 
 # Steps of both iterations: more of them changed no posterior that was tried by .001.
 EM_STEPS = 30
@@ -94,7 +93,7 @@ class SharedLook:
     """
 
     look_given_state: Floats
-    answer_given: tuple[Floats, ...]
+    answer_given: Sequence[Floats]
     families: tuple[FamilyLook, ...] = ()
 
     def family_of(self, place: int) -> int:
@@ -159,6 +158,15 @@ class LookInputs:
         of_tables = tuple(table.shape for table in self.tables)
         return of_tables, tuple(match.tobytes() for match in self.matches), tuple(self.shapes)
 
+    @property
+    def content(self) -> tuple[object, ...]:
+        """All of it, to be compared by."""
+        return self.alike, tuple(table.tobytes() for table in self.tables), self.follows.tobytes()
+
+
+# By the content of what they are derived from.
+_KEPT: LastUsed[tuple[tuple[object, ...], DeclaredShapes], SharedLook] = LastUsed(MOST_KEPT)
+
 
 def shared_look(
     tables: Sequence[Floats],
@@ -171,23 +179,21 @@ def shared_look(
 
     shapes: all by default.
     """
-    rows = (tuple(tuple(map(tuple, table.tolist())) for table in part) for part in (tables, matches))
     shaping = tuple(shapes) or (True,) * len(tables)
-    return _kept_look(*rows, tuple(follows.tolist()), shaping, _shapes_of(declared))
-
-
-@lru_cache(MOST_KEPT)
-def _kept_look(
-    table_rows: tuple[Rows, ...],
-    match_rows: tuple[Rows, ...],
-    follow_shares: tuple[float, ...],
-    shapes: tuple[bool, ...],
-    declared: DeclaredShapes,
-) -> SharedLook:
-    """Return the looks as `shared_look` does; kept, since every session of a base derives the same."""
-    tables, matches = ([np.array(rows) for rows in parts] for parts in (table_rows, match_rows))
-    (look,) = _derived_looks([LookInputs(tables, matches, np.array(follow_shares), shapes)], declared)
+    (look,) = kept_looks([LookInputs(tables, matches, follows, shaping)], declared)
     return look
+
+
+def kept_looks(inputs: Sequence[LookInputs], declared: Dependence) -> list[SharedLook]:
+    """Return `shared_looks`; they are kept, since every session of a base asks for the same."""
+    declared_shapes = _shapes_of(declared)
+    keys = [(one_look.content, declared_shapes) for one_look in inputs]
+    looks = {key: look for key in keys if (look := _KEPT.get(key)) is not None}
+    missing = {key: part for key, part in zip(keys, inputs, strict=True) if key not in looks}
+    for key, look in zip(missing, shared_looks(list(missing.values()), declared), strict=True):
+        looks[key] = look
+        _KEPT.put(key, look)
+    return [looks[key] for key in keys]
 
 
 def shared_looks(inputs: Sequence[LookInputs], declared: Dependence) -> list[SharedLook]:

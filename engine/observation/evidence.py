@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.backend.arrays import add_rows, asarray_like, namespace, take_rows
+from engine.backend.arrays import add_rows, asarray_like, distinct, namespace, take_rows
 from engine.errors import AnswerError
 from engine.observation import repeated_views
 from engine.observation.carried_likelihood import carried_log_likelihood, log_mixture
@@ -278,7 +278,7 @@ class ObservationModel(ObserverKernels):
         together = self.zeros(len(pairs.bundle_observer), labels)
         contributions: dict[str, list[ObserverContribution]] = {}
         has_evidence = np.zeros(len(row_item), dtype=bool)
-        present = set(np.unique(answers.reading_observer).tolist())
+        present = set(distinct(answers.reading_observer).tolist())
         for observer, name in self.kernels:
             if name == self.network.root or observer not in present:
                 continue
@@ -369,13 +369,17 @@ class ObservationModel(ObserverKernels):
 
     def _add_all(self, logs: Array, name: str, contributions: list[ObserverContribution]) -> None:
         """Add the evidence about a variable to `logs` (states, rows)."""
-        look = self.shared_look(name) if len(contributions) > 1 else None
-        none = np.zeros(logs.shape[1], dtype=bool)
-        together = none if look is None else answered_by_several(contributions, len(none))
+        # The look is derived for rows alone that several answered.
+        together = np.zeros(logs.shape[1], dtype=bool)
+        if self.dependent and len(contributions) > 1:
+            together = answered_by_several(contributions, len(together))
+        look = self.shared_look(name) if together.any() else None
+        if look is None:
+            together[:] = False
         for part in contributions:
             alone = part.within(~together) if together.any() else part
             self._add(logs, name, alone)
-        if look is not None and together.any():
+        if look is not None:
             rows = np.flatnonzero(together)
             joint, scale = likelihood_given_looks(
                 self, name, look, [part.within(together) for part in contributions], rows
@@ -400,15 +404,17 @@ class ObservationModel(ObserverKernels):
         item has one row, that in which exactly these did. None where no other observer answered, or they are
         independent.
         """
-        look = self.shared_look(name)
         known = self.observers_of(name)
-        if look is None or observer not in known:
+        if not self.dependent or observer not in known:
             return None
         collected = collected or self.contributions(answers)
         other_contributions = [
             part for part in collected.contributions.get(name, ()) if part.observer != observer
         ]
         if not any(len(part.row) for part in other_contributions):
+            return None
+        look = self.shared_look(name)
+        if look is None:
             return None
         rows = np.arange(len(collected.row_item))
         if followed is not None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.backend.arrays import is_tensor, namespace, take_rows
+from engine.backend.arrays import distinct, is_tensor, namespace, take_rows
 from engine.observation.carried_likelihood import MOST_CELLS, settled_logs
 from engine.observation.reported_answers import positions_of
 
@@ -57,7 +57,7 @@ def answered_by_several(contributions: Iterable[ObserverContribution], rows: int
     """Return the rows to which several observers contribute, (rows,); each observer has one contribution."""
     observers = np.zeros(rows, dtype=np.int64)
     for part in contributions:
-        observers[np.unique(part.row)] += 1
+        observers[distinct(part.row)] += 1
     return np.asarray(observers > 1)
 
 

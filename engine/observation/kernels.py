@@ -149,7 +149,8 @@ def dirichlet_multinomial(counts: Array, alpha: Array) -> Array:
     """Return the log-likelihood (R, M) of answer counts (R, Y) under Dirichlet counts (M, Y)."""
     total, mass = counts.sum(1)[:, None], alpha.sum(1)
     rising = gammaln(alpha[None] + counts[:, None]) - gammaln(alpha)[None]
-    return rising.sum(2) + gammaln(mass)[None] - gammaln(mass[None] + total)
+    logs: Array = rising.sum(2) + gammaln(mass)[None] - gammaln(mass[None] + total)
+    return logs
 
 
 def label_kernel(instrument: LabelInstrument, variable: Variable, prior: Floats) -> LabelKernel:

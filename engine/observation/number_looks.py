@@ -18,19 +18,18 @@ Within its bin the truth lies anywhere, for each observer anew. λ = 0 is indepe
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
-from scipy.special import ndtr
 
+from engine.backend.arrays import ndtr
 from engine.observation.dependence import MOST_FOLLOWS, FamilyLook, SharedLook
 from engine.observation.kernels import LEAST, normal_readings, uniform_readings, with_strays
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from engine.backend.types import Floats
     from engine.model.variable import Variable
     from engine.observation.kernels import NumberKernel
@@ -70,6 +69,34 @@ class NumberTeller:
     family_follows: float = 0.0
 
 
+class GivenLooks(Sequence["Floats"]):
+    """P(the observer at a place settles in cell m | bin, look), (K, J, M) each, derived when first asked for.
+
+    A base declares many observers, of which a study asks few.
+    """
+
+    def __init__(self, edges: tuple[float, ...], tellers: Sequence[NumberTeller]) -> None:
+        """Remember the (K + 1,) edges of the bins and the observers."""
+        self._edges, self._tellers = edges, tuple(tellers)
+        self._derived: dict[int, Floats] = {}
+
+    def __len__(self) -> int:
+        """Return the number of observers."""
+        return len(self._tellers)
+
+    @overload
+    def __getitem__(self, place: int) -> Floats: ...
+    @overload
+    def __getitem__(self, place: slice) -> tuple[Floats, ...]: ...
+    def __getitem__(self, place: int | slice) -> Floats | tuple[Floats, ...]:
+        """Return the table of the observer at a place, or those of several."""
+        if isinstance(place, slice):
+            return tuple(self[number] for number in range(len(self))[place])
+        if place not in self._derived:
+            self._derived[place] = _given_look(self._edges, self._tellers[place])
+        return self._derived[place]
+
+
 def number_look(edges: tuple[float, ...], tellers: Sequence[NumberTeller]) -> SharedLook | None:
     """Return what the observers of an interval variable share; None where they share nothing.
 
@@ -82,7 +109,6 @@ def number_look(edges: tuple[float, ...], tellers: Sequence[NumberTeller]) -> Sh
     groups = [members for members in families.values() if len(members) > 1]
     if sum(teller.follows > 0 for teller in tellers) < 2 and not groups:
         return None
-    given = tuple(_given_look(edges, teller) for teller in tellers)
     states = len(edges) - 1
     looks = np.tile(WEIGHTS, (states, 1))
     settled = np.tile(WEIGHTS, (states, len(WEIGHTS), 1))
@@ -90,7 +116,7 @@ def number_look(edges: tuple[float, ...], tellers: Sequence[NumberTeller]) -> Sh
         FamilyLook(tuple(members), settled, tuple(_given_family(edges, tellers[o]) for o in members))
         for members in groups
     )
-    return SharedLook(looks, given, tuple(parts))
+    return SharedLook(looks, GivenLooks(edges, tellers), tuple(parts))
 
 
 def settled_moments(kernel: NumberKernel, variable: Variable, settled: Floats) -> tuple[Floats, Floats]:

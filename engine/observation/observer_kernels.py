@@ -16,8 +16,8 @@ from engine.observation.carried_likelihood import log_mixture
 from engine.observation.dependence import (
     LookInputs,
     SharedLook,
+    kept_looks,
     settled_follows,
-    shared_look,
     shared_looks,
 )
 from engine.observation.echo import Echo
@@ -294,18 +294,27 @@ class ObserverKernels:
         return {name: look for name, look in like._looks.items() if like.dependent and same_inputs(name)}
 
     def _derive_look(self, name: str) -> SharedLook | None:
-        """Return the looks of a variable, derived from the tables of its observers."""
+        """Return the looks of a variable, derived from the tables of its observers.
+
+        Those of other variables of labels that have as many states come with it: what is asked about one is
+        asked about them, too, and together they take little longer.
+        """
         declared, known = self.knowledge.dependence, self.observers_of(name)
         if not self.dependent or declared is None:
             return None
-        variable = self.knowledge.variables[name]
+        variables = self.knowledge.variables
+        variable = variables[name]
         if variable.kind == "interval":
             return number_look(variable.edges, [self._teller(o, name) for o in known])
-        inputs = self._label_look(name)
-        if inputs is None:
-            return None
-        look = inputs.look
-        return inputs.finished(shared_look(look.tables, look.matches, look.follows, declared, look.shapes))
+        shape = variable.kind, len(variable.states)
+        like = [n for n in self._observers_of if (variables[n].kind, len(variables[n].states)) == shape]
+        inputs = {n: self._label_look(n) for n in dict.fromkeys([name, *like]) if n not in self._looks}
+        several = {n: look_inputs for n, look_inputs in inputs.items() if look_inputs is not None}
+        looks = kept_looks([look_inputs.look for look_inputs in several.values()], declared)
+        self._looks |= dict.fromkeys(inputs) | {
+            n: several[n].finished(look) for n, look in zip(several, looks, strict=True)
+        }
+        return self._looks[name]
 
     def _label_look(self, name: str) -> LabelLook | None:
         """Return what the looks of a variable of labels come of; None where its observers share nothing."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.backend.arrays import asarray_like, namespace, take_rows, taken_sums
+from engine.backend.arrays import asarray_like, distinct, namespace, take_rows, taken_sums
 from engine.observation.contributions import ObserverContribution
 from engine.observation.reported_answers import positions_of
 from engine.observation.told_readings import told_readings
@@ -43,7 +43,7 @@ def root_contribution(
     number = np.where(plain, label_pattern, 0)
     number[on] = len(table) + np.arange(len(combined))
     used = plain | on
-    own_bundles = np.unique(pairs.member[0, ~was_told[pairs.member[1]]])
+    own_bundles = distinct(pairs.member[0, ~was_told[pairs.member[1]]])
     own_bundles = own_bundles[pairs.bundle_observer[own_bundles] == observer]
     pattern, row = number[used], pairs.row[used]
     if len(own_bundles):

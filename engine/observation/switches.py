@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.backend.arrays import asarray_like, namespace, plain_numbers
+from engine.backend.arrays import asarray_like, distinct, namespace, plain_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -145,7 +145,7 @@ class SwitchedReadings:
         order = np.lexsort((np.arange(len(item)), self.observer, item))
         count = np.bincount(item, minlength=self.items)
         start = np.cumsum(count) - count
-        for number in np.unique(count[count > 0]).tolist():
+        for number in distinct(count[count > 0]).tolist():
             items = np.flatnonzero(count == number)
             places = order[start[items][:, None] + np.arange(number)]
             key = np.concatenate([self.observer[places], self.question[places]], axis=1)
@@ -158,7 +158,7 @@ class SwitchedReadings:
         """Return the settings of one item's switches; places: (s,) as `alike` yields them."""
         observers = self.observer[places]
         settings: SwitchSettings | None = None
-        for observer in np.unique(observers).tolist():
+        for observer in distinct(observers).tolist():
             questions = self.question[places[observers == observer]]
             of_observer = settings_of(
                 observer, self.halo[observer][questions], self.carry[observer], carried=self.carries[observer]
@@ -173,7 +173,7 @@ class SwitchedReadings:
         halo = plain_numbers(self.halo)
         for items, places in self.alike():
             observers, questions = self.observer[places[0]], self.question[places[0]]
-            for observer in np.unique(observers).tolist():
+            for observer in distinct(observers).tolist():
                 h = halo[observer, questions[observers == observer]]
                 rows[items] *= count_settings(h, carried=self.carries[observer])
         return rows

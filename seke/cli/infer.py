@@ -287,12 +287,12 @@ def _infer_on_ray(
 
 def _opened(request: _Request) -> tuple[Session, BlindAnswers | None]:
     """Return the session, and what leaves labels out, if anything."""
-    from seke.sampling.infer import blind_answers
-    from seke.tables.label_table import read_labels
-
     session = request.session()
     if request.blind_to is None:
         return session, None
+    from seke.sampling.infer import blind_answers
+    from seke.tables.label_table import read_labels
+
     return session, blind_answers(session, read_labels(request.blind_to, session.knowledge))
 
 

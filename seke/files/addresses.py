@@ -9,7 +9,6 @@ import os
 import re
 import shutil
 import signal
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -193,6 +192,8 @@ def stamps_of(sources: Sequence[str], *, all_here: bool) -> dict[str, str | None
 
 def _send_looks(sender: Connection, addresses: Sequence[str]) -> None:
     """Send for each address size and time of its last change, if known, and what is wrong, if anything."""
+    from concurrent.futures import ThreadPoolExecutor
+
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with ThreadPoolExecutor(LOOKS) as pool:
         for look in pool.map(_look, addresses):

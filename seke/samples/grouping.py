@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from contextlib import ExitStack, contextmanager
 from itertools import chain, pairwise
 from pathlib import Path
@@ -15,6 +14,7 @@ from engine import AnswerError, SekeError
 from seke.samples.columns import ENTRY, ROW, Sheet, join, numbered, split
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Generator, Iterable, Iterator, Sequence
 
     Stored = tuple[str, str, bytes, bytes]
@@ -53,6 +53,8 @@ def _emptied(sheets: list[Sheet]) -> Iterator[Sheet]:
 @contextmanager
 def _database(schema: str) -> Iterator[sqlite3.Connection]:
     """Yield a database in a temporary folder; both are removed afterwards."""
+    import sqlite3
+
     with ExitStack() as stack:
         try:
             folder = stack.enter_context(TemporaryDirectory(prefix="seke-"))
@@ -158,6 +160,8 @@ def _open_items(
     sheet: Sheet, current: str | None, database: sqlite3.Connection, prefixes: Sequence[str]
 ) -> str:
     """Remember the items of a sheet, and return the one that is open at its end."""
+    import sqlite3
+
     item = sheet.rows["item"]
     starts = np.flatnonzero(np.concatenate([[True], item[1:] != item[:-1]]))
     for run, row in enumerate(sheet.rows[starts]):

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from engine import AnswerError, SekeError
 from seke.files.frames import FRAME, ROW_NUMBERS, MemoryTable, is_frame
 from seke.samples import answers_from, read_batches
-from seke.sampling.blind import BlindAnswers
 from seke.sampling.replay import mark_off_policy
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from engine import Answers, Knowledge
     from seke.files.frames import Samples
     from seke.inference.session import Session
-    from seke.sampling.blind import GoldTable
+    from seke.sampling.blind import BlindAnswers, GoldTable
 
     Record = dict[str, Any]
 
@@ -93,6 +92,8 @@ def blind_answers(session: Session, gold: GoldTable) -> BlindAnswers:
             "--blind-to: the base's guarantee is about items that its policy asked, and the policy saw the "
             "labels; use a base without this guarantee"
         )
+    from seke.sampling.blind import BlindAnswers
+
     return BlindAnswers(session.knowledge, gold)
 
 

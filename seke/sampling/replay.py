@@ -16,8 +16,6 @@ import numpy as np
 
 from engine import SekeError
 from seke.samples import single_samples
-from seke.sampling.answerers import RecordedSource
-from seke.sampling.loop import Loop, run_to_completion
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -79,6 +77,9 @@ def replay(
     Raises:
         engine.SekeError: the policy asks nobody.
     """
+    from seke.sampling.answerers import RecordedSource
+    from seke.sampling.loop import Loop, run_to_completion
+
     session = session.asking()
     source = RecordedSource(samples)
     known = source.known(session.knowledge)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -45,6 +44,8 @@ class StudyFile:
         Raises:
             engine.SekeError: it cannot be read, is no TOML, or holds a key of a server; the key is not shown.
         """
+        import tomllib
+
         text = read_text(path)
         try:
             values = tomllib.loads(text)
