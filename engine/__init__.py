@@ -161,7 +161,9 @@ if TYPE_CHECKING:
     from engine.metrics.bootstrap import resampled as resampled
     from engine.metrics.bootstrap import scored as scored
     from engine.metrics.bootstrap import scored_together as scored_together
+    from engine.metrics.calibration_error import NullInterval as NullInterval
     from engine.metrics.calibration_error import Reliability as Reliability
+    from engine.metrics.calibration_error import null_intervals as null_intervals
     from engine.metrics.proportions import IntervalEstimate as IntervalEstimate
     from engine.metrics.scores import BinaryScore as BinaryScore
     from engine.metrics.scores import CategoricalScore as CategoricalScore

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from engine.backend.types import Floats, Ints
 
 
 NULL = (0.05, 0.95)  # quantiles of the null interval
 NULL_TIMES = 1000
-_AT_ONCE = 2_000_000  # draws in one chunk
 
 
 @dataclass(frozen=True)
@@ -69,19 +70,33 @@ class Reliability:
         stated, happened = (np.bincount(self.bin, values) for values in (self.stated, self.happened))
         return counts.astype(np.int64), stated / counts, happened / counts
 
-    def null(self, rng: np.random.Generator, times: int = NULL_TIMES) -> NullInterval:
-        """Return the quantiles of ECE and of the diagram's shares under calibrated statements."""
-        counts, means, _ = self.diagram()
-        stated = self.stated.astype(np.float32)
-        # (n, B): 1 where a statement is in a bin.
-        member = np.eye(len(counts), dtype=np.float32)[self.bin]
-        happened = np.empty((times, len(counts)))
-        rows = max(_AT_ONCE // max(len(stated), 1), 1)
-        for start in range(0, times, rows):
-            part = happened[start : start + rows]
-            drawn = rng.random((len(part), len(stated)), dtype=np.float32) < stated
-            part[:] = drawn.astype(np.float32) @ member
-        ece = np.abs(happened - counts * means).sum(1) / len(stated)
-        low, high = np.quantile(ece, NULL)
-        lows, highs = np.quantile(happened / counts, NULL, axis=0)
-        return NullInterval(float(low), float(high), lows, highs)
+
+def null_intervals(
+    statements: Sequence[Reliability], seed: int, times: int = NULL_TIMES
+) -> list[NullInterval]:
+    """Return of each the quantiles of ECE and of the diagram's shares if its statements were calibrated.
+
+    The outcomes of as many statements are drawn by the same random numbers. seed: of these.
+    """
+    happened = [np.empty((times, int(reliability.bin.max()) + 1)) for reliability in statements]
+    for size in {len(reliability.stated) for reliability in statements}:
+        rng = np.random.default_rng(seed)
+        same = [
+            (reliability.stated.astype(np.float32), reliability.bin, rows)
+            for reliability, rows in zip(statements, happened, strict=True)
+            if len(reliability.stated) == size
+        ]
+        for time in range(times):
+            chance = rng.random(size, dtype=np.float32)
+            for stated, bins, rows in same:
+                rows[time] = np.bincount(bins, weights=chance < stated, minlength=rows.shape[1])
+    return [_null(*pair) for pair in zip(statements, happened, strict=True)]
+
+
+def _null(reliability: Reliability, happened: Floats) -> NullInterval:
+    """Return the quantiles over numbers (times, B) of statements of each bin that happened."""
+    counts, means, _ = reliability.diagram()
+    ece = np.abs(happened - counts * means).sum(1) / len(reliability.stated)
+    low, high = np.quantile(ece, NULL)
+    lows, highs = np.quantile(happened / counts, NULL, axis=0)
+    return NullInterval(float(low), float(high), lows, highs)

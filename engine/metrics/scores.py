@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 
 CLIP = 1e-6
+# Bits of one of two sums that are made in one pass; neither is as large as 2^31.
+_HALF = 32
 _NO_ITEM = "no item has both gold and a prediction"
 _ONE_CLASS = "all gold is of one class"
 _NO_POSITIVE = "no item is positive in gold"
@@ -162,14 +164,18 @@ class NumberScore:
     low: Floats | None = None
     high: Floats | None = None
 
-    def scores(self, weights: Floats) -> dict[str, Floats]:
-        """Return each score (R,) for weights (R, n)."""
+    @cached_property
+    def _columns(self) -> Floats:
+        """(n, 8): both numbers, their squares and product, the error, its square and its size."""
         # About the means of all: sums of squares of numbers far from 0 would lose their digits.
         x, y = self.gold - _mean(self.gold), self.predicted - _mean(self.predicted)
         error = self.predicted - self.gold
-        columns = np.stack([x, y, x * x, y * y, x * y, error, error**2, np.abs(error)], axis=1)
+        return np.stack([x, y, x * x, y * y, x * y, error, error**2, np.abs(error)], axis=1)
+
+    def scores(self, weights: Floats) -> dict[str, Floats]:
+        """Return each score (R,) for weights (R, n)."""
         total = weights.sum(1)
-        mx, my, xx, yy, xy, bias, squared, absolute = _ratio(weights @ columns, total[:, None]).T
+        mx, my, xx, yy, xy, bias, squared, absolute = _ratio(weights @ self._columns, total[:, None]).T
         var_x, var_y = _variance(xx, mx), _variance(yy, my)
         cov = np.where((var_x > 0) & (var_y > 0), xy - mx * my, 0.0)
         scores = {
@@ -230,17 +236,24 @@ class SelectiveScore:
 
     @cached_property
     def _blocks(self) -> tuple[Ints, Ints]:
-        """Return the order by risk, (n,), and where in it each run of equal risks starts, (runs,)."""
+        """Return the order by risk, (n,), and where in it each run of equal risks ends, (runs,)."""
         order = np.argsort(self.risk, kind="stable")
         risk = self.risk[order]
-        return order, np.flatnonzero(np.concatenate([[True], risk[1:] != risk[:-1]])[: len(risk)])
+        last = np.concatenate([risk[1:] != risk[:-1], [True]])
+        return order, np.flatnonzero(last[: len(risk)])
+
+    @cached_property
+    def _columns(self) -> Floats:
+        """(n, 4): 1, and of what is accepted 1, whether it is wrong, and its risk; 0 elsewhere."""
+        accepted = np.zeros(len(self.risk)) if self.accepted is None else self.accepted
+        of_accepted = [accepted * column for column in (1.0, self.wrong, self.risk)]
+        return np.column_stack([np.ones(len(self.risk)), *of_accepted])
 
     def scores(self, weights: Floats) -> dict[str, Floats]:
         """Return each score (R,) for whole weights (R, n)."""
         scores = {"aurc": self._aurc(weights)} if self.ranked else {}
         if self.accepted is not None:
-            columns = [np.ones(len(self.risk)), *(self.accepted * c for c in (1.0, self.wrong, self.risk))]
-            total, kept, wrong, risk = (weights @ np.stack(columns, axis=1)).T
+            total, kept, wrong, risk = (weights @ self._columns).T
             scores["coverage"] = _ratio(kept, total)
             scores["accepted_error"] = _ratio(wrong, kept)
             scores["accepted_risk"] = _ratio(risk, kept)
@@ -250,27 +263,21 @@ class SelectiveScore:
         """Return aurc, (R,), for whole weights (R, n)."""
         if not len(self.risk):
             return np.full(len(weights), np.nan)
-        order, starts = self._blocks
-        ordered = weights[:, order]
-        size = np.add.reduceat(ordered, starts, axis=1)
-        errors = np.add.reduceat(ordered * self.wrong[order], starts, axis=1)
-        before, wrong_before = np.cumsum(size, axis=1) - size, np.cumsum(errors, axis=1) - errors
-        # The j-th of a run's w items brings an error with probability r, so that the share after it is
-        # (E + r j) / (W + j) = r + (E - r W) / (W + j); its sum over j = 1 ... w has harmonic numbers.
-        rate = np.where(size > 0, errors / np.maximum(size, 1), 0.0)
         total = weights.sum(1)
         harmonic = np.concatenate([[0.0], np.cumsum(1 / np.arange(1, int(total.max(initial=0)) + 1))])
-        first, last = before.astype(np.int64), (before + size).astype(np.int64)
-        area = rate * size + (wrong_before - rate * before) * (harmonic[last] - harmonic[first])
-        return _ratio(area.sum(1), total)
+        order, ends = self._blocks
+        both = 1 + (self.wrong[order].astype(np.int64) << _HALF)
+        # A row at a time: the arrays of one stay in the processor's cache, those of many do not.
+        areas = [_area(row.astype(np.int64)[order] * both, ends, harmonic) for row in weights]
+        return _ratio(np.array(areas), total)
 
     def curve(self, points: int = 200) -> tuple[Floats, Floats, Floats]:
         """Return coverage, share of errors and greatest risk of the items of least risk, (points,) each.
 
         points: how many numbers of items are shown, or fewer where there are not as many.
         """
-        order, starts = self._blocks
-        ends = np.append(starts[1:], len(order))[: len(starts)]
+        order, last = self._blocks
+        ends = last + 1
         share = np.cumsum(self.wrong[order])[ends - 1] / ends
         at = np.unique(np.linspace(0, len(ends) - 1, min(points, len(ends))).round().astype(np.int64))
         return ends[at] / max(len(order), 1), share[at], self.risk[order][ends[at] - 1]
@@ -282,3 +289,23 @@ class SelectiveScore:
         if self.accepted is not None and not self.accepted.any():
             return dict.fromkeys(("accepted_error", "accepted_risk"), "nothing is accepted")
         return {}
+
+
+def _area(weights: Ints, ends: Ints, harmonic: Floats) -> float:
+    """Return the sum over i of the share of errors among the first i items, in expectation over ties.
+
+    weights: (n,) of the items in order of risk: in the lower bits the weight, in the upper ones again where
+    the item is wrong, else 0, so that one pass sums both. ends: where runs of equal risks end. harmonic:
+    harmonic numbers up to the sum of the weights, from that of 0.
+    """
+    sums = np.cumsum(weights)[ends]
+    last, wrong_after = sums & ((1 << _HALF) - 1), (sums >> _HALF).astype(np.float64)
+    after = last.astype(np.float64)
+    before, wrong_before = (np.concatenate([[0.0], ended[:-1]]) for ended in (after, wrong_after))
+    size = after - before
+    # The j-th of a run's w items brings an error with probability r, so that the share after it is
+    # (E + r j) / (W + j) = r + (E - r W) / (W + j); its sum over j = 1 ... w has harmonic numbers.
+    rate = (wrong_after - wrong_before) / np.maximum(size, 1)
+    steps = harmonic[last]
+    steps[1:] -= steps[:-1].copy()
+    return float((rate * size + (wrong_before - rate * before) * steps).sum())

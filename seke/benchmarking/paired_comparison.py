@@ -8,7 +8,7 @@ import numpy as np
 
 from engine import SekeError, mcnemar
 from seke.benchmarking.score_card import examples, mean_known, shared_names
-from seke.benchmarking.scorer import PAIRS_PER_BATCH, Resamples, make_scorer
+from seke.benchmarking.scorer import Resamples, make_scorer, variables_at_once
 
 if TYPE_CHECKING:
     from engine import Floats, Knowledge
@@ -45,8 +45,9 @@ def comparison(
     variables: dict[str, Facts] = {}
     summaries: dict[str, SummaryPair] = {}
     drawn: dict[str, dict[str, Floats]] = {}
-    for start in range(0, len(names), PAIRS_PER_BATCH):
-        batch = names[start : start + PAIRS_PER_BATCH]
+    at_once = variables_at_once(len(at), prediction_sets=2)
+    for start in range(0, len(names), at_once):
+        batch = names[start : start + at_once]
         pairs: list[ScorerPair] = []
         for name in batch:
             gold = table.gold.values[name][at]

@@ -9,6 +9,7 @@ hold `refused` or `unreadable`, a void answer, which counts as wrong; a blank ce
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, fields, replace
 from functools import cached_property, partial
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine import AnswerError, Origin, did_you_mean
+from seke.benchmarking.column_file import ColumnFile
 from seke.benchmarking.prediction_rows import RecordRows, row_tables
 from seke.console.decision_words import DECISIONS, LEVEL_DECISIONS
 from seke.files.faults import Faults
@@ -30,7 +32,7 @@ from seke.tables.label_table import LabelTableBuilder, read_labels
 from seke.tables.record_reader import TRUTH_OF_PANDAS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -85,16 +87,54 @@ class Prediction:
         }
         return Prediction(**columns)
 
-    @classmethod
-    def concatenate(cls, parts: Sequence[Prediction]) -> Prediction:
-        """Return the predictions of consecutive parts of the items as one."""
-        names = [field.name for field in fields(cls)]
-        return cls(**{name: _concatenate([getattr(part, name) for part in parts]) for name in names})
+
+class _StoredPredictions(Mapping[str, Prediction]):
+    """The predictions of variables whose columns lie in a file; each is read when it is asked for."""
+
+    def __init__(self) -> None:
+        self._columns = ColumnFile()
+        self._names: dict[str, None] = {}
+
+    def add(self, part: Mapping[str, Prediction]) -> None:
+        """Append the predictions of the next items."""
+        self._names |= dict.fromkeys(part)
+        for name, prediction in part.items():
+            for key, column in vars(prediction).items():
+                if column is not None:
+                    self._columns.add(f"{name}.{key}", column)
+
+    def __getitem__(self, name: str) -> Prediction:
+        if name not in self._names:
+            raise KeyError(name)
+        columns = {field.name: self._columns.column(f"{name}.{field.name}") for field in fields(Prediction)}
+        return Prediction(**columns)  # type: ignore[arg-type]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+class _Unlabelled(Mapping[str, Prediction]):
+    """Predictions of which it is not known whether a label of a data set is among their evidence."""
+
+    def __init__(self, variables: Mapping[str, Prediction]) -> None:
+        self._variables = variables
+
+    def __getitem__(self, name: str) -> Prediction:
+        return replace(self._variables[name], labelled=None)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._variables)
+
+    def __len__(self) -> int:
+        return len(self._variables)
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """Predictions of N items by variable.
+    """Predictions of N items by variable. Those of records lie in a temporary file; ask for each but once.
 
     decided: (N,) indices of DECISIONS; samples, refused, unreadable, not_judged: (N,) counts of answers. None
     where the source does not have them. labels_known: whether the source says which variables have a data
@@ -122,8 +162,7 @@ class Predictions:
 
     def with_gold_evidence(self) -> Predictions:
         """Return the predictions with those scored, too, whose gold is among their evidence."""
-        variables = {name: replace(of, labelled=None) for name, of in self.variables.items()}
-        return replace(self, variables=variables)
+        return replace(self, variables=_Unlabelled(self.variables))
 
 
 def read_predictions(source: str | Path | Iterable[Record], knowledge: Knowledge) -> Predictions:
@@ -183,13 +222,13 @@ class _PredictionReader:
         kinds = {name: variable.kind for name, variable in self.base.variables.items()}
         paths = {name: self._path_of(name) for name, kind in kinds.items() if kind != "derived"}
         paths = {name: path for name, path in paths.items() if path}
-        parts: list[dict[str, Prediction]] = []
+        variables = _StoredPredictions()
         whole: dict[str, list[Ints | None]] = {key: [] for key in (*_COUNTS, "decided")}
         try:
             for table in tables:
                 self.table = table
                 try:
-                    parts.append(self._part(paths))
+                    variables.add(self._part(paths))
                     for key in _COUNTS:
                         whole[key].append(self._counts(f"diagnostics.{key}"))
                     has_decided = "decision.item" in table.names
@@ -199,8 +238,6 @@ class _PredictionReader:
         except AnswerError as fault:  # of a column, or of the file beyond here
             faults.note(str(fault))
         faults.raise_all()
-        # Parts go as they are put together, so that no more than one variable is held twice.
-        variables = {name: Prediction.concatenate([part.pop(name) for part in parts]) for name in paths}
         counts = {key: _concatenate(columns) for key, columns in whole.items()}
         known = LABELLED in self.table.names
         name = self.table.source.name

@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine import CategoricalScore, SekeError
+from engine import CategoricalScore, SekeError, null_intervals
 from seke.benchmarking.class_means import class_mean_scores
 from seke.benchmarking.predictions import REFUSED, UNREADABLE
 from seke.benchmarking.published import figures_of
-from seke.benchmarking.scorer import VARIABLES_PER_BATCH, Resamples, json_number, json_numbers, make_scorer
+from seke.benchmarking.scorer import Resamples, json_number, json_numbers, make_scorer, variables_at_once
 from seke.console.decision_words import DECISIONS
 from seke.datasets.registry import set_called
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from engine import Bools, Floats, Ints, Knowledge
+    from engine import Bools, Floats, Ints, Knowledge, NullInterval
     from seke.benchmarking.predictions import Predictions
     from seke.benchmarking.scorer import ScoreOptions, Scorer, VariableSummary
     from seke.tables.label_table import LabelTable
@@ -97,8 +97,9 @@ def _score_variables(
     summaries: dict[str, VariableSummary] = {}
     drawn: dict[str, dict[str, Floats]] = {}
     variables: dict[str, Facts] = {}
-    for start in range(0, len(names), VARIABLES_PER_BATCH):
-        batch = names[start : start + VARIABLES_PER_BATCH]
+    at_once = variables_at_once(len(at))
+    for start in range(0, len(names), at_once):
+        batch = names[start : start + at_once]
         scorers = [
             make_scorer(
                 base,
@@ -110,8 +111,15 @@ def _score_variables(
             for name in batch
         ]
         drawn |= dict(zip(batch, resamples.scores(scorers), strict=True))
+        stated = {
+            name: scorer.reliability
+            for name, scorer in zip(batch, scorers, strict=True)
+            if scorer.reliability is not None and len(scorer.chosen)
+        }
+        nulls = dict(zip(stated, null_intervals([*stated.values()], options.seed), strict=True))
         for name, scorer in zip(batch, scorers, strict=True):
-            variables[name] = _variable(scorer, drawn[name], resamples, table.gold.values[name], options)
+            gold = table.gold.values[name]
+            variables[name] = _variable(scorer, drawn[name], resamples, gold, nulls.get(name))
             summaries[name] = scorer.summary()
             if scorer.variable.kind == "interval":
                 class_name = _class_variable(base, table)
@@ -156,7 +164,11 @@ def examples(names: Iterable[str]) -> str:
 
 
 def _variable(
-    scorer: Scorer, drawn: Mapping[str, Floats], resamples: Resamples, gold: Floats, options: ScoreOptions
+    scorer: Scorer,
+    drawn: Mapping[str, Floats],
+    resamples: Resamples,
+    gold: Floats,
+    null: NullInterval | None,
 ) -> Facts:
     undefined = scorer.undefined()
     scores = {name: resamples.estimate(value, drawn.get(name)) for name, value in scorer.point.items()}
@@ -176,7 +188,7 @@ def _variable(
         facts |= {"tolerance": scorer.tolerance, "nominal": NOMINAL, "points": _points(scorer)}
         facts["range"] = [scorer.variable.edges[0], scorer.variable.edges[-1]]
     if len(scorer.chosen):
-        facts |= _curves(scorer, options)
+        facts |= _curves(scorer, null)
     return facts
 
 
@@ -219,10 +231,9 @@ def _points(scorer: Scorer) -> list[list[float]]:
     return np.round(pairs, 4).tolist()  # type: ignore[no-any-return]
 
 
-def _curves(scorer: Scorer, options: ScoreOptions) -> Facts:
+def _curves(scorer: Scorer, null: NullInterval | None) -> Facts:
     facts: Facts = {}
-    if scorer.reliability is not None:
-        null = scorer.reliability.null(np.random.default_rng(options.seed))
+    if scorer.reliability is not None and null is not None:
         counts, stated, share = scorer.reliability.diagram()
         facts["reliability"] = {
             "count": counts.tolist(),

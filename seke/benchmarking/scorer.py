@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 DIGITS = 6
 # Bins of equal mass of a reliability diagram, by default.
 BINS = 15
-# Variables, and pairs of them, scored at once: each takes some 200 bytes an item. Every batch draws the
-# resamples again.
-VARIABLES_PER_BATCH, PAIRS_PER_BATCH = 6, 3
+# Predictions of a variable that are scored at once, times items; each takes some 200 bytes. Variables that do
+# not fit are scored later, for which the resamples are drawn again.
+_SCORED_AT_ONCE = 600_000
 _LABELS_ONLY = "hard labels have no probabilities"
 _ALL_EVIDENCE = "all its gold entered as evidence, as labels of a data set"
 
@@ -45,6 +45,11 @@ class ScoreOptions:
     seed: int = 0
     level: float = 0.95
     bins: int = BINS
+
+
+def variables_at_once(items: int, prediction_sets: int = 1) -> int:
+    """Return how many variables of so many items are scored at once, so that memory is bounded."""
+    return max(_SCORED_AT_ONCE // (max(items, 1) * prediction_sets), 1)
 
 
 @dataclass(frozen=True)
@@ -212,11 +217,13 @@ class Resamples:
     """
 
     def __init__(self, groups: Sequence[str | None], options: ScoreOptions) -> None:
-        # An item of no known group is a group of its own.
-        keys = ((index, "") if group is None else (-1, group) for index, group in enumerate(groups))
-        numbers: dict[tuple[int, str], int] = {}
-        self.unit = np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)
-        self.units, self.level, self._seed = len(numbers), options.level, options.seed
+        self.unit = np.empty(len(groups), dtype=np.int64)
+        self.units, self.level, self._seed = 0, options.level, options.seed
+        numbers: dict[str, int] = {}
+        for index, group in enumerate(groups):
+            # An item of no known group is a group of its own.
+            self.unit[index] = self.units if group is None else numbers.setdefault(group, self.units)
+            self.units += int(self.unit[index] == self.units)
         self._times = options.bootstrap if self.units > 1 else 0
 
     def scores(self, scorers: Sequence[Scored]) -> list[dict[str, Floats]]:

@@ -352,7 +352,9 @@ class LabelTableBuilder:
     def _gold(self, name: str, rows: dict[str, int]) -> Floats:
         """Return the values of a variable, NaN where unknown."""
         cells = np.full(len(self._items), np.nan)
-        cells[: len(self._values[name])] = self._values[name]
+        # What was collected goes as it is put together: of a million items it takes as much as the table.
+        values = self._values.pop(name)
+        cells[: len(values)] = values
         if len(rows) == len(cells):
             return cells
         known = [None if math.isnan(cell) else cell for cell in cells.tolist()]

@@ -20,6 +20,7 @@ from engine import (
     Reliability,
     SelectiveScore,
     mcnemar,
+    null_intervals,
     percentile_interval,
     resampled,
     scored,
@@ -266,7 +267,7 @@ def test_bins_have_equal_mass_and_keep_equals_together(seed, bins):
 def test_the_null_interval_of_one_bin_is_that_of_a_binomial():
     """n statements of 0.3: ECE is |k / n - 0.3| with k ~ Binomial(n, 0.3)."""
     n, p = 50, 0.3
-    null = Reliability.of(np.full(n, p), np.zeros(n), 10).null(np.random.default_rng(0), 20_000)
+    (null,) = null_intervals([Reliability.of(np.full(n, p), np.zeros(n), 10)], 0, 20_000)
     k = np.arange(n + 1)
     gap, mass = np.abs(k / n - p), binom.pmf(k, n, p)
     for value, quantile in ((null.low, 0.05), (null.high, 0.95)):
@@ -279,16 +280,27 @@ def test_the_null_interval_of_one_bin_is_that_of_a_binomial():
 def test_calibrated_statements_lie_in_the_null_interval_nine_times_in_ten():
     rng = np.random.default_rng(3)
     inside, honest, bold = 0, 400, 0
-    for _ in range(honest):
+    for seed in range(honest):
         stated = rng.beta(2, 1, 150)
         happened = (rng.random(150) < stated).astype(float)
         reliability = Reliability.of(stated, happened, 10)
-        null = reliability.null(rng, 300)
-        inside += null.low <= reliability.ece() <= null.high
         boasted = Reliability.of(stated**0.5, happened, 10)
-        bold += boasted.ece() > boasted.null(rng, 300).high
+        null, null_of_boasted = null_intervals([reliability, boasted], seed, 300)
+        inside += null.low <= reliability.ece() <= null.high
+        bold += boasted.ece() > null_of_boasted.high
     assert abs(inside / honest - 0.9) < 4 * math.sqrt(0.9 * 0.1 / honest)
     assert bold > 0.9 * honest
+
+
+def test_null_intervals_of_several_are_those_of_each_by_itself():
+    rng = np.random.default_rng(5)
+    statements = [Reliability.of(rng.random(n), np.zeros(n), bins) for n, bins in ((40, 3), (31, 5), (40, 4))]
+    for together, reliability in zip(null_intervals(statements, 7, 50), statements, strict=True):
+        (alone,) = null_intervals([reliability], 7, 50)
+        assert (together.low, together.high) == (alone.low, alone.high)
+        assert np.array_equal(together.lows, alone.lows)
+        assert np.array_equal(together.highs, alone.highs)
+    assert null_intervals([], 7) == []
 
 
 def test_groups_are_drawn_whole():
