@@ -41,7 +41,7 @@ class ColumnFile:
             self._file.write(part.astype(form.dtype, copy=False).tobytes())
 
     def column(self, name: str) -> NDArray[Any] | None:
-        """Return a whole column; None where no part of it came."""
+        """Return a whole column, (N, ...); None where no part of it came."""
         if name not in self._forms:
             return None
         form, parts = self._forms[name], self._parts[name]
