@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 NOTHING_NAMED: Mapping[str, str] = MappingProxyType({})
 # How much a variable's own variance counts beside what it says of the root: a judgement.
 UNSURE_WEIGHT = 0.1
+# Variables of an item for which a question about one variable is evaluated.
+MOST_INFORMATIVE = 2
 
 
 @dataclass(frozen=True)
@@ -146,3 +148,17 @@ def binary_informativeness(root: Floats, active: Floats) -> Floats:
     absent = root[:, :, None] - joint
     about_root += (absent**2).sum(1) / np.maximum(1 - p, 1e-12)
     return np.asarray(about_root + UNSURE_WEIGHT * p * (1 - p))
+
+
+def most_informative(root: Floats, active: Floats, binary: Sequence[str], names: Sequence[str]) -> Bools:
+    """Return which names are most informative, of those of binary variables, by item, (n, names).
+
+    root, active: see `binary_informativeness`. binary: the names of the J variables.
+    """
+    informativeness = binary_informativeness(root, active)
+    score = np.full((len(root), len(names)), -1.0)
+    for column, name in enumerate(names):
+        if name in binary:
+            score[:, column] = informativeness[:, binary.index(name)]
+    rank = (-score).argsort(axis=1, kind="stable").argsort(axis=1, kind="stable")
+    return np.asarray((rank < MOST_INFORMATIVE) & (score >= 0))

@@ -77,8 +77,8 @@ class Belief:
         """
         others = [worth for name, worth in self.stakes.worth.items() if name not in self.binary]
         order = np.lexsort([np.arange(len(self.root)), *(worth > 0 for worth in others)])
-        single = self._in_single_precision()
-        return tuple((rows, single.part(rows)) for rows in np.split(order, range(TILE, len(order), TILE)))
+        tiles = np.split(order, range(TILE, len(order), TILE))
+        return tuple((rows, self.part(rows)._in_single_precision()) for rows in tiles)
 
     def _in_single_precision(self) -> Belief:
         """Return the same in single precision."""
@@ -191,14 +191,19 @@ class PredictiveSampler:
     def _truth(self, name: str) -> Ints:
         """Draw the variable's truth on each path, (n, paths)."""
         if name not in self.truths:
-            u = self._uniform(f"truth of {name}", 1)[0]
-            rows = np.arange(len(self.root))[:, None]
             if name in self.belief.binary:
-                p = self.belief.active[rows, self.root, self.belief.binary.index(name)]
-                self.truths[name] = np.asarray(u < p).astype(np.int64)
+                self.truths[name] = self._binary_truths[self.belief.binary.index(name)]
             else:
+                rows, u = np.arange(len(self.root))[:, None], self._uniform(f"truth of {name}", 1)[0]
                 self.truths[name] = _choose(self.belief.given[name][rows, self.root], u)
         return self.truths[name]
+
+    @cached_property
+    def _binary_truths(self) -> Ints:
+        """The truth of each binary variable on each path, (J, n, paths)."""
+        u = [self._uniform(f"truth of {name}", 1)[0] for name in self.belief.binary]
+        p = self.belief.active[np.arange(len(self.root))[:, None], self.root]
+        return np.ascontiguousarray((np.transpose(u) < p).transpose(2, 0, 1)).astype(np.int64)
 
     def _counts(self, question: int, name: str) -> tuple[Floats, Floats]:
         """Count the answers so far: in the reading of this question, and in all others, (n, answers)."""
@@ -231,7 +236,7 @@ class PredictiveSampler:
     def _sample_by_pattern(
         self, name: str, block: int, continued: Floats, other_counts: Floats
     ) -> SampledLikelihoods:
-        """Sample answers once for each pattern of counts and truth, or by item those of patterns that are rare."""
+        """Sample answers once for each pattern of counts and truth, of rare patterns by item."""
         kernel, truth = self.observations.kernels[self.observer, name], self._truth(name)
         settled = self._settled_given_others(name)
         if settled is not None:
@@ -402,7 +407,7 @@ def _stratified(seed: int, name: str, count: int) -> Floats:
 
 
 def _choose(p: Floats, u: Floats) -> Ints:
-    """Return for p (..., states) and u, uniform below p's sum, the index at which p's running sum passes u."""
+    """Return for p (..., states) the index at which its running sum passes u, uniform below the sum."""
     if p.shape[-1] == 2:
         return np.asarray(u > p[..., 0]).astype(np.int64)
     reached = np.zeros(p.shape[:-1])

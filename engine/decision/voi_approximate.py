@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.decision.asked_items import AskedItems, QuestionCandidate, binary_informativeness
+from engine.decision.asked_items import AskedItems, QuestionCandidate, most_informative
 from engine.decision.decision import Option, highest_risk
-from engine.decision.expected_gain import ExpectedGain
+from engine.decision.expected_gain import ExpectedGain, where_worth_it
 from engine.decision.limits import TIE
 from engine.decision.loss import stakes_of
 from engine.decision.origin import labels_of
@@ -33,23 +33,17 @@ from engine.decision.sampled_likelihoods import LikelihoodCache, SampledLikeliho
 from engine.model.responses import Answers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from engine.backend.types import Bools, Floats, Ints
     from engine.decision.level import LevelDecision
     from engine.inference.posterior import Inference, Posterior
 
     # Item, observer, question, what it is about and view -> whether that may be asked.
-    # Which of the items, which of the batches -> gain and error, both (items, batches).
-    Evaluate = Callable[[Ints | slice, slice], tuple[Floats, Floats]]
     MayAsk = Callable[[tuple[str, str, str, str | None, str]], bool]
 
 # Items computed together, so that shared work is seldom repeated; 10 MB for the shipped base.
 MOST_ITEMS = 2048
-# Variables of an item for which a question about one variable is evaluated.
-MOST_INFORMATIVE = 2
-# Standard errors by which a gain may exceed its estimate.
-DOUBT = 1.0
 
 
 class LookAhead:
@@ -314,13 +308,12 @@ class LookAhead:
                 # What an answer that follows what it was told is worth is not worked out.
                 if question.tells or (question.check and not named.any()):
                     continue
-                continued = list(self._question_candidates(belief, before, readings, number, named, every=every))
+                about = belief, before, readings, number, named
+                continued = list(self._question_candidates(*about, every=every))
                 yield from continued
                 open_views, repeats = self._open_views(known, observer, number)
                 if open_views.any():
-                    begun = self._question_candidates(
-                        belief, before, readings, number, named, every=every, fresh=True
-                    )
+                    begun = self._question_candidates(*about, every=every, fresh=True)
                     for again, candidate in zip(continued, begun, strict=True):
                         shares = (repeats, open_views - repeats)
                         gain = shares[0] * again.gain + shares[1] * candidate.gain
@@ -369,31 +362,18 @@ class LookAhead:
                     about = {name: sampled.part(rows, batches) for name, sampled in likelihoods.items()}
                     return self._gain_under_halo(belief.part(rows), before[rows], about, halo[rows])
 
-                gain, error = self._where_worth_it(evaluate, len(before), least)
+                gain, error = where_worth_it(evaluate, len(before), len(self.batches), least)
                 yield QuestionCandidate(readings.observer, question, None, fresh, price, gain, error)
             return
         chosen = named[:, [question.variables.index(name) for name in names]]
         if not question.check:
             other = np.array([name not in self.binary for name in names], dtype=bool)
-            chosen = chosen | other | self._most_informative(belief, names)
+            chosen = chosen | other | most_informative(belief.root, belief.active, belief.binary, names)
         # An answer that merely repeats what its prompt stated gains nothing.
         looked = 1 - self.observations.echo[readings.observer].probability[number]
         gains = looked * self._gains_about_one(belief, before, likelihoods, chosen, least)
         for name, (gain, error) in zip(names, gains, strict=True):
             yield QuestionCandidate(readings.observer, question, name, fresh, price, gain, error)
-
-    def _where_worth_it(self, evaluate: Evaluate, items: int, least: float) -> tuple[Floats, Floats]:
-        """Return gain and error, both (items, batches), 0 where a gain is not expected to exceed the least.
-
-        More answers tell no less: where the largest batch gains too little beyond its standard error, the
-        others are not evaluated.
-        """
-        gain, error = np.zeros((2, items, len(self.batches)))
-        gain[:, -1:], error[:, -1:] = evaluate(slice(None), slice(-1, None))
-        rows = np.flatnonzero(gain[:, -1] + DOUBT * error[:, -1] > least)
-        if rows.size and len(self.batches) > 1:
-            gain[rows, :-1], error[rows, :-1] = evaluate(rows, slice(-1))
-        return gain, error
 
     def _gains_about_one(
         self,
@@ -406,40 +386,47 @@ class LookAhead:
         """Return gain and error of answers about each variable alone, (variables, 2, n, batches).
 
         likelihoods: of each variable. chosen: (n, variables) of which they are computed; else 0. least: see
-        `_where_worth_it`.
+        `where_worth_it`.
         """
         names = list(likelihoods)
         gains = np.zeros((len(names), 2, len(before), len(self.batches)))
         binary = np.array([name in self.binary for name in names], dtype=bool)
-        rows, columns = np.nonzero(chosen & binary)
-        if rows.size:
-            order = np.argsort(columns, kind="stable")
-            rows, columns = rows[order], columns[order]
-            about = SampledLikelihoods.stacked(
-                [likelihoods[names[c]].part(rows[columns == c]) for c in np.unique(columns).tolist()]
-            )
-            places = np.array([self.binary.index(name) if name in self.binary else -1 for name in names])
-            asked_belief, asked_before, asked_places = belief.part(rows), before[rows], places[columns]
-
-            def evaluate(part: Ints | slice, batches: slice) -> tuple[Floats, Floats]:
-                sampled = about.part(part, batches)
-                return self.expected.gain_about_one(
-                    asked_belief.part(part), asked_before[part], asked_places[part], sampled
-                )
-
-            gains[columns, :, rows] = np.stack(self._where_worth_it(evaluate, len(rows), least), axis=1)
+        binary_columns, asked = np.flatnonzero(binary), chosen[:, binary]
+        if asked.any():
+            stacked = SampledLikelihoods.stacked([likelihoods[names[c]] for c in binary_columns.tolist()])
+            places = np.array([self.binary.index(names[c]) for c in binary_columns.tolist()])
+        # One variable of each item at a time, so that all share the tiles of the belief.
+        while asked.any():
+            rows = np.flatnonzero(asked.any(1))
+            which = asked[rows].argmax(1)
+            asked[rows, which] = False
+            about = belief.part(slice(None) if len(rows) == len(before) else rows)
+            sampled = stacked.part(which * len(before) + rows)
+            gain_and_error = self._gain_about_binary(about, before[rows], places[which], sampled, least)
+            gains[binary_columns[which], :, rows] = np.stack(gain_and_error, axis=1)
         for column in np.flatnonzero(~binary & chosen.any(0)).tolist():
             rows = np.flatnonzero(chosen[:, column])
             about_name = {names[column]: likelihoods[names[column]].part(rows)}
             gains[column][:, rows] = self.expected.gain(belief.part(rows), before[rows], about_name)
         return gains
 
+    def _gain_about_binary(
+        self, belief: Belief, before: Floats, place: Ints, likelihood: SampledLikelihoods, least: float
+    ) -> tuple[Floats, Floats]:
+        """Return `ExpectedGain.gain_about_one` where it may exceed the least."""
+
+        def evaluate(rows: Ints | slice, batches: slice) -> tuple[Floats, Floats]:
+            some = likelihood.part(rows, batches)
+            return self.expected.gain_about_one(belief.part(rows), before[rows], place[rows], some)
+
+        return where_worth_it(evaluate, len(before), len(self.batches), least)
+
     def _gain_under_halo(
         self, belief: Belief, before: Floats, likelihoods: Mapping[str, SampledLikelihoods], halo: Floats
     ) -> tuple[Floats, Floats]:
-        """Return gain and error, (n, batches), of answers that follow their label with probability halo, (n, 1).
+        """Return gain and error, (n, batches), of answers of which only the label counts under halo.
 
-        Of those that follow it only the label counts.
+        halo: (n, 1) the probability that they follow their label.
         """
         gain, error = self.expected.gain(belief, before, likelihoods)
         if not halo.any():
@@ -450,13 +437,3 @@ class LookAhead:
             followed, followed_error = self.expected.gain(belief, before, label)
             gain, error = gain + halo * followed, np.maximum(error, followed_error)
         return gain, error
-
-    def _most_informative(self, belief: Belief, names: Sequence[str]) -> Bools:
-        """Return which names are most informative, of those of binary variables, by item, (n, names)."""
-        informativeness = binary_informativeness(belief.root, belief.active)
-        score = np.full((len(belief.root), len(names)), -1.0)
-        for column, name in enumerate(names):
-            if name in belief.binary:
-                score[:, column] = informativeness[:, belief.binary.index(name)]
-        rank = (-score).argsort(axis=1, kind="stable").argsort(axis=1, kind="stable")
-        return np.asarray((rank < MOST_INFORMATIVE) & (score >= 0))
