@@ -413,7 +413,7 @@ class LookAhead:
     def _gain_about_binary(
         self, belief: Belief, before: Floats, place: Ints, likelihood: SampledLikelihoods, least: float
     ) -> tuple[Floats, Floats]:
-        """Return `ExpectedGain.gain_about_one` where it may exceed the least."""
+        """Return `ExpectedGain.gain_about_one`, both (n, batches), where it may exceed the least."""
 
         def evaluate(rows: Ints | slice, batches: slice) -> tuple[Floats, Floats]:
             some = likelihood.part(rows, batches)
