@@ -151,7 +151,7 @@ def binary_informativeness(root: Floats, active: Floats) -> Floats:
 
 
 def most_informative(root: Floats, active: Floats, binary: Sequence[str], names: Sequence[str]) -> Bools:
-    """Return which names are most informative, of those of binary variables, by item, (n, names).
+    """Return which of M names are most informative, of those of binary variables, by item, (n, M).
 
     root, active: see `binary_informativeness`. binary: the names of the J variables.
     """

@@ -202,7 +202,7 @@ class ExpectedGain:
 
 
 def where_worth_it(evaluate: Evaluate, items: int, batches: int, least: float) -> tuple[Floats, Floats]:
-    """Return gains and errors, both (items, batches), 0 where a gain is not expected to exceed the least.
+    """Return gains and errors (n, B), (n, B) of n items and B batches, 0 where none should exceed the least.
 
     More answers tell no less: where the largest batch, the last, gains too little beyond its standard error,
     the others are not evaluated.
