@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 # Simulated paths an item; their uniform numbers are stratified into as many strata.
 PATHS = 12
-# Items weighed together; of the shipped base 96 to 256 were fastest (3 MB of factors at 128).
+# Items weighed together; for the shipped base 1.7 MB of factors where only the largest batch is weighed.
 TILE = 256
 
 

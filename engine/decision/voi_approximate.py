@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     # Item, observer, question, what it is about and view -> whether that may be asked.
     MayAsk = Callable[[tuple[str, str, str, str | None, str]], bool]
 
-# Items computed together, so that shared work is seldom repeated; 10 MB for the shipped base.
+# Items computed together, so that shared work is seldom repeated; some 60 MB for the shipped base.
 MOST_ITEMS = 2048
 
 
