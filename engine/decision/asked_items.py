@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 NOTHING_NAMED: Mapping[str, str] = MappingProxyType({})
 # How much a variable's own variance counts beside what it says of the root: a judgement.
 UNSURE_WEIGHT = 0.1
+# Variables of an item for which a question about one variable is evaluated.
+MOST_INFORMATIVE = 2
 
 
 @dataclass(frozen=True)
@@ -93,22 +95,25 @@ class AskedItems:
 
     def are_named(self, names: Sequence[str]) -> Bools:
         """Return which of M variables the contradictions of an item name, (n, M)."""
-        return np.array([[name in named for name in names] for named in self.named], dtype=bool)
+        are_named = np.zeros((len(self.named), len(names)), dtype=bool)
+        for row in (row for row, named in enumerate(self.named) if named):
+            are_named[row] = [name in self.named[row] for name in names]
+        return are_named
 
     @cached_property
-    def readings(self) -> list[Ints]:
-        """The readings of each item, n arrays (readings of the item,)."""
-        order = np.argsort(self.answers.reading_item, kind="stable")
+    def readings(self) -> tuple[Ints, list[int]]:
+        """The readings in the order of their items, (R,), and where those of each begin, and the last end."""
         counts = np.bincount(self.answers.reading_item, minlength=len(self.remaining))
-        return np.split(order, np.cumsum(counts)[:-1])
+        return np.argsort(self.answers.reading_item, kind="stable"), [0, *np.cumsum(counts).tolist()]
 
     def views(self, row: int, observer: int, question: int | None = None) -> list[str]:
         """Return the views in which an observer was asked about an item: one question, or any."""
-        answers, readings = self.answers, self.readings[row]
-        readings = readings[answers.reading_observer[readings] == observer]
+        answers, (order, starts) = self.answers, self.readings
+        readings = order[starts[row] : starts[row + 1]]
+        chosen = answers.reading_observer[readings] == observer
         if question is not None:
-            readings = readings[answers.reading_question[readings] == question]
-        return [shown_view(answers.views[view]) for view in answers.reading_view[readings]]
+            chosen &= answers.reading_question[readings] == question
+        return [shown_view(answers.views[view]) for view in answers.reading_view[readings[chosen]].tolist()]
 
     def checks(self, candidates: Sequence[QuestionCandidate], questions: Sequence[str]) -> list[list[str]]:
         """Return for each item and candidate the contradiction that it would check, "" for none.
@@ -143,3 +148,17 @@ def binary_informativeness(root: Floats, active: Floats) -> Floats:
     absent = root[:, :, None] - joint
     about_root += (absent**2).sum(1) / np.maximum(1 - p, 1e-12)
     return np.asarray(about_root + UNSURE_WEIGHT * p * (1 - p))
+
+
+def most_informative(root: Floats, active: Floats, binary: Sequence[str], names: Sequence[str]) -> Bools:
+    """Return which of M names are most informative, of those of binary variables, by item, (n, M).
+
+    root, active: see `binary_informativeness`. binary: the names of the J variables.
+    """
+    informativeness = binary_informativeness(root, active)
+    score = np.full((len(root), len(names)), -1.0)
+    for column, name in enumerate(names):
+        if name in binary:
+            score[:, column] = informativeness[:, binary.index(name)]
+    rank = (-score).argsort(axis=1, kind="stable").argsort(axis=1, kind="stable")
+    return np.asarray((rank < MOST_INFORMATIVE) & (score >= 0))

@@ -21,15 +21,20 @@ from engine.decision.predictive_samples import LEAST
 from engine.decision.sampled_likelihoods import SampledLikelihoods
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from engine.backend.types import Floats, Ints
     from engine.decision.predictive_samples import Belief
     from engine.model.knowledge import Knowledge
 
+    # Which of the items, which of the batches -> gain and error, both (items, batches).
+    Evaluate = Callable[[Ints | slice, slice], tuple[Floats, Floats]]
+
 
 # A fall by a smaller share of the loss counts as none: single precision rounds by as much.
 ROUNDING = 1.2e-7
+# Standard errors by which a gain may exceed what was estimated.
+DOUBT = 1.0
 
 
 class ExpectedGain:
@@ -194,3 +199,17 @@ class ExpectedGain:
         if min(highest) == max(highest):
             return highest[0]
         return np.asarray(np.array(highest)[root.argmax(1)])
+
+
+def where_worth_it(evaluate: Evaluate, items: int, batches: int, least: float) -> tuple[Floats, Floats]:
+    """Return gains and errors (n, B), (n, B) of n items and B batches, 0 where none should exceed the least.
+
+    More answers tell no less: where the largest batch, the last, gains too little beyond its standard error,
+    the others are not evaluated.
+    """
+    gain, error = np.zeros((2, items, batches))
+    gain[:, -1:], error[:, -1:] = evaluate(slice(None), slice(-1, None))
+    rows = np.flatnonzero(gain[:, -1] + DOUBT * error[:, -1] > least)
+    if rows.size and batches > 1:
+        gain[rows, :-1], error[rows, :-1] = evaluate(rows, slice(-1))
+    return gain, error

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
 # Simulated paths an item; their uniform numbers are stratified into as many strata.
 PATHS = 12
-# Items weighed together; of the shipped base 96 to 256 were fastest (3 MB of factors at 128).
-TILE = 128
+# Items weighed together; for the shipped base 1.7 MB of factors where only the largest batch is weighed.
+TILE = 256
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,9 @@ class Belief:
     binary_unseen: Bools
 
     def part(self, rows: Ints | slice) -> Belief:
-        """Return the belief about some of the items."""
+        """Return the belief about some of the items; itself about all of them."""
+        if isinstance(rows, slice) and rows == slice(None):
+            return self
         given, sums = (
             {name: column[rows] for name, column in columns.items()} for columns in (self.given, self.sums)
         )
@@ -75,8 +77,8 @@ class Belief:
         """
         others = [worth for name, worth in self.stakes.worth.items() if name not in self.binary]
         order = np.lexsort([np.arange(len(self.root)), *(worth > 0 for worth in others)])
-        single = self._in_single_precision()
-        return tuple((rows, single.part(rows)) for rows in np.split(order, range(TILE, len(order), TILE)))
+        tiles = np.split(order, range(TILE, len(order), TILE))
+        return tuple((rows, self.part(rows)._in_single_precision()) for rows in tiles)
 
     def _in_single_precision(self) -> Belief:
         """Return the same in single precision."""
@@ -189,14 +191,19 @@ class PredictiveSampler:
     def _truth(self, name: str) -> Ints:
         """Draw the variable's truth on each path, (n, paths)."""
         if name not in self.truths:
-            u = self._uniform(f"truth of {name}", 1)[0]
-            rows = np.arange(len(self.root))[:, None]
             if name in self.belief.binary:
-                p = self.belief.active[rows, self.root, self.belief.binary.index(name)]
-                self.truths[name] = np.asarray(u < p).astype(np.int64)
+                self.truths[name] = self._binary_truths[self.belief.binary.index(name)]
             else:
+                rows, u = np.arange(len(self.root))[:, None], self._uniform(f"truth of {name}", 1)[0]
                 self.truths[name] = _choose(self.belief.given[name][rows, self.root], u)
         return self.truths[name]
+
+    @cached_property
+    def _binary_truths(self) -> Ints:
+        """The truth of each binary variable on each path, (J, n, paths)."""
+        u = [self._uniform(f"truth of {name}", 1)[0] for name in self.belief.binary]
+        p = self.belief.active[np.arange(len(self.root))[:, None], self.root]
+        return np.ascontiguousarray((np.transpose(u) < p).transpose(2, 0, 1)).astype(np.int64)
 
     def _counts(self, question: int, name: str) -> tuple[Floats, Floats]:
         """Count the answers so far: in the reading of this question, and in all others, (n, answers)."""
@@ -229,7 +236,7 @@ class PredictiveSampler:
     def _sample_by_pattern(
         self, name: str, block: int, continued: Floats, other_counts: Floats
     ) -> SampledLikelihoods:
-        """Sample answers once for each pattern of counts and truth, or by item where that is fewer."""
+        """Sample answers once for each pattern of counts and truth, of rare patterns by item."""
         kernel, truth = self.observations.kernels[self.observer, name], self._truth(name)
         settled = self._settled_given_others(name)
         if settled is not None:
@@ -238,10 +245,9 @@ class PredictiveSampler:
         size, states = continued.shape[1], kernel.mix.shape[0]
         patterns, which = distinct_rows(np.concatenate([continued, other_counts], axis=1))
         keys = [(self.observer, name, block, row.tobytes()) for row in patterns]
-        new = [place for place, key in enumerate(keys) if key not in self.tables.tables]
-        if len(new) * states >= len(truth):
-            return SampledLikelihoods.of_paths(self._sample_rows(name, block, continued, other_counts, truth))
         tables = {key: self.tables.tables[key] for key in keys if key in self.tables.tables}
+        often = np.bincount(which) >= states
+        new = [place for place, key in enumerate(keys) if key not in tables and often[place]]
         if new:
             counts = np.repeat(patterns[new], states, axis=0)
             truths = np.tile(np.arange(states), len(new))[:, None]
@@ -251,9 +257,16 @@ class PredictiveSampler:
             added = {keys[place]: table for place, table in zip(new, made, strict=True)}
             self.tables.add(added)
             tables |= added
-        table = np.concatenate([tables[key] for key in keys], axis=1)
-        place = (which[:, None] * states + truth) * PATHS + np.arange(PATHS)
-        return SampledLikelihoods(table.reshape(states, -1, table.shape[-1]), place)
+        # Tables stand first, each of all truths; the items of rare patterns, each of its truths, follow.
+        tabled = np.array([key in tables for key in keys])
+        rare = np.flatnonzero(~tabled[which])
+        parts = [tables[key] for key in keys if key in tables]
+        if rare.size:
+            parts.append(self._sample_rows(name, block, continued[rare], other_counts[rare], truth[rare]))
+        row = (np.cumsum(tabled) - 1)[which][:, None] * states + truth
+        row[rare] = (tabled.sum() * states + np.arange(len(rare)))[:, None]
+        table = np.concatenate(parts, axis=1)
+        return SampledLikelihoods(table.reshape(states, -1, table.shape[-1]), row * PATHS + np.arange(PATHS))
 
     def _sample_rows(
         self,
@@ -312,7 +325,8 @@ class PredictiveSampler:
         urn = alpha[None] + continued[:, None, block * size : (block + 1) * size]
         u = self._uniform(f"answers about {name}", int(batches.max()) + 1)
         type_urn = urn[rows, _choose(type_given[rows, truth], u[-1])]
-        total = type_urn.sum(-1, keepdims=True)
+        total = type_urn.sum(-1)
+        by_answer = np.ascontiguousarray(urn.transpose(0, 2, 1))
         mass = urn.sum(-1)[:, None, :]
         likelihood = np.ones((n, PATHS, alpha.shape[0]))
         seen = np.zeros((n, PATHS, alpha.shape[1]))
@@ -320,9 +334,9 @@ class PredictiveSampler:
         paths = np.arange(PATHS)[None]
         for draw in range(int(batches.max())):
             # The urn's next answer: one of its own kind, or a repeat of one drawn before.
-            answer = _choose((type_urn + seen) / (total + draw), u[draw])
+            answer = _choose(type_urn + seen, u[draw] * (total + draw))
             so_far = seen[rows, paths, answer]
-            likelihood *= (urn[rows, :, answer] + so_far[..., None]) / (mass + draw)
+            likelihood *= (by_answer[rows, answer] + so_far[..., None]) / (mass + draw)
             seen[rows, paths, answer] = so_far + 1
             for batch in np.flatnonzero(batches == draw + 1):
                 by_batch[:, :, batch] = likelihood @ type_given.transpose(0, 2, 1)
@@ -393,7 +407,7 @@ def _stratified(seed: int, name: str, count: int) -> Floats:
 
 
 def _choose(p: Floats, u: Floats) -> Ints:
-    """Return for p (..., states) and uniform numbers u the index at which p's running sum passes u."""
+    """Return for p (..., states) the index at which its running sum passes u, uniform below the sum."""
     if p.shape[-1] == 2:
         return np.asarray(u > p[..., 0]).astype(np.int64)
     reached = np.zeros(p.shape[:-1])

@@ -54,9 +54,9 @@ class SampledLikelihoods:
         """Paths, batches."""
         return self.place.shape[1], self.table.shape[2]
 
-    def part(self, rows: Ints) -> SampledLikelihoods:
-        """Return those about some items."""
-        return SampledLikelihoods(self.table, self.place[rows])
+    def part(self, rows: Ints | slice, batches: slice = slice(None)) -> SampledLikelihoods:
+        """Return those about some items, after some of the batches."""
+        return SampledLikelihoods(np.ascontiguousarray(self.table[..., batches]), self.place[rows])
 
     def of(self, rows: Ints) -> Floats:
         """Return the likelihoods of some items (...), (..., states, paths · batches)."""

@@ -21,10 +21,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.backend.arrays import distinct
-from engine.decision.asked_items import AskedItems, QuestionCandidate, binary_informativeness
+from engine.decision.asked_items import AskedItems, QuestionCandidate, most_informative
 from engine.decision.decision import Option, highest_risk
-from engine.decision.expected_gain import ExpectedGain
+from engine.decision.expected_gain import ExpectedGain, where_worth_it
 from engine.decision.limits import TIE
 from engine.decision.loss import stakes_of
 from engine.decision.origin import labels_of
@@ -34,19 +33,17 @@ from engine.decision.sampled_likelihoods import LikelihoodCache, SampledLikeliho
 from engine.model.responses import Answers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
-    from engine.backend.types import Bools, Floats
+    from engine.backend.types import Bools, Floats, Ints
     from engine.decision.level import LevelDecision
     from engine.inference.posterior import Inference, Posterior
 
     # Item, observer, question, what it is about and view -> whether that may be asked.
     MayAsk = Callable[[tuple[str, str, str, str | None, str]], bool]
 
-# Items computed together, so that shared work is seldom repeated; 10 MB for the shipped base.
-MOST_ITEMS = 1024
-# Variables of an item for which a question about one variable is evaluated.
-MOST_INFORMATIVE = 2
+# Items computed together, so that shared work is seldom repeated; some 60 MB for the shipped base.
+MOST_ITEMS = 2048
 
 
 class LookAhead:
@@ -125,7 +122,7 @@ class LookAhead:
 
     def _all_options(self, known: AskedItems, observers: Bools) -> Iterator[tuple[Option, ...]]:
         """Yield for each item all options within its budget, the best gain per cost first."""
-        candidates = list(self._candidates(known, observers))
+        candidates = list(self._candidates(known, observers, every=True))
         for row, remaining in enumerate(known.remaining):
             options = [
                 self._option(known, candidate, row, int(batch))
@@ -256,16 +253,15 @@ class LookAhead:
     def _belief(self, known: AskedItems) -> Belief:
         """Return beliefs with each variable's exact marginal and the network's dependence on the root."""
         root = known.marginals[self.base.root]
-        active, given = [], {}
+        active, given = np.zeros((*root.shape, len(self.binary))), {}
         for name, table in self.network.given_root.items():
             ratio = known.marginals[name] / np.maximum(root @ table, 1e-12)
-            joint = table[None] * ratio[:, None, :]
-            joint /= np.maximum(joint.sum(-1, keepdims=True), 1e-12)
             if name in self.binary:
-                active.append(joint[..., 1])
+                false, true = ratio.T[..., None] * table.T[:, None]
+                active[..., self.binary.index(name)] = true / np.maximum(false + true, 1e-12)
             else:
-                given[name] = joint
-        stacked = np.stack(active, axis=-1) if active else np.zeros((*root.shape, 0))
+                joint = table[None] * ratio[:, None, :]
+                given[name] = joint / np.maximum(joint.sum(-1, keepdims=True), 1e-12)
         sums = {name: joint @ self.expected.sums[name] for name, joint in given.items()}
         stakes = stakes_of(self.base, known.marginals, known.unseen, known.final)
         none = np.zeros(len(root))
@@ -275,7 +271,7 @@ class LookAhead:
         return Belief(
             root,
             self.binary,
-            stacked,
+            active,
             given,
             sums,
             stakes,
@@ -283,7 +279,12 @@ class LookAhead:
             np.array(unseen, dtype=bool).reshape(shape),
         )
 
-    def _candidates(self, known: AskedItems, observers: Bools) -> Iterator[QuestionCandidate]:
+    def _candidates(
+        self, known: AskedItems, observers: Bools, *, every: bool = False
+    ) -> Iterator[QuestionCandidate]:
+        """Yield what could be asked; every: with all gains, those that are not worth their price, too."""
+        # In another view a gain is a mean of two, of which one alone may be worth its price.
+        every = every or bool(self.base.policy.views)
         belief = self._belief(known)
         before = self.expected.before(belief)
         # What others answered is collected once for all observers and questions.
@@ -307,11 +308,12 @@ class LookAhead:
                 # What an answer that follows what it was told is worth is not worked out.
                 if question.tells or (question.check and not named.any()):
                     continue
-                continued = list(self._question_candidates(belief, before, readings, number, named))
+                about = belief, before, readings, number, named
+                continued = list(self._question_candidates(*about, every=every))
                 yield from continued
                 open_views, repeats = self._open_views(known, observer, number)
                 if open_views.any():
-                    begun = self._question_candidates(belief, before, readings, number, named, fresh=True)
+                    begun = self._question_candidates(*about, every=every, fresh=True)
                     for again, candidate in zip(continued, begun, strict=True):
                         shares = (repeats, open_views - repeats)
                         gain = shares[0] * again.gain + shares[1] * candidate.gain
@@ -339,6 +341,7 @@ class LookAhead:
         number: int,
         named: Bools,
         *,
+        every: bool,
         fresh: bool = False,
     ) -> Iterator[QuestionCandidate]:
         """Yield the candidates of one question to one observer: the whole question, or one a variable.
@@ -350,67 +353,87 @@ class LookAhead:
         names = [v for v in question.variables if v in observer.labels or v in observer.numbers]
         price = np.array([price_of(self.base, observer.name, question.name, int(n)) for n in self.batches])
         likelihoods = {name: readings.sample(number, name, fresh=fresh) for name in names}
+        least = -np.inf if every else float(price.min())
         if not question.about_one:
             if names:
                 halo = readings.follow_probability(number, fresh=fresh)[:, None]
-                gain, error = self.expected.gain(belief, before, likelihoods)
-                if halo.any():
-                    followed = self._gain_of_label(belief, before, likelihoods)
-                    gain, error = (1 - halo) * gain + halo * followed[0], np.maximum(error, followed[1])
+
+                def evaluate(rows: Ints | slice, batches: slice) -> tuple[Floats, Floats]:
+                    about = {name: sampled.part(rows, batches) for name, sampled in likelihoods.items()}
+                    return self._gain_under_halo(belief.part(rows), before[rows], about, halo[rows])
+
+                gain, error = where_worth_it(evaluate, len(before), len(self.batches), least)
                 yield QuestionCandidate(readings.observer, question, None, fresh, price, gain, error)
             return
         chosen = named[:, [question.variables.index(name) for name in names]]
         if not question.check:
             other = np.array([name not in self.binary for name in names], dtype=bool)
-            chosen = chosen | other | self._most_informative(belief, names)
+            chosen = chosen | other | most_informative(belief.root, belief.active, belief.binary, names)
         # An answer that merely repeats what its prompt stated gains nothing.
         looked = 1 - self.observations.echo[readings.observer].probability[number]
-        gains = looked * self._gains_about_one(belief, before, likelihoods, chosen)
+        gains = looked * self._gains_about_one(belief, before, likelihoods, chosen, least)
         for name, (gain, error) in zip(names, gains, strict=True):
             yield QuestionCandidate(readings.observer, question, name, fresh, price, gain, error)
 
     def _gains_about_one(
-        self, belief: Belief, before: Floats, likelihoods: Mapping[str, SampledLikelihoods], chosen: Bools
+        self,
+        belief: Belief,
+        before: Floats,
+        likelihoods: Mapping[str, SampledLikelihoods],
+        chosen: Bools,
+        least: float,
     ) -> Floats:
         """Return gain and error of answers about each variable alone, (variables, 2, n, batches).
 
-        likelihoods: of each variable. chosen: (n, variables) of which they are computed; else 0.
+        likelihoods: of each variable. chosen: (n, variables) of which they are computed; else 0. least: see
+        `where_worth_it`.
         """
         names = list(likelihoods)
         gains = np.zeros((len(names), 2, len(before), len(self.batches)))
         binary = np.array([name in self.binary for name in names], dtype=bool)
-        rows, columns = np.nonzero(chosen & binary)
-        if rows.size:
-            order = np.argsort(columns, kind="stable")
-            rows, columns = rows[order], columns[order]
-            about = SampledLikelihoods.stacked(
-                [likelihoods[names[c]].part(rows[columns == c]) for c in distinct(columns).tolist()]
-            )
-            places = np.array([self.binary.index(name) if name in self.binary else -1 for name in names])
-            gains[columns, :, rows] = np.stack(
-                self.expected.gain_about_one(belief.part(rows), before[rows], places[columns], about), axis=1
-            )
+        binary_columns, asked = np.flatnonzero(binary), chosen[:, binary]
+        if asked.any():
+            stacked = SampledLikelihoods.stacked([likelihoods[names[c]] for c in binary_columns.tolist()])
+            places = np.array([self.binary.index(names[c]) for c in binary_columns.tolist()])
+        # One variable of each item at a time, so that all share the tiles of the belief.
+        while asked.any():
+            rows = np.flatnonzero(asked.any(1))
+            which = asked[rows].argmax(1)
+            asked[rows, which] = False
+            about = belief.part(slice(None) if len(rows) == len(before) else rows)
+            sampled = stacked.part(which * len(before) + rows)
+            gain_and_error = self._gain_about_binary(about, before[rows], places[which], sampled, least)
+            gains[binary_columns[which], :, rows] = np.stack(gain_and_error, axis=1)
         for column in np.flatnonzero(~binary & chosen.any(0)).tolist():
             rows = np.flatnonzero(chosen[:, column])
             about_name = {names[column]: likelihoods[names[column]].part(rows)}
             gains[column][:, rows] = self.expected.gain(belief.part(rows), before[rows], about_name)
         return gains
 
-    def _gain_of_label(
-        self, belief: Belief, before: Floats, likelihoods: Mapping[str, SampledLikelihoods]
+    def _gain_about_binary(
+        self, belief: Belief, before: Floats, place: Ints, likelihood: SampledLikelihoods, least: float
     ) -> tuple[Floats, Floats]:
-        """Return gain and error, (n, batches), of answers that follow their label; only the label counts."""
-        if self.base.root not in likelihoods:
-            nothing = np.zeros((len(before), len(self.batches)))
-            return nothing, nothing
-        return self.expected.gain(belief, before, {self.base.root: likelihoods[self.base.root]})
+        """Return `ExpectedGain.gain_about_one`, both (n, batches), where it may exceed the least."""
 
-    def _most_informative(self, belief: Belief, names: Sequence[str]) -> Bools:
-        """Return which names are most informative, of those of binary variables, by item, (n, names)."""
-        informativeness = binary_informativeness(belief.root, belief.active)
-        score = np.full((len(belief.root), len(names)), -1.0)
-        for column, name in enumerate(names):
-            if name in belief.binary:
-                score[:, column] = informativeness[:, belief.binary.index(name)]
-        rank = (-score).argsort(axis=1, kind="stable").argsort(axis=1, kind="stable")
-        return np.asarray((rank < MOST_INFORMATIVE) & (score >= 0))
+        def evaluate(rows: Ints | slice, batches: slice) -> tuple[Floats, Floats]:
+            some = likelihood.part(rows, batches)
+            return self.expected.gain_about_one(belief.part(rows), before[rows], place[rows], some)
+
+        return where_worth_it(evaluate, len(before), len(self.batches), least)
+
+    def _gain_under_halo(
+        self, belief: Belief, before: Floats, likelihoods: Mapping[str, SampledLikelihoods], halo: Floats
+    ) -> tuple[Floats, Floats]:
+        """Return gain and error, (n, batches), of answers of which only the label counts under halo.
+
+        halo: (n, 1) the probability that they follow their label.
+        """
+        gain, error = self.expected.gain(belief, before, likelihoods)
+        if not halo.any():
+            return gain, error
+        gain *= 1 - halo
+        if self.base.root in likelihoods:
+            label = {self.base.root: likelihoods[self.base.root]}
+            followed, followed_error = self.expected.gain(belief, before, label)
+            gain, error = gain + halo * followed, np.maximum(error, followed_error)
+        return gain, error

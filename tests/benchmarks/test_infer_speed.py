@@ -4,7 +4,7 @@
 
 131,190 made-up joint samples of 26,238 items, five draws each, and again of items whose answers agree. Meant
 to hold: reading, validating and writing together under 10 times the parsing alone; the look-ahead under
-0.5 ms for each item that needs one; the whole under their sum plus twice the engine's own time.
+0.3 ms for each item that needs one; the whole under their sum plus twice the engine's own time.
 """
 
 from __future__ import annotations
