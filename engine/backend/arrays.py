@@ -8,6 +8,7 @@ import than all else that a small study computes. The two differ by their roundi
 from __future__ import annotations
 
 import math
+import sys
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeGuard
 
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     from engine.backend.types import Array, Floats, Ints, Namespace
 
 
-# So many numbers are few: one at a time they take 0.3 us each, by scipy 0.02. Tables of a number kernel, of
-# which a base has some dozens, have thousands of cells; other calls that are frequent are smaller.
+# So many numbers are few, as long as nothing else imports scipy.special: one at a time they take 0.3 us each,
+# by scipy 0.02. Tables of a number kernel, of which a base has some dozens, have thousands of cells.
 FEW, FEW_CELLS = 512, 8_192
 # What numpy works with, plain numbers too.
 _FOR_NUMPY = (np.ndarray, np.generic, float, int)
@@ -100,9 +101,9 @@ def _special() -> Any:
 
 
 def _few(of_one: Callable[[float], float], array: Any, most: int) -> Floats | None:
-    """Return a function of each number, None of more than `most`, and where it is not finite."""
+    """Return a function of each number, None where scipy is at hand, of more than `most`, and at a pole."""
     numbers = np.asarray(array, dtype=np.float64)
-    if numbers.size > most:
+    if numbers.size > most or "scipy.special" in sys.modules:
         return None
     try:
         values = np.fromiter(map(of_one, numbers.ravel().tolist()), np.float64, numbers.size)
