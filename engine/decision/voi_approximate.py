@@ -357,12 +357,7 @@ class LookAhead:
         if not question.about_one:
             if names:
                 halo = readings.follow_probability(number, fresh=fresh)[:, None]
-
-                def evaluate(rows: Ints | slice, batches: slice) -> tuple[Floats, Floats]:
-                    about = {name: sampled.part(rows, batches) for name, sampled in likelihoods.items()}
-                    return self._gain_under_halo(belief.part(rows), before[rows], about, halo[rows])
-
-                gain, error = where_worth_it(evaluate, len(before), len(self.batches), least)
+                gain, error = self._gain_where_worth_it(belief, before, likelihoods, halo, least)
                 yield QuestionCandidate(readings.observer, question, None, fresh, price, gain, error)
             return
         chosen = named[:, [question.variables.index(name) for name in names]]
@@ -385,8 +380,7 @@ class LookAhead:
     ) -> Floats:
         """Return gain and error of answers about each variable alone, (variables, 2, n, batches).
 
-        likelihoods: of each variable. chosen: (n, variables) of which they are computed; else 0. least: see
-        `where_worth_it`.
+        chosen: (n, variables) of which they are computed; else 0. least: see `where_worth_it`.
         """
         names = list(likelihoods)
         gains = np.zeros((len(names), 2, len(before), len(self.batches)))
@@ -406,8 +400,9 @@ class LookAhead:
             gains[binary_columns[which], :, rows] = np.stack(gain_and_error, axis=1)
         for column in np.flatnonzero(~binary & chosen.any(0)).tolist():
             rows = np.flatnonzero(chosen[:, column])
-            about_name = {names[column]: likelihoods[names[column]].part(rows)}
-            gains[column][:, rows] = self.expected.gain(belief.part(rows), before[rows], about_name)
+            sampled = {names[column]: likelihoods[names[column]].part(rows)}
+            about, halo = (belief.part(rows), before[rows], sampled), np.zeros((len(rows), 1))
+            gains[column][:, rows] = self._gain_where_worth_it(*about, halo, least)
         return gains
 
     def _gain_about_binary(
@@ -418,6 +413,22 @@ class LookAhead:
         def evaluate(rows: Ints | slice, batches: slice) -> tuple[Floats, Floats]:
             some = likelihood.part(rows, batches)
             return self.expected.gain_about_one(belief.part(rows), before[rows], place[rows], some)
+
+        return where_worth_it(evaluate, len(before), len(self.batches), least)
+
+    def _gain_where_worth_it(
+        self,
+        belief: Belief,
+        before: Floats,
+        likelihoods: Mapping[str, SampledLikelihoods],
+        halo: Floats,
+        least: float,
+    ) -> tuple[Floats, Floats]:
+        """Return `_gain_under_halo`, both (n, batches), where it may exceed the least."""
+
+        def evaluate(rows: Ints | slice, batches: slice) -> tuple[Floats, Floats]:
+            about = {name: sampled.part(rows, batches) for name, sampled in likelihoods.items()}
+            return self._gain_under_halo(belief.part(rows), before[rows], about, halo[rows])
 
         return where_worth_it(evaluate, len(before), len(self.batches), least)
 
