@@ -10,8 +10,7 @@ answers of a reading continue its Pólya urn, so that a saturated reading predic
 taken as normal; whether a sampled answer followed its label is taken as known (beside exact ones, gains of
 joint answers under shared switches were off by 6 % of the worth, mostly too high). Gains are means over
 PATHS simulated paths. All items share the paths' stratified uniform numbers (McKay, Beckman & Conover
-1979, doi:10.2307/1268522), which depend on the seed and the variable alone: what is asked about an item
-does not depend on the items beside it.
+1979, doi:10.2307/1268522), which depend on seed and variable alone, not on the items beside an item.
 """
 
 from __future__ import annotations
