@@ -280,7 +280,8 @@ class KnowledgeTest:
                 yield judge(declared, observed, compiled_here=p, plain=observed.value)
 
     def _base_rates(self) -> Iterator[NumberTest]:
-        population = self.base.populations[self.population or self.base.reference]
+        usual = self.base.usual_population or self.base.reference
+        population = self.base.populations[self.population or usual]
         lacking = self._lacking(self.base.root)
         for index, (state, p) in enumerate(zip(self.names, population.p, strict=True)):
             path = f"priors.populations.{population.name}.p.{state}"

@@ -399,9 +399,9 @@ class LookAhead:
             gains[binary_columns[which], :, rows] = np.stack(gain_and_error, axis=1)
         for column in np.flatnonzero(~binary & chosen.any(0)).tolist():
             rows = np.flatnonzero(chosen[:, column])
-            sampled = {names[column]: likelihoods[names[column]].part(rows)}
-            about, halo = (belief.part(rows), before[rows], sampled), np.zeros((len(rows), 1))
-            gains[column][:, rows] = self._gain_where_worth_it(*about, halo, least)
+            alone = {names[column]: likelihoods[names[column]].part(rows)}
+            about, halo = belief.part(rows), np.zeros((len(rows), 1))
+            gains[column][:, rows] = self._gain_where_worth_it(about, before[rows], alone, halo, least)
         return gains
 
     def _gain_about_binary(

@@ -101,7 +101,7 @@ class Inference:
         if device != "cpu":
             check_device(device)
         self.network, self.knowledge = network, knowledge
-        self.population = population or network.reference
+        self.population = population or knowledge.usual_population or network.reference
         known = like.observations if like else None
         self.observations: ObservationModel = ObservationModel(network, knowledge, self.population, known)
         self.device, self.single = device, single

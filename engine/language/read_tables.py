@@ -32,11 +32,12 @@ NO_ROOT = Variable("", "categorical", (), "")
 
 @dataclass(frozen=True)
 class Priors:
-    """The root variable, the population that confidences are meant under, and all populations."""
+    """The root variable, the population that confidences are meant under, all of them, and the usual one."""
 
     root: Variable = NO_ROOT
     reference: str = ""
     populations: Mapping[str, Population] = field(default_factory=dict)
+    usual: str = ""
 
 
 def words(fields: Fields, node: Node | None) -> dict[str, float]:
@@ -61,7 +62,8 @@ def priors(fields: Fields, node: Node | None, variables: Mapping[str, Variable])
     fields.names["population"] = populations
     if root is NO_ROOT:
         return Priors()
-    return Priors(root, entries.value("reference"), populations)
+    reference = entries.value("reference")
+    return Priors(root, reference, populations, entries.value("usual") or reference)
 
 
 def _distribution(fields: Fields, node: Node, add: Node | None, root: Variable) -> tuple[float, ...]:

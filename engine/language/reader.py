@@ -130,6 +130,7 @@ def _read_tree(fields: Fields, tree: Table, usual_view: str) -> Knowledge:
         root=root.name,
         reference=prior.reference,
         populations=prior.populations,
+        usual_population=prior.usual,
         cells=cells,
         intervals=intervals,
         moments=moments,

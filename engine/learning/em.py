@@ -39,6 +39,8 @@ LEAST_P, MOST_P = 0.001, 0.999
 EM_STEPS = 10
 # EM ends where no cell or mean changed by more, in its unit.
 CONVERGED = 0.002
+# What a learned population is called. Rules are still meant under the reference, which stays as it is.
+LEARNED = "learned"
 # Rounds of EM for the population at most.
 MOST_EM_ROUNDS = 2000
 # Pseudo-counts that the overlay states at most.
@@ -117,17 +119,17 @@ def learn_population(fit: Fit, inference: Inference, answers: Answers, gold: Gol
     information = (n + len(shares)) * whole - np.diag(shares.sum(0)) + shares.T @ shares
     sd = np.sqrt(np.diag(whole @ np.linalg.pinv(information, hermitian=True) @ whole))
     prior_sd = np.sqrt(declared * (1 - declared) / (n + 1))
-    name, states = inference.population, base.variables[base.root].states
+    name, states = LEARNED, base.variables[base.root].states
     keys = [("priors", "populations", name, "p", state) for state in states]
     entries = tuple(
         Entry(key, float(a), float(b), float(c), float(min(d, b)), row=True)
         for key, a, b, c, d in zip(keys, declared, prior_sd, p, sd, strict=True)
     )
     texts = dict(zip(states, shares_of_one(p.tolist()), strict=True))
-    sections = {"priors": {"populations": {name: {"p": texts}}}}
-    population = replace(base.populations[name], p=tuple(p.tolist()))
-    populations = {**base.populations, name: population}
-    return Learned(replace(base, populations=populations), inference, entries, sections)
+    sections = {"priors": {"usual": name, "populations": {name: {"p": texts}}}}
+    population = replace(base.populations[inference.population], name=name, p=tuple(p.tolist()))
+    learned = replace(base, populations={**base.populations, name: population}, usual_population=name)
+    return Learned(learned, inference, entries, sections)
 
 
 def _expected_counts(fit: Fit, inference: Inference, answers: Answers, gold: Gold) -> _Sums:

@@ -298,7 +298,8 @@ class Knowledge:
     is now. `fits`: the readings and gold that its observers were fitted to, the latest last. `guarantee`: the
     one certified with it, or with a base that it changed. `numbers`: every number of the YAML by its path;
     `yaml`: with what `engine.language.yaml_tree` reads the base again. A base that was not read has neither.
-    `usual_view`: the view of answers that name none, and in which an item is shown first.
+    `usual_view`: the view of answers that name none, and in which an item is shown first. `usual_population`:
+    the one that is taken where none is chosen; "" is the reference.
     """
 
     name: str
@@ -326,6 +327,7 @@ class Knowledge:
     briefing: Briefing | None = None
     views: Mapping[str, View] = field(default_factory=dict)
     usual_view: str = USUAL_VIEW
+    usual_population: str = ""
     dependence: Dependence | None = None
     copies: Mapping[str, ObserverCopy] = field(default_factory=dict)
     guarantee: Guarantee | None = None

@@ -16,8 +16,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine import (
-    EXCESS,
-    RATE_OF_QUESTION,
     Check,
     ComponentTrial,
     Entry,
@@ -34,7 +32,6 @@ from engine import (
     declared_of,
     did_you_mean,
     entries_of,
-    far_off,
     fit_observers,
     fits_yaml,
     gold_digests,
@@ -52,6 +49,7 @@ from seke.calibration.certify import issue_guarantee
 from seke.calibration.fit_data import FitData
 from seke.calibration.fit_overlay import name_of_base, overlay_text, read_overlay, source_name
 from seke.calibration.fit_record import models_of_runs, readings_of
+from seke.calibration.fit_warnings import APART, gold_warnings, misfit_warnings
 from seke.calibration.labelled_answers import LabelledAnswers, gold_table, without_gold_evidence
 from seke.calibration.mean_thresholds import thresholds_of
 from seke.calibration.near_gold import near_gold_remarks, with_clusters
@@ -66,7 +64,7 @@ from seke.sampling.infer import source_list
 from seke.tables.clusters import read_clusters
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from seke.files.frames import ArrowStream, Samples
     from seke.samples import SingleSamples
@@ -74,21 +72,8 @@ if TYPE_CHECKING:
 
     Progress = Callable[[str, int, int], None]
 
-# Warnings about misfit at most.
-FEW = 5
-APART = "exponents assume that observers err independently; to compare, set their `follows` to 0"
-# What to do about a question whose answers are yes more or less often than those of others foretell.
-BY_QUESTION = "; give the question rates of its own: observers: ... binary: {{by_question: {{{}: {{}}}}}}"
-# What to do about answers that fit the knowledge better than their observer as fitted would.
-COUPLED = "; answers may be made to fit the label: declare `halo` of {}, which the fit then learns"
 # Times that tables and observers are fitted in turn.
 ROUNDS = 2
-# Items of gold for each state of the root; with fewer a learned population gets a warning.
-ENOUGH_GOLD = 40
-SHAKY = (
-    "the population was learned with observers that have little gold, and shares their errors; declare it "
-    "if you know it"
-)
 
 
 @dataclass(frozen=True, repr=False)
@@ -222,6 +207,12 @@ class FitResult:
     splits: tuple[ComponentTrial, ...] | None
 
     @property
+    def population(self) -> str:
+        """The prior of the truth from now on: the one that was learned, else that of the fit."""
+        learned = [part.knowledge.usual_population for part in self.learned if "priors" in part.sections]
+        return (learned or [self.inference.population])[-1]
+
+    @property
     def learned_entries(self) -> tuple[Entry, ...]:
         """The numbers of tables and population that were learned."""
         return tuple(entry for part in self.learned for entry in part.entries)
@@ -276,7 +267,7 @@ class _FitTask:
         self.progress("thresholds", 0, 0)
         record = self._record(text, data, result, facts, singles)
         text += fits_yaml(record) if record.readings else ""
-        guarantee = self._guarantee(text, data, result.inference.population, singles)
+        guarantee = self._guarantee(text, data, result.population, singles)
         if guarantee is not None:
             text += certificates_yaml(guarantee, record.name)
         return Calibration(
@@ -285,7 +276,7 @@ class _FitTask:
             (*entries_of(result.fit), *result.learned_entries),
             unidentified_numbers(result.fit),
             result.checks,
-            tuple(self._warnings(data, result.checks)),
+            tuple(self._warnings(data, result)),
             text,
             guarantee,
             record,
@@ -351,7 +342,7 @@ class _FitTask:
             **data.facts(),
             "base": self.base.name,
             "base_digest": self.base.digest,
-            "population": result.inference.population,
+            "population": result.population,
             "inputs": [str(source) for source in sources if isinstance(source, str | Path)],
             "population_n": result.population_n if self.options.population else None,
         }
@@ -418,27 +409,16 @@ class _FitTask:
         gold_items = list(compress(data.every.answers.items, data.every.known))
         return replace(guarantee, gold_items=gold_digests(gold_items))
 
-    def _warnings(self, data: FitData, checks: Sequence[Check]) -> Iterator[str]:
+    def _warnings(self, data: FitData, result: FitResult) -> Iterator[str]:
         """Yield the warnings about a fit, those about its data first."""
         yield from data.warnings
-        base = self.base
-        if self.options.exponent and base.dependence is not None:
+        persons = data.persons if self.groups else 0
+        gold, learned = data.seen.gold, self.options.population
+        yield from gold_warnings(self.base, gold, result.population, persons, learned=learned)
+        if self.options.exponent and self.base.dependence is not None:
             yield APART
-        known = data.seen.gold.values.get(base.root, np.zeros(0))
-        few = (~np.isnan(known)).sum() < ENOUGH_GOLD * len(base.variables[base.root].states)
-        if self.options.population and few:
-            yield SHAKY
-        yield from (_misfit(check) for check in far_off(checks)[:FEW])
+        yield from misfit_warnings(result.checks)
 
 
 def _day(today: datetime.date | None) -> str:
     return (today or datetime.datetime.now(datetime.UTC).date()).isoformat()
-
-
-def _misfit(check: Check) -> str:
-    return (
-        f"{check.about} does not answer as its fit predicts: {check.kind} ({check.name}) is "
-        f"{check.observed:.3f}, predicted {check.drawn:.3f} ± {check.sd:.3f}"
-        + (BY_QUESTION.format(check.name) if check.kind == RATE_OF_QUESTION else "")
-        + (COUPLED.format(check.name) if check.kind == EXCESS and check.observed > check.drawn else "")
-    )

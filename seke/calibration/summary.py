@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 LEARNED = 0.1
 # Standard deviations of the prior from which on a number is said to contradict it.
 FAR = 2.0
+# Standard deviations of the prior by which a number of a ranking has to move to be told: there are dozens.
+LITTLE = 0.25
+# What tables of labels are called in an observer; that of what it settles on takes the place of the other.
+SETTLED = "settled"
+TABLES = ("confusion", SETTLED)
 # Where the rates of binary variables stand in an observer, and what they are.
 RATED, RATES = ("cells", "by_question"), ("sensitivity", "specificity")
 # Titles of a fitted number's cells.
@@ -101,7 +106,11 @@ def _lines(calibration: CalibrationParts) -> Iterator[str]:
         scalars += [
             entry for entry in of_observer if entry.keys[2] == "binary" and entry.keys[3] not in RATED
         ]
-        yield from table_lines(("number", *FITTED), [(".".join(e.keys[2:]), *_row(e)) for e in scalars])
+        told = [entry for entry in scalars if not _of_ranking(entry) or abs(entry.shift) >= LITTLE]
+        if told:
+            yield from table_lines(("number", *FITTED), [(".".join(e.keys[2:]), *_row(e)) for e in told])
+        if more := len(scalars) - len(told):
+            yield f"  {more} more of rankings, which hardly moved"
         yield from _rates(of_observer)
     yield from _population(calibration.entries)
     yield from _learned(calibration.entries)
@@ -154,7 +163,7 @@ def _tables(entries: Sequence[Entry]) -> Iterator[str]:
     """Yield how often each state is answered correctly, and its most frequent wrong answer."""
     tables: dict[tuple[str, ...], dict[str, list[Entry]]] = {}
     for entry in entries:
-        if entry.row and entry.keys[-3] == "confusion":
+        if entry.row and entry.keys[-3] in TABLES:
             tables.setdefault(entry.keys[2:-2], {}).setdefault(entry.keys[-2], []).append(entry)
     for keys, rows in tables.items():
         lines = []
@@ -166,9 +175,18 @@ def _tables(entries: Sequence[Entry]) -> Iterator[str]:
             lines.append(
                 (state, *cells, f"{other.keys[-1]} {other.value:.3f} ± {other.sd:.3f} ({other.prior:.3f})")
             )
-        header = (keys[1], "prior", "±", "right", "±", "learned", "most often instead (prior)")
+        header = (_table_title(keys), "prior", "±", "right", "±", "learned", "most often instead (prior)")
         yield from table_lines(header, lines)
         yield ""
+
+
+def _of_ranking(entry: Entry) -> bool:
+    return entry.keys[4:5] == ("ranking",)
+
+
+def _table_title(keys: tuple[str, ...]) -> str:
+    """Return what a table is about: one answer, or what all answers about an item settle on."""
+    return f"{keys[1]}, settled on" if keys[-1] == SETTLED else keys[1]
 
 
 def _rates(entries: Sequence[Entry]) -> Iterator[str]:
@@ -289,7 +307,7 @@ def _unmoved(calibration: CalibrationParts) -> Iterator[str]:
     faint = [
         entry.path
         for entry in calibration.entries
-        if entry.learned < LEARNED and not entry.row and not _contradicts(entry)
+        if entry.learned < LEARNED and not (entry.row or _of_ranking(entry) or _contradicts(entry))
     ]
     rows = {".".join(e.keys[:-1]) for e in calibration.entries if e.row}
     for row in sorted(rows):
@@ -298,7 +316,9 @@ def _unmoved(calibration: CalibrationParts) -> Iterator[str]:
             faint.append(row)
     if faint:
         yield from ("", f"Hardly determined (the variance fell by less than {LEARNED:.0%} of the prior's)")
-        yield from textwrap.wrap(_some(faint, 12), WIDTH, initial_indent="  ", subsequent_indent="    ")
+        yield from textwrap.wrap(
+            _some(faint, 12), WIDTH, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False
+        )
 
 
 def _by_reason(untold: Mapping[str, str]) -> dict[str, list[str]]:

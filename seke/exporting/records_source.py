@@ -148,7 +148,7 @@ def _records_source(path: Path, base: Knowledge, named: BesideRecords) -> Export
     if path.name == POSTERIORS and (path.parent / LEDGER).is_file():
         raise SekeError(f"{path}: is of a run, which knows more; export {path.parent}, without --images")
     made_with = _made_with(path, base, population)
-    population = str(made_with.get("population", population or base.reference))
+    population = str(made_with.get("population", population or base.usual_population or base.reference))
     if population not in base.populations:
         raise SekeError(f"--population: {population!r}{did_you_mean(population, base.populations)}")
     if not images:

@@ -52,7 +52,7 @@ def _path_of(base: Knowledge, population: str | None) -> Path | None:
         return None
     # Options change the policy and the prices of questions, which the digest of the files does not say.
     questions = tuple(base.questions.values())
-    inputs = (FORMAT, __version__, base.digest, population or base.reference, base.policy, questions)
+    inputs = (FORMAT, __version__, base.digest, population or base.usual_population, base.policy, questions)
     return folder / f"gold-{hashlib.sha256(repr(inputs).encode()).hexdigest()[:32]}.json"
 
 
