@@ -2,11 +2,12 @@
 
 A value is `calibrated` where every answer about it, of models and other programs, comes from a reading that
 a fit of the base knows: the same observer, as it was fitted, and the same model, question, prompt and view;
-with enough gold of this variable (`Policy.calibrated_from`), and no more answers than the fit had. A fit
-takes answers in their order, so it is one to any first so many of them. Where a fit knows the observer and
-the variable, and something else differs, the basis is `another design`, which is as good as `declared`. What
-only people and labels of data sets tell rests on their declared reliability, too, and is named apart: that of
-observers whose kind is of people, and of those that stand for a set's labels.
+with enough gold of this variable (`Policy.calibrated_from`), some of it of this very value (else its row
+rests on the observer's skill with others), and no more answers than the fit had. A fit takes answers in their
+order, so it is one to any first so many of them. Where a fit knows the observer and the variable, and
+something else differs, the basis is `another design`, which is as good as `declared`. What only people and
+labels of data sets tell rests on their declared reliability, too, and is named apart: that of observers whose
+kind is of people, and of those that stand for a set's labels.
 """
 
 from __future__ import annotations
@@ -26,10 +27,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from engine.backend.types import Ints
+    from engine.backend.types import Floats, Ints
     from engine.model.fit_record import FittedReading
     from engine.model.knowledge import Knowledge
     from engine.model.responses import Answers
+    from engine.model.variable import Variable
 
     Codes = NDArray[np.int8]
 
@@ -92,6 +94,19 @@ def bases_of(base: Knowledge, answers: Answers) -> dict[str, Codes]:
         nobody = np.where(people, Basis.PEOPLE, Basis.DECLARED)
         bases[name] = np.where(lowest == Basis.CERTIFIED, nobody, lowest).astype(np.int8)
     return bases
+
+
+def basis_of_values(base: Knowledge, variable: Variable, value: Floats, basis: Codes) -> Codes:
+    """Return the bases (N,) of decided values (N,): as declared where no fit had gold of a value.
+
+    basis: (N,) of the variable, see `bases_of`.
+    """
+    if variable.kind == "interval":
+        return basis
+    gold = [reading.gold.get(variable.name, {}) for record in base.fits for reading in record.readings]
+    known = np.array([any(by_value.get(name) for by_value in gold) for name in variable.values])
+    unseen = (basis == Basis.CALIBRATED) & ~known[value.astype(np.int64)]
+    return np.where(unseen, Basis.DECLARED, basis).astype(np.int8)
 
 
 def reading_keys(base: Knowledge, answers: Answers) -> Iterator[tuple[str, str, str]]:

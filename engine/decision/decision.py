@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.decision.basis import Basis, bases_of
+from engine.decision.basis import Basis, bases_of, basis_of_values
 from engine.decision.level import LevelDecision, cautious
 from engine.decision.limits import TIE
 from engine.decision.origin import Origin, labels_of, origins_of
@@ -109,9 +109,10 @@ def decide_levels(
                 kept = ~np.isnan(labels[name])
                 value = np.where(kept, labels[name], value)
                 risk = np.where(kept, risk_of_value(variable, posterior.marginals[name], value, policy), risk)
+            basis = basis_of_values(knowledge, variable, value, bases[name])
             eligible = agreed & (origins[name] == Origin.SEEN)
             if name in labels:
-                eligible &= ~overrules(variable, policy, value, labels[name]) | np.isin(bases[name], TRUSTED)
+                eligible &= ~overrules(variable, policy, value, labels[name]) | np.isin(basis, TRUSTED)
             spread, mean = _risk_moments(variable, value, risk, drawn, policy)
             low = cautious(risk, spread) <= highest_risk(variable, policy, value) + TIE
             lacking = np.zeros(len(value), dtype=bool)
@@ -120,7 +121,7 @@ def decide_levels(
                 lacking = eligible & low & (value_odds < np.log(policy.evidence) - ROUNDING)
                 eligible &= value_odds >= np.log(policy.evidence) - ROUNDING
             decided = (eligible & low) | kept, value, risk, eligible | kept, origins[name], lacking & ~kept
-            decisions[name] = LevelDecision(*decided, bases[name], spread, mean)
+            decisions[name] = LevelDecision(*decided, basis, spread, mean)
     return decisions
 
 

@@ -11,8 +11,9 @@ from engine import EXCESS, RATE_OF_QUESTION, Knowledge, far_off, states_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from numpy.typing import NDArray
+
     from engine import Check, Gold
-    from engine.backend.types import Floats, Ints
 
 # Warnings about misfit at most.
 FEW = 5
@@ -70,7 +71,7 @@ def gold_warnings(
         yield OF_FEW.format(persons)
 
 
-def chance(counts: Ints, p: Floats) -> float:
+def chance(counts: NDArray[np.int64], p: NDArray[np.float64]) -> float:
     """Return the probability that counts (K,) drawn by p (K,) are as far off, by Pearson's chi-square.
 
     By draws of a fixed seed, for expected counts may be small: (draws as far off + 1) / (draws + 1).

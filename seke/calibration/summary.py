@@ -106,10 +106,10 @@ def _lines(calibration: CalibrationParts) -> Iterator[str]:
         scalars += [
             entry for entry in of_observer if entry.keys[2] == "binary" and entry.keys[3] not in RATED
         ]
-        told = [entry for entry in scalars if not _of_ranking(entry) or abs(entry.shift) >= LITTLE]
-        if told:
-            yield from table_lines(("number", *FITTED), [(".".join(e.keys[2:]), *_row(e)) for e in told])
-        if more := len(scalars) - len(told):
+        shown = [entry for entry in scalars if not _of_ranking(entry) or abs(entry.shift) >= LITTLE]
+        if shown:
+            yield from table_lines(("number", *FITTED), [(".".join(e.keys[2:]), *_row(e)) for e in shown])
+        if more := len(scalars) - len(shown):
             yield f"  {more} more of rankings, which hardly moved"
         yield from _rates(of_observer)
     yield from _population(calibration.entries)

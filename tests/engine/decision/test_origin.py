@@ -14,6 +14,7 @@ from engine import (
     Inference,
     Origin,
     bases_of,
+    basis_of_values,
     compile_network,
     decide_levels,
     disputed_labels,
@@ -177,7 +178,7 @@ def test_only_what_is_calibrated_overrules_a_label():
         base, observers={"o0": look, "o1": label}, observer_digests={"o0": "as fitted"}, policy=policy
     )
     digest = base.question_digests.get("all", "")
-    gold = {"root": {"0": policy.calibrated_from}}
+    gold = {"root": {base.variables["root"].states[0]: policy.calibrated_from}}
     reading = FittedReading("o0", "o0", "all", digest, "face", 1, 10, gold)
     record = FitRecord("fit", "2026-01-01", base.reference, 3, {"o0": "as fitted"}, (reading,))
     label_reading = Reading("o1", "all", "face", ({"root": 1},))
@@ -257,4 +258,8 @@ def test_calibrated_is_what_was_answered_as_a_fit_knows_it():
     assert basis(base, once) is Basis.DECLARED
     named = replace(known, policy=replace(known.policy, models={"o0": "another-model"}))
     assert basis(named, once) is Basis.ANOTHER_DESIGN
+    # A value of which the fit had no gold at all rests on what was learned from others.
+    codes = np.array([Basis.CALIBRATED, Basis.CALIBRATED, Basis.CALIBRATED, Basis.PEOPLE], dtype=np.int8)
+    lowered = basis_of_values(known, known.variables["root"], np.array([0.0, 1.0, 2.0, 2.0]), codes)
+    assert lowered.tolist() == [Basis.CALIBRATED, Basis.CALIBRATED, Basis.DECLARED, Basis.PEOPLE]
     assert basis(replace(known, policy=replace(known.policy, calibrated_from=36)), once) is Basis.DECLARED
