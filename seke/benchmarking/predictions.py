@@ -201,7 +201,7 @@ def holds_records(path: str | Path) -> bool:
 
 
 def foreign_variables(path: str | Path, knowledge: Knowledge) -> list[str]:
-    """Return the variables of a file's first records that a base does not have; none where it has no records."""
+    """Return the variables that a file's first records are about and a base does not have."""
     try:
         with closing(row_tables(path, Faults())) as tables:
             paths = [name.split(".") for name in next(tables).names]

@@ -101,10 +101,7 @@ def score(
     base = read_knowledge(knowledge)
     options = ScoreOptions(bootstrap, seed, level, bins)
     sources_given = [_of_run(source) for source in _sources(predictions)]
-    try:
-        table = _with_clusters(_gold(gold, base, groups, sources), clusters)
-    except AnswerError as fault:
-        raise AnswerError("\n".join([*_of_another_base(sources_given, base), str(fault)])) from None
+    table = _with_clusters(_gold(gold, base, (groups, sources), sources_given), clusters)
     prediction_sets = [read_predictions(source, base) for source in sources_given]
     if keep_gold_evidence:
         prediction_sets = [predicted.with_gold_evidence() for predicted in prediction_sets]
@@ -183,13 +180,19 @@ def _of_run(source: Any) -> Any:
     return Path(source, POSTERIORS) if is_run and Path(source, POSTERIORS).is_file() else source
 
 
-def _gold(gold: PredictionSource | LabelTable, base: Knowledge, groups: str, sources: str) -> LabelTable:
+def _gold(
+    gold: PredictionSource | LabelTable, base: Knowledge, columns: tuple[str, str], predictions: Iterable[Any]
+) -> LabelTable:
+    """Return the gold; columns: of groups and sources. Where it is at fault, so may the base be."""
     if isinstance(gold, LabelTable):
         return gold
     if not isinstance(gold, str | Path):
-        return labels_from(gold, base, groups, sources)
+        return labels_from(gold, base, *columns)
     # Standard input can be read once only.
     if str(gold) != "-" and holds_records(gold):
         order = "gold is named last: PREDICTIONS... GOLD"
         raise SekeError(f"{gold}: holds predictions with probabilities and not labels; {order}")
-    return read_labels(gold, base, groups, sources)
+    try:
+        return read_labels(gold, base, *columns)
+    except AnswerError as fault:
+        raise AnswerError("\n".join([*_of_another_base(predictions, base), str(fault)])) from None

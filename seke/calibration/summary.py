@@ -78,8 +78,9 @@ def facts_of(calibration: CalibrationParts) -> Record:
         },
         "guarantee": None if calibration.guarantee is None else verdict(calibration.guarantee),
         "certificates": [
-            certificate_facts(certificate, calibration.guarantee.unit)
-            for certificate in (calibration.guarantee.certificates if calibration.guarantee else ())
+            certificate_facts(certificate, made.unit)
+            for made in filter(None, (calibration.guarantee,))
+            for certificate in made.certificates
         ],
         "warnings": list(calibration.warnings),
     }

@@ -110,9 +110,10 @@ def lacking(certificate: Certificate, unit: str) -> str:
     if certificate.gold is None:
         return "too many errors at this risk; with much more gold a lower one can be tested"
     # Of a subject one accepted value counts, however many of its items have gold.
-    of_subjects = unit != "item"
-    right = f"{unit}s with a right value" if of_subjects else "right values"
+    right, labelled = "right values", "items of gold"
+    if unit != "item":
+        right, labelled = f"{unit}s with a right value", f"{unit}s with gold"
     more = f"{certificate.missing:,} more {right}"
     if not certificate.gold:
         return f"{more}; how much gold that takes, --plan estimates"
-    return f"{more}, about {certificate.gold:,} more {f'{unit}s with gold' if of_subjects else 'items of gold'}"
+    return f"{more}, about {certificate.gold:,} more {labelled}"

@@ -271,10 +271,10 @@ class RowFile(RowSource):
         """Refuse a file whose first line shows that it is one text of JSON, which no line of it tells."""
         is_list = LIST_OF_OBJECTS.match(head) is not None
         if is_list or head == b"{":
-            met = "is one list of JSON" if is_list else "is JSON over several lines"
+            shape = "is one list of JSON" if is_list else "is JSON over several lines"
             command = "jq -c '.[]'" if is_list else "jq -c ."
             raise AnswerError(
-                f"{self.name}:1: {met}; needed is one object a line (JSON Lines): {command} makes that of it"
+                f"{self.name}:1: {shape}; needed is one object a line (JSON Lines): {command} makes that of it"
             )
 
 

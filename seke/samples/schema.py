@@ -199,9 +199,12 @@ def is_posterior_record(keys: Iterable[str]) -> bool:
 
 def looks_like_labels(keys: Collection[str], vocabulary: Vocabulary) -> bool:
     """Tell whether keys, or columns, name an item and values, but neither observer nor question."""
-    values = {*vocabulary.names, *(field.name for field in vocabulary.fields)}
-    meant = {USUAL.get(str(key).lower(), (key,))[0] for key in keys}
-    return "item" in keys and not meant & {"observer", "question"} and bool(meant & values)
+    fields = vocabulary.fields
+    values = {*vocabulary.names, *(field.name for field in fields)}
+    meant = {USUAL.get(str(key).lower(), (str(key),))[0] for key in keys}
+    if "item" not in keys or meant & {"observer", "question"}:
+        return False
+    return bool(meant & values) or any(field.member_named(key) for field in fields for key in meant)
 
 
 def shape_fault(record: object, vocabulary: Vocabulary) -> str | None:
@@ -210,10 +213,8 @@ def shape_fault(record: object, vocabulary: Vocabulary) -> str | None:
         return f"a sample is an object with named fields; {describe_met(record)}"
     kinds: dict[str, str] = {name: name for name in FIXED}
     kinds |= {field.name: field.kind for field in vocabulary.fields}
-    if is_posterior_record(record):
-        return NO_SAMPLES
-    if looks_like_labels(record, vocabulary):
-        return f"looks like a label, not a sample; {NEEDED}"
+    if mistaken := _mistaken(record, vocabulary):
+        return mistaken
     for key in record:
         if key not in kinds:
             return f"{key}: unknown key{column_hint(str(key), kinds)}"
@@ -225,6 +226,14 @@ def shape_fault(record: object, vocabulary: Vocabulary) -> str | None:
             return not_finite_fault(path, value)
     reasons = (_key_fault(key, kinds[key], value) for key, value in record.items())
     return next((reason for reason in reasons if reason), None)
+
+
+def _mistaken(record: Collection[str], vocabulary: Vocabulary) -> str:
+    """Return what a record is where it is meant for another place; no text where it is none such."""
+    if is_posterior_record(record):
+        return NO_SAMPLES
+    label = looks_like_labels(record, vocabulary)
+    return f"looks like a label, not a sample; {NEEDED}" if label else ""
 
 
 def not_finite_fault(path: str, value: float) -> str:

@@ -236,7 +236,7 @@ class LabelTableBuilder:
         self.add_rows(file.rows(used))
 
     def _name(self, line: int, names: Collection[str]) -> None:
-        if not self._are_samples and SAMPLE_COLUMNS <= set(names).difference(self.allowed):
+        if not self._are_samples and set(names).difference(self.allowed) >= SAMPLE_COLUMNS:
             self._are_samples = True
             order = "gold has item and the variables, and is named after the samples or predictions"
             self.source.note(line, f"these are samples (observer, question, ...) and not labels; {order}")
@@ -274,19 +274,18 @@ class LabelTableBuilder:
     def add_rows(self, rows: Iterable[tuple[int, Any]]) -> None:
         """Take in numbered rows; one that is no mapping with named cells is a fault."""
         for number, row in rows:
+            known = isinstance(row, Mapping) and row.keys() <= self._named.keys()
+            if not known and isinstance(row, Mapping) and all(isinstance(key, str) for key in row):
+                self._name(number, row)
+                known = True
             if self._are_samples:
                 return
-            known = isinstance(row, Mapping) and row.keys() <= self._named.keys()
-            if known or (isinstance(row, Mapping) and all(isinstance(key, str) for key in row)):
+            if known:
                 self._add(number, row)
             else:
                 self.source.note(number, f"a row is an object with named fields; {describe_met(row)}")
 
     def _add(self, line: int, row: Cells) -> None:
-        if not row.keys() <= self._named.keys():
-            self._name(line, row)
-            if self._are_samples:
-                return
         item = name_text(row.get(ITEM))
         if not isinstance(item, str) or not item:
             problem = "missing" if item is None else describe_met(item)

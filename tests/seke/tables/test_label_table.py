@@ -241,7 +241,7 @@ FAULTY = {
         "item,observer,question,draw,expression\na,cnn,joint,0,fear\n",
         ["g.csv:1: these are samples (observer, question, ...) and not labels; gold has item and "],
     ),
-    "a list": ("g.json", '[{"item": "a", "AU1": 1}]', ["g.json:1: is one list of JSON; needed is one object "]),
+    "a list": ("g.json", '[{"item": "a", "AU1": 1}]', ["g.json:1: is one list of JSON; needed is "]),
     "twice": ("g.csv", "item,AU1,AU1\na,1,0\n", ["g.csv:1: AU1: the header names this column twice"]),
     "cells are missing": (
         "g.csv",
