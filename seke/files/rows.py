@@ -274,7 +274,7 @@ class RowFile(RowSource):
             shape = "is one list of JSON" if is_list else "is JSON over several lines"
             command = "jq -c '.[]'" if is_list else "jq -c ."
             raise AnswerError(
-                f"{self.name}:1: {shape}; needed is one object a line (JSON Lines): {command} makes that of it"
+                f"{self.name}:1: {shape}; needed is one object a line (JSON Lines): {command} writes it so"
             )
 
 

@@ -683,12 +683,12 @@ FILE_FAULTS = {
     "a list of objects": (
         "s.json",
         f"[{GOOD}]".encode(),
-        ":1: is one list of JSON; needed is one object a line (JSON Lines): jq -c '.[]' makes that of it",
+        ":1: is one list of JSON; needed is one object a line (JSON Lines): jq -c '.[]' writes it so",
     ),
     "objects over several lines": (
         "s.json",
         b'\n{\n  "item": "a"\n}\n',
-        ":1: is JSON over several lines; needed is one object a line (JSON Lines): jq -c . makes that of it",
+        ":1: is JSON over several lines; needed is one object a line (JSON Lines): jq -c . writes it so",
     ),
     "labels": (
         "s.jsonl",
