@@ -273,12 +273,14 @@ def _habit(fields: Fields, node: Node | None, answers: tuple[str, ...]) -> Rows:
     before = len(fields.faults)
     rows = {}
     for first, inner in fields.known(node, answers, "answer"):
+        before_row = len(fields.faults)
         other_answers = tuple(answer for answer in answers if answer != first)
         rows[first] = {
             answer: fields.read(cell, CELL)
             for answer, cell in fields.known(inner, other_answers, "answer at place 2")
         }
-        _check_row(fields, fields.any_table(inner), rows[first], other_answers)
+        if len(fields.faults) == before_row:
+            _check_row(fields, fields.any_table(inner), rows[first], other_answers)
     missing = [answer for answer in answers if answer not in rows]
     if missing:
         fields.fault(node, f"has no row for {', '.join(missing)}")
@@ -316,16 +318,19 @@ def _confusion(
 ) -> tuple[tuple[str, ...], Rows]:
     """Return answers and rows of a confusion table; its columns, the answers, need not be the states."""
     before = len(fields.faults)
-    given: dict[str, Table] = {}
+    sound: dict[str, Table] = {}
     rows: dict[str, dict[str, float]] = {}
     for state, inner in fields.known(node, variable.states, "state"):
-        given[state] = fields.any_table(inner)
+        before_row, row_table = len(fields.faults), fields.any_table(inner)
         rows[state] = {
-            answer: fields.read(cell, CELL) for answer, cell in fields.named(given[state], strict=True)
+            answer: fields.read(cell, CELL) for answer, cell in fields.named(row_table, strict=True)
         }
+        if len(fields.faults) == before_row:
+            sound[state] = row_table
     answers = tuple(dict.fromkeys(answer for row in rows.values() for answer in row))
-    for state, row in rows.items():
-        _check_row(fields, given[state], row, answers)
+    # What a row with an entry at fault lacks or sums to says nothing.
+    for state, row_table in sound.items():
+        _check_row(fields, row_table, rows[state], answers)
     if rows and len(answers) < 2:
         fields.fault(node, "must have at least two columns: what can be answered")
     for state in variable.states:

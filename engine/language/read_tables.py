@@ -68,7 +68,9 @@ def priors(fields: Fields, node: Node | None, variables: Mapping[str, Variable])
 
 def _distribution(fields: Fields, node: Node, add: Node | None, root: Variable) -> tuple[float, ...]:
     """Read P(root); `add` gives new states a share and shrinks the others alike."""
+    before_added = len(fields.faults)
     added = _shares(fields, add, root)
+    added_sound = len(fields.faults) == before_added
     old = [state for state in root.states if state not in added]
     stand_in = tuple(1 / len(root.states) for _ in root.states)
     if isinstance(node, Scalar) and node.text == "uniform":
@@ -92,7 +94,8 @@ def _distribution(fields: Fields, node: Node, add: Node | None, root: Variable) 
         if abs(total - 1) > ROUNDING and not node.shrunk:
             fields.fault(node, f"sums to {decimal(total)}; must sum to 1")
     if add is not None and not sum(added.values()) < 1:
-        fields.fault(add, f"sums to {decimal(sum(added.values()))}; must be under 1")
+        if added_sound:
+            fields.fault(add, f"sums to {decimal(sum(added.values()))}; must be under 1")
         return stand_in
     scale = (1 - sum(added.values())) / (sum(given.values()) or 1.0)
     return tuple(added[s] if s in added else given[s] * scale for s in root.states)

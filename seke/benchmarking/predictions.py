@@ -200,6 +200,17 @@ def holds_records(path: str | Path) -> bool:
         return False
 
 
+def foreign_variables(path: str | Path, knowledge: Knowledge) -> list[str]:
+    """Return the variables that a file's first records are about and a base does not have."""
+    try:
+        with closing(row_tables(path, Faults())) as tables:
+            paths = [name.split(".") for name in next(tables).names]
+    except AnswerError:
+        return []
+    predicted = dict.fromkeys(path[1] for path in paths if path[0] == "posteriors" and path[1:])
+    return [name for name in predicted if name not in knowledge.variables]
+
+
 def _predictions_of_labels(labels: LabelTable, name: str) -> Predictions:
     variables = {}
     for variable, values in labels.gold.values.items():

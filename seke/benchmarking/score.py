@@ -12,12 +12,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine import Knowledge, SekeError
+from engine import AnswerError, Knowledge, SekeError
 from seke.benchmarking.paired_comparison import comparison
-from seke.benchmarking.predictions import holds_records, read_predictions
+from seke.benchmarking.predictions import foreign_variables, holds_records, read_predictions
 from seke.benchmarking.published import citations
 from seke.benchmarking.score_card import card
 from seke.benchmarking.scorer import BINS, ScoreOptions
+from seke.console.plain_text import first_names
 from seke.datasets.near_duplicates import units_of
 from seke.files.frames import is_frame
 from seke.files.shard_folder import is_shard_folder
@@ -28,7 +29,7 @@ from seke.tables.clusters import read_clusters
 from seke.tables.label_table import LabelTable, labels_from, read_labels
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from seke.files.frames import ArrowStream
 
@@ -98,9 +99,9 @@ def score(
         engine.SekeError: predictions or gold that cannot be read; no item or variable that both have.
     """
     base = read_knowledge(knowledge)
-    table = _with_clusters(_gold(gold, base, groups, sources), clusters)
     options = ScoreOptions(bootstrap, seed, level, bins)
     sources_given = [_of_run(source) for source in _sources(predictions)]
+    table = _with_clusters(_gold(gold, base, (groups, sources), sources_given), clusters)
     prediction_sets = [read_predictions(source, base) for source in sources_given]
     if keep_gold_evidence:
         prediction_sets = [predicted.with_gold_evidence() for predicted in prediction_sets]
@@ -124,6 +125,19 @@ def score(
             "comparisons": [comparison(base, first, other, table, options) for other in others],
         }
     )
+
+
+def _of_another_base(sources: Iterable[Any], base: Knowledge) -> Iterator[str]:
+    """Yield a line for each file of records of variables that the base does not have."""
+    for source in sources:
+        # Standard input can be read once only.
+        is_file = isinstance(source, str | Path) and str(source) != "-"
+        foreign = foreign_variables(source, base) if is_file else []
+        if foreign:
+            yield (
+                f"{source}: is about {first_names(foreign, 3)}, which the base {base.name} does not have; "
+                "name the base that it was inferred with (-k)"
+            )
 
 
 def _made_up(source: Any) -> Facts:
@@ -166,13 +180,19 @@ def _of_run(source: Any) -> Any:
     return Path(source, POSTERIORS) if is_run and Path(source, POSTERIORS).is_file() else source
 
 
-def _gold(gold: PredictionSource | LabelTable, base: Knowledge, groups: str, sources: str) -> LabelTable:
+def _gold(
+    gold: PredictionSource | LabelTable, base: Knowledge, columns: tuple[str, str], predictions: Iterable[Any]
+) -> LabelTable:
+    """Return the gold; columns: of groups and sources. Where it is at fault, so may the base be."""
     if isinstance(gold, LabelTable):
         return gold
     if not isinstance(gold, str | Path):
-        return labels_from(gold, base, groups, sources)
+        return labels_from(gold, base, *columns)
     # Standard input can be read once only.
     if str(gold) != "-" and holds_records(gold):
         order = "gold is named last: PREDICTIONS... GOLD"
         raise SekeError(f"{gold}: holds predictions with probabilities and not labels; {order}")
-    return read_labels(gold, base, groups, sources)
+    try:
+        return read_labels(gold, base, *columns)
+    except AnswerError as fault:
+        raise AnswerError("\n".join([*_of_another_base(predictions, base), str(fault)])) from None

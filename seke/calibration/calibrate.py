@@ -102,7 +102,7 @@ class Calibration(CalibrationParts):
 def calibrate(
     samples: Samples,
     knowledge: Knowledge | str | Path | None = None,
-    gold: str | Path | ArrowStream | Iterable[Mapping[str, Any]] | None = None,
+    gold: str | Path | LabelTable | ArrowStream | Iterable[Mapping[str, Any]] | None = None,
     *,
     population: str | None = None,
     learn_population: bool = False,
@@ -129,7 +129,7 @@ def calibrate(
     Args:
         samples: sample files, frames or records, as `seke.infer` takes them.
         knowledge: the base whose numbers are the priors; the shipped base by default.
-        gold: a label table (file, frame, or rows as mappings); items and levels may be missing.
+        gold: a label table (file, frame, rows as mappings, or one read); items and levels may be missing.
         population: the prior of the truth; the base's reference by default.
         learn_population: whether P(root) of the items is learned, too; gold counts as drawn at random.
         learn_tables: whether the cells of `activations` and the moments of `affect` are, within their `n`.

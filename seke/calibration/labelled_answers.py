@@ -21,9 +21,13 @@ if TYPE_CHECKING:
 def gold_table(gold: Any, base: Knowledge, groups: str = "") -> LabelTable:
     """Return a label table, a file or rows as mappings, as read; groups: as in `read_labels`.
 
+    One that was read already is returned as it is.
+
     Raises:
         engine.AnswerError: a line for each fault.
     """
+    if isinstance(gold, LabelTable):
+        return gold
     return (read_labels if isinstance(gold, str | Path) else labels_from)(gold, base, groups)
 
 

@@ -83,8 +83,9 @@ def facts_of(calibration: CalibrationParts) -> Record:
         },
         "guarantee": None if calibration.guarantee is None else verdict(calibration.guarantee),
         "certificates": [
-            certificate_facts(certificate)
-            for certificate in (calibration.guarantee.certificates if calibration.guarantee else ())
+            certificate_facts(certificate, made.unit)
+            for made in filter(None, (calibration.guarantee,))
+            for certificate in made.certificates
         ],
         "warnings": list(calibration.warnings),
     }
@@ -134,7 +135,7 @@ def _guarantee(made: Guarantee) -> Iterator[str]:
         numbers = (certificate.limit, certificate.aim, certificate.threshold)[:: 1 if asked else 2]
         coverage = f"{certificate.coverage:.0%}" if passed else "-"
         bound = f"{certificate.bound:.3f}" if certificate.share else "untested"
-        lacks = "" if passed else lacking(certificate)
+        lacks = "" if passed else lacking(certificate, made.unit)
         counts = str(certificate.n), str(certificate.errors), bound
         rows.append((certificate.name, *map(_decimal, numbers), *counts, coverage, lacks))
     tested = ("accepted at risk", "tested", "wrong", "at most", "coverage", "lacks")
@@ -329,7 +330,9 @@ def _by_reason(untold: Mapping[str, str]) -> dict[str, list[str]]:
 
 
 def _some(paths: Sequence[str], most: int = 4) -> str:
-    return first_names([path.removeprefix("observers.") for path in paths], most)
+    # A path may be of several numbers that are told together.
+    plain = [", ".join(part.removeprefix("observers.") for part in path.split(", ")) for path in paths]
+    return first_names(plain, most)
 
 
 def _checks(checks: Sequence[Check]) -> Iterator[str]:

@@ -213,6 +213,15 @@ def _calibrate(samples: tuple[str, ...], output: Path, given: dict[str, Any]) ->
         raise SekeError(f"{trace}: a trace is an .nc file")
     knowledge = given["knowledge"]
 
+    from seke.calibration.labelled_answers import gold_table
+    from seke.files.shipped import knowledge as read_knowledge
+
+    given["knowledge"] = read_knowledge(knowledge)
+    if given["gold"] is not None:
+        # A wrong column is told before the libraries of the fit are imported, which takes seconds.
+        column = given["groups"] if clusters is None else given["groups"][0]
+        given["gold"] = gold_table(given["gold"], given["knowledge"], column)
+
     from seke.calibration.calibrate import calibrate as learn
     from seke.calibration.fit_overlay import name_of_base, read_overlay, relative
     from seke.calibration.summary import facts_of, text_of

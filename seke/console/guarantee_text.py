@@ -31,7 +31,7 @@ def verdict(guarantee: Guarantee) -> str:
         key=lambda certificate: (certificate.gold is None, certificate.gold or certificate.missing or 0),
         default=None,
     )
-    nearest = f"; closest is {near.name}: {lacking(near)}" if near else ""
+    nearest = f"; closest is {near.name}: {lacking(near, guarantee.unit)}" if near else ""
     unit = f"{guarantee.unit}s"
     return (
         f"too little gold for any guarantee ({promise}): a certificate needs at least {least} accepted "
@@ -49,8 +49,8 @@ def _counted(certificates: Sequence[Certificate]) -> str:
     return " and ".join(parts)
 
 
-def certificate_facts(certificate: Certificate) -> dict[str, Any]:
-    """Return a certificate as one mapping, without its share of delta."""
+def certificate_facts(certificate: Certificate, unit: str) -> dict[str, Any]:
+    """Return a certificate of a guarantee with this unit as one mapping, without its share of delta."""
     worst, passed = certificate.worst, certificate.threshold is not None
     return {
         "about": certificate.name,
@@ -63,17 +63,17 @@ def certificate_facts(certificate: Certificate) -> dict[str, Any]:
         "errors": certificate.errors,
         "bound": certificate.bound,
         "coverage": certificate.coverage,
-        "lacks": "" if passed else lacking(certificate),
+        "lacks": "" if passed else lacking(certificate, unit),
         "worst": None if worst is None else {"about": f"{worst.variable} {worst.value}", **_numbers(worst)},
         "worst_in_words": worst_text(certificate),
-        "in_words": certified_line(certificate),
+        "in_words": certified_line(certificate, unit),
     }
 
 
-def certified_line(certificate: Certificate) -> str:
+def certified_line(certificate: Certificate, unit: str) -> str:
     """Return up to which risk something is accepted, and in place of which limit, or what is lacking."""
     if certificate.threshold is None:
-        return f"{certificate.name}: not certified, so not accepted; {lacking(certificate)}"
+        return f"{certificate.name}: not certified, so not accepted; {lacking(certificate, unit)}"
     limit = "" if certificate.limit is None else f", in place of the limit {certificate.limit:g}"
     worst = worst_text(certificate)
     asked = "" if certificate.aim is None else f", asked down to the risk {certificate.aim:.3f}"
@@ -103,12 +103,17 @@ def worst_text(certificate: Certificate) -> str:
     )
 
 
-def lacking(certificate: Certificate) -> str:
-    """Return in words why something has no certificate."""
+def lacking(certificate: Certificate, unit: str) -> str:
+    """Return in words why something has no certificate; unit: what is counted, `item` or `subject`."""
     if certificate.missing is None:
         return "never occurs in the gold of the fit"
     if certificate.gold is None:
         return "too many errors at this risk; with much more gold a lower one can be tested"
+    # Of a subject one accepted value counts, however many of its items have gold.
+    right, labelled = "right values", "items of gold"
+    if unit != "item":
+        right, labelled = f"{unit}s with a right value", f"{unit}s with gold"
+    more = f"{certificate.missing:,} more {right}"
     if not certificate.gold:
-        return f"{certificate.missing:,} more right values; how much gold that takes, --plan estimates"
-    return f"{certificate.missing:,} more right values, about {certificate.gold:,} more items of gold"
+        return f"{more}; how much gold that takes, --plan estimates"
+    return f"{more}, about {certificate.gold:,} more {labelled}"

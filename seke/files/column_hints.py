@@ -30,7 +30,8 @@ def column_hint(name: str, known: Collection[str]) -> str:
     if meant is not None:
         return f"; did you mean {meant}?"
     near = did_you_mean(name, known)
-    if near.endswith("?"):
+    # A usual name of something that the table may not have is no misspelling.
+    if near.endswith("?") and name.lower() not in USUAL:
         return near
     plain = sorted(column for column in known if not column[-1:].isdigit())
     further = ", ..." if len(plain) < len(known) or len(plain) > MOST_SHOWN else ""

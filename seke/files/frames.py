@@ -128,8 +128,7 @@ class RowFrame(RowSource):
     """A table in memory as a source of rows. index: which of several sources it is; the first is 0."""
 
     def __init__(self, frame: MemoryTable, faults: Faults, *, index: int = 0) -> None:
-        name = FRAME if index == 0 else f"{FRAME} {index + 1}"
-        super().__init__(name, frame_prefix(index), faults, index)
+        super().__init__(frame_name(index), frame_prefix(index), faults, index)
         self.frame = frame
 
     @cached_property
@@ -158,6 +157,11 @@ class RowFrame(RowSource):
         return f"; where it is the same in all rows: frame.assign({name}={value}) of pandas" if value else ""
 
 
+def frame_name(index: int) -> str:
+    """Return how messages name a frame that is this one of several sources."""
+    return FRAME if index == 0 else f"{FRAME} {index + 1}"
+
+
 def frame_prefix(index: int) -> str:
-    """Return what the places of rows begin with in a frame that is this one of several sources."""
-    return f"{FRAME} row " if index == 0 else f"{FRAME} {index + 1} row "
+    """Return what the places of its rows begin with."""
+    return f"{frame_name(index)} row "

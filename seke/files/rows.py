@@ -47,6 +47,8 @@ WORKBOOKS = (".xlsx", ".xlsm", ".xls", ".ods", ".numbers")
 DELIMITERS = (",", ";", "\t")
 # A first line that tells a spreadsheet what stands between the cells; it may be filled up with these.
 SEPARATOR_LINE = re.compile(r'"?sep=(.)"?[;,\t\s]*', re.I)
+# How a file of JSON begins that is one list of all its objects.
+LIST_OF_OBJECTS = re.compile(rb"\[\s*(\{|$)")
 DECIMAL_COMMA = re.compile(r"[-+]?\d*,\d+([eE][-+]?\d+)?", re.A)
 # The numbers of rows, as pandas and R write them; a name that is blank is one in the first column.
 INDEX_COLUMN = re.compile(r"Unnamed: \d+|__index_level_\d+__")
@@ -257,7 +259,23 @@ class RowFile(RowSource):
     def runs(self) -> Iterator[tuple[int, list[bytes]]]:
         """Yield runs of lines, each with the number of its first line."""
         with self._noted():
-            yield from read_lines(self.path, self._progress, may_be_empty=self._may_be_empty)
+            begun = False
+            for first, lines in read_lines(self.path, self._progress, may_be_empty=self._may_be_empty):
+                if not begun:
+                    head = next((line.strip() for line in lines if line.strip()), b"")
+                    self._check_is_lines(head)
+                    begun = bool(head)
+                yield first, lines
+
+    def _check_is_lines(self, head: bytes) -> None:
+        """Refuse a file whose first line shows that it is one text of JSON, which no line of it tells."""
+        is_list = LIST_OF_OBJECTS.match(head) is not None
+        if is_list or head == b"{":
+            shape = "is one list of JSON" if is_list else "is JSON over several lines"
+            command = "jq -c '.[]'" if is_list else "jq -c ."
+            raise AnswerError(
+                f"{self.name}:1: {shape}; needed is one object a line (JSON Lines): {command} writes it so"
+            )
 
 
 def is_index_column(name: str, at: int) -> bool:

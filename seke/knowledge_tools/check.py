@@ -233,7 +233,7 @@ def _guarantee(base: Knowledge) -> Facts | None:
         "made": made.made,
         "population": made.population,
         "refused": refused,
-        "certificates": [certificate_facts(certificate) for certificate in made.certificates],
+        "certificates": [certificate_facts(certificate, made.unit) for certificate in made.certificates],
     }
 
 

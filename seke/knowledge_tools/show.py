@@ -152,7 +152,7 @@ def _certificates(base: Knowledge, kind: str, name: str) -> list[Facts]:
         return []
     names = {name} if kind.endswith("variable") else set(base.levels[name]) if kind == "level" else set()
     return [
-        certificate_facts(certificate)
+        certificate_facts(certificate, made.unit)
         for certificate in made.certificates
         if names & {certificate.variable, *certificate.pooled}
     ]

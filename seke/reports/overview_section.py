@@ -266,7 +266,7 @@ def _guarantee(inputs: ReportInputs) -> Facts:
         refused = ["No record says that it is covered by the base's certificates."]
     rows = [
         {
-            **certificate_facts(certificate),
+            **certificate_facts(certificate, promise.unit),
             "bound": json_numbers(certificate.bound),
             "coverage": json_numbers(certificate.coverage),
         }

@@ -24,13 +24,14 @@ import numpy as np
 
 from engine import AnswerError
 from seke.files.faults import Faults
-from seke.files.frames import MemoryTable, RowFrame, frame_prefix
+from seke.files.frames import MemoryTable, RowFrame, frame_name, frame_prefix
+from seke.files.lines import shown
 from seke.files.rows import CSV, JSON_LINES, RowFile, place_prefix, record_source
 from seke.samples.binding import bind
 from seke.samples.columns import split
 from seke.samples.grouping import gather_items, stream_items
 from seke.samples.json_rows import read_json_lines
-from seke.samples.line_runs import BoundRun, LineBinder, LineRun, note_doubles
+from seke.samples.line_runs import BoundRun, LineBinder, LineRun
 from seke.samples.schema import Chunk, in_chunks, record_of, structure_records
 from seke.samples.single import SingleSamples, split_samples
 from seke.samples.table_rows import read_table, table_columns
@@ -234,34 +235,30 @@ def _steps(
 ) -> Steps[Chunk | BoundRun]:
     """Yield the samples of sources as they are read; with `binding` what it makes of lines of JSON."""
     item = [item] if isinstance(item, str) else item
-    named: set[object] = set()
+    _check_named_once(paths)
     for index, path in enumerate(paths):
-        identity = _identity(path)
-        again = identity in named
-        named.add(identity)
         if isinstance(path, MemoryTable):
             rows = RowFrame(path, faults, index=index)
-            frame_chunks = note_doubles(_frame_chunks(rows, vocabulary), rows, again=again)
-            yield from _of_item(frame_chunks, item)
+            yield from _of_item(_frame_chunks(rows, vocabulary), item)
             continue
         file = RowFile(path, faults, strip=True, index=index, progress=progress)
         if item is not None:
             whole = file.format != JSON_LINES
             read_chunks = read_table(file, vocabulary) if whole else read_json_lines(file, vocabulary, item)
-            yield from _of_item(note_doubles(read_chunks, file, again=again), item)
+            yield from _of_item(read_chunks, item)
             continue
         count, before = 0, faults.count
         if binding is not None and file.format == JSON_LINES:
             # What is wrong with the file itself is known only after what was read before.
             file.faults = Faults()
-            for _, bound in binding(_line_runs(file, again=again)):
+            for _, bound in binding(_line_runs(file)):
                 count += bound.count
                 yield bound
             faults.join(file.faults)
             file.faults = faults
         else:
             read = read_json_lines if file.format == JSON_LINES else read_table
-            for chunk in note_doubles(read(file, vocabulary), file, again=again):
+            for chunk in read(file, vocabulary):
                 count += len(chunk.records)
                 yield chunk
         if not count and faults.count == before:
@@ -269,9 +266,21 @@ def _steps(
             file.note(1, f"no samples: nothing but blank lines{where}")
 
 
-def _line_runs(file: RowFile, *, again: bool) -> Iterator[LineRun]:
+def _line_runs(file: RowFile) -> Iterator[LineRun]:
     for first, lines in file.runs():
-        yield LineRun(file.index, file.name, file.prefix, again, first, lines)
+        yield LineRun(file.index, file.name, file.prefix, first, lines)
+
+
+def _check_named_once(sources: Iterable[str | Path | MemoryTable]) -> None:
+    """Refuse a file or frame that is there twice, be it under two names: its samples would count twice."""
+    names: dict[object, str] = {}
+    for index, source in enumerate(sources):
+        name = frame_name(index) if isinstance(source, MemoryTable) else shown(source)
+        identity = _identity(source)
+        if identity in names:
+            what = "is named twice" if names[identity] == name else f"is {names[identity]}, named twice"
+            raise AnswerError(f"{name}: {what}; its samples would count twice. Name it once")
+        names[identity] = name
 
 
 def _identity(source: str | Path | MemoryTable) -> object:

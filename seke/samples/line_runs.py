@@ -9,29 +9,25 @@ from seke.files.faults import Faults
 from seke.files.rows import RowSource
 from seke.samples.binding import bind
 from seke.samples.json_rows import decoders_of, read_json_lines
-from seke.samples.vocabulary import UNNUMBERED, vocabulary_of
+from seke.samples.vocabulary import vocabulary_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from engine import Knowledge
     from seke.samples.columns import Sheet
-    from seke.samples.schema import Chunk
-
-NAMED_TWICE = "draw: missing in a source that is named twice; its samples would count twice. Name it once"
 
 
 @dataclass(frozen=True)
 class LineRun:
     """Lines of a file, the first of which has the number `first`.
 
-    index, name, prefix: of the file, as of a `RowSource`. again: whether its source was named before.
+    index, name, prefix: of the file, as of a `RowSource`.
     """
 
     index: int
     name: str
     prefix: str
-    again: bool
     first: int
     lines: list[bytes]
 
@@ -63,8 +59,7 @@ class LineBinder:
         source = _Lines(run, faults)
         sheets: list[Sheet] = []
         count = 0
-        chunks = read_json_lines(source, self._vocabulary, decoders=self._decoders)
-        for chunk in note_doubles(chunks, source, again=run.again):
+        for chunk in read_json_lines(source, self._vocabulary, decoders=self._decoders):
             count += len(chunk.records)
             sheets.append(bind(chunk, self._vocabulary, run.prefix, faults))
         return BoundRun([] if faults else sheets, count, faults)
@@ -80,17 +75,3 @@ class _Lines(RowSource):
     def runs(self) -> Iterator[tuple[int, list[bytes]]]:
         """Yield the run."""
         yield self._run.first, self._run.lines
-
-
-def note_doubles(chunks: Iterable[Chunk], rows: RowSource, *, again: bool) -> Iterator[Chunk]:
-    """Yield the chunks; note what has no draw in a source that was named already: it would count twice.
-
-    again: whether it was. Samples that state their draw are known to be there twice by that.
-    """
-    for chunk in chunks:
-        if again:
-            pairs = zip(chunk.lines.tolist(), chunk.records, strict=True)
-            line = next((line for line, record in pairs if record.draw == UNNUMBERED), None)
-            if line is not None:
-                rows.note(line, NAMED_TWICE)
-        yield chunk

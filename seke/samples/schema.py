@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 import numpy as np
 
-from engine import AnswerError, did_you_mean
+from engine import AnswerError
 from seke.files.cell_hints import number_hint, truth_hint
+from seke.files.column_hints import USUAL, column_hint
 from seke.files.rows import describe_met, parse_json_line
 from seke.samples.vocabulary import FIXED, NO_SAMPLES, REQUIRED, STATUSES, UNNUMBERED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator
+    from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 
     from engine import Ints
     from seke.files.rows import RowSource
@@ -49,6 +50,7 @@ ALLOWED = {
     "given": "a mapping from variable to the value that the prompt stated: a state, true, false or a number",
     "value": "a name, a list of names, a mapping to probabilities, true, false, null or a number",
 }
+NEEDED = f"samples need {', '.join(REQUIRED)}"
 _OPTIONAL = ("categorical", "interval", "binary", "reports", "given")
 
 
@@ -195,17 +197,27 @@ def is_posterior_record(keys: Iterable[str]) -> bool:
     return {"decision", "diagnostics"} <= parts
 
 
+def looks_like_labels(keys: Collection[str], vocabulary: Vocabulary) -> bool:
+    """Tell whether keys, or columns, name an item and values, but neither observer nor question."""
+    fields = vocabulary.fields
+    values = {*vocabulary.names, *(field.name for field in fields)}
+    meant = {USUAL.get(str(key).lower(), (str(key),))[0] for key in keys}
+    if "item" not in keys or meant & {"observer", "question"}:
+        return False
+    return bool(meant & values) or any(field.member_named(key) for field in fields for key in meant)
+
+
 def shape_fault(record: object, vocabulary: Vocabulary) -> str | None:
     """Return the fault in a record's shape, None where this walk finds none."""
     if not isinstance(record, dict):
         return f"a sample is an object with named fields; {describe_met(record)}"
     kinds: dict[str, str] = {name: name for name in FIXED}
     kinds |= {field.name: field.kind for field in vocabulary.fields}
-    if is_posterior_record(record):
-        return NO_SAMPLES
+    if mistaken := _mistaken(record, vocabulary):
+        return mistaken
     for key in record:
         if key not in kinds:
-            return f"{key}: unknown key{did_you_mean(str(key), kinds)}"
+            return f"{key}: unknown key{column_hint(str(key), kinds)}"
     for key in REQUIRED:
         if key not in record:
             return f"{key}: missing; every sample has {', '.join(REQUIRED)}"
@@ -214,6 +226,14 @@ def shape_fault(record: object, vocabulary: Vocabulary) -> str | None:
             return not_finite_fault(path, value)
     reasons = (_key_fault(key, kinds[key], value) for key, value in record.items())
     return next((reason for reason in reasons if reason), None)
+
+
+def _mistaken(record: Collection[str], vocabulary: Vocabulary) -> str:
+    """Return what a record is where it is meant for another place; no text where it is none such."""
+    if is_posterior_record(record):
+        return NO_SAMPLES
+    label = looks_like_labels(record, vocabulary)
+    return f"looks like a label, not a sample; {NEEDED}" if label else ""
 
 
 def not_finite_fault(path: str, value: float) -> str:

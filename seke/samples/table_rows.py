@@ -17,7 +17,13 @@ from typing import TYPE_CHECKING, Any
 from engine import AnswerError
 from seke.files.column_hints import column_hint
 from seke.files.rows import is_blank, is_missing, name_text
-from seke.samples.schema import in_chunks, is_posterior_record, structure_records
+from seke.samples.schema import (
+    NEEDED,
+    in_chunks,
+    is_posterior_record,
+    looks_like_labels,
+    structure_records,
+)
 from seke.samples.vocabulary import NO_SAMPLES, REQUIRED
 
 if TYPE_CHECKING:
@@ -73,6 +79,9 @@ def table_columns(file: Table, vocabulary: Vocabulary) -> dict[str, _TableColumn
         return {}
     if is_posterior_record(names):
         file.note(number, NO_SAMPLES)
+        return {}
+    if looks_like_labels(names, vocabulary) and not file.hint("observer"):
+        file.note(number, f"looks like a table of labels, not of samples; {NEEDED}")
         return {}
     for name in names:
         if name not in known and not name.isdigit():

@@ -33,7 +33,7 @@ from seke.samples.spelling import name_meant
 from seke.tables.label_column import LabelColumn
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from pathlib import Path
 
     from engine import Bools, Floats, Ints, Knowledge
@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 ITEM = "item"
 # What a manifest of pictures says besides labels; passed over here, so that a manifest is a label table too.
 BESIDE = ("path", "group", "source", "split", "left", "top", "width", "height")
+# Columns that a table of samples has, and no table of labels.
+SAMPLE_COLUMNS = {"observer", "question"}
 
 
 @dataclass(frozen=True, repr=False)
@@ -210,12 +212,15 @@ class LabelTableBuilder:
         self._texts: dict[str, list[str | None]] = {column: [] for column in self.further}
         self._lines = array("q")
         self._refused: set[str] = set()
+        self._are_samples = False
         self._miscoded: set[str] = set()
 
     def read_file(self, file: RowFile) -> None:
         """Take in all rows of a file under a header that has the columns without which no row is read."""
         number, names = file.header
         self._name(number, names)
+        if self._are_samples:
+            return
         for needed in (ITEM, *self.required) if names else ():
             if needed not in names:
                 columns = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
@@ -230,7 +235,13 @@ class LabelTableBuilder:
                 return
         self.add_rows(file.rows(used))
 
-    def _name(self, line: int, names: Iterable[str]) -> None:
+    def _name(self, line: int, names: Collection[str]) -> None:
+        if not self._are_samples and set(names).difference(self.allowed) >= SAMPLE_COLUMNS:
+            self._are_samples = True
+            order = "gold has item and the variables, and is named after the samples or predictions"
+            self.source.note(line, f"these are samples (observer, question, ...) and not labels; {order}")
+        if self._are_samples:
+            return
         for name in names:
             if name in self._named or name in self._refused:
                 continue
@@ -264,14 +275,17 @@ class LabelTableBuilder:
         """Take in numbered rows; one that is no mapping with named cells is a fault."""
         for number, row in rows:
             known = isinstance(row, Mapping) and row.keys() <= self._named.keys()
-            if known or (isinstance(row, Mapping) and all(isinstance(key, str) for key in row)):
+            if not known and isinstance(row, Mapping) and all(isinstance(key, str) for key in row):
+                self._name(number, row)
+                known = True
+            if self._are_samples:
+                return
+            if known:
                 self._add(number, row)
             else:
                 self.source.note(number, f"a row is an object with named fields; {describe_met(row)}")
 
     def _add(self, line: int, row: Cells) -> None:
-        if not row.keys() <= self._named.keys():
-            self._name(line, row)
         item = name_text(row.get(ITEM))
         if not isinstance(item, str) or not item:
             problem = "missing" if item is None else describe_met(item)

@@ -315,6 +315,14 @@ def test_another_world_than_faces(tmp_path):
     assert value(card, "disease", "accuracy") == pytest.approx(np.mean(right), abs=1e-6)
     assert card["variables"]["humidity"]["scores"]["sign_agreement"]["value"] is None
     assert "signs: mean F1" in str(report)
+    inferred, gold = tmp_path / "p.jsonl", tmp_path / "g.csv"
+    inferred.write_text(json.dumps(records[0]) + "\n", "utf-8")
+    gold.write_text("item,disease\na,drought\n", "utf-8")
+    with pytest.raises(AnswerError) as refused:
+        seke.score(inferred, gold, **QUICK)
+    first, second = str(refused.value).splitlines()
+    assert re.fullmatch(r".*/p.jsonl: is about disease, .* base faces does not have; name .* \(-k\)", first)
+    assert second.startswith(f"{gold}:1: disease: no such column")
     with pytest.raises(AnswerError, match=r"predicts no variable of the base faces .* \(-k\)"):
         seke.score(records, [{"item": "item-000000", "AU1": 1}])
 

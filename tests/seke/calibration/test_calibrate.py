@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +16,7 @@ from click.testing import CliRunner
 import seke
 from engine import SekeError
 from seke.calibration.labelled_answers import without_gold_evidence
+from seke.calibration.summary import text_of
 from seke.cli.main import main
 from seke.samples import single_samples
 
@@ -158,11 +162,28 @@ def test_bad_gold_is_refused_and_nothing_is_written(folder, tmp_path, table, mes
     assert sorted(path.name for path in tmp_path.iterdir()) == ["gold.csv"]
 
 
+def test_a_wrong_column_of_gold_is_told_before_the_fit_is_imported(folder, tmp_path):
+    (tmp_path / "gold.csv").write_text("image,expression\na,fear\n")
+    code = (
+        "import sys; from seke.cli.main import main\n"
+        "try: main(sys.argv[1:])\n"
+        "except SystemExit as end: print(end.code, 'torch' in sys.modules)"
+    )
+    given = ["calibrate", folder / "s.jsonl", "--gold", tmp_path / "gold.csv", "-o", tmp_path / "out.yaml"]
+    ended = subprocess.run([sys.executable, "-c", code, *given], capture_output=True, text=True, check=True)
+    assert "image: no such column: 'image'; did you mean item?" in ended.stderr
+    assert ended.stdout.split() == ["2", "False"]
+
+
 def test_without_gold_one_observer_tells_nothing_of_the_truth(folder, tmp_path):
     calibration = seke.calibrate([folder / "s.jsonl"], FACES, with_checks=False)
     assert any("neither gold" in reason for reason in calibration.untold.values())
     assert not [entry for entry in calibration.entries if {"confusion", "settled"} & set(entry.keys)]
     assert any("no gold" in warning for warning in calibration.warnings)
+    # Numbers that are told together are named alike.
+    untold = {"observers.cnn.a.repeat, observers.cnn.a.strength": "no reading has two answers"}
+    summary = text_of(replace(calibration, untold=untold))
+    assert "  cnn.a.repeat, cnn.a.strength: no reading has two answers\n" in summary
 
 
 def test_a_class_without_an_example_is_named(folder, tmp_path):

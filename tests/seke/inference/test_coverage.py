@@ -304,7 +304,7 @@ def test_what_was_asked_down_to_is_read_as_written(folder, guarantee):
     aimed = with_risks(guarantee, aim=0.015625)
     again = knowledge(overlay(folder, aimed, "aimed.yaml")).guarantee
     assert {certificate.aim for certificate in again.certificates} == {0.015625}
-    assert "asked down to the risk 0.016" in certified_line(again.certified[0])
+    assert "asked down to the risk 0.016" in certified_line(again.certified[0], again.unit)
 
 
 def test_what_is_accepted_of_new_items_is_right_often_enough(any_guarantee):
@@ -494,7 +494,7 @@ def test_questions_about_one_variable_count_each():
 def test_a_line_on_all_values(guarantee):
     for certificate in guarantee.failed:
         words = ("more right values", "too many errors", "never occurs")
-        assert any(phrase in lacking(certificate) for phrase in words)
+        assert any(phrase in lacking(certificate, guarantee.unit) for phrase in words)
     levels = [certificate for certificate in guarantee.certified if certificate.is_level]
     assert verdict(guarantee).startswith(
         f"{len(levels)} of 2 levels and {len(guarantee.certified) - len(levels)} of 11 values certified: "
@@ -505,7 +505,7 @@ def test_a_line_on_all_values(guarantee):
 def test_the_worst_value_of_a_level_in_words():
     each = ValueTest("wear", "sound", 40, 1, 0.11), ValueTest("wear", "worn", 0, 0, 1.0)
     certificate = Certificate("wear", "any", 0.2, 65, 3, 0.1, 0.08, 80, 0.5, 0.1, each=each)
-    facts = certificate_facts(certificate)
+    facts = certificate_facts(certificate, "item")
     assert facts["about"] == "wear as a whole"
     assert facts["worst"] == {"about": "wear sound", "n": 40, "errors": 1, "bound": 0.11}
     assert worst_text(certificate) == facts["worst_in_words"]
@@ -531,12 +531,12 @@ def test_the_workbench_shows_what_is_certified_and_in_place_of_which_limit(folde
         about = [c for c in any_guarantee.certificates if c.values_of(base.variables[name])]
         assert about
         for certificate in about:
-            assert certified_line(certificate) in shown
+            assert certified_line(certificate, any_guarantee.unit) in shown
             if certificate.threshold is not None:
-                assert certified_line(certificate) in checked
+                assert certified_line(certificate, any_guarantee.unit) in checked
                 limits = {base.policy.limits[n] for n in certificate.pooled or (name,)}
                 limit = f"in place of the limit {base.policy.limits[name]:g}"
-                assert (limit in certified_line(certificate)) == (len(limits) == 1)
+                assert (limit in certified_line(certificate, any_guarantee.unit)) == (len(limits) == 1)
     overlay(folder, any_guarantee, more="policy: {budget: 7, source: handbook}")
     assert "Certificates" not in workbench("show", "wear", "-k", str(path))[0]
     assert "refused: policy changed" in workbench("check", str(path))[0]
@@ -550,3 +550,13 @@ def test_too_little_gold_says_how_much_is_missing():
     tried = max(sum(certificate.share > 0 for certificate in few.certificates), 1)
     assert f"at least {fewest(0.05, 0.1 / tried)} accepted items" in verdict_text
     assert "; closest is " in verdict_text
+    # Of subjects one value each counts, however many of their items are labelled.
+    of_subjects = verdict(replace(few, unit="subject"))
+    assert " accepted subjects without an error" in of_subjects
+    assert " more subjects with a right value" in of_subjects
+    assert "right values" not in of_subjects
+    certificate = replace(few.certificates[0], missing=19, gold=60)
+    assert lacking(certificate, "item") == "19 more right values, about 60 more items of gold"
+    assert lacking(certificate, "subject") == (
+        "19 more subjects with a right value, about 60 more subjects with gold"
+    )

@@ -212,7 +212,7 @@ CAUGHT = """
     bad-names bare-cell certificates certificates-pooled confusion-zero-cell coupling-pair dependence-follows
     copies dependence-missing empty-over-section exponent family family-no-name
     interval-range judgement-without-note many-faults missing-sections no-as-a-text not-a-mapping
-    no-blank-after-colon nothing-beyond
+    no-blank-after-colon nothing-beyond row-at-fault
     null-as-a-text number-slips policy-numbers prior-zero probability-of-zero probability-over-one
     quoted-number sd-of-nothing section-not-a-mapping unknown-key unknown-kind unknown-section"""
 # Of these one file alone does not tell, or numbers must be added up, or formulas read.

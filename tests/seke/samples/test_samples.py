@@ -680,6 +680,31 @@ FILE_FAULTS = {
         b"item,expression.fear,decision.item,diagnostics.samples\na,1,accept,2\n",
         ":1: is a posterior record, as seke infer writes it, and no sample: give the samples that it is of",
     ),
+    "a list of objects": (
+        "s.json",
+        f"[{GOOD}]".encode(),
+        ":1: is one list of JSON; needed is one object a line (JSON Lines): jq -c '.[]' writes it so",
+    ),
+    "objects over several lines": (
+        "s.json",
+        b'\n{\n  "item": "a"\n}\n',
+        ":1: is JSON over several lines; needed is one object a line (JSON Lines): jq -c . writes it so",
+    ),
+    "labels": (
+        "s.jsonl",
+        b'{"item": "a", "expression": "fear", "group": "p"}',
+        ":1: looks like a label, not a sample; samples need item, observer, question",
+    ),
+    "another name of the observer": (
+        "s.jsonl",
+        b'{"item": "a", "expression": "fear", "model": "gpt-4o"}',
+        ":1: model: unknown key; did you mean observer?",
+    ),
+    "CSV, labels": (
+        "s.csv",
+        b"item,AU06,group\na,1,p\n",
+        ":1: looks like a table of labels, not of samples; samples need item, observer, question",
+    ),
     "CSV, unknown column": (
         "s.csv",
         b"item,observer,question,drew\n",

@@ -226,6 +226,22 @@ FAULTY = {
             "g.csv:1: item: no such column; there are name, expression",
         ],
     ),
+    "a person": (
+        "g.csv",
+        "item,AU1,person\na,1,p\n",
+        ["g.csv:1: person: no such column: 'person'; allowed are arousal, expression, item, "],
+    ),
+    "samples": (
+        "g.jsonl",
+        '{"item": "a", "observer": "cnn", "question": "joint", "draw": 0, "AU1": 1}\n' * 3,
+        ["g.jsonl:1: these are samples (observer, question, ...) and not labels; gold has item and "],
+    ),
+    "a table of samples": (
+        "g.csv",
+        "item,observer,question,draw,expression\na,cnn,joint,0,fear\n",
+        ["g.csv:1: these are samples (observer, question, ...) and not labels; gold has item and "],
+    ),
+    "a list": ("g.json", '[{"item": "a", "AU1": 1}]', ["g.json:1: is one list of JSON; needed is "]),
     "twice": ("g.csv", "item,AU1,AU1\na,1,0\n", ["g.csv:1: AU1: the header names this column twice"]),
     "cells are missing": (
         "g.csv",
