@@ -199,6 +199,12 @@ class InferSummary:
                 f"{uncertain} of {accepted} accepted items rest on numbers that were not calibrated for them "
                 f"({which}); their stated risks are only as good as these numbers (see seke calibrate)"
             )
+        elif not accepted and (values := sum(self.bases[basis] for basis in UNCALIBRATED)):
+            which = ", ".join(f"{self.bases[b]:,} {b}" for b in UNCALIBRATED if self.bases[b])
+            lines.append(
+                f"{values:,} of {sum(self.bases.values()):,} accepted values rest on numbers that were not "
+                f"calibrated for them ({which}), though no item is accepted; see seke calibrate"
+            )
         lines += self._unresolvable()
         if self.inferred:
             lines.append(
@@ -383,10 +389,9 @@ def limits_in_words(session: Session, outside: int) -> list[str]:
     if session.without_threshold:
         names = first_names(session.without_threshold, MOST_NAMED)
         lines.append(
-            f"{uncovered}each value of {names} has to keep its limit by itself. Limits hold on average, and "
-            f"more is accepted, where 60 of these items have answers that let the same value of a "
-            f"variable be accepted at all (policy.evidence), or {policy.calibrated_from} of those with gold "
-            "that seke calibrate looks at"
+            f"{uncovered}no value of {names} may have a risk above its limit. That holds on average "
+            "instead, and more is accepted, from 60 items with enough answers about a value (policy.evidence), or "
+            f"{policy.calibrated_from} of those with gold (seke calibrate)"
         )
     return lines
 

@@ -236,3 +236,9 @@ def test_bases_are_counted_apart(base, records):
     assert summary.bases["declared"] == 4 * len(accepted) - 3
     assert "2 of 4 accepted items rest on numbers" in summary.notes()[0]
     assert "(1 declared, 1 another design)" in summary.notes()[0]
+    summary.items["accept"], summary.items_by_basis = 0, Counter()
+    values = sum(summary.bases.values())
+    unsure = summary.bases["declared"] + summary.bases["another design"]
+    assert summary.notes()[0].startswith(
+        f"{unsure} of {values} accepted values rest on numbers that were not"
+    )
