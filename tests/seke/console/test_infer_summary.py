@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 import seke
+from engine.model.fit_record import FitRecord
 from seke.console.decision_words import (
     BASES,
     LEGEND,
@@ -193,6 +195,13 @@ def test_unresolvable_items_come_with_why_and_what_helps(base, records):
     assert "seke calibrate" in line
     unseen = json.loads(json.dumps(rejected))
     unseen["decision"]["levels"]["expression"]["origin"] = "inferred"
+    assert "seke calibrate" in line
+    asked = {o: base.observer_digests[o] for o in (base.policy.ask, *base.policy.others)}
+    fit = FitRecord("fit", "2026-01-01", "uniform", 0, asked, ())
+    summary.base = replace(base, fits=(fit,))
+    (line,) = (line for line in summary.notes() if "unresolvable" in line)
+    assert "seke calibrate" not in line
+    assert "What helps: a better" in line
     other = InferSummary(base)
     other.add([unseen])
     assert "of most nobody looked at expression" in "\n".join(other.notes())
