@@ -32,6 +32,8 @@ MARK = "*"
 # Follows a likely unit that is not accepted.
 OPEN_MARK = "?"
 OPEN_LEGEND = f"{OPEN_MARK} likely, but not accepted"
+# What helps where nothing more is worth its price, unless it was done already.
+MEASURING = "measuring how reliable the answers are (seke calibrate, 100 labels of people), "
 LEGEND = f"{MARK} accepted on declared numbers, or on numbers calibrated for another design"
 
 
@@ -56,3 +58,10 @@ def basis_of_item(decision: Mapping[str, Any], required: Iterable[str]) -> str |
         return None
     levels = decision["levels"]
     return weakest_basis(basis_of(levels[name]) for name in required if name in levels)
+
+
+def is_fitted(base: Knowledge) -> bool:
+    """Say whether all observers that the policy asks stand as a fit of the base found them."""
+    asked = {base.policy.ask, *base.policy.others}
+    digests = base.observer_digests
+    return all(any(digests.get(o) == fit.observers.get(o, "") for fit in base.fits) for o in asked)

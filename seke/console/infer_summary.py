@@ -9,12 +9,14 @@ from engine import joined_looks, looks_at_labels, people_asked
 from seke.console.decision_words import (
     LEGEND,
     MARK,
+    MEASURING,
     OPEN_LEGEND,
     OPEN_MARK,
     SYMBOLS,
     UNCALIBRATED,
     basis_of,
     basis_of_item,
+    is_fitted,
     required_of,
 )
 from seke.console.plain_text import first_names, unseen_text
@@ -142,8 +144,8 @@ class InferSummary:
         count, policy = self.reasons["unresolvable"], self.base.policy
         if not count:
             return
-        observers = " and ".join(dict.fromkeys((policy.ask, *policy.others)))
-        line = f"{count:,} unresolvable: nothing more that {observers} can be asked is worth its price"
+        asked = " and ".join(dict.fromkeys((policy.ask, *policy.others)))
+        line = f"{count:,} unresolvable: nothing more that {asked} can be asked is worth its price"
         if self.unresolved:
             name = max(self.unresolved, key=lambda variable: len(self.unresolved[variable]))
             risks = sorted(risk for risk in self.unresolved[name] if risk is not None)
@@ -153,8 +155,8 @@ class InferSummary:
                 middle, limit = risks[len(risks) // 2], policy.limits[name]
                 line += f"; mostly {name} stays open (its risk is about {middle:.2f}, the limit {limit:g})"
         yield (
-            f"{line}. What helps: measuring how reliable the answers are (seke calibrate, 100 labels of "
-            "people), a better or a further model (policy.ask, policy.others), higher limits (policy.limits)"
+            f"{line}. What helps: {'' if is_fitted(self.base) else MEASURING}a better or a further model "
+            "(policy.ask, policy.others), higher limits (policy.limits)"
         )
 
     def _count_checks(self, record: Record) -> None:
@@ -198,6 +200,12 @@ class InferSummary:
             lines.append(
                 f"{uncertain} of {accepted} accepted items rest on numbers that were not calibrated for them "
                 f"({which}); their stated risks are only as good as these numbers (see seke calibrate)"
+            )
+        elif not accepted and (values := sum(self.bases[basis] for basis in UNCALIBRATED)):
+            which = ", ".join(f"{self.bases[b]:,} {b}" for b in UNCALIBRATED if self.bases[b])
+            lines.append(
+                f"{values:,} of {sum(self.bases.values()):,} accepted values rest on numbers that were not "
+                f"calibrated for them ({which}), though no item is accepted; see seke calibrate"
             )
         lines += self._unresolvable()
         if self.inferred:
@@ -370,7 +378,8 @@ def limits_in_words(session: Session, outside: int) -> list[str]:
     policy, variables = session.knowledge.policy, session.knowledge.variables
     names_by_risk: dict[str, list[str]] = {}
     for name in (name for name in policy.limits if name in policy.thresholds):
-        risks = dict(zip(variables[name].values, map(_risk_text, policy.thresholds[name]), strict=True))
+        texts = (f"{risk:.3g}" if risk else "none" for risk in policy.thresholds[name])
+        risks = dict(zip(variables[name].values, texts, strict=True))
         if len(set(risks.values())) == 1:
             shown = next(iter(risks.values()))
         else:
@@ -383,16 +392,11 @@ def limits_in_words(session: Session, outside: int) -> list[str]:
     if session.without_threshold:
         names = first_names(session.without_threshold, MOST_NAMED)
         lines.append(
-            f"{uncovered}each value of {names} has to keep its limit by itself. Limits hold on average, and "
-            f"more is accepted, where 60 of these items have answers that let the same value of a "
-            f"variable be accepted at all (policy.evidence), or {policy.calibrated_from} of those with gold "
-            "that seke calibrate looks at"
+            f"{uncovered}no value of {names} may have a risk above its limit. It holds on average, and more "
+            "is accepted, from 60 items with enough answers about a value (policy.evidence), or "
+            f"{policy.calibrated_from} of those with gold (seke calibrate)"
         )
     return lines
-
-
-def _risk_text(risk: float) -> str:
-    return f"{risk:.3g}" if risk else "none"
 
 
 def row_reason(record: Record, *, marked: bool, likely: Collection[str] = ()) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 import seke
+from engine.model.fit_record import FitRecord
 from seke.console.decision_words import (
     BASES,
     LEGEND,
@@ -193,6 +195,13 @@ def test_unresolvable_items_come_with_why_and_what_helps(base, records):
     assert "seke calibrate" in line
     unseen = json.loads(json.dumps(rejected))
     unseen["decision"]["levels"]["expression"]["origin"] = "inferred"
+    assert "seke calibrate" in line
+    asked = {o: base.observer_digests[o] for o in (base.policy.ask, *base.policy.others)}
+    fit = FitRecord("fit", "2026-01-01", "uniform", 0, asked, ())
+    summary.base = replace(base, fits=(fit,))
+    (line,) = (line for line in summary.notes() if "unresolvable" in line)
+    assert "seke calibrate" not in line
+    assert "What helps: a better" in line
     other = InferSummary(base)
     other.add([unseen])
     assert "of most nobody looked at expression" in "\n".join(other.notes())
@@ -236,3 +245,9 @@ def test_bases_are_counted_apart(base, records):
     assert summary.bases["declared"] == 4 * len(accepted) - 3
     assert "2 of 4 accepted items rest on numbers" in summary.notes()[0]
     assert "(1 declared, 1 another design)" in summary.notes()[0]
+    summary.items["accept"], summary.items_by_basis = 0, Counter()
+    values = sum(summary.bases.values())
+    unsure = summary.bases["declared"] + summary.bases["another design"]
+    assert summary.notes()[0].startswith(
+        f"{unsure} of {values} accepted values rest on numbers that were not"
+    )
