@@ -20,6 +20,7 @@ from seke.console.decision_words import (
     required_of,
 )
 from seke.console.plain_text import first_names, unseen_text
+from seke.console.summary_lines import alarm_lines, whole_text
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -65,6 +66,9 @@ class InferSummary:
         self.inferred = 0
         # Required variables that somebody looked at, or a label tells, in any item; items with an answer.
         self.seen: set[str] = set()
+        # Accepted values of required variables, and their risks added up.
+        self.accepted: Counter[str] = Counter()
+        self.accepted_risk: Counter[str] = Counter()
         self.read = 0
         self.lacking = 0
         self.overruled: Counter[str] = Counter()
@@ -171,6 +175,9 @@ class InferSummary:
         self.read += is_read(record)
         self.seen.update(n for n in self.required if record["decision"]["levels"][n]["origin"] != "inferred")
         self.bases.update(basis for basis in map(basis_of, levels) if basis)
+        for name in (n for n in self.required if record["decision"]["levels"][n]["decision"] == "accept"):
+            self.accepted[name] += 1
+            self.accepted_risk[name] += record["decision"]["levels"][name]["risk"]
         self.inferred += sum(level["decision"] == "inferred" for level in levels)
         self.lacking += len(record["diagnostics"]["lacking_evidence"])
         # Nothing is decided about an open value yet, so its label is not overruled.
@@ -188,7 +195,10 @@ class InferSummary:
     def unseen(self) -> list[str]:
         """Return a line on the required variables that nobody looked at in any item, if there are such."""
         names = [name for name in self.required if name not in self.seen]
-        return [unseen_text(names)] if names and self.read else []
+        if not names or not self.read:
+            return []
+        seen, items = [n for n in self.required if n in self.seen], sum(self.items.values())
+        return [unseen_text(names) + whole_text(self.base, seen, items, self.accepted, self.accepted_risk)]
 
     def notes(self) -> list[str]:
         """Return notes on the accepted values, a line each."""
@@ -235,21 +245,10 @@ class InferSummary:
                 f"further questions because answers contradicted one another: {self.checks['checked']:,}; "
                 f"{self.checks['solved']:,} settled it, {self.checks['changed']:,} changed the value"
             )
-        lines += list(self._alarms())
+        lines += alarm_lines(self.contradictions())
         for observer, count in self.waiting.most_common():
             lines.append(f"{count:,} item{'s' * (count > 1)} wait{'s' * (count == 1)} for {observer}")
         return lines
-
-    def _alarms(self) -> Iterator[str]:
-        """Yield a line for each variable whose labels are contradicted more often than declared."""
-        for name, looks in self.contradictions().items():
-            if looks["alarm"]:
-                yield (
-                    f"{looks['contradict']:,} of {looks['looks']:,} looks contradict the set's labels of "
-                    f"{name}; about {looks['expected']:,.0f} would if the labels were as reliable as "
-                    f"declared ({looks['reliability']:.2g}; p = {looks['p']:.1g}). The labels or the "
-                    "observers are worse than declared, so risks that rest on them are higher than stated"
-                )
 
     def line(self) -> str:
         """Return one line: samples, items and their decisions."""

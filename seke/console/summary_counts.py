@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 # Attributes of `InferSummary` that add up: numbers, and numbers by name.
 ADDED = (
     *("items", "reasons", "samples", "outside", "bases", "items_by_basis", "inferred", "read", "lacking"),
-    *("overruled", "waiting", "doubt", "checks", "of_knowledge"),
+    *("overruled", "waiting", "doubt", "checks", "of_knowledge", "accepted", "accepted_risk"),
 )
 
 

@@ -214,9 +214,17 @@ def test_required_values_that_nobody_looked_at_in_any_item_are_named():
     def unseen(*items):
         return table(base, [records[item] for item in items], 200)[1].unseen()
 
-    assert unseen("afraid-brows") == [
-        "nothing of valence and arousal is accepted: no observer looked at them, so they are only inferred"
-    ]
+    begins = (
+        "nothing of valence and arousal is accepted: no observer looked at them, so they are only inferred; "
+        "so no item can be accepted as a whole"
+    )
+    ends = ". To require no more than that: policy: {required: [expression]}"
+    assert unseen("afraid-brows") == [begins + ends]
+    # What is accepted of it is told beside.
+    level = records["afraid-brows"]["decision"]["levels"]["expression"]
+    level |= {"decision": "accept", "risk": 0.0125}
+    accepted = ". Accepted values: expression 2 of 2 (mean risk 0.013)"
+    assert unseen("afraid-brows", "afraid-brows") == [begins + accepted + ends]
     assert unseen("afraid-brows", "agreement") == []
     # Where no answer could be read there is nothing to say of looks.
     assert unseen("all-refused") == []
