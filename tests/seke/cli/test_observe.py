@@ -67,7 +67,8 @@ def test_the_main_path_from_pictures_to_posteriors(tmp_path, faces):
     assert inferred.exit_code == 0, inferred.output
     assert inferred.stderr.splitlines()[0] == (
         "nothing of valence and arousal is accepted: no observer looked at them, so they are only inferred; "
-        "so no item can be accepted as a whole. To require no more than that: policy: {required: [expression]}"
+        "so no item can be accepted as a whole. To require no more than that: "
+        "policy: {required: [expression]}"
     )
     assert [record["item"] for record in rows(posteriors)] == ["downcast", "smile"]
 
