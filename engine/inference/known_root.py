@@ -74,7 +74,8 @@ class KnownRoot:
                 linear[name] = np.exp(part - peak)
                 log_z[here] += peak
             total, held = collect(self._network.steps, branch.tables, linear)
-            log_z[here] += total[0]
+            # A network of the root alone has no steps, and adds a plain 0.
+            log_z[here] += np.broadcast_to(total, (1, len(here)))[0]
             beliefs = distribute(self._network.steps, branch.outlets, held, np.ones((1, len(here))))
             for name in linear:
                 marginals[name][:, here] = beliefs.marginals[name]

@@ -22,7 +22,7 @@ import pytest
 from small_bases import record, small_base
 
 import seke
-from engine import Reliability
+from engine import Reliability, null_intervals
 from engine.model.parameter_key import ParameterKey
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
@@ -112,7 +112,7 @@ def described(title, p, truth, best):
     picks = rng.integers(0, len(truth), (BOOTSTRAP, len(truth)))
     less = (right.astype(float) - best)[picks].mean(1)
     stated = Reliability.of(p.max(1).clip(0, 1), right, 15)
-    null = stated.null(rng)
+    (null,) = null_intervals([stated], seed=0)
     return (
         f"    {title:10} accuracy {right.mean():.3f} (majority's {less.mean():+.3f} ± {less.std():.3f})  "
         f"ECE {stated.ece():.3f}, calibrated {null.low:.3f} to {null.high:.3f}"

@@ -10,11 +10,13 @@ from engine.compilation.compiler import compile_network
 from engine.inference.posterior import Inference
 from engine.learning.likelihood import IMPOSSIBLE
 
+ROOT_ALONE = {"binaries": 0, "couplings": 0, "rules": 0, "halo": False}
 
-@pytest.mark.parametrize("seed", [3, 4, 5])
-def test_beliefs_are_those_where_other_states_are_impossible(seed):
+
+@pytest.mark.parametrize(("seed", "others"), [(3, {}), (4, {}), (5, {}), (6, ROOT_ALONE)])
+def test_beliefs_are_those_where_other_states_are_impossible(seed, others):
     rng = np.random.default_rng(seed)
-    base = random_base(Shape(observers=2, states=3, exponent=False, types=1, seed=seed))
+    base = random_base(Shape(observers=2, states=3, exponent=False, types=1, seed=seed, **others))
     inference = Inference(compile_network(base), base)
     evidence = inference.observations.evidence(answers_of(base, random_items(base, rng, 12)))
     count, root = len(evidence.row_item), inference.network.root
