@@ -391,9 +391,10 @@ def limits_in_words(session: Session, outside: int) -> list[str]:
     if session.without_threshold:
         names = first_names(session.without_threshold, MOST_NAMED)
         lines.append(
-            f"{uncovered}no value of {names} may have a risk above its limit. It holds on average, and more "
-            "is accepted, from 60 items with enough answers about a value (policy.evidence), or "
-            f"{policy.calibrated_from} of those with gold (seke calibrate)"
+            f"{uncovered}each value of {names} is accepted only where its own risk is within the limit. With "
+            "60 items whose answers are enough to accept the same value (policy.evidence), or "
+            f"{policy.calibrated_from} such items with gold (seke calibrate), the mean risk of the accepted "
+            "is held to it instead, and more are accepted"
         )
     return lines
 

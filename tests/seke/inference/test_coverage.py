@@ -154,8 +154,9 @@ def test_limits_of_the_mean_decide_only_where_the_guarantee_does_not_and_that_is
     (line,) = limits_in_words(session, 0)
     assert line.startswith("each value of")
     assert line.endswith(
-        "where 60 of these items have answers that let the same value of a variable be accepted at all "
-        "(policy.evidence), or 30 of those with gold that seke calibrate looks at"
+        "With 60 items whose answers are enough to accept the same value (policy.evidence), or 30 such items "
+        "with gold (seke calibrate), the mean risk of the accepted is held to it instead, and more are "
+        "accepted"
     )
     covered = replace(session, guarantee=guarantee)
     assert limits_in_words(covered, 1) == [f"where the guarantee does not decide: {line}"]
