@@ -58,7 +58,6 @@ if TYPE_CHECKING:
     from engine.compilation.feasibility import feasible_interval as feasible_interval
     from engine.decision.basis import Basis as Basis
     from engine.decision.basis import bases_of as bases_of
-    from engine.decision.basis import basis_of_values as basis_of_values
     from engine.decision.basis import draws_of as draws_of
     from engine.decision.contradictions import checks_of as checks_of
     from engine.decision.contradictions import contradictions_of as contradictions_of

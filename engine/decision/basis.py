@@ -23,7 +23,7 @@ from engine.decision.people import is_person
 from engine.model.responses import READINGS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from engine.model.fit_record import FittedReading
     from engine.model.knowledge import Knowledge
     from engine.model.responses import Answers
-    from engine.model.variable import Variable
 
     Codes = NDArray[np.int8]
 
@@ -55,17 +54,24 @@ class Basis(IntEnum):
 class _Calibration:
     """How far the fits of a base calibrate one observer, question and view, by variable.
 
-    enough: variables with enough gold in a fit of just this reading; most: the most answers it had there.
-    elsewhere: variables with enough gold in a fit of this observer otherwise asked.
+    enough: variables with enough gold in a fit of just this reading; gold: the values of each that had any;
+    most: the most answers it had there. elsewhere: variables with enough gold in a fit of this observer
+    otherwise asked.
     """
 
     enough: frozenset[str]
+    gold: Mapping[str, frozenset[str]]
     most: int
     elsewhere: frozenset[str]
 
 
-def bases_of(base: Knowledge, answers: Answers) -> dict[str, Codes]:
-    """Return the basis of each variable of a level, (N,) `Basis` codes, certificates not considered."""
+def bases_of(
+    base: Knowledge, answers: Answers, values: Mapping[str, Floats] | None = None
+) -> dict[str, Codes]:
+    """Return the basis of each variable of a level, (N,) `Basis` codes, certificates not considered.
+
+    values: what is decided of each, (N,); that of any value where it is left out.
+    """
     draws = draws_of(base, answers)
     observers = tuple(base.observers.values())
     programs = np.array(
@@ -85,6 +91,12 @@ def bases_of(base: Knowledge, answers: Answers) -> dict[str, Codes]:
         elsewhere = np.array([name in calibration.elsewhere for calibration in known], dtype=bool)[which]
         rank = np.where(enough | elsewhere, Basis.ANOTHER_DESIGN, Basis.DECLARED)
         rank[enough & within] = Basis.CALIBRATED
+        variable = base.variables[name]
+        if values is not None and variable.kind != "interval":
+            told = [v in calibration.gold.get(name, ()) for calibration in known for v in variable.values]
+            had_gold = np.array(told, dtype=bool).reshape(len(known), len(variable.values))
+            decided = values[name][answers.reading_item].astype(np.int64)
+            rank[enough & ~had_gold[which, decided]] = Basis.DECLARED
         # What rests on several readings rests on the least of them; people and labels take nothing away.
         lowest = np.full(len(answers.items), Basis.CERTIFIED)
         used = reported & measurable
@@ -94,19 +106,6 @@ def bases_of(base: Knowledge, answers: Answers) -> dict[str, Codes]:
         nobody = np.where(people, Basis.PEOPLE, Basis.DECLARED)
         bases[name] = np.where(lowest == Basis.CERTIFIED, nobody, lowest).astype(np.int8)
     return bases
-
-
-def basis_of_values(base: Knowledge, variable: Variable, value: Floats, basis: Codes) -> Codes:
-    """Return the bases (N,) of decided values (N,): as declared where no fit had gold of a value.
-
-    basis: (N,) of the variable, see `bases_of`.
-    """
-    if variable.kind == "interval":
-        return basis
-    gold = [reading.gold.get(variable.name, {}) for record in base.fits for reading in record.readings]
-    known = np.array([any(by_value.get(name) for by_value in gold) for name in variable.values])
-    unseen = (basis == Basis.CALIBRATED) & ~known[value.astype(np.int64)]
-    return np.where(unseen, Basis.DECLARED, basis).astype(np.int8)
 
 
 def reading_keys(base: Knowledge, answers: Answers) -> Iterator[tuple[str, str, str]]:
@@ -124,6 +123,7 @@ def _calibration(base: Knowledge, observer: str, question: str, view: str) -> _C
     """Return how far the fits of a base calibrate an observer, question and view."""
     enough: frozenset[str] = frozenset()
     elsewhere: frozenset[str] = frozenset()
+    gold: dict[str, frozenset[str]] = {}
     most = 0
     for record in base.fits:
         if record.observers.get(observer) != base.observer_digests.get(observer, ""):
@@ -134,9 +134,12 @@ def _calibration(base: Knowledge, observer: str, question: str, view: str) -> _C
             )
             if _is_like(base, reading, question, view):
                 enough, most = enough | variables, max(most, reading.most)
+                for name in variables:
+                    had = frozenset(value for value, items in reading.gold[name].items() if items)
+                    gold[name] = gold.get(name, frozenset()) | had
             else:
                 elsewhere |= variables
-    return _Calibration(enough, most, elsewhere)
+    return _Calibration(enough, gold, most, elsewhere)
 
 
 def _is_like(base: Knowledge, fitted: FittedReading, question: str, view: str) -> bool:

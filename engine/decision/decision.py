@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.decision.basis import Basis, bases_of, basis_of_values
+from engine.decision.basis import Basis, bases_of
 from engine.decision.level import LevelDecision, cautious
 from engine.decision.limits import TIE
 from engine.decision.origin import Origin, labels_of, origins_of
@@ -98,21 +98,15 @@ def decide_levels(
     agreed = acceptable(knowledge, answers, conflict)
     origins = origins_of(knowledge, answers, posterior.followed)
     labels = labels_of(knowledge, answers)
-    bases = bases_of(knowledge, answers)
+    chosen = _chosen_values(knowledge, posterior, labels if policy.labels_final else {})
+    bases = bases_of(knowledge, answers, {name: value for name, (value, _, _) in chosen.items()})
     decisions = {}
     for names in knowledge.levels.values():
         for name in names:
-            variable = knowledge.variables[name]
-            value, risk = risk_of(variable, posterior.marginals[name], policy)
-            kept = np.zeros(len(value), dtype=bool)
-            if name in labels and policy.labels_final:
-                kept = ~np.isnan(labels[name])
-                value = np.where(kept, labels[name], value)
-                risk = np.where(kept, risk_of_value(variable, posterior.marginals[name], value, policy), risk)
-            basis = basis_of_values(knowledge, variable, value, bases[name])
+            variable, (value, risk, kept) = knowledge.variables[name], chosen[name]
             eligible = agreed & (origins[name] == Origin.SEEN)
             if name in labels:
-                eligible &= ~overrules(variable, policy, value, labels[name]) | np.isin(basis, TRUSTED)
+                eligible &= ~overrules(variable, policy, value, labels[name]) | np.isin(bases[name], TRUSTED)
             spread, mean = _risk_moments(variable, value, risk, drawn, policy)
             low = cautious(risk, spread) <= highest_risk(variable, policy, value) + TIE
             lacking = np.zeros(len(value), dtype=bool)
@@ -121,8 +115,28 @@ def decide_levels(
                 lacking = eligible & low & (value_odds < np.log(policy.evidence) - ROUNDING)
                 eligible &= value_odds >= np.log(policy.evidence) - ROUNDING
             decided = (eligible & low) | kept, value, risk, eligible | kept, origins[name], lacking & ~kept
-            decisions[name] = LevelDecision(*decided, basis, spread, mean)
+            decisions[name] = LevelDecision(*decided, bases[name], spread, mean)
     return decisions
+
+
+def _chosen_values(
+    knowledge: Knowledge, posterior: Posterior, final: Mapping[str, Floats]
+) -> dict[str, tuple[Floats, Floats, Bools]]:
+    """Return of every variable of a level value and risk, (N,) each, and whether a label is kept, (N,).
+
+    final: labels of a data set that are kept, (N,), NaN for none.
+    """
+    chosen = {}
+    for name in (name for names in knowledge.levels.values() for name in names):
+        variable, p = knowledge.variables[name], posterior.marginals[name]
+        value, risk = risk_of(variable, p, knowledge.policy)
+        kept = np.zeros(len(value), dtype=bool)
+        if name in final:
+            kept = ~np.isnan(final[name])
+            value = np.where(kept, final[name], value)
+            risk = np.where(kept, risk_of_value(variable, p, value, knowledge.policy), risk)
+        chosen[name] = value, risk, kept
+    return chosen
 
 
 def _risk_moments(

@@ -14,7 +14,6 @@ from engine import (
     Inference,
     Origin,
     bases_of,
-    basis_of_values,
     compile_network,
     decide_levels,
     disputed_labels,
@@ -229,9 +228,11 @@ def test_calibrated_is_what_was_answered_as_a_fit_knows_it():
     base = random_base(Shape(seed=7, binaries=1, observers=2, halo=False, couplings=0, rules=0))
     people = replace(base.observers["o1"], askable=False, people=True)
     base = replace(base, observers={"o0": replace(base.observers["o0"], askable=True), "o1": people})
+    names = [name for level in base.levels.values() for name in level]
 
-    def basis(changed, *readings, name="root"):
-        return Basis(bases_of(changed, answers_of(changed, [list(readings)]))[name][0])
+    def basis(changed, *readings, name="root", value=None):
+        decided = None if value is None else {**dict.fromkeys(names, np.zeros(1)), "root": np.array([value])}
+        return Basis(bases_of(changed, answers_of(changed, [list(readings)]), decided)[name][0])
 
     once = Reading("o0", "all", "face", ({"root": 0, "b0": 1},) * 2)
     often = Reading("o0", "all", "face", ({"root": 0},) * 6)
@@ -258,8 +259,16 @@ def test_calibrated_is_what_was_answered_as_a_fit_knows_it():
     assert basis(base, once) is Basis.DECLARED
     named = replace(known, policy=replace(known.policy, models={"o0": "another-model"}))
     assert basis(named, once) is Basis.ANOTHER_DESIGN
-    # A value of which the fit had no gold at all rests on what was learned from others.
-    codes = np.array([Basis.CALIBRATED, Basis.CALIBRATED, Basis.CALIBRATED, Basis.PEOPLE], dtype=np.int8)
-    lowered = basis_of_values(known, known.variables["root"], np.array([0.0, 1.0, 2.0, 2.0]), codes)
-    assert lowered.tolist() == [Basis.CALIBRATED, Basis.CALIBRATED, Basis.DECLARED, Basis.PEOPLE]
+    # A value of which the fit had no gold at all rests on what was learned from others; so does that of an
+    # observer whose own fit had none, whoever else's had.
+    whole = fit_of(base, gold={"root": {"r0": 20, "r1": 15, "r2": 9}})
+    (reading,) = whole.fits[0].readings
+    others = replace(reading, observer="o1", gold={"root": {"r2": 40}})
+    other = replace(whole.fits[0], observers={"o1": "other"}, readings=(others,))
+    for value, expected in ((0, Basis.CALIBRATED), (2, Basis.DECLARED)):
+        both = replace(known, fits=(*known.fits, other))
+        assert basis(both, once, value=value) is expected
+        assert basis(both, once, grey, value=value) is min(expected, Basis.ANOTHER_DESIGN)
+        assert basis(whole, once, value=value) is Basis.CALIBRATED
+        assert basis(known, person, value=value) is Basis.PEOPLE
     assert basis(replace(known, policy=replace(known.policy, calibrated_from=36)), once) is Basis.DECLARED
