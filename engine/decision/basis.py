@@ -93,8 +93,8 @@ def bases_of(
         rank[enough & within] = Basis.CALIBRATED
         variable = base.variables[name]
         if values is not None and variable.kind != "interval":
-            told = [v in calibration.gold.get(name, ()) for calibration in known for v in variable.values]
-            had_gold = np.array(told, dtype=bool).reshape(len(known), len(variable.values))
+            flags = [v in calibration.gold.get(name, ()) for calibration in known for v in variable.values]
+            had_gold = np.array(flags, dtype=bool).reshape(len(known), len(variable.values))
             decided = values[name][answers.reading_item].astype(np.int64)
             rank[enough & ~had_gold[which, decided]] = Basis.DECLARED
         # What rests on several readings rests on the least of them; people and labels take nothing away.

@@ -130,7 +130,7 @@ def calibrate(
         samples: sample files, frames or records, as `seke.infer` takes them.
         knowledge: the base whose numbers are the priors; the shipped base by default.
         gold: a label table (file, frame, rows as mappings, or one read); items and levels may be missing.
-        population: the prior of the truth; the base's reference by default.
+        population: the prior of the truth; the base's usual one by default.
         learn_population: whether P(root) of the items is learned, too; gold counts as drawn at random.
         learn_tables: whether the cells of `activations` and the moments of `affect` are, within their `n`.
         types: whether more kinds of reading (`types`) are tried; takes further fits (`FitOptions`).

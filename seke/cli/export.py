@@ -68,7 +68,7 @@ FORMATS = ("messages", "trl", "llava", "imagefolder", "parquet")
     help="For records: the samples that they were made of, which say who was asked what; may be given "
     "again.  [default: those of the folder of shards]",
 )
-@options.population("the run's or folder's, or the base's reference")
+@options.population("the run's or folder's, or the base's usual one")
 @click.option(
     "--group",
     type=options.OneOf(["group", "source", "item"]),

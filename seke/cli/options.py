@@ -77,14 +77,14 @@ def knowledge_inferred_with() -> Option:
     return knowledge("The base that was inferred with")
 
 
-def population(default: str = "the base's reference") -> Option:
+def population(default: str = "the base's usual one") -> Option:
     """Return the option that names a prior."""
     return click.option("--population", metavar="NAME", help=f"Which prior to use.  [default: {default}]")
 
 
 def run_population() -> Option:
     """Return the option that names a prior, where a run may have one already."""
-    return population("the run's, or the base's reference")
+    return population("the run's, or the base's usual one")
 
 
 def seed(of: str = "the random numbers") -> Option:

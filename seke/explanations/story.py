@@ -96,7 +96,7 @@ def story_of(
         source: a run's folder, sample files, or a file of posteriors as `seke infer -o` writes it.
         item: its name.
         knowledge: the base that was inferred with; the shipped base by default.
-        population: the prior; that of the run, or the base's reference, by default.
+        population: the prior; that of the run, or the base's usual one, by default.
         seed: of the look-ahead's imagined answers.
         with_facts: whether it has the facts of `seke.explain`, for which the base is compiled again many
             times (seconds).

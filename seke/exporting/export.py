@@ -100,7 +100,7 @@ def export(
         rewrite: a language model that puts texts into other words; see `seke.exporting.rewriting`.
         images: the pictures of records, as `seke annotate` takes them.
         samples: the samples that records were made of; those of a folder of shards by default.
-        population: the prior that records were made with; the folder's, or the base's reference by default.
+        population: the prior that records were made with; the folder's, or the base's usual one by default.
         given: formats, tasks, soft, language, templates, group, split, balance, seed, copy_images, licence,
             uncalibrated, inferred, undecided, allow_scripted and near_duplicates, as `ExportSettings` has
             them.

@@ -106,7 +106,7 @@ class BesideRecords:
 
     images: pictures, folders and manifests, as `seke annotate` takes them. samples: the files that the
     records were made of; of a folder of shards by default those that its manifest names. population: the
-    prior that they were made with, that of the manifest or the base's reference by default.
+    prior that they were made with, that of the manifest or the base's usual one by default.
     """
 
     images: Sequence[str | Path] = ()

@@ -69,7 +69,7 @@ def sensitivity(
         knowledge: a base, or the folder or file of one; the shipped base by default.
         item: ask of this item only.
         about: the variable; the root by default.
-        population: the prior to use; the base's reference by default.
+        population: the prior to use; the base's usual one by default.
         sections: only numbers of these sections of the YAML, or below these paths, such as activations or
             observers.human; all by default.
         progress: is told after each number how many of how many are done.

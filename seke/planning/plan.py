@@ -206,7 +206,7 @@ def plan(
         fixed: numbers of answers, each a setting in which all items are asked `question` so often.
         question: of the fixed designs; what the policy asks first by default.
         observers: who is asked, the first one first; as the policy has it by default.
-        population: the prior of inference; the base's reference by default.
+        population: the prior of inference; the base's usual one by default.
         truth_population: the prior of the made-up truth; that of inference by default.
         misfit: how the observers differ from the declared ones.
         total: the size of a whole data set, to say what it would cost.

@@ -107,7 +107,7 @@ def report(
         redact_images: leave out all pictures.
         most_thumbnails: of more items the first ones have a picture.
         sensitivity: rank the numbers of the base by what they change; takes half a minute.
-        population: the prior that was inferred with; that of the run, or the base's reference, by default.
+        population: the prior that was inferred with; that of the run, or the base's usual one, by default.
         keep_gold_evidence: whether what is compared with gold may rest on a data set's labels of it.
 
     Warns:

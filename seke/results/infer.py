@@ -46,7 +46,7 @@ def infer(
             whatever has `__arrow_c_stream__`) with a row for each answer and the columns of a CSV file of
             samples, or sample records as mappings.
         knowledge: a base, the folder or file of one, or a calibration; the shipped base by default.
-        population: the prior to use; the base's reference by default.
+        population: the prior to use; the base's usual one by default.
         in_order: the samples of each item stand together, so that they can be streamed; then limits of the
             mean, for which the base has no thresholds, cap each risk.
         labels_final: whether labels of a data set are kept whatever is seen.

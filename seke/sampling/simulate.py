@@ -75,7 +75,7 @@ def simulate(
         observers: by name; the one that the policy asks by default.
         questions: by name; all that are not about a single variable by default.
         views: a reading of every question in each of them; the usual view by default.
-        population: the prior of the truth; the base's reference by default.
+        population: the prior of the truth; the base's usual one by default.
         misfit: how the observers differ from the declared ones.
         seed: of all chance.
 

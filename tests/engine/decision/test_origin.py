@@ -263,8 +263,8 @@ def test_calibrated_is_what_was_answered_as_a_fit_knows_it():
     # observer whose own fit had none, whoever else's had.
     whole = fit_of(base, gold={"root": {"r0": 20, "r1": 15, "r2": 9}})
     (reading,) = whole.fits[0].readings
-    others = replace(reading, observer="o1", gold={"root": {"r2": 40}})
-    other = replace(whole.fits[0], observers={"o1": "other"}, readings=(others,))
+    of_another = replace(reading, observer="o1", gold={"root": {"r2": 40}})
+    other = replace(whole.fits[0], observers={"o1": "other"}, readings=(of_another,))
     for value, expected in ((0, Basis.CALIBRATED), (2, Basis.DECLARED)):
         both = replace(known, fits=(*known.fits, other))
         assert basis(both, once, value=value) is expected

@@ -7,11 +7,11 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from few_faces import EACH, FACES
 
 import seke
 from engine import SekeError
@@ -19,15 +19,6 @@ from seke.calibration.labelled_answers import without_gold_evidence
 from seke.calibration.summary import text_of
 from seke.cli.main import main
 from seke.samples import single_samples
-
-FACES = Path(__file__).parents[2] / "few_faces.yaml"
-# Where each value by itself is to be safe no thresholds are looked for, which takes half of a calibration.
-EACH = """extends: {base}
-policy:
-  source: judgement
-  note: For tests.
-  limits: {{expression: {{each: 0.2}}, affect: {{each: 0.2}}, action_units: {{each: 0.1}}}}
-"""
 
 
 @pytest.fixture(scope="module")

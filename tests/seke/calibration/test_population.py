@@ -2,26 +2,17 @@
 
 import csv
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from few_faces import EACH, FACES
 from scipy.stats import multinomial
 
 import seke
 from engine import Gold, compile_network
 from seke.calibration.fit_warnings import chance, gold_warnings
 from seke.cli.main import main
-
-FACES = Path(__file__).parents[2] / "few_faces.yaml"
-# Where each value by itself is to be safe no thresholds are looked for.
-EACH = """extends: {base}
-policy:
-  source: judgement
-  note: For tests.
-  limits: {{expression: {{each: 0.2}}, affect: {{each: 0.2}}, action_units: {{each: 0.1}}}}
-"""
 
 
 @pytest.fixture(scope="module")
