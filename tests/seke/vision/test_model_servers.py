@@ -93,8 +93,10 @@ def test_one_that_fails_for_a_while_is_set_aside_and_comes_back():
         away = 3 <= number < 8
         return error(503, "overloaded") if away else answers_after(0.01, alone=True)(number, asked)
 
+    # The other one is slower: of two that are idle the quicker is asked, so that who is back is asked, too.
+    # Five failures in turn take waits of .01 to .16 s, together half of the time in which items come.
     account, servers, outcomes, told = asked(
-        (failing, answers_after(0.01, alone=True)), 30, samples=3, between=0.02
+        (failing, answers_after(0.05, alone=True)), 30, samples=3, first_wait=0.01, between=0.02
     )
     assert all(len(outcome) == 3 for outcome in outcomes)
     assert len(account.answers) == len(set(account.answers)) == 90
